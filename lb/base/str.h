@@ -1,0 +1,91 @@
+/* str: views of bytes (pointer and length, never NUL-terminated input) and the few things done to
+ * them. Knows no owner: a span borrows. All functions are pure; numbers are parsed with checked
+ * arithmetic (RELIABILITY A6). */
+#ifndef MERIDIAN_BASE_STR_H
+#define MERIDIAN_BASE_STR_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* A borrowed run of bytes. p may be NULL where n is 0. */
+struct span {
+    const char *p;
+    size_t n;
+};
+
+#define SPAN(literal)                                                                              \
+    (struct span)                                                                                  \
+    {                                                                                              \
+        .p = (literal), .n = sizeof(literal) - 1                                                   \
+    }
+#define SPAN_NONE                                                                                  \
+    (struct span)                                                                                  \
+    {                                                                                              \
+        .p = NULL, .n = 0                                                                          \
+    }
+/* For printf's "%.*s". */
+#define SPAN_FMT(s) (int)(s).n, (s).p
+
+static inline struct span span_of(const char *p, size_t n)
+{
+    return (struct span){.p = p, .n = n};
+}
+
+static inline struct span span_str(const char *s)
+{
+    return (struct span){.p = s, .n = s != NULL ? strlen(s) : 0};
+}
+
+static inline bool span_eq(struct span a, struct span b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+/* ASCII letters compared without case; other bytes exactly. */
+bool span_eq_nocase(struct span a, struct span b);
+bool span_starts(struct span s, struct span prefix);
+bool span_ends(struct span s, struct span suffix);
+/* The index of the first c, or s.n. */
+size_t span_find(struct span s, char c);
+/* Without SP and HTAB at both ends (RFC 9110 OWS). */
+struct span span_trim(struct span s);
+/* Bytes [from, to) clipped to the span. */
+struct span span_sub(struct span s, size_t from, size_t to);
+/* Splits at the first c: *head before it, returns what follows (none: *head is all, rest empty). */
+struct span span_cut(struct span s, char c, struct span *head);
+/* <0, 0, >0 as memcmp, the shorter first where one is the other's prefix. */
+int span_cmp(struct span a, struct span b);
+
+/* Decimal digits only, all of s, at most 19 of them; ERR_SYNTAX or ERR_RANGE. */
+MUST_CHECK enum err span_u64(struct span s, uint64_t *out);
+/* Hexadecimal digits only, all of s, at most 16 of them. */
+MUST_CHECK enum err span_hex_u64(struct span s, uint64_t *out);
+
+static inline char ascii_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+static inline bool ascii_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static inline bool ascii_alpha(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* The value 0..15 of a hexadecimal digit, or -1. */
+int ascii_hex(char c);
+/* Writes v in decimal at out (at least 20 bytes), returns the count of digits. No NUL. */
+size_t u64_print(char *out, uint64_t v);
+
+/* Levenshtein distance, at most `cap` (returns cap where it is more). For "did you mean". */
+size_t span_distance(struct span a, struct span b, size_t cap);
+
+#endif
