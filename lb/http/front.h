@@ -1,0 +1,74 @@
+/* front: one request as its receiving side sees it, whatever version speaks: the first of the two
+ * tables between codecs and the exchange (docs/architecture.md). A codec (h1_front, later h2_front)
+ * or an internal caller embeds struct front and fills ops; the exchange fills events and user.
+ * Knows no backend, no route. Owner thread only.
+ *
+ * Life. The codec calls front_owner.on_request once per request. From then on the exchange may call
+ * ops and gets events. The exchange ends with exactly one release, in every case, also after
+ * on_gone; only then may the codec reuse or free the front, its arena and the request in it. No
+ * event comes after release, and none from inside an ops call.
+ *
+ * Request content: nothing is delivered until want_body(true); then on_body as it comes, then
+ * on_end once (also, and at once, for requests without content). want_body(false) stops it; one
+ * more piece that was already read may still come, at most KIB(64). Response: any number of
+ * reply_interim, one reply_head, reply_body as it comes, one reply_end; or abort at any point.
+ * pending tells what the client has not taken; on_room as in net/conn.h. */
+#ifndef MERIDIAN_HTTP_FRONT_H
+#define MERIDIAN_HTTP_FRONT_H
+
+#include "http/msg.h"
+#include "net/conn.h"
+
+struct front;
+
+struct front_ops {
+    /* 1xx without content (100, 103). Ignored where the client's version has none. */
+    void (*reply_interim)(struct front *f, const struct reply *r);
+    /* end: no content follows (reply_end must not be called then). After a head with r->upgraded
+     * the bodies of both sides are the tunnel's bytes. */
+    void (*reply_head)(struct front *f, const struct reply *r, bool end);
+    void (*reply_body)(struct front *f, struct span bytes);
+    /* trailers may be NULL or empty. */
+    void (*reply_end)(struct front *f, const struct fields *trailers);
+    void (*want_body)(struct front *f, bool want);
+    /* The response cannot be completed: the client must see that (RELIABILITY H19). Before any
+     * response byte it is a closed connection or reset stream. */
+    void (*abort)(struct front *f, enum err why);
+    size_t (*pending)(const struct front *f);
+    /* keep: whether the connection may serve further requests (false: close after this response).
+     * Must be called before reply_head to have effect. */
+    void (*keep)(struct front *f, bool keep);
+    void (*release)(struct front *f);
+};
+
+struct front_events {
+    void (*on_body)(void *user, struct span bytes);
+    /* trailers NULL where there were none. */
+    void (*on_end)(void *user, const struct fields *trailers);
+    void (*on_room)(void *user);
+    /* The client went away, or broke the framing of its content (ERR_BAD_CHUNK,
+     * ERR_BODY_TOO_LARGE…: then a response can still be sent if none has begun; `answerable` says
+     * so). */
+    void (*on_gone)(void *user, enum err why, bool answerable);
+};
+
+struct front {
+    const struct front_ops *ops;
+    const struct front_events *events; /* the exchange's */
+    void *user;                        /* the exchange */
+    struct arena *arena;          /* lives until release; request memory, and the exchange's own */
+    struct conn *conn;            /* for addresses and TLS facts only; NULL for an internal front */
+    uint64_t bytes_in, bytes_out; /* as on the wire, of this request, for the log */
+    int64_t begun_ns;             /* first byte of the head (loop time) */
+};
+
+struct front_owner {
+    /* bad: ERR_OK, or why the head was refused; then r holds what could be read (method_name, path
+     * and authority may be empty) and the exchange only answers. */
+    void (*on_request)(void *owner, struct front *f, struct request *r, enum err bad);
+    /* The connection ended (idle close, client left between requests, TLS failure); the codec is
+     * freed after this. why names it. */
+    void (*on_closed)(void *owner, enum err why);
+};
+
+#endif

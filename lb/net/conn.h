@@ -1,0 +1,128 @@
+/* conn: one transport connection, plain or TLS behind one interface: bytes in, bytes out. It knows
+ * sockets, TLS and interest in events; it must not know HTTP. One thread: the owner of its env.
+ *
+ * Reading. Bytes arrive in a buffer that all connections of the worker share. on_bytes is handed
+ * everything that is there and says how much it took; the rest is kept for it and handed again,
+ * with what comes after, as one contiguous run (at most `hold_limit` bytes; beyond that the socket
+ * is not read). While conn_want_read is off nothing is read and nothing delivered; bytes kept are
+ * delivered again at the end of the turn in which it is switched on. The last byte comes before
+ * on_eof.
+ *
+ * Writing. conn_write takes the bytes before it returns (sent, or copied): small pieces gather and
+ * leave together when the present event ends, so that a head and a body make one system call and
+ * one TLS record; large pieces are sent from where they are and only what the kernel did not take
+ * is copied. Callers keep to the bound by stopping their source while conn_pending is above
+ * LIMIT_FLOW_HIGH; on_room is called when it has fallen to LIMIT_FLOW_LOW or less after having been
+ * above LIMIT_FLOW_HIGH.
+ *
+ * Ends. After on_fail, or conn_close, no callback comes any more. The memory goes at the end of the
+ * loop turn (graveyard), so a callback may close its own connection. */
+#ifndef MERIDIAN_NET_CONN_H
+#define MERIDIAN_NET_CONN_H
+
+#include "base/buf.h"
+#include "net/loop.h"
+
+struct conn;
+struct tls_server; /* net/tls_ctx.h */
+struct tls_client;
+
+struct conn_events {
+    /* Connected, and the TLS handshake done where there is one. Not called for plain accepted ones.
+     */
+    void (*on_open)(void *user, struct conn *c);
+    /* Returns how many of the bytes were taken. */
+    size_t (*on_bytes)(void *user, struct conn *c, struct span bytes);
+    /* The peer will send no more; clean tells whether it was a FIN (plain) or close_notify (TLS).
+     */
+    void (*on_eof)(void *user, struct conn *c, bool clean);
+    void (*on_room)(void *user, struct conn *c);
+    /* Refused, reset, handshake failed, …: ERR_BACKEND_* on connections we opened, ERR_CLIENT_* on
+     * accepted ones. The caller still calls conn_close. */
+    void (*on_fail)(void *user, struct conn *c, enum err why);
+};
+
+/* What all connections of one worker share. Owner thread only. */
+struct conn_env {
+    struct loop *loop;
+    char *in; /* receive buffer */
+    size_t in_size;
+    char *clear; /* decrypted bytes */
+    size_t clear_size;
+    struct link dirty;  /* connections with bytes gathered */
+    struct link resume; /* connections whose kept bytes are to be delivered */
+    struct link dead;   /* closed in this turn */
+    struct task turn_end;
+    struct buf_store *store; /* output and hold buffers, lent while bytes are in flight */
+    bool in_event;
+    /* counters, read by the owner only */
+    uint64_t open, accepted, connected, bytes_in, bytes_out, tls_handshakes, tls_resumed,
+        tls_failed;
+};
+
+MUST_CHECK
+enum err conn_env_init(struct conn_env *env, struct loop *loop);
+void conn_env_fini(struct conn_env *env);
+/* Sends what has gathered on every connection; done at the end of every event and turn. */
+void conn_env_flush(struct conn_env *env);
+
+/* Takes fd. tls NULL: plain. On failure fd is closed. */
+MUST_CHECK
+enum err conn_accept(struct conn_env *env, int fd, const struct addr *peer,
+                     const struct addr *local, struct tls_server *tls,
+                     const struct conn_events *events, void *user, struct conn **out);
+
+struct conn_target {
+    const struct addr *addr;
+    struct tls_client *tls;  /* NULL: plain */
+    struct span server_name; /* SNI and the name verified; none: no SNI, no name check */
+    uint64_t session_key;    /* tells backends apart in the client's session cache */
+};
+/* Starts connecting; the result comes as on_open or on_fail, never from inside this call. */
+MUST_CHECK
+enum err conn_connect(struct conn_env *env, const struct conn_target *to,
+                      const struct conn_events *events, void *user, struct conn **out);
+/* Another reader takes over (an idle pooled connection, a tunnel). */
+void conn_set_events(struct conn *c, const struct conn_events *events, void *user);
+/* Most bytes kept unread for the reader; default KIB(64). */
+void conn_set_hold_limit(struct conn *c, size_t bytes);
+
+void conn_write(struct conn *c, struct span bytes);
+/* Bytes written and not yet taken by the kernel. */
+size_t conn_pending(const struct conn *c);
+/* Total bytes that the kernel has taken / given since the connection began (application bytes). */
+uint64_t conn_sent(const struct conn *c);
+uint64_t conn_received(const struct conn *c);
+/* Whether bytes were received that the reader has not taken. */
+bool conn_has_unread(const struct conn *c);
+void conn_want_read(struct conn *c, bool want);
+/* No more writes: FIN (and close_notify) after what is pending. */
+void conn_shutdown(struct conn *c);
+
+enum conn_end {
+    CONN_END_NOW,   /* what is pending is dropped */
+    CONN_END_RESET, /* RST: the peer must see an abort */
+    CONN_END_FLUSH, /* what is pending leaves first (bounded by LIMIT_LINGER_MS without progress),
+                       then the peer's bytes are read and dropped up to LIMIT_LINGER_BYTES /
+                       LIMIT_LINGER_MS (RELIABILITY H20), then close */
+};
+/* The caller forgets the connection; it ends itself. Empties *c. */
+void conn_close(struct conn **c, enum conn_end how);
+
+const struct addr *conn_peer(const struct conn *c);
+const struct addr *conn_local(const struct conn *c);
+
+struct conn_tls_info {
+    const char *version; /* "TLSv1.3"; NULL where plain */
+    const char *cipher;
+    struct span sni; /* as the client sent it, lower case; borrowed from the connection */
+    struct span alpn;
+    bool resumed;
+    bool client_verified; /* mutual TLS: a certificate was given and verified */
+    unsigned
+        client_auth_id; /* which client-authentication rules the SNI's certificate entry has (H8) */
+};
+void conn_tls(const struct conn *c, struct conn_tls_info *out);
+struct loop *conn_loop(const struct conn *c);
+
+#endif
