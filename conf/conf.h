@@ -1,0 +1,318 @@
+/* conf: the configuration as plain, checked structs. It reads one YAML file, reports everything
+ * that is wrong with it, and hands out values that need no further check but those of the outside
+ * world (do the certificates exist, is the port free), which the caller reports through conf_report
+ * with the mark of the value. Knows no thread, no socket, no OpenSSL; addresses are bytes.
+ * Everything is owned by `struct conf` and lives until conf_free. Any thread, one at a time per
+ * object. */
+#ifndef MERIDIAN_CONF_CONF_H
+#define MERIDIAN_CONF_CONF_H
+
+#include "base/buf.h"
+#include "base/limits.h"
+#include "base/log.h"
+
+/* Where a value stands in the file, for messages; line 0: not written, a default. */
+struct conf_mark {
+    uint32_t line, column; /* from 1; columns count characters */
+    uint32_t width;        /* characters, for the caret */
+};
+
+/* Text with its place; a NUL follows s. s.p is NULL where nothing was written and no default is. */
+struct conf_text {
+    struct span s;
+    struct conf_mark mark;
+};
+
+enum conf_family { CONF_NO_ADDRESS, CONF_IPV4, CONF_IPV6, CONF_UNIX, CONF_SYSTEMD };
+
+struct conf_address {
+    enum conf_family family;
+    uint16_t port;         /* CONF_IPV4 and CONF_IPV6 */
+    uint8_t bytes[16];     /* network order; IPv4 is in the first four */
+    struct span path;      /* CONF_UNIX: the path, CONF_SYSTEMD: the name; a NUL follows */
+    struct conf_text text; /* as written */
+};
+
+struct conf_cidr {
+    enum conf_family family; /* CONF_IPV4 or CONF_IPV6 */
+    uint8_t bits;            /* 0..32 or 0..128; the address bits beyond them are zero */
+    uint8_t bytes[16];
+    struct conf_text text;
+};
+
+/* Degrees; latitude -90..90, longitude -180..180. */
+struct conf_location {
+    bool set;
+    double latitude, longitude;
+    struct conf_mark mark;
+};
+
+/* A set of HTTP statuses 100..599. */
+struct conf_statuses {
+    uint64_t bits[10];
+};
+static inline bool conf_statuses_has(const struct conf_statuses *set, int status)
+{
+    return status >= 100 && status < 600 &&
+           (set->bits[(unsigned)status / 64] >> ((unsigned)status % 64) & 1) != 0;
+}
+
+/* A place where backends stand. */
+struct conf_site {
+    struct conf_text name;
+    struct conf_location location; /* always set */
+    struct conf_text country;      /* ISO 3166-1, two capital letters; may be absent */
+    struct conf_text continent;    /* AF AN AS EU NA OC SA; may be absent */
+};
+
+enum conf_forwarded { CONF_X_FORWARDED_FOR, CONF_FORWARDED, CONF_FORWARDED_NONE };
+
+struct conf_trusted {
+    struct conf_cidr *from;
+    size_t from_count;
+    enum conf_forwarded header;
+};
+
+struct conf_certificate {
+    struct conf_mark mark;
+    struct conf_text chain, key; /* paths */
+};
+
+enum conf_tls_version { CONF_TLS_1_2, CONF_TLS_1_3 };
+
+struct conf_front_tls {
+    bool set;
+    struct conf_mark mark;
+    struct conf_certificate *certificates; /* at least one where set */
+    size_t certificate_count;
+    enum conf_tls_version minimum;
+    struct conf_text client_ca; /* path; where written, clients must show a certificate */
+};
+
+#define CONF_PROTOCOL_H1 1u /* bits of `protocols` */
+
+struct conf_listener {
+    struct conf_text name;
+    struct conf_address *binds; /* at least one */
+    size_t bind_count;
+    struct conf_front_tls tls;
+    uint32_t protocols; /* CONF_PROTOCOL_* */
+    bool redirect_to_https;
+};
+
+struct conf_backend {
+    struct conf_text name;
+    struct conf_address address; /* CONF_IPV4, CONF_IPV6 or CONF_UNIX */
+    struct conf_text site_name;
+    const struct conf_site *site; /* NULL: none (then no backend of the pool has one) */
+    int64_t weight;               /* 1..1000 */
+    int64_t max_inflight;         /* 0: no limit of its own */
+};
+
+struct conf_back_tls {
+    bool set;
+    struct conf_mark mark;
+    struct conf_text ca;          /* path; absent: the system's certificates */
+    struct conf_text server_name; /* SNI and the name to verify; absent: the Host that is sent, or
+                                     the address */
+    bool verify;
+};
+
+enum conf_probe { CONF_PROBE_TCP, CONF_PROBE_HTTP, CONF_PROBE_OFF };
+
+struct conf_health {
+    enum conf_probe probe;
+    struct conf_text path; /* HTTP */
+    struct conf_text host; /* HTTP; absent: the backend's address */
+    struct conf_statuses status;
+    int64_t interval_ms, timeout_ms;
+    int64_t fall, rise;
+};
+
+enum conf_distance { CONF_DISTANCE_AUTO, CONF_DISTANCE_CLIENT, CONF_DISTANCE_HERE };
+
+struct conf_balance {
+    enum conf_distance distance_from; /* after loading never AUTO */
+    struct conf_mark mark;
+    double distance_weight, spill_band, spill_gain;
+    int64_t spill_cap_ms, choices, slow_start_ms, panic_percent;
+};
+
+enum conf_host { CONF_HOST_PRESERVE, CONF_HOST_BACKEND, CONF_HOST_NAME };
+
+/* Bits of conf_retries.on. */
+#define CONF_RETRY_CONNECT    1u
+#define CONF_RETRY_RESET      2u
+#define CONF_RETRY_FIRST_BYTE 4u
+#define CONF_RETRY_502        8u
+#define CONF_RETRY_503        16u
+#define CONF_RETRY_504        32u
+
+struct conf_retries {
+    int64_t extra;
+    int64_t budget_percent;
+    uint32_t on; /* CONF_RETRY_* */
+};
+
+struct conf_queue {
+    int64_t limit;
+    int64_t timeout_ms;
+};
+
+enum conf_protocol { CONF_HTTP_1_1 };
+
+struct conf_pool {
+    struct conf_text name;
+    struct conf_backend *backends; /* at least one */
+    size_t backend_count;
+    struct conf_back_tls tls;
+    enum conf_protocol protocol;
+    struct conf_health health;
+    struct conf_balance balance;
+    enum conf_host host;
+    struct conf_text host_name; /* CONF_HOST_NAME */
+    struct conf_retries retries;
+    struct conf_queue queue;
+};
+
+struct conf_header {
+    struct conf_text name; /* lower case */
+    struct conf_text value;
+};
+
+struct conf_match {
+    struct conf_text host; /* lower case; absent: any; "*.example.com": every name below it */
+    struct conf_text path; /* never absent; "/" where not written */
+    bool exact;            /* the whole path, else a prefix that ends at a segment border */
+    struct conf_text *methods;
+    size_t method_count; /* 0: all */
+    struct conf_header *headers;
+    size_t header_count;
+};
+
+struct conf_timeouts {
+    int64_t handshake_ms, request_head_ms, idle_ms, request_body_ms, send_ms;
+    int64_t connect_ms, first_byte_ms, response_body_ms, backend_send_ms;
+    int64_t tunnel_idle_ms, connection_age_ms;
+};
+
+struct conf_respond {
+    bool set;
+    struct conf_mark mark;
+    int64_t status;
+    struct conf_text body; /* may be empty, never absent */
+    struct conf_text type; /* Content-Type */
+};
+
+struct conf_redirect {
+    bool set;
+    struct conf_mark mark;
+    struct conf_text to; /* an absolute http(s) URL or a path from "/" */
+    int64_t status;      /* 301, 302, 303, 307 or 308 */
+};
+
+enum conf_action { CONF_NO_ACTION, CONF_TO_POOL, CONF_RESPOND, CONF_REDIRECT };
+
+struct conf_route {
+    struct conf_mark mark;
+    struct conf_text
+        name; /* unique label for logs and metrics; made from the match if not written */
+    struct conf_match match;
+    enum conf_action action;
+    struct conf_text pool_name;
+    const struct conf_pool *pool; /* CONF_TO_POOL */
+    struct conf_respond respond;
+    struct conf_redirect redirect;
+    struct conf_timeouts timeouts; /* the global ones with the route's own put over them */
+    int64_t body_bytes;            /* largest request content; 0: no limit */
+    bool websocket;
+};
+
+struct conf_limits {
+    int64_t connections; /* 0: auto */
+    int64_t connections_per_source, handshakes;
+    int64_t request_rate, response_rate; /* bytes per second */
+    int64_t requests_per_connection;
+    int64_t request_line, head, fields, field; /* bytes, but fields: a count */
+    int64_t body;                              /* bytes; 0: no limit */
+    int64_t backend_connections, backend_idle;
+};
+
+struct conf_drain {
+    int64_t requests_ms, tunnels_ms;
+};
+
+enum conf_log_format { CONF_LOG_JSON, CONF_LOG_COMBINED };
+
+struct conf_log {
+    struct conf_text access_path; /* "stdout", "stderr", "off" or an absolute path */
+    enum conf_log_format access_format;
+    enum log_level level;
+};
+
+struct conf_admin {
+    struct conf_text socket;  /* path; mark.line 0: the default, another one may stand in for it */
+    bool http_on;             /* false: `http: off` */
+    struct conf_address http; /* loopback; text.mark.line 0: the default */
+};
+
+struct conf_source;
+
+struct conf {
+    int64_t workers; /* 0: auto */
+    struct conf_location here;
+    struct conf_text *databases; /* paths of geolocation databases, in order of search */
+    size_t database_count;
+    struct conf_trusted trusted;
+    struct conf_site *sites;
+    size_t site_count;
+    struct conf_listener *listeners;
+    size_t listener_count;
+    struct conf_pool *pools;
+    size_t pool_count;
+    struct conf_route *routes; /* in the order of the file */
+    size_t route_count;
+    struct conf_timeouts timeouts;
+    struct conf_limits limits;
+    struct conf_drain drain;
+    struct conf_log log;
+    struct conf_admin admin;
+    struct conf_text
+        state; /* a folder; mark.line 0: the default, another one may stand in for it */
+
+    struct conf_source *source; /* owns all of the above; conf's own */
+};
+
+/* Reads and checks the file. Messages (`file:line:column: error: …`, the line, a caret) are
+ * appended to *messages, also where loading fails. *out is NULL on failure. ERR_SYNTAX: the
+ * messages say what; ERR_NO_MEMORY; a file that cannot be read is a message too and ERR_NOT_FOUND,
+ * ERR_PERMISSION or ERR_SYSTEM. The caller frees *out with conf_free. */
+MUST_CHECK
+enum err conf_load(const char *path, struct conf **out, struct buf *messages);
+/* The same for text in memory; name stands for the file in messages. */
+MUST_CHECK
+enum err conf_load_text(const char *name, struct span text, struct conf **out,
+                        struct buf *messages);
+void conf_free(struct conf **conf);
+
+/* Appends the effective configuration as YAML: defaults filled in, secrets hidden. It loads again
+ * to the same configuration. */
+void conf_print(const struct conf *conf, struct buf *out);
+
+/* A place to report to. After loading, callers make one of their own for what only they can check.
+ */
+struct conf_messages {
+    const struct conf_source *source; /* borrowed */
+    struct buf *out;                  /* borrowed */
+    size_t errors;                    /* reported, those beyond the cap of 50 included */
+};
+void conf_messages_init(struct conf_messages *m, const struct conf *conf, struct buf *out);
+/* Appends `file:line:column: error: <text>`, the line and a caret; without a line (mark.line 0)
+ * only `file: error: <text>`. The text is "what is wrong; what is allowed". */
+void conf_report(struct conf_messages *m, struct conf_mark mark, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Appends the reference of all keys as Markdown (docs/configuration.md). */
+void conf_reference(struct buf *out);
+
+#endif
