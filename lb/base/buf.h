@@ -1,6 +1,6 @@
 /* buf: one growing run of bytes with a bound, the only append interface (RELIABILITY A6, H13). Knows
- * nothing of what the bytes mean. An append that does not fit sets `failed` and changes nothing else;
- * callers check once at the end. One thread. */
+ * nothing of what the bytes mean. An append that does not fit sets `failed` and changes nothing else,
+ * nor do appends after it, until buf_clear: callers check once at the end. One thread. */
 #ifndef MERIDIAN_BASE_BUF_H
 #define MERIDIAN_BASE_BUF_H
 
@@ -47,7 +47,9 @@ void buf_vprintf(struct buf *b, const char *format, va_list ap) __attribute__((f
 /* A JSON string with its quotes: control bytes, quotes, backslash and bytes >= 0x7f that are not
  * valid UTF-8 escaped (RELIABILITY H23). At most `most` bytes of s are used; longer ones end in "…". */
 void buf_put_json(struct buf *b, struct span s, size_t most);
-/* Drops n bytes from the front. */
+/* The same for a line of plain text: no quotes around it, quotes and backslash as they are. */
+void buf_put_text(struct buf *b, struct span s, size_t most);
+/* Drops n bytes from the front, or all where there are fewer. */
 void buf_take(struct buf *b, size_t n);
 
 #endif

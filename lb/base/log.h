@@ -5,6 +5,7 @@
 #ifndef MERIDIAN_BASE_LOG_H
 #define MERIDIAN_BASE_LOG_H
 
+#include "base/limits.h"
 #include "base/str.h"
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
@@ -23,8 +24,13 @@ enum log_level log_get_level(const struct log *log);
 /* Lines dropped by the rate cap since the start. */
 uint64_t log_dropped(const struct log *log);
 
+/* s as a JSON string in out, cut where it is longer than an eighth of size, for values that foreign
+ * hands may have shaped; LOG_QUOTE has memory until the end of the enclosing block. */
+const char *log_quote(char *out, size_t size, struct span s);
+#define LOG_QUOTE(s) log_quote((char[LIMIT_LOG_FIELD]){0}, LIMIT_LOG_FIELD, (s))
+
 /* event: a short constant name ("reload-failed"); format: "key=value key=value" text, values that may
- * hold foreign bytes are passed through LOG_QUOTE or are escaped whole. NULL log: nothing. */
+ * hold foreign bytes are passed through LOG_QUOTE; control bytes are escaped in any case. NULL log: nothing. */
 void log_event(struct log *log, enum log_level level, const char *event, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

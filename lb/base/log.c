@@ -1,0 +1,200 @@
+#include "base/log.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* Lines per second and bucket of event names; a flood of one event leaves the others their voice.
+ */
+enum { BUCKETS = 32, BUCKET_LINES = 20 };
+
+struct log {
+    /* set once */
+    int fd;
+    bool json, prefix;
+    /* shared, atomic */
+    _Atomic int level;
+    _Atomic uint64_t dropped;
+    _Atomic uint64_t buckets[BUCKETS]; /* second << 32 | lines wanted within it */
+};
+
+struct level_entry {
+    const char *name;
+    char priority; /* of syslog, RFC 5424 section 6.2.1 */
+};
+
+static const struct level_entry levels[] = {
+    [LOG_ERROR] = {"error", '3'},
+    [LOG_WARN] = {"warn", '4'},
+    [LOG_INFO] = {"info", '6'},
+    [LOG_DEBUG] = {"debug", '7'},
+};
+
+bool log_level_parse(struct span s, enum log_level *out)
+{
+    for (int i = LOG_ERROR; i <= LOG_DEBUG; i++) {
+        if (span_eq(s, span_str(levels[i].name))) {
+            *out = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *log_level_name(enum log_level level)
+{
+    return levels[level].name;
+}
+
+struct log *log_new(int fd, enum log_level level, bool json, bool prefix)
+{
+    struct log *log = mem_alloc(sizeof *log);
+    if (log == NULL)
+        return NULL;
+    log->fd = fd;
+    log->json = json;
+    log->prefix = prefix;
+    atomic_init(&log->level, (int)level);
+    return log;
+}
+
+void log_free(struct log **log)
+{
+    mem_free(*log);
+    *log = NULL;
+}
+
+void log_set_level(struct log *log, enum log_level level)
+{
+    atomic_store_explicit(&log->level, (int)level, memory_order_relaxed);
+}
+
+enum log_level log_get_level(const struct log *log)
+{
+    return (enum log_level)atomic_load_explicit(&log->level, memory_order_relaxed);
+}
+
+uint64_t log_dropped(const struct log *log)
+{
+    return atomic_load_explicit(&log->dropped, memory_order_relaxed);
+}
+
+static void count_dropped(struct log *log)
+{
+    atomic_fetch_add_explicit(&log->dropped, 1, memory_order_relaxed);
+}
+
+/* True where the event's bucket has room in this second; *suppressed is how many lines the bucket
+ * lost in the last second in which it was used, told to the first caller after it. */
+static bool admit(struct log *log, const char *event, uint32_t *suppressed)
+{
+    _Atomic uint64_t *bucket = &log->buckets[hash_plain(span_str(event)) % BUCKETS];
+    uint64_t second = (uint64_t)(clock_mono_ns() / NS_PER_S) << 32;
+    uint64_t old = atomic_load_explicit(bucket, memory_order_relaxed), next;
+    do
+        next = (old & ~(uint64_t)UINT32_MAX) == second ? old + 1 : second | 1;
+    while (!atomic_compare_exchange_weak_explicit(bucket, &old, next, memory_order_relaxed,
+                                                  memory_order_relaxed));
+    uint32_t before = (uint32_t)old, lines = (uint32_t)next;
+    *suppressed = lines == 1 && before > BUCKET_LINES ? before - BUCKET_LINES : 0;
+    if (lines > BUCKET_LINES)
+        count_dropped(log);
+    return lines <= BUCKET_LINES;
+}
+
+struct line {
+    enum log_level level;
+    const char *event;
+    char time[24];
+    uint32_t suppressed;
+    struct span text;
+};
+
+static void put_text_line(struct buf *b, const struct line *l, size_t most)
+{
+    buf_printf(b, "time=%.*s level=%s event=%s", (int)sizeof l->time, l->time,
+               levels[l->level].name, l->event);
+    if (l->text.n > 0) {
+        buf_put_char(b, ' ');
+        buf_put_text(b, l->text, most);
+    }
+    if (l->suppressed > 0)
+        buf_printf(b, " suppressed=%u", l->suppressed);
+}
+
+static void put_json_line(struct buf *b, const struct line *l, size_t most)
+{
+    buf_printf(b, "{\"time\":\"%.*s\",\"level\":\"%s\",\"event\":", (int)sizeof l->time, l->time,
+               levels[l->level].name);
+    buf_put_json(b, span_str(l->event), LIMIT_LOG_FIELD);
+    buf_put_str(b, ",\"message\":");
+    buf_put_json(b, l->text, most);
+    if (l->suppressed > 0)
+        buf_printf(b, ",\"suppressed\":%u", l->suppressed);
+    buf_put_char(b, '}');
+}
+
+static void put_line(const struct log *log, struct buf *b, const struct line *l, size_t most)
+{
+    if (log->prefix) {
+        char prefix[] = {'<', levels[l->level].priority, '>'};
+        buf_put(b, prefix, sizeof prefix);
+    }
+    if (log->json)
+        put_json_line(b, l, most);
+    else
+        put_text_line(b, l, most);
+    buf_put_char(b, '\n');
+}
+
+/* One write: lines of several threads do not mix (POSIX for pipes up to PIPE_BUF, O_APPEND for
+ * files). What cannot be written is lost and counted: there is nowhere left to say it. */
+static void write_line(struct log *log, struct span line)
+{
+    ssize_t wrote;
+    do
+        wrote = write(log->fd, line.p, line.n);
+    while (wrote < 0 && errno == EINTR);
+    if (wrote != (ssize_t)line.n)
+        count_dropped(log);
+}
+
+/* Escaping makes of one byte at most six: so much text always fits into a line. */
+enum { TEXT_MOST = LIMIT_LOG_LINE / 2, TEXT_SURE = LIMIT_LOG_LINE / 8 };
+
+void log_event(struct log *log, enum log_level level, const char *event, const char *format, ...)
+{
+    char text[TEXT_MOST + 1], memory[LIMIT_LOG_LINE];
+    struct line line = {.level = level, .event = event};
+    struct buf out;
+    va_list ap;
+    if (log == NULL || level > log_get_level(log) || !admit(log, event, &line.suppressed))
+        return;
+    va_start(ap, format);
+    int n = vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    line.text = span_of(text, n < 0 ? 0 : n > TEXT_MOST ? TEXT_MOST : (size_t)n);
+    clock_print_rfc3339(line.time, clock_wall_ns());
+    buf_fixed(&out, memory, sizeof memory);
+    put_line(log, &out, &line, TEXT_MOST);
+    if (out.failed) {
+        buf_clear(&out);
+        put_line(log, &out, &line, TEXT_SURE);
+    }
+    write_line(log, buf_span(&out));
+}
+
+const char *log_quote(char *out, size_t size, struct span s)
+{
+    struct buf b;
+    buf_fixed(&b, out, size);
+    buf_put_json(&b, s, size / 8);
+    buf_put_char(&b, '\0');
+    return out;
+}

@@ -1,0 +1,148 @@
+#include "base/str.h"
+
+bool span_eq_nocase(struct span a, struct span b)
+{
+    if (a.n != b.n)
+        return false;
+    for (size_t i = 0; i < a.n; i++)
+        if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
+            return false;
+    return true;
+}
+
+bool span_starts(struct span s, struct span prefix)
+{
+    return s.n >= prefix.n && span_eq(span_of(s.p, prefix.n), prefix);
+}
+
+bool span_ends(struct span s, struct span suffix)
+{
+    return s.n >= suffix.n && span_eq(span_sub(s, s.n - suffix.n, s.n), suffix);
+}
+
+size_t span_find(struct span s, char c)
+{
+    const char *at = s.n > 0 ? memchr(s.p, c, s.n) : NULL;
+    return at != NULL ? (size_t)(at - s.p) : s.n;
+}
+
+static bool is_ows(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+struct span span_trim(struct span s)
+{
+    while (s.n > 0 && is_ows(s.p[0])) {
+        s.p++;
+        s.n--;
+    }
+    while (s.n > 0 && is_ows(s.p[s.n - 1]))
+        s.n--;
+    return s;
+}
+
+struct span span_sub(struct span s, size_t from, size_t to)
+{
+    if (to > s.n)
+        to = s.n;
+    if (from > to)
+        from = to;
+    return from > 0 ? span_of(s.p + from, to - from) : span_of(s.p, to);
+}
+
+struct span span_cut(struct span s, char c, struct span *head)
+{
+    size_t at = span_find(s, c);
+    *head = span_of(s.p, at);
+    return span_sub(s, at + 1, s.n);
+}
+
+int span_cmp(struct span a, struct span b)
+{
+    size_t shared = a.n < b.n ? a.n : b.n;
+    int order = shared > 0 ? memcmp(a.p, b.p, shared) : 0;
+    return order != 0 ? order : (a.n > b.n) - (a.n < b.n);
+}
+
+enum { U64_DIGITS = 19, U64_HEX_DIGITS = 16 }; /* so many always fit into 64 bits */
+
+enum err span_u64(struct span s, uint64_t *out)
+{
+    uint64_t v = 0;
+    if (s.n == 0)
+        return ERR_SYNTAX;
+    for (size_t i = 0; i < s.n; i++) {
+        if (!ascii_digit(s.p[i]))
+            return ERR_SYNTAX;
+        if (i >= U64_DIGITS)
+            return ERR_RANGE;
+        v = v * 10 + (uint64_t)(s.p[i] - '0');
+    }
+    *out = v;
+    return ERR_OK;
+}
+
+enum err span_hex_u64(struct span s, uint64_t *out)
+{
+    uint64_t v = 0;
+    if (s.n == 0)
+        return ERR_SYNTAX;
+    for (size_t i = 0; i < s.n; i++) {
+        int digit = ascii_hex(s.p[i]);
+        if (digit < 0)
+            return ERR_SYNTAX;
+        if (i >= U64_HEX_DIGITS)
+            return ERR_RANGE;
+        v = v << 4 | (uint64_t)digit;
+    }
+    *out = v;
+    return ERR_OK;
+}
+
+int ascii_hex(char c)
+{
+    if (ascii_digit(c))
+        return c - '0';
+    c = ascii_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+size_t u64_print(char *out, uint64_t v)
+{
+    char digits[20];
+    size_t n = 0;
+    do {
+        digits[n++] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    for (size_t i = 0; i < n; i++)
+        out[i] = digits[n - 1 - i];
+    return n;
+}
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+enum { DISTANCE_MOST = 63 }; /* names of keys are far shorter; longer texts count as unlike */
+
+size_t span_distance(struct span a, struct span b, size_t cap)
+{
+    size_t row[DISTANCE_MOST + 1];
+    if (a.n > DISTANCE_MOST || b.n > DISTANCE_MOST)
+        return span_eq(a, b) ? 0 : cap;
+    for (size_t j = 0; j <= b.n; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a.n; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.n; j++) {
+            size_t swap = diagonal + (a.p[i - 1] != b.p[j - 1]);
+            diagonal = row[j];
+            row[j] = min_size(swap, min_size(row[j], row[j - 1]) + 1);
+        }
+    }
+    return min_size(row[b.n], cap);
+}
