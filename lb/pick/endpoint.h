@@ -1,0 +1,133 @@
+/* endpoint: the runtime state of one endpoint (pool, backend, socket address) and of its pool. It
+ * outlives snapshots: a reload finds it again by its key (DESIGN.md section 1, "Snapshots"). Knows
+ * counters, health and administrative state; knows no socket, no probe and no configuration file.
+ *
+ * Life: the registry (main thread) makes and frees it. It stays while somebody holds a reference
+ * (snapshots, connection pools) or a request is in flight on it: `inflight` itself keeps it alive,
+ * so the decrement must be the last thing that a request does to it. */
+#ifndef MERIDIAN_PICK_ENDPOINT_H
+#define MERIDIAN_PICK_ENDPOINT_H
+
+#include "base/list.h"
+#include "base/str.h"
+
+#include <stdatomic.h>
+
+/* RELIABILITY B1. SOFT: a bad answer, a time-out, not ready. HARD: refused, unreachable, not alive.
+ */
+enum endpoint_health { ENDPOINT_UP, ENDPOINT_SOFT, ENDPOINT_HARD };
+enum endpoint_admin { ENDPOINT_ACTIVE, ENDPOINT_DRAIN, ENDPOINT_MAINT };
+
+#define OUT_SLOTS 32 /* seconds; more than LIMIT_EJECT_MOST_MS */
+
+/* How many endpoints are ejected, without a list of them: one slot per second of return, each
+ * (second << 32 | count). A slot whose second has passed counts nothing. */
+struct out_ring {
+    _Atomic uint64_t slot[OUT_SLOTS];
+};
+void out_ring_add(struct out_ring *ring, int64_t until_ms);
+/* Counts to the end of the second of return, so it is never too low. */
+uint32_t out_ring_count(const struct out_ring *ring, int64_t now_ms);
+
+/* What is shared by all generations of one pool. Freed by the registry after its last endpoint. */
+struct pool_state {
+    /* set once */
+    char *name;
+    /* main thread */
+    struct link link;
+    /* shared, atomic */
+    _Atomic uint32_t refs;
+    _Atomic uint64_t generation; /* pool_changed; views compare it */
+    struct out_ring outs;
+    atomic_flag ejecting;
+    /* kept by the proxy's admission: requests that wait for a slot, one bit per worker that has
+     * some */
+    _Atomic uint32_t waiting;
+    _Atomic uint64_t waiting_workers;
+};
+
+/* Says that health, weights or ejections of the pool have changed: every worker builds its view
+ * anew before its next pick. Any thread. */
+void pool_changed(struct pool_state *pool);
+
+struct endpoint {
+    /* shared, atomic: what each pick reads and writes */
+    _Alignas(64) _Atomic uint32_t inflight;
+    _Atomic uint32_t refs;
+    _Atomic int64_t out_until;      /* monotonic ms; ejected while now < out_until; 0: not */
+    _Atomic uint8_t health;         /* enum endpoint_health; written by the health thread only */
+    _Atomic uint8_t admin;          /* enum endpoint_admin; written by the main thread only */
+    _Atomic uint32_t weight;        /* override 1..1000 by the operator; 0: the configured one */
+    _Atomic uint32_t fails;         /* consecutive failures */
+    _Atomic uint32_t connect_fails; /* consecutive refused, unreachable, connect time-outs */
+    _Atomic uint32_t busy;          /* consecutive busy answers as a light outlier */
+    _Atomic int64_t up_since;       /* monotonic ms of the last DOWN -> UP; 0: never */
+    _Atomic uint64_t ejects; /* eject_count << 48 | ms of the last failure; endpoint_failed */
+    /* shared, atomic: what is only shown */
+    _Alignas(64) _Atomic uint64_t requests; /* taken */
+    _Atomic uint64_t responses;             /* any answer */
+    _Atomic uint64_t errors;                /* failures as BALANCING.md section 6 counts them */
+    _Atomic uint64_t connect_errors;
+    _Atomic uint64_t ejections;
+    _Atomic uint64_t history; /* last 64 probes, newest in bit 0, 1 = good; health thread writes */
+    _Atomic uint32_t probes;  /* how many bits of it are filled, at most 64 */
+    _Atomic int64_t health_since; /* monotonic ms of the last change of health; 0: never */
+    /* set once */
+    _Alignas(64) struct pool_state *pool;
+    char *key;                    /* "pool/backend@address" */
+    struct span backend, address; /* inside key */
+    /* main thread */
+    struct link link;
+    struct endpoint *next; /* in the registry's bucket */
+    uint64_t hash;
+};
+
+/* "pool/backend@address", NUL-terminated, lives as long as the endpoint. */
+static inline const char *endpoint_name(const struct endpoint *e)
+{
+    return e->key;
+}
+
+struct endpoint *endpoint_ref(struct endpoint *e);
+/* Gives the reference back; the registry frees the endpoint at its next sweep. Any thread. */
+void endpoint_unref(struct endpoint **e);
+
+static inline enum endpoint_health endpoint_health(const struct endpoint *e)
+{
+    return (enum endpoint_health)atomic_load_explicit(&e->health, memory_order_relaxed);
+}
+static inline enum endpoint_admin endpoint_admin(const struct endpoint *e)
+{
+    return (enum endpoint_admin)atomic_load_explicit(&e->admin, memory_order_relaxed);
+}
+static inline uint32_t endpoint_inflight(const struct endpoint *e)
+{
+    return atomic_load_explicit(&e->inflight, memory_order_relaxed);
+}
+static inline bool endpoint_out(const struct endpoint *e, int64_t now_ms)
+{
+    return now_ms < atomic_load_explicit(&e->out_until, memory_order_relaxed);
+}
+const char *endpoint_health_name(enum endpoint_health health); /* "up", "soft", "hard" */
+const char *endpoint_admin_name(enum endpoint_admin admin); /* "active", "drain", "maintenance" */
+
+/* Health thread only. DOWN -> UP begins slow start and clears the failure counts. True: it changed.
+ */
+bool endpoint_set_health(struct endpoint *e, enum endpoint_health health, int64_t now_ms);
+/* Health thread only: appends one probe's result to the history. */
+void endpoint_probed(struct endpoint *e, bool good);
+/* Main thread only. True: it changed. */
+bool endpoint_set_admin(struct endpoint *e, enum endpoint_admin admin);
+/* Main thread only: 1..1000, or 0 to end the override. */
+void endpoint_set_weight(struct endpoint *e, uint32_t weight);
+/* Ends an ejection at once (operator). Any thread. */
+void endpoint_readmit(struct endpoint *e);
+
+/* How often it has been ejected, less one per 60 s without failure (BALANCING.md section 9). */
+uint32_t endpoint_eject_count(const struct endpoint *e, int64_t now_ms);
+/* One failure at now; returns the decayed count. */
+uint32_t endpoint_failed(struct endpoint *e, int64_t now_ms);
+/* Out until `until_ms`; counted as an ejection for the back-off where `counts`. */
+void endpoint_eject(struct endpoint *e, int64_t until_ms, bool counts);
+
+#endif

@@ -1,0 +1,117 @@
+/* pool: what is configured of one pool for choosing (struct pick_pool, immutable, part of a
+ * snapshot) and what of it can be used right now (struct pool_view). Knows no file, no address, no
+ * place on earth: distances are milliseconds.
+ *
+ * A view belongs to one worker and one pick_pool. The worker makes it with pool_view_new, calls
+ * pool_view_refresh before each pick (one atomic load where nothing has changed), and frees it
+ * before the snapshot goes. It never allocates after pool_view_new. */
+#ifndef MERIDIAN_PICK_POOL_H
+#define MERIDIAN_PICK_POOL_H
+
+#include "base/limits.h"
+#include "pick/registry.h"
+
+#define PICK_WEIGHT_DEFAULT 100
+#define PICK_WEIGHT_MOST    1000
+#define PICK_CHOICES_MOST   16
+
+/* BALANCING.md section 8. */
+struct pick_knobs {
+    double distance_weight; /* 0..10; applied by whoever computes distances */
+    double spill_band;      /* 1..10 */
+    double spill_gain;      /* 0..10 */
+    double spill_cap_ms;    /* 0..60000 */
+    uint32_t choices;       /* 1..16 */
+    uint32_t slow_start_ms; /* 0..3600000; 0 = none */
+    uint32_t panic_percent; /* 0..100; 0 = no panic */
+};
+#define PICK_KNOBS_DEFAULT                                                                         \
+    {                                                                                              \
+        .distance_weight = 1.0, .spill_band = 1.5, .spill_gain = 3.0, .spill_cap_ms = 500.0,       \
+        .choices = 3, .slow_start_ms = LIMIT_SLOW_START_MS, .panic_percent = 50,                   \
+    }
+
+/* What a pool is built from; everything is borrowed for the call. */
+struct pool_site_conf {
+    struct span name;
+    float here_ms; /* distance from this balancer; used where a request brings no distances */
+};
+struct pool_member_conf {
+    struct span backend, address;
+    uint32_t site;         /* index */
+    uint32_t weight;       /* 1..1000 */
+    uint32_t max_inflight; /* 0 = no limit */
+};
+struct pool_conf {
+    struct span name;
+    struct pick_knobs knobs;
+    const struct pool_site_conf
+        *sites; /* 1..LIMIT_SITES; a pool without sites has one, "default" */
+    size_t site_count;
+    const struct pool_member_conf *members;
+    size_t member_count;
+};
+
+struct pool_member {
+    struct endpoint *endpoint; /* referenced */
+    uint32_t weight, max_inflight;
+};
+struct pool_site {
+    char *name;
+    float here_ms;
+    struct site_state *state;    /* referenced */
+    struct pool_member *members; /* in configuration order */
+    uint32_t count;
+};
+struct pick_pool {
+    struct pick_knobs knobs;
+    struct pool_state *state; /* referenced */
+    struct pool_site *sites;  /* in configuration order; bit i of a mask is sites[i] */
+    struct pool_member *members;
+    uint32_t site_count, member_count;
+};
+
+/* Main thread. slow_from_ms as registry_endpoint: now on a reload, 0 at process start.
+ * ERR_NO_MEMORY, ERR_FULL, ERR_RANGE (no site or too many, an index or a weight out of range). */
+MUST_CHECK
+enum err pick_pool_new(struct registry *r, const struct pool_conf *conf, int64_t slow_from_ms,
+                       struct pick_pool **out);
+void pick_pool_free(struct pick_pool **pool);
+
+struct view_item {
+    struct endpoint *endpoint;
+    uint32_t weight; /* effective: override and slow start applied */
+    uint32_t max_inflight;
+};
+/* items: [0, usable) UP and not ejected; [usable, alive) UP but ejected, and SOFT: for panic;
+ * [alive, count) HARD: the last resort. DRAIN and MAINT are not in it. */
+struct view_site {
+    struct site_state *state;
+    struct view_item *items;
+    uint32_t *ends; /* ends[i]: sum of the weights of items[0..i] */
+    uint32_t usable, alive, count;
+    uint32_t members; /* configured endpoints */
+    bool poor;        /* DOWN ones hold more than 100 - panic_percent % of the weight */
+};
+struct pool_view {
+    const struct pick_pool *pool; /* borrowed */
+    uint64_t generation;
+    int64_t not_before_ms; /* large pools are not rebuilt for every single change */
+    int64_t rebuild_at_ms; /* slow start or the end of an ejection */
+    uint32_t site_count;
+    struct view_site *sites;
+};
+
+/* NULL without memory. Built for now. */
+struct pool_view *pool_view_new(const struct pick_pool *pool, int64_t now_ms);
+void pool_view_free(struct pool_view **view);
+/* Brings the view up to date where the pool has changed or time asks for it. Owner thread. */
+void pool_view_refresh(struct pool_view *view, int64_t now_ms);
+
+/* Endpoints that could be picked now (UP, ACTIVE, not ejected), over the allowed sites: /readyz. */
+uint32_t pool_view_usable(const struct pool_view *view, uint64_t allowed);
+
+/* The effective weight in slow start (BALANCING.md section 9); pure. */
+uint32_t pool_slow_weight(uint32_t weight, int64_t since_up_ms, uint32_t slow_start_ms);
+
+#endif

@@ -1,0 +1,45 @@
+/* site: the runtime state of one (pool, site): in-flight and the response-time estimator of
+ * BALANCING.md section 6. Outlives snapshots like endpoints do; two pools at one place share
+ * nothing. Knows numbers only. In-flight keeps it alive, as with endpoints. */
+#ifndef MERIDIAN_PICK_SITE_H
+#define MERIDIAN_PICK_SITE_H
+
+#include "pick/endpoint.h"
+
+#define SITE_SAMPLES_ENOUGH 32   /* fewer: no load term, does not set the base */
+#define SITE_SAMPLE_LEAST   0.01 /* ms */
+
+struct site_state {
+    /* shared, atomic: one cache line, read for every site by every pick */
+    _Alignas(64) _Atomic int32_t inflight; /* sum over its endpoints */
+    atomic_flag busy;                      /* try-flag of the estimator's writer */
+    _Atomic uint64_t t, n, a; /* doubles as bits: recent ms, normal ms, in-flight seen */
+    _Atomic uint64_t samples;
+    _Atomic int64_t last_ms; /* monotonic, of the last sample */
+    _Atomic uint32_t refs;
+    /* shared, atomic */
+    struct out_ring outs;
+    /* set once */
+    struct pool_state *pool;
+    char *name;
+    /* main thread */
+    struct link link;
+};
+
+/* A copy of the figures, each read by itself. */
+struct site_load {
+    double t_ms, n_ms, a;
+    uint64_t samples;
+    uint32_t inflight;
+};
+struct site_load site_load(const struct site_state *s);
+
+/* One response-time sample: x_ms is first response byte minus the later of dispatch and last
+ * request byte, less the measured round trip; q is the site's in-flight just before dispatch.
+ * Dropped where another thread is writing. Any thread. */
+void site_sample(struct site_state *s, double x_ms, uint32_t q, int64_t now_ms);
+
+/* Sets the figures outright: tests and hand-over from another process. */
+void site_set(struct site_state *s, const struct site_load *load, int64_t now_ms);
+
+#endif
