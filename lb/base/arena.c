@@ -106,7 +106,7 @@ void *arena_take(struct arena *a, size_t size)
 {
     if (size > SIZE_MAX / 2)
         return NULL;
-    size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    size = size == 0 ? ALIGN : (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     if (size > (size_t)(a->end - a->at)) {
         if (size > ordinary_size(a))
             return take_large(a, size);

@@ -196,5 +196,7 @@ const char *log_quote(char *out, size_t size, struct span s)
     buf_fixed(&b, out, size);
     buf_put_json(&b, s, size / 8);
     buf_put_char(&b, '\0');
+    if (b.failed && size > 0)
+        out[0] = '\0';
     return out;
 }

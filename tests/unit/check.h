@@ -1,12 +1,14 @@
 /* check: the only test interface that unit tests use. With criterion underneath, each test is a
- * process of its own; in builds where criterion cannot run (ThreadSanitizer, fuzzing) the mini runner
- * of mini.c runs the same tests one after another in one process. A test costs about 20 ms under
- * criterion: put tables into loops, not one row into one test. */
+ * process of its own; in builds where criterion cannot run (ThreadSanitizer, fuzzing) the mini
+ * runner of mini.c runs the same tests one after another in one process. A test costs about 20 ms
+ * under criterion: put tables into loops, not one row into one test. */
 #ifndef MERIDIAN_TESTS_CHECK_H
 #define MERIDIAN_TESTS_CHECK_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #ifdef CHECK_MINI
@@ -29,19 +31,36 @@ void mini_fail(const char *file, int line, const char *format, ...)
     }                                                                                              \
     static void suite_##_##name_(void)
 
-#define CHECK(cond, ...) ((cond) ? (void)0 : mini_fail(__FILE__, __LINE__, "" #cond ": " __VA_ARGS__))
+#define CHECK_FAIL_(...) mini_fail(__FILE__, __LINE__, __VA_ARGS__)
 
 #else
 
 #include <criterion/criterion.h>
 
-#define TEST(suite_, name_)  Test(suite_, name_)
-#define CHECK(cond, ...)     cr_assert((cond), "" #cond ": " __VA_ARGS__)
+#define TEST(suite_, name_) Test(suite_, name_)
+#define CHECK_FAIL_(...)    cr_assert_fail(__VA_ARGS__)
 
 #endif
 
-/* CHECK(condition, "format", ...): a failed check ends the test. The format is not optional.
- * CHECK_INT(got, want): integers, both printed. CHECK_STR(got, want): NUL-terminated text. */
+__attribute__((format(printf, 3, 4))) static inline const char *check_print(char *out, size_t size,
+                                                                            const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(out, size, format, ap);
+    va_end(ap);
+    return out;
+}
+
+/* CHECK(condition, "format", ...): a failed check ends the test. The format is not optional. */
+#define CHECK(cond, ...)                                                                           \
+    do {                                                                                           \
+        if (!(cond)) {                                                                             \
+            char check_m_[1024];                                                                   \
+            CHECK_FAIL_("%s: %s", #cond, check_print(check_m_, sizeof check_m_, __VA_ARGS__));     \
+        }                                                                                          \
+    } while (0)
+/* CHECK_INT(got, want): integers, both printed. CHECK_STR(got, want): NUL-terminated text. */
 #define CHECK_INT(got, want)                                                                       \
     do {                                                                                           \
         long long check_g_ = (long long)(got), check_w_ = (long long)(want);                       \

@@ -6,13 +6,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static struct mini_test *first;
+static struct mini_test *first, **last = &first;
 static jmp_buf escape;
 
 void mini_register(struct mini_test *t)
 {
-    t->next = first;
-    first = t;
+    *last = t;
+    last = &t->next;
 }
 
 void mini_fail(const char *file, int line, const char *format, ...)

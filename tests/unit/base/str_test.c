@@ -1,0 +1,154 @@
+#include "base/str.h"
+#include "check.h"
+
+#include <inttypes.h>
+
+TEST(str, comparing)
+{
+    CHECK(span_eq(SPAN("a"), span_str("a")), "equal");
+    CHECK(!span_eq(SPAN("a"), SPAN("ab")) && !span_eq(SPAN("ab"), SPAN("aB")), "unequal");
+    CHECK(span_eq(SPAN_NONE, span_str(NULL)), "none is none");
+    CHECK(span_eq_nocase(SPAN("Content-LENGTH"), SPAN("content-length")), "letters");
+    CHECK(!span_eq_nocase(SPAN("a["), SPAN("A{")), "only letters have case");
+    CHECK(!span_eq_nocase(SPAN("\xc4"), SPAN("\xe4")), "only ASCII letters");
+    CHECK(span_cmp(SPAN("a"), SPAN("ab")) < 0 && span_cmp(SPAN("b"), SPAN("ab")) > 0, "order");
+    CHECK_INT(span_cmp(SPAN("ab"), SPAN("ab")), 0);
+    CHECK_INT(span_cmp(SPAN_NONE, SPAN("")), 0);
+    CHECK(span_cmp(SPAN("\xff"), SPAN("a")) > 0, "bytes are unsigned");
+}
+
+TEST(str, ends)
+{
+    CHECK(span_starts(SPAN("abc"), SPAN("ab")) && span_starts(SPAN("abc"), SPAN_NONE), "starts");
+    CHECK(!span_starts(SPAN("abc"), SPAN("abcd")) && !span_starts(SPAN("abc"), SPAN("b")), "not");
+    CHECK(span_ends(SPAN("abc"), SPAN("bc")) && span_ends(SPAN("abc"), SPAN("")), "ends");
+    CHECK(!span_ends(SPAN("abc"), SPAN("zabc")) && !span_ends(SPAN("abc"), SPAN("b")), "not");
+}
+
+TEST(str, pieces)
+{
+    struct span head, rest;
+    CHECK_INT(span_find(SPAN("a,b"), ','), 1);
+    CHECK_INT(span_find(SPAN("ab"), ','), 2);
+    CHECK_INT(span_find(SPAN_NONE, ','), 0);
+    CHECK_SPAN(span_sub(SPAN("abcdef"), 1, 3), "bc");
+    CHECK_SPAN(span_sub(SPAN("abc"), 2, 99), "c");
+    CHECK_SPAN(span_sub(SPAN("abc"), 7, 99), "");
+    CHECK_SPAN(span_sub(SPAN("abc"), 2, 1), "");
+    rest = span_cut(SPAN("a,b,c"), ',', &head);
+    CHECK_SPAN(head, "a");
+    CHECK_SPAN(rest, "b,c");
+    rest = span_cut(SPAN("abc"), ',', &head);
+    CHECK_SPAN(head, "abc");
+    CHECK_SPAN(rest, "");
+    rest = span_cut(SPAN("abc,"), ',', &head);
+    CHECK_SPAN(head, "abc");
+    CHECK_SPAN(rest, "");
+    rest = span_cut(SPAN_NONE, ',', &head);
+    CHECK_INT(head.n + rest.n, 0);
+}
+
+TEST(str, trim_takes_only_ows)
+{
+    CHECK_SPAN(span_trim(SPAN(" \t a b\t ")), "a b");
+    CHECK_SPAN(span_trim(SPAN(" \t ")), "");
+    CHECK_SPAN(span_trim(SPAN("\r\na\v")), "\r\na\v");
+    CHECK_SPAN(span_trim(SPAN_NONE), "");
+}
+
+struct number_row {
+    const char *text;
+    enum err want;
+    uint64_t value;
+};
+
+/* A6: checked arithmetic; nothing but digits. */
+TEST(str, decimal)
+{
+    static const struct number_row rows[] = {
+        {"0", ERR_OK, 0},
+        {"0007", ERR_OK, 7},
+        {"9999999999999999999", ERR_OK, 9999999999999999999U},
+        {"10000000000000000000", ERR_RANGE, 0},
+        {"", ERR_SYNTAX, 0},
+        {"+1", ERR_SYNTAX, 0},
+        {"-1", ERR_SYNTAX, 0},
+        {" 1", ERR_SYNTAX, 0},
+        {"1 ", ERR_SYNTAX, 0},
+        {"1,1", ERR_SYNTAX, 0},
+        {"0x1", ERR_SYNTAX, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t v = 0;
+        enum err e = span_u64(span_str(rows[i].text), &v);
+        CHECK(e == rows[i].want && v == rows[i].value, "\"%s\": %s %" PRIu64, rows[i].text,
+              err_name(e), v);
+    }
+}
+
+TEST(str, hexadecimal)
+{
+    static const struct number_row rows[] = {
+        {"0", ERR_OK, 0},
+        {"fF", ERR_OK, 255},
+        {"ffffffffffffffff", ERR_OK, UINT64_MAX},
+        {"0ffffffffffffffff", ERR_RANGE, 0},
+        {"", ERR_SYNTAX, 0},
+        {"g", ERR_SYNTAX, 0},
+        {"0x1", ERR_SYNTAX, 0},
+        {"-1", ERR_SYNTAX, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t v = 0;
+        enum err e = span_hex_u64(span_str(rows[i].text), &v);
+        CHECK(e == rows[i].want && v == rows[i].value, "\"%s\": %s %" PRIx64, rows[i].text,
+              err_name(e), v);
+    }
+}
+
+TEST(str, hex_digits)
+{
+    for (int c = -128; c < 128; c++) {
+        const char *all = "0123456789abcdef", *at = NULL;
+        if (c > 0)
+            at = strchr(all, c >= 'A' && c <= 'F' ? c + ('a' - 'A') : c);
+        CHECK_INT(ascii_hex((char)c), at != NULL ? at - all : -1);
+    }
+}
+
+TEST(str, printing_is_the_inverse_of_parsing)
+{
+    static const uint64_t values[] = {0, 9, 10, 99, 100, 123456789, 9999999999999999999U};
+    char out[20];
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        uint64_t v = 0;
+        size_t n = u64_print(out, values[i]);
+        CHECK(span_u64(span_of(out, n), &v) == ERR_OK && v == values[i], "%" PRIu64, values[i]);
+    }
+    CHECK_SPAN(span_of(out, u64_print(out, UINT64_MAX)), "18446744073709551615");
+}
+
+TEST(str, distance)
+{
+    static const struct {
+        const char *a, *b;
+        size_t want;
+    } rows[] = {
+        {"", "", 0},
+        {"pools", "pools", 0},
+        {"pool", "pools", 1},
+        {"", "abc", 3},
+        {"kitten", "sitting", 3},
+        {"interval", "intreval", 2},
+        {"abcdef", "uvwxyz", 5 /* the cap */},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct span a = span_str(rows[i].a), b = span_str(rows[i].b);
+        CHECK_INT(span_distance(a, b, 5), rows[i].want);
+        CHECK_INT(span_distance(b, a, 5), rows[i].want);
+    }
+    char longer[200];
+    memset(longer, 'x', sizeof longer);
+    CHECK_INT(span_distance(span_of(longer, 200), SPAN("x"), 4), 4);
+    CHECK_INT(span_distance(span_of(longer, 200), span_of(longer, 200), 4), 0);
+}
