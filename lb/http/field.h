@@ -6,87 +6,84 @@
 
 #include "base/str.h"
 
-/* X(constant, "lower-case name", flags). Within one length the names need no order. */
+/* X(constant, "lower-case name", flags), sorted by length: field_id_of rests on that. */
 #define FIELD_LIST(X)                                                                              \
-    /* framing and hop-by-hop: the codecs consume and make them */                                 \
-    X(CONNECTION, "connection", FIELD_HOP)                                                         \
-    X(CONTENT_LENGTH, "content-length", FIELD_FRAMING)                                             \
-    X(TRANSFER_ENCODING, "transfer-encoding", FIELD_HOP)                                           \
-    X(KEEP_ALIVE, "keep-alive", FIELD_HOP)                                                         \
-    X(PROXY_CONNECTION, "proxy-connection", FIELD_HOP)                                             \
     X(TE, "te", FIELD_HOP)                                                                         \
-    X(TRAILER, "trailer", FIELD_HOP)                                                               \
-    X(UPGRADE, "upgrade", FIELD_HOP)                                                               \
-    X(HTTP2_SETTINGS, "http2-settings", FIELD_HOP)                                                 \
-    X(HOST, "host", FIELD_FRAMING)                                                                 \
-    X(EXPECT, "expect", FIELD_FRAMING)                                                             \
-    /* credentials and forwarding: Connection cannot remove them (H15) */                          \
-    X(AUTHORIZATION, "authorization", FIELD_KEPT)                                                  \
-    X(PROXY_AUTHORIZATION, "proxy-authorization", FIELD_KEPT)                                      \
-    X(COOKIE, "cookie", FIELD_KEPT)                                                                \
-    X(FORWARDED, "forwarded", FIELD_KEPT)                                                          \
-    X(X_FORWARDED_FOR, "x-forwarded-for", FIELD_KEPT)                                              \
-    X(X_FORWARDED_PROTO, "x-forwarded-proto", FIELD_KEPT)                                          \
-    X(X_FORWARDED_HOST, "x-forwarded-host", FIELD_KEPT)                                            \
-    X(X_FORWARDED_PORT, "x-forwarded-port", FIELD_KEPT)                                            \
-    X(X_REAL_IP, "x-real-ip", FIELD_KEPT)                                                          \
-    X(X_REQUEST_ID, "x-request-id", FIELD_KEPT)                                                    \
-    X(VIA, "via", FIELD_KEPT)                                                                      \
-    X(TRACEPARENT, "traceparent", FIELD_KEPT)                                                      \
-    X(TRACESTATE, "tracestate", FIELD_KEPT)                                                        \
-    /* the rest: end to end */                                                                     \
-    X(ACCEPT, "accept", 0)                                                                         \
-    X(ACCEPT_CHARSET, "accept-charset", 0)                                                         \
-    X(ACCEPT_ENCODING, "accept-encoding", 0)                                                       \
-    X(ACCEPT_LANGUAGE, "accept-language", 0)                                                       \
-    X(ACCEPT_RANGES, "accept-ranges", 0)                                                           \
     X(AGE, "age", 0)                                                                               \
-    X(ALLOW, "allow", 0)                                                                           \
-    X(ALT_SVC, "alt-svc", 0)                                                                       \
-    X(CACHE_CONTROL, "cache-control", 0)                                                           \
-    X(CLEAR_SITE_DATA, "clear-site-data", 0)                                                       \
-    X(CONTENT_DISPOSITION, "content-disposition", 0)                                               \
-    X(CONTENT_ENCODING, "content-encoding", 0)                                                     \
-    X(CONTENT_LANGUAGE, "content-language", 0)                                                     \
-    X(CONTENT_LOCATION, "content-location", 0)                                                     \
-    X(CONTENT_RANGE, "content-range", 0)                                                           \
-    X(CONTENT_TYPE, "content-type", 0)                                                             \
+    X(VIA, "via", FIELD_KEPT)                                                                      \
     X(DATE, "date", 0)                                                                             \
     X(ETAG, "etag", 0)                                                                             \
-    X(EXPIRES, "expires", 0)                                                                       \
-    X(GRPC_ENCODING, "grpc-encoding", 0)                                                           \
-    X(GRPC_MESSAGE, "grpc-message", 0)                                                             \
-    X(GRPC_STATUS, "grpc-status", 0)                                                               \
-    X(GRPC_TIMEOUT, "grpc-timeout", 0)                                                             \
-    X(IDEMPOTENCY_KEY, "idempotency-key", 0)                                                       \
-    X(IF_MATCH, "if-match", 0)                                                                     \
-    X(IF_MODIFIED_SINCE, "if-modified-since", 0)                                                   \
-    X(IF_NONE_MATCH, "if-none-match", 0)                                                           \
-    X(IF_RANGE, "if-range", 0)                                                                     \
-    X(IF_UNMODIFIED_SINCE, "if-unmodified-since", 0)                                               \
-    X(LAST_MODIFIED, "last-modified", 0)                                                           \
+    X(HOST, "host", FIELD_FRAMING)                                                                 \
     X(LINK, "link", 0)                                                                             \
-    X(LOCATION, "location", 0)                                                                     \
+    X(VARY, "vary", 0)                                                                             \
+    X(ALLOW, "allow", 0)                                                                           \
+    X(RANGE, "range", 0)                                                                           \
+    X(ACCEPT, "accept", 0)                                                                         \
+    X(COOKIE, "cookie", FIELD_KEPT)                                                                \
+    X(EXPECT, "expect", FIELD_FRAMING)                                                             \
     X(ORIGIN, "origin", 0)                                                                         \
     X(PRAGMA, "pragma", 0)                                                                         \
     X(PREFER, "prefer", 0)                                                                         \
-    X(PRIORITY, "priority", 0)                                                                     \
-    X(PROXY_AUTHENTICATE, "proxy-authenticate", 0)                                                 \
-    X(RANGE, "range", 0)                                                                           \
-    X(REFERER, "referer", 0)                                                                       \
-    X(RETRY_AFTER, "retry-after", 0)                                                               \
-    X(SEC_WEBSOCKET_ACCEPT, "sec-websocket-accept", 0)                                             \
-    X(SEC_WEBSOCKET_EXTENSIONS, "sec-websocket-extensions", 0)                                     \
-    X(SEC_WEBSOCKET_KEY, "sec-websocket-key", 0)                                                   \
-    X(SEC_WEBSOCKET_PROTOCOL, "sec-websocket-protocol", 0)                                         \
-    X(SEC_WEBSOCKET_VERSION, "sec-websocket-version", 0)                                           \
     X(SERVER, "server", 0)                                                                         \
-    X(SET_COOKIE, "set-cookie", 0)                                                                 \
-    X(STRICT_TRANSPORT_SECURITY, "strict-transport-security", 0)                                   \
-    X(USER_AGENT, "user-agent", 0)                                                                 \
-    X(VARY, "vary", 0)                                                                             \
+    X(ALT_SVC, "alt-svc", 0)                                                                       \
+    X(EXPIRES, "expires", 0)                                                                       \
+    X(REFERER, "referer", 0)                                                                       \
+    X(TRAILER, "trailer", FIELD_HOP)                                                               \
+    X(UPGRADE, "upgrade", FIELD_HOP)                                                               \
     X(WARNING, "warning", 0)                                                                       \
-    X(WWW_AUTHENTICATE, "www-authenticate", 0)
+    X(IF_MATCH, "if-match", 0)                                                                     \
+    X(IF_RANGE, "if-range", 0)                                                                     \
+    X(LOCATION, "location", 0)                                                                     \
+    X(PRIORITY, "priority", 0)                                                                     \
+    X(FORWARDED, "forwarded", FIELD_KEPT)                                                          \
+    X(X_REAL_IP, "x-real-ip", FIELD_KEPT)                                                          \
+    X(CONNECTION, "connection", FIELD_HOP)                                                         \
+    X(KEEP_ALIVE, "keep-alive", FIELD_HOP)                                                         \
+    X(SET_COOKIE, "set-cookie", 0)                                                                 \
+    X(TRACESTATE, "tracestate", FIELD_KEPT)                                                        \
+    X(USER_AGENT, "user-agent", 0)                                                                 \
+    X(GRPC_STATUS, "grpc-status", 0)                                                               \
+    X(RETRY_AFTER, "retry-after", 0)                                                               \
+    X(TRACEPARENT, "traceparent", FIELD_KEPT)                                                      \
+    X(CONTENT_TYPE, "content-type", 0)                                                             \
+    X(GRPC_MESSAGE, "grpc-message", 0)                                                             \
+    X(GRPC_TIMEOUT, "grpc-timeout", 0)                                                             \
+    X(X_REQUEST_ID, "x-request-id", FIELD_KEPT)                                                    \
+    X(ACCEPT_RANGES, "accept-ranges", 0)                                                           \
+    X(AUTHORIZATION, "authorization", FIELD_KEPT)                                                  \
+    X(CACHE_CONTROL, "cache-control", 0)                                                           \
+    X(CONTENT_RANGE, "content-range", 0)                                                           \
+    X(GRPC_ENCODING, "grpc-encoding", 0)                                                           \
+    X(IF_NONE_MATCH, "if-none-match", 0)                                                           \
+    X(LAST_MODIFIED, "last-modified", 0)                                                           \
+    X(ACCEPT_CHARSET, "accept-charset", 0)                                                         \
+    X(CONTENT_LENGTH, "content-length", FIELD_FRAMING)                                             \
+    X(HTTP2_SETTINGS, "http2-settings", FIELD_HOP)                                                 \
+    X(ACCEPT_ENCODING, "accept-encoding", 0)                                                       \
+    X(ACCEPT_LANGUAGE, "accept-language", 0)                                                       \
+    X(CLEAR_SITE_DATA, "clear-site-data", 0)                                                       \
+    X(IDEMPOTENCY_KEY, "idempotency-key", 0)                                                       \
+    X(X_FORWARDED_FOR, "x-forwarded-for", FIELD_KEPT)                                              \
+    X(CONTENT_ENCODING, "content-encoding", 0)                                                     \
+    X(CONTENT_LANGUAGE, "content-language", 0)                                                     \
+    X(CONTENT_LOCATION, "content-location", 0)                                                     \
+    X(PROXY_CONNECTION, "proxy-connection", FIELD_HOP)                                             \
+    X(WWW_AUTHENTICATE, "www-authenticate", 0)                                                     \
+    X(X_FORWARDED_HOST, "x-forwarded-host", FIELD_KEPT)                                            \
+    X(X_FORWARDED_PORT, "x-forwarded-port", FIELD_KEPT)                                            \
+    X(IF_MODIFIED_SINCE, "if-modified-since", 0)                                                   \
+    X(SEC_WEBSOCKET_KEY, "sec-websocket-key", 0)                                                   \
+    X(TRANSFER_ENCODING, "transfer-encoding", FIELD_HOP)                                           \
+    X(X_FORWARDED_PROTO, "x-forwarded-proto", FIELD_KEPT)                                          \
+    X(PROXY_AUTHENTICATE, "proxy-authenticate", 0)                                                 \
+    X(CONTENT_DISPOSITION, "content-disposition", 0)                                               \
+    X(IF_UNMODIFIED_SINCE, "if-unmodified-since", 0)                                               \
+    X(PROXY_AUTHORIZATION, "proxy-authorization", FIELD_KEPT)                                      \
+    X(SEC_WEBSOCKET_ACCEPT, "sec-websocket-accept", 0)                                             \
+    X(SEC_WEBSOCKET_VERSION, "sec-websocket-version", 0)                                           \
+    X(SEC_WEBSOCKET_PROTOCOL, "sec-websocket-protocol", 0)                                         \
+    X(SEC_WEBSOCKET_EXTENSIONS, "sec-websocket-extensions", 0)                                     \
+    X(STRICT_TRANSPORT_SECURITY, "strict-transport-security", 0)
 
 enum field_flag {
     FIELD_HOP = 1,     /* for one connection only: never forwarded */
@@ -108,6 +105,8 @@ enum field_id field_id_of(struct span lower_name);
 struct span field_name(enum field_id id);
 /* Connection, Transfer-Encoding, Keep-Alive and their like. */
 bool field_is_hop(enum field_id id);
+/* Host, Content-Length, Expect: made anew by the writing codec though not hop-by-hop. */
+bool field_is_framing(enum field_id id);
 /* Whether a Connection field that names it has no effect on it (H15). */
 bool field_is_kept(enum field_id id);
 

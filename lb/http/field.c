@@ -1,0 +1,63 @@
+#include "http/field.h"
+
+static const struct known {
+    struct span name;
+    unsigned flags;
+} known[FIELD_COUNT] = {
+#define FIELD_ROW_(id, text, flag) [FIELD_##id] = {{text, sizeof(text) - 1}, flag},
+    FIELD_LIST(FIELD_ROW_)
+#undef FIELD_ROW_
+};
+
+enum { LONGEST = 32 };
+
+/* The last name of each length: the list is sorted, so that later rows win, which is wanted here.
+ */
+#pragma GCC diagnostic push
+#ifdef __clang__
+#pragma GCC diagnostic ignored "-Winitializer-overrides"
+#else
+#pragma GCC diagnostic ignored "-Woverride-init"
+#endif
+static const uint8_t last_of_length[LONGEST] = {
+#define FIELD_LAST_(id, text, flag) [sizeof(text) - 1] = FIELD_##id,
+    FIELD_LIST(FIELD_LAST_)
+#undef FIELD_LAST_
+};
+#pragma GCC diagnostic pop
+_Static_assert(FIELD_COUNT <= UINT8_MAX, "last_of_length holds one byte per length");
+
+enum field_id field_id_of(struct span lower_name)
+{
+    size_t n = lower_name.n;
+    if (n == 0 || n >= LONGEST) {
+        return FIELD_OTHER;
+    }
+    for (unsigned id = last_of_length[n]; known[id].name.n == n; id--) {
+        if (known[id].name.p[0] == lower_name.p[0] &&
+            memcmp(known[id].name.p, lower_name.p, n) == 0) {
+            return (enum field_id)id;
+        }
+    }
+    return FIELD_OTHER;
+}
+
+struct span field_name(enum field_id id)
+{
+    return known[id].name;
+}
+
+bool field_is_hop(enum field_id id)
+{
+    return (known[id].flags & FIELD_HOP) != 0;
+}
+
+bool field_is_framing(enum field_id id)
+{
+    return (known[id].flags & FIELD_FRAMING) != 0;
+}
+
+bool field_is_kept(enum field_id id)
+{
+    return (known[id].flags & (FIELD_KEPT | FIELD_FRAMING)) != 0;
+}
