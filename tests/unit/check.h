@@ -23,13 +23,14 @@ void mini_fail(const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4), noreturn));
 
 #define TEST(suite_, name_)                                                                        \
-    static void suite_##_##name_(void);                                                            \
-    static struct mini_test suite_##_##name_##_t = {#suite_, #name_, suite_##_##name_, NULL};      \
-    __attribute__((constructor)) static void suite_##_##name_##_r(void)                            \
+    static void suite_##_##name_##_test(void);                                                     \
+    static struct mini_test suite_##_##name_##_entry = {#suite_, #name_, suite_##_##name_##_test,  \
+                                                        NULL};                                     \
+    __attribute__((constructor)) static void suite_##_##name_##_register(void)                     \
     {                                                                                              \
-        mini_register(&suite_##_##name_##_t);                                                      \
+        mini_register(&suite_##_##name_##_entry);                                                  \
     }                                                                                              \
-    static void suite_##_##name_(void)
+    static void suite_##_##name_##_test(void)
 
 #define CHECK_FAIL_(...) mini_fail(__FILE__, __LINE__, __VA_ARGS__)
 

@@ -26,6 +26,14 @@ void mini_fail(const char *file, int line, const char *format, ...)
     longjmp(escape, 1);
 }
 
+static bool passes(const struct mini_test *t)
+{
+    if (setjmp(escape) != 0)
+        return false;
+    t->run();
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     int tested = 0, failed = 0;
@@ -35,9 +43,7 @@ int main(int argc, char **argv)
         if (argc > 1 && strstr(full, argv[1]) == NULL)
             continue;
         tested++;
-        if (setjmp(escape) == 0) {
-            t->run();
-        } else {
+        if (!passes(t)) {
             failed++;
             fprintf(stderr, "FAILED %s\n", full);
         }
