@@ -1,0 +1,106 @@
+#include "net/loop.h"
+
+/* Tasks that post tasks: after this many in one turn the rest waits for the next one. */
+#define TASK_ROUNDS 1000
+
+void loop_free(struct loop **l)
+{
+    if (*l != NULL)
+        (*l)->ops->destroy(*l);
+    *l = NULL;
+}
+
+void loop_run(struct loop *l)
+{
+    l->ops->run(l);
+}
+
+void loop_stop(struct loop *l)
+{
+    l->ops->stop(l);
+}
+
+void io_init(struct io *io, struct loop *l, int fd, void (*on_ready)(struct io *, unsigned))
+{
+    memset(io, 0, sizeof *io);
+    io->loop = l;
+    io->fd = fd;
+    io->on_ready = on_ready;
+}
+
+void io_want(struct io *io, unsigned events)
+{
+    if (io->events == events)
+        return;
+    io->loop->ops->io_set(io, events);
+    io->events = events;
+}
+
+void timer_init(struct timer *t, struct loop *l, void (*on_time)(struct timer *))
+{
+    memset(t, 0, sizeof *t);
+    t->loop = l;
+    t->on_time = on_time;
+}
+
+static void arm(struct timer *t, int64_t at_ns)
+{
+    t->armed_ns = at_ns;
+    t->loop->ops->timer_set(t, at_ns);
+}
+
+void timer_aim(struct timer *t, int64_t at_ns)
+{
+    t->due_ns = at_ns > 0 ? at_ns : 1;
+    if (t->armed_ns == 0 || t->due_ns < t->armed_ns)
+        arm(t, t->due_ns);
+}
+
+void timer_in_ms(struct timer *t, int64_t ms)
+{
+    timer_aim(t, t->loop->now_ns + ms * NS_PER_MS);
+}
+
+void timer_stop(struct timer *t)
+{
+    t->due_ns = 0;
+    if (t->armed_ns != 0)
+        arm(t, 0);
+}
+
+void timer_fired(struct timer *t)
+{
+    t->armed_ns = 0;
+    if (t->due_ns > t->loop->now_ns) {
+        arm(t, t->due_ns);
+    } else if (t->due_ns != 0) {
+        t->due_ns = 0;
+        t->on_time(t);
+    }
+}
+
+void task_init(struct task *t, void (*run)(struct task *))
+{
+    list_init(&t->link);
+    t->run = run;
+}
+
+void task_post(struct loop *l, struct task *t)
+{
+    if (list_empty(&t->link))
+        list_append(&l->tasks, &t->link);
+}
+
+void task_cancel(struct task *t)
+{
+    list_remove(&t->link);
+}
+
+void loop_run_tasks(struct loop *l)
+{
+    for (int round = 0; round < TASK_ROUNDS && !list_empty(&l->tasks); round++) {
+        struct task *t = container_of(l->tasks.next, struct task, link);
+        list_remove(&t->link);
+        t->run(t);
+    }
+}

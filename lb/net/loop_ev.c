@@ -1,0 +1,263 @@
+/* The loop of production: libev over epoll, the system's clocks and sockets. */
+#include "base/mem.h"
+#include "net/loop.h"
+#include "net/sock.h"
+
+#include <assert.h>
+#include <ev.h>
+
+struct loop_ev {
+    struct loop base;
+    struct ev_loop *ev;
+    struct ev_prepare before_wait;
+    struct ev_check after_wait;
+    struct ev_idle more_tasks; /* active while tasks are left for the next turn: no waiting then */
+};
+
+static_assert(sizeof(struct ev_io) <= sizeof(((struct io *)0)->impl), "ev_io fits");
+static_assert(sizeof(struct ev_timer) <= sizeof(((struct timer *)0)->impl), "ev_timer fits");
+static_assert(sizeof(struct ev_async) <= sizeof(((struct wake *)0)->impl), "ev_async fits");
+
+static struct loop_ev *own(struct loop *l)
+{
+    return container_of(l, struct loop_ev, base);
+}
+
+static void io_ready(struct ev_loop *ev, struct ev_io *w, int events)
+{
+    struct io *io = container_of(w, struct io, impl);
+    unsigned ready =
+        ((events & EV_READ) != 0 ? IO_READ : 0) | ((events & EV_WRITE) != 0 ? IO_WRITE : 0);
+    (void)ev;
+    io->on_ready(io, ready);
+}
+
+/* ev_io_modify keeps the descriptor's registration, ev_io_set would renew it: none of these calls
+ * reaches the kernel before the next wait, and none does where the sum is no change. */
+static void io_set(struct io *io, unsigned events)
+{
+    struct ev_loop *ev = own(io->loop)->ev;
+    struct ev_io *w = (struct ev_io *)(void *)&io->impl;
+    int asked = ((events & IO_READ) != 0 ? EV_READ : 0) | ((events & IO_WRITE) != 0 ? EV_WRITE : 0);
+    if (w->cb == NULL)
+        ev_io_init(w, io_ready, io->fd, asked);
+    else
+        ev_io_stop(ev, w);
+    if (asked == 0)
+        return;
+    ev_io_modify(w, asked);
+    ev_io_start(ev, w);
+}
+
+static void timer_due(struct ev_loop *ev, struct ev_timer *w, int events)
+{
+    (void)ev, (void)events;
+    timer_fired(container_of(w, struct timer, impl));
+}
+
+static void timer_set(struct timer *t, int64_t at_ns)
+{
+    struct ev_loop *ev = own(t->loop)->ev;
+    struct ev_timer *w = (struct ev_timer *)(void *)&t->impl;
+    if (w->cb == NULL)
+        ev_init(w, timer_due);
+    else
+        ev_timer_stop(ev, w);
+    if (at_ns == 0)
+        return;
+    int64_t wait_ns = at_ns > t->loop->now_ns ? at_ns - t->loop->now_ns : 0;
+    ev_timer_set(w, (double)wait_ns / (double)NS_PER_S, 0.0);
+    ev_timer_start(ev, w);
+}
+
+static void woken(struct ev_loop *ev, struct ev_async *w, int events)
+{
+    struct wake *wake = container_of(w, struct wake, impl);
+    (void)ev, (void)events;
+    wake->on_wake(wake);
+}
+
+static enum err wake_start(struct wake *w)
+{
+    struct ev_async *a = (struct ev_async *)(void *)&w->impl;
+    ev_async_init(a, woken);
+    ev_async_start(own(w->loop)->ev, a);
+    return ERR_OK;
+}
+
+static void wake_stop(struct wake *w)
+{
+    ev_async_stop(own(w->loop)->ev, (struct ev_async *)(void *)&w->impl);
+}
+
+static void wake_send(struct wake *w)
+{
+    ev_async_send(own(w->loop)->ev, (struct ev_async *)(void *)&w->impl);
+}
+
+/* The turn ends here: all that was put off is done before the loop waits. */
+static void before_wait(struct ev_loop *ev, struct ev_prepare *w, int events)
+{
+    struct loop_ev *l = container_of(w, struct loop_ev, before_wait);
+    (void)events;
+    loop_run_tasks(&l->base);
+    if (list_empty(&l->base.tasks))
+        ev_idle_stop(ev, &l->more_tasks);
+    else
+        ev_idle_start(ev, &l->more_tasks);
+    int64_t took = clock_mono_ns() - l->base.turn_start_ns;
+    if (took > l->base.longest_turn_ns)
+        l->base.longest_turn_ns = took;
+}
+
+static void after_wait(struct ev_loop *ev, struct ev_check *w, int events)
+{
+    struct loop_ev *l = container_of(w, struct loop_ev, after_wait);
+    (void)ev, (void)events;
+    l->base.now_ns = clock_mono_ns();
+    l->base.turn_start_ns = l->base.now_ns;
+    l->base.turns++;
+}
+
+static void idle(struct ev_loop *ev, struct ev_idle *w, int events)
+{
+    (void)ev, (void)w, (void)events;
+}
+
+static void run(struct loop *l)
+{
+    ev_now_update(own(l)->ev);
+    l->now_ns = clock_mono_ns();
+    l->turn_start_ns = l->now_ns;
+    ev_run(own(l)->ev, 0);
+}
+
+static void stop(struct loop *l)
+{
+    ev_break(own(l)->ev, EVBREAK_ALL);
+}
+
+static void destroy(struct loop *l)
+{
+    struct loop_ev *e = own(l);
+    ev_loop_destroy(e->ev);
+    mem_free(e);
+}
+
+static int64_t wall_ns(struct loop *l)
+{
+    (void)l;
+    return clock_wall_ns();
+}
+
+static int ev_sock_new(struct loop *l, int family)
+{
+    (void)l;
+    return sock_new(family);
+}
+
+static int ev_sock_listen(struct loop *l, const struct addr *at, bool reuse_port)
+{
+    (void)l;
+    return sock_listen(at, reuse_port);
+}
+
+static int ev_sock_connect(struct loop *l, int fd, const struct addr *to)
+{
+    (void)l;
+    return sock_connect(fd, to);
+}
+
+static int ev_sock_error(struct loop *l, int fd)
+{
+    (void)l;
+    return sock_error(fd);
+}
+
+static int ev_sock_accept(struct loop *l, int fd, struct addr *peer)
+{
+    (void)l;
+    return sock_accept(fd, peer);
+}
+
+static int ev_sock_local(struct loop *l, int fd, struct addr *out)
+{
+    (void)l;
+    return sock_local(fd, out);
+}
+
+static ssize_t ev_sock_recv(struct loop *l, int fd, void *into, size_t n)
+{
+    (void)l;
+    return sock_recv(fd, into, n);
+}
+
+static ssize_t ev_sock_send(struct loop *l, int fd, const struct iovec *iov, int count)
+{
+    (void)l;
+    return sock_send(fd, iov, count);
+}
+
+static int ev_sock_shutdown(struct loop *l, int fd)
+{
+    (void)l;
+    return sock_shutdown(fd);
+}
+
+static void ev_sock_close(struct loop *l, int fd, bool reset)
+{
+    (void)l;
+    sock_close(fd, reset);
+}
+
+static const struct loop_ops ops = {
+    .io_set = io_set,
+    .timer_set = timer_set,
+    .wake_start = wake_start,
+    .wake_stop = wake_stop,
+    .wake_send = wake_send,
+    .run = run,
+    .stop = stop,
+    .destroy = destroy,
+    .wall_ns = wall_ns,
+    .sock_new = ev_sock_new,
+    .sock_listen = ev_sock_listen,
+    .sock_connect = ev_sock_connect,
+    .sock_error = ev_sock_error,
+    .sock_accept = ev_sock_accept,
+    .sock_local = ev_sock_local,
+    .sock_recv = ev_sock_recv,
+    .sock_send = ev_sock_send,
+    .sock_shutdown = ev_sock_shutdown,
+    .sock_close = ev_sock_close,
+};
+
+static void start_hooks(struct loop_ev *l)
+{
+    ev_prepare_init(&l->before_wait, before_wait);
+    ev_prepare_start(l->ev, &l->before_wait);
+    /* Before every other callback of the turn, so that they see the new time. */
+    ev_check_init(&l->after_wait, after_wait);
+    ev_set_priority(&l->after_wait, EV_MAXPRI);
+    ev_check_start(l->ev, &l->after_wait);
+    ev_idle_init(&l->more_tasks, idle);
+}
+
+enum err loop_ev_new(struct loop **out)
+{
+    struct loop_ev *l = mem_alloc(sizeof *l);
+    if (l == NULL)
+        return ERR_NO_MEMORY;
+    /* NOENV: no environment variable chooses the backend. */
+    l->ev = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+    if (l->ev == NULL) {
+        mem_free(l);
+        return ERR_NO_DESCRIPTOR;
+    }
+    l->base.ops = &ops;
+    l->base.now_ns = clock_mono_ns();
+    list_init(&l->base.tasks);
+    start_hooks(l);
+    *out = &l->base;
+    return ERR_OK;
+}

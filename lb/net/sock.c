@@ -1,0 +1,157 @@
+#include "net/sock.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BACKLOG 4096
+
+static int set_option(int fd, int level, int option)
+{
+    int on = 1;
+    return setsockopt(fd, level, option, &on, sizeof on) == 0 ? 0 : -errno;
+}
+
+static bool is_ip(int family)
+{
+    return family == AF_INET || family == AF_INET6;
+}
+
+int sock_new(int family)
+{
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    /* Messages are written whole, so that waiting for more only costs time. */
+    if (is_ip(family))
+        (void)set_option(fd, IPPROTO_TCP, TCP_NODELAY);
+    return fd;
+}
+
+static int prepare_listener(int fd, const struct addr *at, bool reuse_port)
+{
+    int e = 0;
+    if (!is_ip(at->any.sa_family))
+        return 0;
+    e = set_option(fd, SOL_SOCKET, SO_REUSEADDR);
+    if (e == 0 && reuse_port)
+        e = set_option(fd, SOL_SOCKET, SO_REUSEPORT);
+    if (e == 0 && at->any.sa_family == AF_INET6)
+        e = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+    return e;
+}
+
+/* Removes a unix socket that no process listens on any more. */
+static bool remove_stale(const struct addr *at)
+{
+    struct stat st;
+    if (at->any.sa_family != AF_UNIX || lstat(at->un.sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
+        return false;
+    int fd = sock_new(AF_UNIX);
+    if (fd < 0)
+        return false;
+    bool stale = sock_connect(fd, at) == -ECONNREFUSED;
+    close(fd);
+    return stale && unlink(at->un.sun_path) == 0;
+}
+
+static int bind_to(int fd, const struct addr *at)
+{
+    if (bind(fd, &at->any, at->len) == 0)
+        return 0;
+    int e = -errno;
+    if (e == -EADDRINUSE && remove_stale(at))
+        e = bind(fd, &at->any, at->len) == 0 ? 0 : -errno;
+    return e;
+}
+
+int sock_listen(const struct addr *at, bool reuse_port)
+{
+    int fd = sock_new(at->any.sa_family);
+    if (fd < 0)
+        return fd;
+    int e = prepare_listener(fd, at, reuse_port);
+    if (e == 0)
+        e = bind_to(fd, at);
+    if (e == 0 && listen(fd, BACKLOG) != 0)
+        e = -errno;
+    if (e == 0)
+        return fd;
+    close(fd);
+    return e;
+}
+
+int sock_connect(int fd, const struct addr *to)
+{
+    /* An interrupted connect goes on by itself: it must not be called again. */
+    if (connect(fd, &to->any, to->len) == 0)
+        return 0;
+    return errno == EINTR ? -EINPROGRESS : -errno;
+}
+
+int sock_error(int fd)
+{
+    int e = 0;
+    socklen_t len = sizeof e;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &len) != 0)
+        return -errno;
+    return -e;
+}
+
+int sock_accept(int fd, struct addr *peer)
+{
+    int got;
+    memset(peer, 0, sizeof *peer);
+    do {
+        peer->len = sizeof peer->un;
+        got = accept4(fd, &peer->any, &peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return -errno;
+    if (is_ip(peer->any.sa_family))
+        (void)set_option(got, IPPROTO_TCP, TCP_NODELAY);
+    return got;
+}
+
+int sock_local(int fd, struct addr *out)
+{
+    memset(out, 0, sizeof *out);
+    out->len = sizeof out->un;
+    if (getsockname(fd, &out->any, &out->len) == 0)
+        return 0;
+    out->len = 0;
+    return -errno;
+}
+
+ssize_t sock_recv(int fd, void *into, size_t n)
+{
+    ssize_t got;
+    do {
+        got = recv(fd, into, n, 0);
+    } while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : got;
+}
+
+ssize_t sock_send(int fd, const struct iovec *iov, int count)
+{
+    struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
+    ssize_t sent;
+    do {
+        sent = sendmsg(fd, &m, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : sent;
+}
+
+int sock_shutdown(int fd)
+{
+    return shutdown(fd, SHUT_WR) == 0 ? 0 : -errno;
+}
+
+void sock_close(int fd, bool reset)
+{
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    if (reset)
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(fd);
+}

@@ -1,0 +1,29 @@
+/* sock: the system's sockets, non-blocking and close-on-exec, with the options that every socket of
+ * ours has. It knows the operating system; it must not know loops or what the bytes mean. Only
+ * loop_ev.c and listener_open use it: all others go through the table of net/loop.h. Any thread.
+ * Results are >= 0 or a negated errno value; interrupted calls are repeated. */
+#ifndef MERIDIAN_NET_SOCK_H
+#define MERIDIAN_NET_SOCK_H
+
+#include "net/addr.h"
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/* The descriptor. */
+int sock_new(int family);
+/* Bound and listening; a stale unix socket that nobody listens on is replaced. */
+int sock_listen(const struct addr *at, bool reuse_port);
+/* 0: connected; -EINPROGRESS: writable tells. */
+int sock_connect(int fd, const struct addr *to);
+int sock_error(int fd);
+int sock_accept(int fd, struct addr *peer);
+int sock_local(int fd, struct addr *out);
+ssize_t sock_recv(int fd, void *into, size_t n);
+/* Never raises SIGPIPE. */
+ssize_t sock_send(int fd, const struct iovec *iov, int count);
+int sock_shutdown(int fd);
+/* reset: what is unsent is dropped and the peer sees RST. */
+void sock_close(int fd, bool reset);
+
+#endif
