@@ -82,5 +82,7 @@
 #define LIMIT_FORWARDED            32       /* H16 */
 #define LIMIT_SITES                64       /* per pool (BALANCING.md section 4) */
 #define LIMIT_WORKERS              64
+#define LIMIT_GEO_BYTES            MIB(1024) /* C4, one database */
+#define LIMIT_GEO_FILES            8         /* C4, databases of one set */
 
 #endif
