@@ -1,0 +1,285 @@
+#include "http/uri.h"
+
+#include "net/addr.h"
+
+#include <sys/socket.h>
+
+enum { HOST_LONGEST = 255 };
+
+static bool is_target_byte(char c)
+{
+    return c > 0x20 && c < 0x7f && c != '#';
+}
+
+/* The byte that s[at] = '%' begins to spell, or -1 where it does not. */
+static int escaped(struct span s, size_t at)
+{
+    if (s.n - at < 3) {
+        return -1;
+    }
+    int high = ascii_hex(s.p[at + 1]), low = ascii_hex(s.p[at + 2]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+static bool path_is_sound(struct span path)
+{
+    for (size_t i = span_find(path, '%'); i < path.n; i++) {
+        if (path.p[i] == '%' && escaped(path, i) <= 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct span cut_query(struct span s, struct span *query)
+{
+    size_t at = span_find(s, '?');
+    *query = at < s.n ? span_sub(s, at + 1, s.n) : SPAN_NONE;
+    return span_sub(s, 0, at);
+}
+
+/* scheme "://" authority [path] ["?" query] */
+static enum err parse_absolute(struct span s, struct uri *out)
+{
+    size_t colon = span_find(s, ':');
+    out->scheme = span_sub(s, 0, colon);
+    if (!span_eq_nocase(out->scheme, SPAN("http")) && !span_eq_nocase(out->scheme, SPAN("https"))) {
+        return ERR_BAD_TARGET;
+    }
+    struct span rest = span_sub(s, colon, s.n);
+    if (!span_starts(rest, SPAN("://"))) {
+        return ERR_BAD_TARGET;
+    }
+    rest = cut_query(span_sub(rest, 3, rest.n), &out->query);
+    size_t slash = span_find(rest, '/');
+    out->form = URI_ABSOLUTE;
+    out->authority = span_sub(rest, 0, slash);
+    out->path = span_sub(rest, slash, rest.n);
+    return path_is_sound(out->path) ? ERR_OK : ERR_BAD_TARGET;
+}
+
+static enum err parse_origin(struct span s, struct uri *out)
+{
+    out->form = URI_ORIGIN;
+    out->path = cut_query(s, &out->query);
+    return path_is_sound(out->path) ? ERR_OK : ERR_BAD_TARGET;
+}
+
+enum err uri_parse(struct span target, struct uri *out)
+{
+    *out = (struct uri){.form = URI_AUTHORITY};
+    if (target.n == 0) {
+        return ERR_BAD_TARGET;
+    }
+    for (size_t i = 0; i < target.n; i++) {
+        if (!is_target_byte(target.p[i])) {
+            return ERR_BAD_TARGET;
+        }
+    }
+    if (target.p[0] == '/') {
+        return parse_origin(target, out);
+    }
+    if (span_eq(target, SPAN("*"))) {
+        out->form = URI_ASTERISK;
+        out->path = target;
+        return ERR_OK;
+    }
+    struct span after = span_sub(target, span_find(target, ':'), target.n);
+    if (span_starts(after, SPAN("://"))) {
+        return parse_absolute(target, out);
+    }
+    out->authority = target;
+    return ERR_OK;
+}
+
+/* The length of the dot that s begins with ("." or "%2e"), or 0. */
+static size_t dot_length(struct span s)
+{
+    if (s.n >= 1 && s.p[0] == '.') {
+        return 1;
+    }
+    return s.n >= 3 && s.p[0] == '%' && escaped(s, 0) == '.' ? 3 : 0;
+}
+
+/* 1 for ".", 2 for "..", 0 for every other segment. */
+static unsigned dots_of(struct span segment)
+{
+    size_t first = dot_length(segment);
+    if (first == 0) {
+        return 0;
+    }
+    struct span rest = span_sub(segment, first, segment.n);
+    if (rest.n == 0) {
+        return 1;
+    }
+    size_t second = dot_length(rest);
+    return second != 0 && second == rest.n ? 2 : 0;
+}
+
+static bool has_dot_segment(struct span path)
+{
+    for (size_t i = 0; i < path.n; i++) {
+        if (path.p[i] == '/' && dot_length(span_sub(path, i + 1, path.n)) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Drops the last segment of p[0..n), with its slash. */
+static size_t drop_last(const char *p, size_t n)
+{
+    while (n > 0 && p[n - 1] != '/') {
+        n--;
+    }
+    return n > 0 ? n - 1 : 0;
+}
+
+size_t uri_normalise(char *path, size_t n)
+{
+    if (!has_dot_segment(span_of(path, n))) {
+        return n;
+    }
+    size_t out = 0;
+    for (size_t at = 0; at < n;) {
+        struct span rest = span_of(path + at + 1, n - at - 1);
+        struct span segment = span_sub(rest, 0, span_find(rest, '/'));
+        bool last = segment.n == rest.n;
+        unsigned dots = dots_of(segment);
+        at += 1 + segment.n;
+        if (dots == 2) {
+            out = drop_last(path, out);
+        }
+        if (dots == 0) {
+            memmove(path + out, segment.p - 1, segment.n + 1);
+            out += segment.n + 1;
+        } else if (last) {
+            path[out++] = '/';
+        }
+    }
+    return out;
+}
+
+static bool is_plain(int c)
+{
+    return c > 0 && c < 0x7f &&
+           (ascii_alpha((char)c) || ascii_digit((char)c) || c == '-' || c == '.' || c == '_' ||
+            c == '~');
+}
+
+bool uri_is_odd(struct span path)
+{
+    for (size_t i = 0; i < path.n; i++) {
+        char c = path.p[i];
+        if (c == ';' || c == '\\' || (c == '/' && i > 0 && path.p[i - 1] == '/')) {
+            return true;
+        }
+        int e = c == '%' ? escaped(path, i) : -1;
+        if (e == '/' || e == '\\' || is_plain(e)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One pass over p[0..n): escapes that the readings decode. */
+static size_t decode(char *p, size_t n, unsigned readings)
+{
+    size_t out = 0;
+    for (size_t i = 0; i < n; i++) {
+        int e = p[i] == '%' ? escaped(span_of(p, n), i) : -1;
+        bool plain = (readings & URI_READ_PLAIN) != 0 && is_plain(e);
+        bool slash = (readings & URI_READ_SLASH) != 0 && (e == '/' || e == '\\');
+        p[out++] = plain || slash ? (char)e : p[i];
+        i += plain || slash ? 2 : 0;
+    }
+    return out;
+}
+
+/* What works on single bytes: backslashes, parameters, double slashes. */
+static size_t fold(char *p, size_t n, unsigned readings)
+{
+    size_t out = 0;
+    bool skipping = false;
+    for (size_t i = 0; i < n; i++) {
+        char c = p[i] == '\\' && (readings & URI_READ_BACKSLASH) != 0 ? '/' : p[i];
+        skipping = c == ';' && (readings & URI_READ_PARAMS) != 0 ? true : skipping && c != '/';
+        bool doubled = c == '/' && out > 0 && p[out - 1] == '/';
+        if (skipping || (doubled && (readings & URI_READ_MERGE) != 0)) {
+            continue;
+        }
+        p[out++] = c;
+    }
+    return out;
+}
+
+struct span uri_variant(struct span path, unsigned readings, char *memory)
+{
+    if (path.n == 0) {
+        return path;
+    }
+    memcpy(memory, path.p, path.n);
+    size_t n = decode(memory, path.n, readings);
+    n = fold(memory, n, readings);
+    return span_of(memory, uri_normalise(memory, n));
+}
+
+static bool is_name_byte(char c)
+{
+    return ascii_alpha(c) || ascii_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+/* The length of the host at the start of s, or 0 where there is none. */
+static size_t host_length(struct span s)
+{
+    size_t n = 0;
+    if (s.n == 0 || s.p[0] != '[') {
+        while (n < s.n && is_name_byte(s.p[n])) {
+            n++;
+        }
+        return n;
+    }
+    size_t close = span_find(s, ']');
+    if (close == s.n) {
+        return 0;
+    }
+    struct span inside = span_sub(s, 1, close);
+    for (; n < inside.n; n++) {
+        if (ascii_hex(inside.p[n]) < 0 && inside.p[n] != ':' && inside.p[n] != '.') {
+            return 0;
+        }
+    }
+    struct addr a;
+    bool v6 = addr_parse_host(inside, &a) == ERR_OK && a.any.sa_family == AF_INET6;
+    return v6 ? close + 1 : 0;
+}
+
+static enum err parse_port(struct span s, uint16_t *out)
+{
+    uint64_t port = 0;
+    if (s.n < 2 || s.n > 6 || s.p[0] != ':' || span_u64(span_sub(s, 1, s.n), &port) != ERR_OK ||
+        port > UINT16_MAX) {
+        return ERR_BAD_HOST;
+    }
+    *out = (uint16_t)port;
+    return ERR_OK;
+}
+
+enum err host_parse(char *p, size_t n, struct host *out)
+{
+    *out = (struct host){0};
+    struct span s = span_of(p, n);
+    size_t host = host_length(s);
+    if (host == 0 || host > HOST_LONGEST) {
+        return ERR_BAD_HOST;
+    }
+    if (host < n && parse_port(span_sub(s, host, n), &out->port) != ERR_OK) {
+        return ERR_BAD_HOST;
+    }
+    for (size_t i = 0; i < host; i++) {
+        p[i] = ascii_lower(p[i]);
+    }
+    out->authority = s;
+    out->host = span_sub(s, 0, host);
+    return ERR_OK;
+}

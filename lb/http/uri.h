@@ -1,0 +1,60 @@
+/* uri: request targets (RFC 9112 section 3.2) taken apart and paths brought into one form
+ * (RELIABILITY H8, H14). Knows grammar only: no route, no message. Pure; any thread. */
+#ifndef MERIDIAN_HTTP_URI_H
+#define MERIDIAN_HTTP_URI_H
+
+#include "base/arena.h"
+
+enum uri_form {
+    URI_ORIGIN,   /* /path?query */
+    URI_ABSOLUTE, /* http://authority/path?query */
+    URI_AUTHORITY /* host:port; only CONNECT has it */,
+    URI_ASTERISK, /* *; only OPTIONS has it */
+};
+
+struct uri {
+    enum uri_form form;
+    struct span scheme;    /* as written; empty but in absolute form */
+    struct span authority; /* as written; empty in origin and asterisk form */
+    struct span path;      /* as written; "" where an absolute form has none; "*" */
+    struct span query;     /* after "?"; p NULL where there is no "?" */
+};
+
+/* All spans point into target. ERR_BAD_TARGET: bytes <= 0x20 or >= 0x7f, '#', a scheme other than
+ * http and https, bad escapes or %00 in the path. The authority is checked by host_parse. */
+MUST_CHECK
+enum err uri_parse(struct span target, struct uri *out);
+
+/* Removes dot segments, "%2e" being a dot (RFC 3986 section 5.2.4), in place; path begins with "/"
+ * and passed uri_parse. Returns the new length, at most n. Doing it twice changes nothing. */
+size_t uri_normalise(char *path, size_t n);
+
+/* How other readers may understand a path that is forwarded as it came. */
+enum uri_reading {
+    URI_READ_PLAIN = 1,     /* escaped letters, digits and "-._~" are decoded */
+    URI_READ_SLASH = 2,     /* %2f and %5c are decoded */
+    URI_READ_BACKSLASH = 4, /* "\" is "/" */
+    URI_READ_PARAMS = 8,    /* segments end at ";" */
+    URI_READ_MERGE = 16,    /* "//" is "/" */
+    URI_READ_END = 32       /* every set of readings is below */
+};
+
+/* Whether any reading makes another path of this one. */
+bool uri_is_odd(struct span path);
+/* The path as a reader with these habits (a set of enum uri_reading, applied in that order, then
+ * dot segments removed) sees it: written to memory, which has path.n bytes. For every set from 1
+ * to URI_READ_END - 1 the caller looks up its route again and refuses where one differs (H14). */
+struct span uri_variant(struct span path, unsigned readings, char *memory);
+
+struct host {
+    struct span authority; /* host[:port], lower case */
+    struct span host;      /* without the port; IPv6 keeps its brackets */
+    uint16_t port;         /* 0 where none is given */
+};
+/* host[:port] with a name of letters, digits and "-._~", an IPv4 or an [IPv6] address; no user
+ * information, comma or space (H8). Lower-cases s in place; the result points into it.
+ * ERR_BAD_HOST. */
+MUST_CHECK
+enum err host_parse(char *p, size_t n, struct host *out);
+
+#endif
