@@ -1,6 +1,6 @@
-/* arena: memory that lives and dies with one thing (an exchange, a snapshot). Pieces are never freed
- * singly; arena_reset gives all back at once. Blocks come from mem or from a cache that one thread
- * owns, so that a warm worker does not touch the heap. One thread at a time. */
+/* arena: memory that lives and dies with one thing (an exchange, a snapshot). Pieces are never
+ * freed singly; arena_reset gives all back at once. Blocks come from mem or from a cache that one
+ * thread owns, so that a warm worker does not touch the heap. One thread at a time. */
 #ifndef MERIDIAN_BASE_ARENA_H
 #define MERIDIAN_BASE_ARENA_H
 

@@ -1,6 +1,7 @@
-/* buf: one growing run of bytes with a bound, the only append interface (RELIABILITY A6, H13). Knows
- * nothing of what the bytes mean. An append that does not fit sets `failed` and changes nothing else,
- * nor do appends after it, until buf_clear: callers check once at the end. One thread. */
+/* buf: one growing run of bytes with a bound, the only append interface (RELIABILITY A6, H13).
+ * Knows nothing of what the bytes mean. An append that does not fit sets `failed` and changes
+ * nothing else, nor do appends after it, until buf_clear: callers check once at the end. One
+ * thread. */
 #ifndef MERIDIAN_BASE_BUF_H
 #define MERIDIAN_BASE_BUF_H
 
@@ -43,9 +44,11 @@ void buf_put_str(struct buf *b, const char *s);
 void buf_put_char(struct buf *b, char c);
 void buf_put_u64(struct buf *b, uint64_t v);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void buf_vprintf(struct buf *b, const char *format, va_list ap) __attribute__((format(printf, 2, 0)));
+void buf_vprintf(struct buf *b, const char *format, va_list ap)
+    __attribute__((format(printf, 2, 0)));
 /* A JSON string with its quotes: control bytes, quotes, backslash and bytes >= 0x7f that are not
- * valid UTF-8 escaped (RELIABILITY H23). At most `most` bytes of s are used; longer ones end in "…". */
+ * valid UTF-8 escaped (RELIABILITY H23). At most `most` bytes of s are used; longer ones end in
+ * "…". */
 void buf_put_json(struct buf *b, struct span s, size_t most);
 /* The same for a line of plain text: no quotes around it, quotes and backslash as they are. */
 void buf_put_text(struct buf *b, struct span s, size_t most);

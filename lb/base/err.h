@@ -1,8 +1,8 @@
 /* err: every way in which something can end, each with one name. The name is the same in the access
- * log, in metric labels and in the admin interface (RELIABILITY A12), and one column says which HTTP
- * status the client gets when Meridian itself must answer. This module knows no socket, no message
- * and no configuration; foreign errors (errno, OpenSSL, libmaxminddb) are translated where they
- * arise. */
+ * log, in metric labels and in the admin interface (RELIABILITY A12), and one column says which
+ * HTTP status the client gets when Meridian itself must answer. This module knows no socket, no
+ * message and no configuration; foreign errors (errno, OpenSSL, libmaxminddb) are translated where
+ * they arise. */
 #ifndef MERIDIAN_BASE_ERR_H
 #define MERIDIAN_BASE_ERR_H
 
@@ -74,7 +74,8 @@
     /* backend side */                                                                             \
     X(BACKEND_REFUSED, "backend-refused", 502, "the server refused the connection")                \
     X(BACKEND_UNREACHABLE, "backend-unreachable", 502, "the server cannot be reached")             \
-    X(BACKEND_CONNECT_TIMEOUT, "backend-connect-timeout", 504, "the server did not accept in time")\
+    X(BACKEND_CONNECT_TIMEOUT, "backend-connect-timeout", 504,                                     \
+      "the server did not accept in time")                                                         \
     X(BACKEND_TLS, "backend-tls", 502, "the TLS handshake with the server failed")                 \
     X(BACKEND_RESET, "backend-reset", 502, "the server closed the connection")                     \
     X(BACKEND_PROTOCOL, "backend-protocol", 502, "the server broke the protocol")                  \
@@ -96,7 +97,8 @@ enum err {
 const char *err_name(enum err e);
 /* A phrase for people, without punctuation at its end. Never NULL. Any thread. */
 const char *err_phrase(enum err e);
-/* The HTTP status (RFC 9110 section 15) that Meridian answers with; 0 where no answer is possible. */
+/* The HTTP status (RFC 9110 section 15) that Meridian answers with; 0 where no answer is possible.
+ */
 int err_status(enum err e);
 /* Translates an errno value. Any thread. */
 enum err err_from_errno(int errnum);

@@ -1,5 +1,5 @@
-/* hash: keyed hashing for keys that an attacker may choose (RELIABILITY A4, F31) and random numbers.
- * Knows no table. */
+/* hash: keyed hashing for keys that an attacker may choose (RELIABILITY A4, F31) and random
+ * numbers. Knows no table. */
 #ifndef MERIDIAN_BASE_HASH_H
 #define MERIDIAN_BASE_HASH_H
 
@@ -27,6 +27,7 @@ uint64_t rng_below(struct rng *r, uint64_t bound);
 /* Uniform in [0, 1). */
 double rng_unit(struct rng *r);
 /* n bytes that nobody can guess. ERR_SYSTEM where the kernel refuses. Any thread. */
-MUST_CHECK enum err random_bytes(void *out, size_t n);
+MUST_CHECK
+enum err random_bytes(void *out, size_t n);
 
 #endif

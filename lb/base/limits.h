@@ -5,84 +5,84 @@
 #define KIB(n) ((size_t)(n)*1024)
 #define MIB(n) ((size_t)(n)*1024 * 1024)
 
-#define LIMIT_CONNECTIONS          20000    /* L1, upper end of auto */
-#define LIMIT_CONNECTIONS_SOURCE   1024     /* L2 */
-#define LIMIT_HANDSHAKES           1024     /* L3 */
-#define LIMIT_HANDSHAKE_MS         10000    /* L3 */
-#define LIMIT_REQUEST_HEAD_MS      10000    /* L4 */
-#define LIMIT_IDLE_MS              60000    /* L5 */
-#define LIMIT_REQUEST_BODY_MS      30000    /* L6, pause */
-#define LIMIT_REQUEST_RATE         1024     /* L6, bytes per second over windows of 10 s */
-#define LIMIT_REQUEST_RATE_WINDOW_MS 10000  /* L6 */
-#define LIMIT_SEND_MS              30000    /* L7, no progress */
-#define LIMIT_RESPONSE_RATE        1024     /* L7, bytes per second over windows of 30 s */
-#define LIMIT_RESPONSE_RATE_WINDOW_MS 30000 /* L7 */
-#define LIMIT_CONNECT_MS           3000     /* L8 */
-#define LIMIT_FIRST_BYTE_MS        60000    /* L8 */
-#define LIMIT_RESPONSE_BODY_MS     60000    /* L8 */
-#define LIMIT_BACKEND_SEND_MS      30000    /* L8 */
-#define LIMIT_QUEUE_WAIT_MS        5000     /* L9 */
-#define LIMIT_QUEUE                1024     /* L9 */
-#define LIMIT_TUNNEL_IDLE_MS       300000   /* L10 */
-#define LIMIT_REQUESTS_CONNECTION  10000    /* L11 */
-#define LIMIT_CONNECTION_AGE_MS    3600000  /* L11, +-10 % */
-#define LIMIT_REQUEST_LINE         KIB(8)   /* L12 */
-#define LIMIT_HEAD                 KIB(32)  /* L13 */
-#define LIMIT_FIELDS               100      /* L13 */
-#define LIMIT_FIELD                KIB(16)  /* L13 */
-#define LIMIT_FIELD_NAME           256      /* L13 */
-#define LIMIT_FIELD_OVERHEAD       32       /* L13, counted for each field */
-#define LIMIT_TRAILER_FIELDS       16       /* L14 */
-#define LIMIT_TRAILERS             KIB(4)   /* L14 */
-#define LIMIT_CHUNK_LINE           256      /* L15 */
-#define LIMIT_CHUNK_DIGITS         16       /* L15 */
-#define LIMIT_CHUNK_OVERHEAD       KIB(16)  /* L15, beyond the body's own bytes */
-#define LIMIT_BODY                 MIB(64)  /* L16 */
-#define LIMIT_REPLY_HEAD           KIB(64)  /* L17 */
-#define LIMIT_REPLY_FIELDS         200      /* L17 */
-#define LIMIT_INTERIM              10       /* L17 */
-#define LIMIT_FLOW_HIGH            KIB(32)  /* L18 */
-#define LIMIT_FLOW_LOW             KIB(16)  /* L18 */
-#define LIMIT_EXCHANGE_BYTES       KIB(128) /* L18 */
-#define LIMIT_RETRY_EXTRA          2        /* L30 */
-#define LIMIT_RETRY_TOTAL_MS       15000    /* L30 */
-#define LIMIT_RETRY_BUDGET_PERCENT 20       /* L30 */
-#define LIMIT_RETRY_BUDGET_MIN     10       /* L30, per second */
-#define LIMIT_REPLAY_BODY          KIB(64)  /* H22 */
-#define LIMIT_CHECK_INTERVAL_MS    2000     /* L31 */
-#define LIMIT_CHECK_TIMEOUT_MS     1000     /* L31 */
-#define LIMIT_CHECK_FALL           3        /* L31 */
-#define LIMIT_CHECK_RISE           2        /* L31 */
-#define LIMIT_CHECK_SOON_MS        500      /* L31, after a first contrary result */
-#define LIMIT_CHECK_BODY           KIB(4)   /* L31 */
-#define LIMIT_EJECT_CONNECT_FAILS  3        /* L32 */
-#define LIMIT_EJECT_FAILS          5        /* L32 */
-#define LIMIT_EJECT_BASE_MS        5000     /* L32 */
-#define LIMIT_EJECT_MOST_MS        30000    /* L32 */
-#define LIMIT_EJECT_SHARE_PERCENT  50       /* L32 */
-#define LIMIT_SLOW_START_MS        30000    /* L33 */
-#define LIMIT_BACKEND_CONNECTIONS  512      /* L34 */
-#define LIMIT_BACKEND_IDLE         64       /* L34 */
-#define LIMIT_BACKEND_IDLE_MS      50000    /* L34 */
-#define LIMIT_FRESH_IDLE_MS        1000     /* L34 */
-#define LIMIT_CONF_BYTES           MIB(4)   /* L36 */
-#define LIMIT_CONF_DEPTH           32       /* L36 */
-#define LIMIT_CONF_NODES           100000   /* L36 */
-#define LIMIT_LOG_LINE             KIB(8)   /* L38 */
-#define LIMIT_LOG_URI              KIB(2)   /* L38 */
-#define LIMIT_LOG_FIELD            KIB(1)   /* L38 */
-#define LIMIT_LOG_RING             MIB(4)   /* L38 */
-#define LIMIT_ADMIN_CONNECTIONS    16       /* L40 */
-#define LIMIT_ADMIN_BODY           MIB(1)   /* L40 */
-#define LIMIT_DRAIN_REQUESTS_MS    30000    /* L41 */
-#define LIMIT_DRAIN_TUNNELS_MS     300000   /* L41 */
-#define LIMIT_LINGER_BYTES         KIB(64)  /* H20 */
-#define LIMIT_LINGER_MS            1000     /* H20 */
-#define LIMIT_UPGRADE_HELD         KIB(16)  /* H21 */
-#define LIMIT_FORWARDED            32       /* H16 */
-#define LIMIT_SITES                64       /* per pool (BALANCING.md section 4) */
-#define LIMIT_WORKERS              64
-#define LIMIT_GEO_BYTES            MIB(1024) /* C4, one database */
-#define LIMIT_GEO_FILES            8         /* C4, databases of one set */
+#define LIMIT_CONNECTIONS             20000    /* L1, upper end of auto */
+#define LIMIT_CONNECTIONS_SOURCE      1024     /* L2 */
+#define LIMIT_HANDSHAKES              1024     /* L3 */
+#define LIMIT_HANDSHAKE_MS            10000    /* L3 */
+#define LIMIT_REQUEST_HEAD_MS         10000    /* L4 */
+#define LIMIT_IDLE_MS                 60000    /* L5 */
+#define LIMIT_REQUEST_BODY_MS         30000    /* L6, pause */
+#define LIMIT_REQUEST_RATE            1024     /* L6, bytes per second over windows of 10 s */
+#define LIMIT_REQUEST_RATE_WINDOW_MS  10000    /* L6 */
+#define LIMIT_SEND_MS                 30000    /* L7, no progress */
+#define LIMIT_RESPONSE_RATE           1024     /* L7, bytes per second over windows of 30 s */
+#define LIMIT_RESPONSE_RATE_WINDOW_MS 30000    /* L7 */
+#define LIMIT_CONNECT_MS              3000     /* L8 */
+#define LIMIT_FIRST_BYTE_MS           60000    /* L8 */
+#define LIMIT_RESPONSE_BODY_MS        60000    /* L8 */
+#define LIMIT_BACKEND_SEND_MS         30000    /* L8 */
+#define LIMIT_QUEUE_WAIT_MS           5000     /* L9 */
+#define LIMIT_QUEUE                   1024     /* L9 */
+#define LIMIT_TUNNEL_IDLE_MS          300000   /* L10 */
+#define LIMIT_REQUESTS_CONNECTION     10000    /* L11 */
+#define LIMIT_CONNECTION_AGE_MS       3600000  /* L11, +-10 % */
+#define LIMIT_REQUEST_LINE            KIB(8)   /* L12 */
+#define LIMIT_HEAD                    KIB(32)  /* L13 */
+#define LIMIT_FIELDS                  100      /* L13 */
+#define LIMIT_FIELD                   KIB(16)  /* L13 */
+#define LIMIT_FIELD_NAME              256      /* L13 */
+#define LIMIT_FIELD_OVERHEAD          32       /* L13, counted for each field */
+#define LIMIT_TRAILER_FIELDS          16       /* L14 */
+#define LIMIT_TRAILERS                KIB(4)   /* L14 */
+#define LIMIT_CHUNK_LINE              256      /* L15 */
+#define LIMIT_CHUNK_DIGITS            16       /* L15 */
+#define LIMIT_CHUNK_OVERHEAD          KIB(16)  /* L15, beyond the body's own bytes */
+#define LIMIT_BODY                    MIB(64)  /* L16 */
+#define LIMIT_REPLY_HEAD              KIB(64)  /* L17 */
+#define LIMIT_REPLY_FIELDS            200      /* L17 */
+#define LIMIT_INTERIM                 10       /* L17 */
+#define LIMIT_FLOW_HIGH               KIB(32)  /* L18 */
+#define LIMIT_FLOW_LOW                KIB(16)  /* L18 */
+#define LIMIT_EXCHANGE_BYTES          KIB(128) /* L18 */
+#define LIMIT_RETRY_EXTRA             2        /* L30 */
+#define LIMIT_RETRY_TOTAL_MS          15000    /* L30 */
+#define LIMIT_RETRY_BUDGET_PERCENT    20       /* L30 */
+#define LIMIT_RETRY_BUDGET_MIN        10       /* L30, per second */
+#define LIMIT_REPLAY_BODY             KIB(64)  /* H22 */
+#define LIMIT_CHECK_INTERVAL_MS       2000     /* L31 */
+#define LIMIT_CHECK_TIMEOUT_MS        1000     /* L31 */
+#define LIMIT_CHECK_FALL              3        /* L31 */
+#define LIMIT_CHECK_RISE              2        /* L31 */
+#define LIMIT_CHECK_SOON_MS           500      /* L31, after a first contrary result */
+#define LIMIT_CHECK_BODY              KIB(4)   /* L31 */
+#define LIMIT_EJECT_CONNECT_FAILS     3        /* L32 */
+#define LIMIT_EJECT_FAILS             5        /* L32 */
+#define LIMIT_EJECT_BASE_MS           5000     /* L32 */
+#define LIMIT_EJECT_MOST_MS           30000    /* L32 */
+#define LIMIT_EJECT_SHARE_PERCENT     50       /* L32 */
+#define LIMIT_SLOW_START_MS           30000    /* L33 */
+#define LIMIT_BACKEND_CONNECTIONS     512      /* L34 */
+#define LIMIT_BACKEND_IDLE            64       /* L34 */
+#define LIMIT_BACKEND_IDLE_MS         50000    /* L34 */
+#define LIMIT_FRESH_IDLE_MS           1000     /* L34 */
+#define LIMIT_CONF_BYTES              MIB(4)   /* L36 */
+#define LIMIT_CONF_DEPTH              32       /* L36 */
+#define LIMIT_CONF_NODES              100000   /* L36 */
+#define LIMIT_LOG_LINE                KIB(8)   /* L38 */
+#define LIMIT_LOG_URI                 KIB(2)   /* L38 */
+#define LIMIT_LOG_FIELD               KIB(1)   /* L38 */
+#define LIMIT_LOG_RING                MIB(4)   /* L38 */
+#define LIMIT_ADMIN_CONNECTIONS       16       /* L40 */
+#define LIMIT_ADMIN_BODY              MIB(1)   /* L40 */
+#define LIMIT_DRAIN_REQUESTS_MS       30000    /* L41 */
+#define LIMIT_DRAIN_TUNNELS_MS        300000   /* L41 */
+#define LIMIT_LINGER_BYTES            KIB(64)  /* H20 */
+#define LIMIT_LINGER_MS               1000     /* H20 */
+#define LIMIT_UPGRADE_HELD            KIB(16)  /* H21 */
+#define LIMIT_FORWARDED               32       /* H16 */
+#define LIMIT_SITES                   64       /* per pool (BALANCING.md section 4) */
+#define LIMIT_WORKERS                 64
+#define LIMIT_GEO_BYTES               MIB(1024) /* C4, one database */
+#define LIMIT_GEO_FILES               8         /* C4, databases of one set */
 
 #endif

@@ -1,7 +1,7 @@
 /* log: events and errors of the process, one line each, to standard error or a file: `key=value` or
- * JSON, escaped, rate-capped (RELIABILITY L38), with the <N> priority prefix where a service manager
- * reads them. Not the access log. Knows nothing of requests. Any thread; a line is one write; workers
- * call it for rare things only. */
+ * JSON, escaped, rate-capped (RELIABILITY L38), with the <N> priority prefix where a service
+ * manager reads them. Not the access log. Knows nothing of requests. Any thread; a line is one
+ * write; workers call it for rare things only. */
 #ifndef MERIDIAN_BASE_LOG_H
 #define MERIDIAN_BASE_LOG_H
 
@@ -29,8 +29,9 @@ uint64_t log_dropped(const struct log *log);
 const char *log_quote(char *out, size_t size, struct span s);
 #define LOG_QUOTE(s) log_quote((char[LIMIT_LOG_FIELD]){0}, LIMIT_LOG_FIELD, (s))
 
-/* event: a short constant name ("reload-failed"); format: "key=value key=value" text, values that may
- * hold foreign bytes are passed through LOG_QUOTE; control bytes are escaped in any case. NULL log: nothing. */
+/* event: a short constant name ("reload-failed"); format: "key=value key=value" text, values that
+ * may hold foreign bytes are passed through LOG_QUOTE; control bytes are escaped in any case. NULL
+ * log: nothing. */
 void log_event(struct log *log, enum log_level level, const char *event, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

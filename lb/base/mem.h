@@ -1,6 +1,6 @@
-/* mem: the one place where heap memory is had and given back (RELIABILITY A2), so that tests can make
- * the n-th allocation fail and the process can account for what it holds. Knows no purpose of the
- * memory. Any thread. */
+/* mem: the one place where heap memory is had and given back (RELIABILITY A2), so that tests can
+ * make the n-th allocation fail and the process can account for what it holds. Knows no purpose of
+ * the memory. Any thread. */
 #ifndef MERIDIAN_BASE_MEM_H
 #define MERIDIAN_BASE_MEM_H
 

@@ -61,9 +61,11 @@ struct span span_cut(struct span s, char c, struct span *head);
 int span_cmp(struct span a, struct span b);
 
 /* Decimal digits only, all of s, at most 19 of them; ERR_SYNTAX or ERR_RANGE. */
-MUST_CHECK enum err span_u64(struct span s, uint64_t *out);
+MUST_CHECK
+enum err span_u64(struct span s, uint64_t *out);
 /* Hexadecimal digits only, all of s, at most 16 of them. */
-MUST_CHECK enum err span_hex_u64(struct span s, uint64_t *out);
+MUST_CHECK
+enum err span_hex_u64(struct span s, uint64_t *out);
 
 static inline char ascii_lower(char c)
 {
