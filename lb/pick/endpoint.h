@@ -72,6 +72,8 @@ struct endpoint {
     _Atomic uint64_t history; /* last 64 probes, newest in bit 0, 1 = good; health thread writes */
     _Atomic uint32_t probes;  /* how many bits of it are filled, at most 64 */
     _Atomic int64_t health_since; /* monotonic ms of the last change of health; 0: never */
+    _Atomic uint32_t probe_us;    /* how long the last probe took; health thread writes */
+    _Atomic uint8_t probe_err;    /* enum err of the last probe, ERR_OK where it was good */
     /* set once */
     _Alignas(64) struct pool_state *pool;
     char *key;                    /* "pool/backend@address" */

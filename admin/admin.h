@@ -1,0 +1,172 @@
+/* admin: what operators and programs see and may do: the control socket (docs/control-protocol.md)
+ * and the admin HTTP listener (/metrics, /healthz, /readyz, /v1). It knows the plain structs below
+ * and asks for them through admin_ops when somebody wants to see them; it must not know
+ * configuration, snapshots or workers. Everything runs on the main thread's loop. All text handed
+ * out by ops is borrowed for the call. */
+#ifndef MERIDIAN_ADMIN_ADMIN_H
+#define MERIDIAN_ADMIN_ADMIN_H
+
+#include "admin/metrics.h"
+#include "base/log.h"
+#include "net/conn.h"
+#include "pick/pick.h"
+
+struct admin_server {
+    const char *version, *config; /* config: the file's path */
+    int pid;
+    int64_t uptime_ms, wall_ns;
+    uint64_t generation; /* of the configuration; 1 at start */
+    uint32_t workers;
+    bool draining;
+    const char *not_ready;                  /* NULL: ready; else why /readyz says 503 */
+    uint64_t connections, requests_running; /* now */
+    uint64_t connections_total, requests_total;
+    uint64_t reloads, reloads_failed;
+    bool last_reload_failed;
+    int64_t last_reload_ns; /* wall clock; 0: never */
+    enum log_level log_level;
+};
+
+struct admin_listener {
+    struct span name, address;
+    bool tls;
+    uint64_t connections, accepted;
+};
+
+struct admin_pool {
+    struct span name;
+    uint32_t endpoints, usable; /* usable: up, active, not ejected */
+    uint32_t sites, routes;
+    uint64_t inflight, requests, errors;
+    uint32_t waiting;  /* requests that wait for a slot */
+    const char *probe; /* "http", "tcp", "off" */
+};
+
+/* One endpoint of a configured backend. */
+struct admin_backend {
+    struct span pool, name, address, site;
+    uint32_t weight, weight_configured;
+    bool weight_forced, admin_forced; /* set by an operator; shown as "*" */
+    enum endpoint_health health;
+    enum endpoint_admin admin;
+    int64_t out_ms;          /* ejected for so long; 0: not */
+    int64_t health_since_ms; /* age of the present health; -1: since the start */
+    uint32_t inflight, max_inflight;
+    uint64_t requests, responses, errors, connect_errors, ejections;
+    uint64_t history;   /* newest probe in bit 0, 1 = good */
+    uint32_t probes;    /* how many bits of it are filled */
+    enum err probe_err; /* of the last one */
+    uint32_t probe_us;
+    double recent_ms, normal_ms; /* response time of its site; 0: unknown */
+};
+
+struct admin_route {
+    struct span name, host, path;
+    const char *action; /* "pool", "respond", "redirect" */
+    struct span target; /* the pool, the status or the URL */
+    uint64_t requests;
+};
+
+struct admin_certificate {
+    struct span listener, path, names; /* names: separated by blanks */
+    int64_t expires_s;                 /* seconds since 1970 */
+    int64_t left_s;                    /* negative: expired */
+};
+
+struct admin_connection {
+    struct span listener, client;
+    uint32_t worker;
+    const char *protocol, *tls; /* "http/1.1"; "TLSv1.3" or NULL */
+    const char *state;          /* of its exchange, "idle" where there is none */
+    struct span pool, backend;  /* of its exchange; may be empty */
+    int64_t age_ms;
+    uint64_t requests, bytes_in, bytes_out;
+};
+
+struct admin_place {
+    bool known;
+    struct span country, continent, subdivision; /* codes; empty: unknown */
+    bool located;
+    double latitude, longitude;
+    double radius_km;   /* accuracy; 0: not stated */
+    const char *source; /* "database", "country", "here", "none": where the coordinates come from */
+};
+
+struct admin_header {
+    struct span name, value;
+};
+struct admin_explain_ask {
+    struct span client, url, method;
+    const struct admin_header *headers;
+    size_t header_count;
+};
+struct admin_explain {
+    struct admin_place place;
+    struct span route, pool;   /* pool empty: the route answers itself */
+    const char *action;        /* of the route, as in admin_route */
+    const char *distance_from; /* "client" or "here" */
+    enum err outcome; /* of picking: OK, ERR_NO_BACKEND, ERR_FULL; of routing: ERR_NO_ROUTE,
+                         ERR_BAD_METHOD */
+    struct span site_names[LIMIT_SITES]; /* as terms.sites */
+    struct pick_explain terms;           /* where there is a pool */
+};
+
+/* An answer that comes later. The asking connection may be gone by then. */
+struct admin_job;
+/* Exactly once per job, also from inside the op, not after admin_free. messages: text for people,
+ * lines; where why is not OK it says what is wrong. Frees the job. */
+void admin_job_done(struct admin_job *job, enum err why, struct span messages);
+/* The same for the connections op, with its rows. */
+void admin_job_connections(struct admin_job *job, const struct admin_connection *rows, size_t n);
+
+/* What the balancer provides. Every function is called on the main thread with `ctx`; an op that is
+ * NULL is answered with ERR_UNSUPPORTED. `each` must be called for every row before the op returns.
+ */
+struct admin_ops {
+    void (*server)(void *ctx, struct admin_server *out);
+    void (*listeners)(void *ctx, void (*each)(void *user, const struct admin_listener *l),
+                      void *user);
+    void (*pools)(void *ctx, void (*each)(void *user, const struct admin_pool *p), void *user);
+    /* pool empty: of all pools, pool after pool. */
+    void (*backends)(void *ctx, struct span pool,
+                     void (*each)(void *user, const struct admin_backend *b), void *user);
+    void (*routes)(void *ctx, void (*each)(void *user, const struct admin_route *r), void *user);
+    void (*certificates)(void *ctx, void (*each)(void *user, const struct admin_certificate *c),
+                         void *user);
+    /* Counters that only the balancer can sum, written after admin's own families (server, pools,
+     * backends, certificates). */
+    void (*metrics)(void *ctx, struct metrics *out);
+
+    /* Actions on "POOL/BACKEND" or "POOL/BACKEND@ADDRESS". ERR_NOT_FOUND where there is none,
+     * ERR_RANGE. *count: endpoints that it applied to. */
+    enum err (*set_admin)(void *ctx, struct span target, enum endpoint_admin to, size_t *count);
+    enum err (*set_weight)(void *ctx, struct span target, uint32_t weight, size_t *count);
+    enum err (*reset)(void *ctx, struct span target, size_t *count); /* ends both overrides */
+    void (*reload)(void *ctx, struct admin_job *job);
+    void (*connections)(void *ctx, struct admin_job *job);
+    void (*stop)(void *ctx, bool now);
+    void (*set_log_level)(void *ctx, enum log_level level);
+    /* On failure *message says why. */
+    enum err (*explain)(void *ctx, const struct admin_explain_ask *ask, struct admin_explain *out,
+                        struct buf *message);
+    enum err (*geo)(void *ctx, struct span ip, struct admin_place *out, struct buf *message);
+};
+
+struct admin;
+
+/* env: the main thread's transport environment, borrowed like ops and ctx. log may be NULL. */
+MUST_CHECK
+enum err admin_new(struct conn_env *env, const struct admin_ops *ops, void *ctx, struct log *log,
+                   struct admin **out);
+/* Closes sockets and connections, removes the control socket's file; jobs not done are forgotten:
+ * their owner must not complete them any more. */
+void admin_free(struct admin **a);
+/* Opens the control socket (0660) in place of the present one; the same path again changes nothing.
+ * On failure the present one stays. */
+MUST_CHECK
+enum err admin_listen_control(struct admin *a, const char *path);
+/* The same for the HTTP listener; NULL closes it. */
+MUST_CHECK
+enum err admin_listen_http(struct admin *a, const struct addr *at);
+
+#endif

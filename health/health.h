@@ -1,0 +1,72 @@
+/* health: the active checks of all endpoints, on a loop of their own. It knows addresses, probes
+ * and times; it writes what it finds into the endpoints' atomics (lb/pick) and tells their pools.
+ * It reads no request data, no file and no configuration, and must not know who runs its loop.
+ *
+ * A plan says what is to be checked and how. It is built on the main thread, posted to the health
+ * thread and given to health_set_targets there. An endpoint that was in the plan before keeps all
+ * that is known of it (RELIABILITY B3, C2). Bounds: checks in flight by L31, checks per second by
+ * B4. */
+#ifndef MERIDIAN_HEALTH_HEALTH_H
+#define MERIDIAN_HEALTH_HEALTH_H
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "net/conn.h"
+#include "pick/endpoint.h"
+
+enum health_kind {
+    HEALTH_OFF,  /* no checks: the endpoint counts as up */
+    HEALTH_TCP,  /* connect, and the TLS handshake where there is TLS */
+    HEALTH_HTTP, /* GET path, the status decides */
+};
+
+/* How the endpoints of one pool are checked. */
+struct health_check {
+    enum health_kind kind;
+    struct span pool;    /* for the log */
+    struct span path;    /* HTTP; begins with "/" */
+    struct span host;    /* HTTP; none: the endpoint's address */
+    uint64_t status[10]; /* HTTP; bit s (s / 64, s % 64) set: status s is good */
+    int64_t interval_ms, timeout_ms;
+    unsigned fall, rise;    /* at least 1 */
+    struct tls_client *tls; /* NULL: plain; for the health thread alone */
+    struct span server_name;
+};
+
+struct health_plan;
+
+/* NULL without memory. */
+struct health_plan *health_plan_new(void);
+/* Frees one that was not given to health_set_targets. Any thread. */
+void health_plan_free(struct health_plan **plan);
+/* Copies the text and takes check->tls, also on failure. *index is for health_plan_target. */
+MUST_CHECK
+enum err health_plan_check(struct health_plan *plan, const struct health_check *check,
+                           size_t *index);
+/* Takes a reference to the endpoint. An endpoint may be in a plan once. */
+MUST_CHECK
+enum err health_plan_target(struct health_plan *plan, size_t check, struct endpoint *endpoint,
+                            const struct addr *addr);
+
+struct health;
+
+/* Makes a transport environment of its own on the loop. rng is copied. log may be NULL. */
+MUST_CHECK
+enum err health_new(struct loop *loop, const struct rng *rng, struct log *log, struct health **out);
+/* Ends the checks that run, without a verdict. On the health thread, or after it has ended. */
+void health_free(struct health **h);
+/* Takes the plan, in every case. Health thread. On ERR_NO_MEMORY the old plan stays in force. */
+MUST_CHECK
+enum err health_set_targets(struct health *h, struct health_plan **plan);
+
+/* Figures for metrics; read from any thread. */
+struct health_counts {
+    _Atomic uint64_t good, bad; /* checks that ended, by result */
+    _Atomic uint64_t local;   /* checks that said nothing: no descriptor, port, memory (B2), or this
+                                 thread had been stopped (F27) */
+    _Atomic uint64_t changes; /* of an endpoint's health */
+    _Atomic uint32_t running, targets;
+};
+const struct health_counts *health_counts(const struct health *h);
+
+#endif
