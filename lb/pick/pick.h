@@ -60,12 +60,6 @@ struct pick_ticket {
 MUST_CHECK
 enum err pick(const struct pick_request *req, struct pick_ticket *out);
 
-/* Takes one given endpoint of the view, for sessions that stick; the same checks of usability as in
- * PICK_NORMAL. ERR_NO_BACKEND where it is not in an allowed site or not usable, ERR_FULL. */
-MUST_CHECK
-enum err pick_this(const struct pick_request *req, const struct endpoint *wanted,
-                   struct pick_ticket *out);
-
 /* The table of BALANCING.md section 6. */
 enum pick_outcome {
     PICK_ANSWERED,       /* a response other than those below: sample, clears the failure counts */

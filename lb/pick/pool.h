@@ -88,7 +88,8 @@ struct view_item {
 struct view_site {
     struct site_state *state;
     struct view_item *items;
-    uint32_t *ends; /* ends[i]: sum of the weights of items[0..i] */
+    uint32_t *ends;  /* ends[i]: sum of the weights of items[0..i] */
+    uint8_t *groups; /* of the members in configuration order; the builder's own */
     uint32_t usable, alive, count;
     uint32_t members; /* configured endpoints */
     bool poor;        /* DOWN ones hold more than 100 - panic_percent % of the weight */

@@ -1,0 +1,96 @@
+/* explain: every term of one choice, in the words of BALANCING.md section 7. Shows what choose.c
+ * did, computes nothing that decides. */
+#include "pick/choose.h"
+
+const char *pick_verdict_name(enum pick_verdict verdict)
+{
+    static const char *const names[] = {"chosen",   "forbidden",   "empty",
+                                        "costlier", "more-loaded", "tied"};
+    return names[verdict];
+}
+
+const char *pick_mode_name(enum pick_mode mode)
+{
+    static const char *const names[] = {"normal", "panic", "last-resort"};
+    return names[mode];
+}
+
+/* Why `cost` lost against the chosen site's. */
+static enum pick_verdict lost_by(const struct choose_cost *cost, const struct choose_cost *chosen)
+{
+    struct choose_cost even = *cost;
+    even.q = chosen->q;
+    even.weight = chosen->weight;
+    if (choose_better(chosen, &even))
+        return PICK_COSTLIER;
+    return choose_better(chosen, cost) ? PICK_MORE_LOADED : PICK_TIED;
+}
+
+static enum pick_verdict site_verdict(const struct choice *c, uint32_t site,
+                                      const struct choose_cost *cost)
+{
+    uint64_t bit = UINT64_C(1) << site;
+    if ((choose_mask(c->req) & bit) == 0)
+        return PICK_FORBIDDEN;
+    if ((c->open & bit) == 0)
+        return PICK_EMPTY;
+    if (site == c->site)
+        return PICK_CHOSEN;
+    struct choose_cost chosen = choose_cost(c, c->site);
+    return lost_by(cost, &chosen);
+}
+
+static void explain_site(const struct choice *c, uint32_t i, struct pick_site_terms *out)
+{
+    const struct view_site *site = &c->req->view->sites[i];
+    struct choose_range r = choose_range(site, c->mode);
+    struct choose_cost cost = choose_cost(c, i);
+    struct site_load load = site_load(site->state);
+    uint32_t n = r.to - r.from;
+    *out = (struct pick_site_terms){
+        .verdict = site_verdict(c, i, &cost),
+        .usable = n,
+        .inflight = load.inflight,
+        .weight = r.weight,
+        .distance_ms = cost.distance_ms,
+        .t_ms = load.t_ms,
+        .n_ms = load.n_ms,
+        .a = load.a,
+        .samples = load.samples,
+        .load_ms = cost.load_ms,
+        .cost_ms = cost.cost_ms,
+    };
+    if (n > 0)
+        out->predicted_ms = load.t_ms * ((double)load.inflight + n) / (load.a + n);
+}
+
+static void explain_candidate(const struct choice *c, uint32_t i, struct pick_candidate *out)
+{
+    const struct view_site *site = &c->req->view->sites[c->site];
+    const struct view_item *item = &site->items[c->candidates[i].item];
+    uint32_t chosen_q = 0;
+    for (uint32_t k = 0; k < c->candidate_count; k++)
+        if (&site->items[c->candidates[k].item] == c->item)
+            chosen_q = c->candidates[k].q;
+    *out = (struct pick_candidate){.endpoint = item->endpoint,
+                                   .site = c->site,
+                                   .inflight = c->candidates[i].q,
+                                   .weight = item->weight,
+                                   .verdict = PICK_CHOSEN};
+    if (item != c->item)
+        out->verdict = (uint64_t)out->inflight * c->item->weight > (uint64_t)chosen_q * item->weight
+                           ? PICK_MORE_LOADED
+                           : PICK_TIED;
+}
+
+void explain_choice(const struct choice *c, struct pick_explain *out)
+{
+    *out = (struct pick_explain){.mode = c->mode,
+                                 .base_ms = c->base_ms,
+                                 .site_count = c->req->view->site_count,
+                                 .candidate_count = c->item != NULL ? c->candidate_count : 0};
+    for (uint32_t i = 0; i < out->site_count; i++)
+        explain_site(c, i, &out->sites[i]);
+    for (uint32_t i = 0; i < out->candidate_count; i++)
+        explain_candidate(c, i, &out->candidates[i]);
+}

@@ -1,0 +1,198 @@
+/* The view of a pool (pool.h): which endpoints can be used now, with effective weights. */
+#include "base/mem.h"
+#include "pick/pool.h"
+
+#define SLOW_STEP_MS 1000 /* views are rebuilt this often while somebody is in slow start */
+#define SLOW_PERCENT 10   /* the least share in slow start */
+#define REBUILD_PER_MS                                                                             \
+    256 /* endpoints: a rebuild per change, but not more work than this per ms                     \
+         */
+
+uint32_t pool_slow_weight(uint32_t weight, int64_t since_up_ms, uint32_t slow_start_ms)
+{
+    if (since_up_ms >= (int64_t)slow_start_ms)
+        return weight;
+    int64_t percent = since_up_ms > 0 ? 100 * since_up_ms / slow_start_ms : 0;
+    uint32_t slow = weight * (uint32_t)(percent > SLOW_PERCENT ? percent : SLOW_PERCENT) / 100;
+    return slow > 0 ? slow : 1;
+}
+
+static bool in_slow_start(const struct endpoint *e, uint32_t slow_start_ms, int64_t now_ms)
+{
+    int64_t since = atomic_load_explicit(&e->up_since, memory_order_relaxed);
+    return since > 0 && now_ms - since < (int64_t)slow_start_ms;
+}
+
+/* Where a member belongs in view_site.items. */
+enum group { GROUP_USABLE, GROUP_PANIC, GROUP_HARD, GROUP_NONE };
+
+static enum group group_of(const struct endpoint *e, int64_t now_ms)
+{
+    if (endpoint_admin(e) != ENDPOINT_ACTIVE)
+        return GROUP_NONE;
+    switch (endpoint_health(e)) {
+    case ENDPOINT_UP:
+        return endpoint_out(e, now_ms) ? GROUP_PANIC : GROUP_USABLE;
+    case ENDPOINT_SOFT:
+        return GROUP_PANIC;
+    case ENDPOINT_HARD:
+        break;
+    }
+    return GROUP_HARD;
+}
+
+static uint32_t base_weight(const struct pool_member *m)
+{
+    uint32_t override = atomic_load_explicit(&m->endpoint->weight, memory_order_relaxed);
+    return override != 0 ? override : m->weight;
+}
+
+static void look_again_at(struct pool_view *view, int64_t at_ms)
+{
+    if (at_ms < view->rebuild_at_ms)
+        view->rebuild_at_ms = at_ms;
+}
+
+/* What one pass over a site's members needs and finds. Each member's group is read once, so that a
+ * change in the middle cannot put it into two groups or into none. */
+struct pass {
+    struct pool_view *view;
+    const struct pool_site *from;
+    struct view_site *to;
+    int64_t now_ms;
+    uint32_t slow, counts[GROUP_NONE + 1];
+    uint64_t down, total; /* configured weight */
+};
+
+static void group_members(struct pass *p)
+{
+    uint32_t slow_start_ms = p->view->pool->knobs.slow_start_ms;
+    for (uint32_t i = 0; i < p->from->count; i++) {
+        const struct pool_member *m = &p->from->members[i];
+        enum group group = group_of(m->endpoint, p->now_ms);
+        p->to->groups[i] = (uint8_t)group;
+        p->counts[group]++;
+        if (group == GROUP_NONE)
+            continue;
+        uint32_t weight = base_weight(m);
+        p->total += weight;
+        if (endpoint_health(m->endpoint) != ENDPOINT_UP)
+            p->down += weight;
+        if (group == GROUP_USABLE && in_slow_start(m->endpoint, slow_start_ms, p->now_ms))
+            p->slow++;
+        else if (group == GROUP_PANIC && endpoint_out(m->endpoint, p->now_ms))
+            look_again_at(p->view,
+                          atomic_load_explicit(&m->endpoint->out_until, memory_order_relaxed));
+    }
+}
+
+/* Slow start is skipped where all usable ones are in it: there is nobody to take their share. */
+static uint32_t effective_weight(const struct pass *p, const struct pool_member *m)
+{
+    uint32_t weight = base_weight(m);
+    uint32_t slow_start_ms = p->view->pool->knobs.slow_start_ms;
+    if (p->slow == p->counts[GROUP_USABLE] || !in_slow_start(m->endpoint, slow_start_ms, p->now_ms))
+        return weight;
+    int64_t since = atomic_load_explicit(&m->endpoint->up_since, memory_order_relaxed);
+    return pool_slow_weight(weight, p->now_ms - since, slow_start_ms);
+}
+
+static void place_members(struct pass *p)
+{
+    uint32_t at[GROUP_NONE] = {0, p->to->usable, p->to->alive};
+    for (uint32_t i = 0; i < p->from->count; i++) {
+        const struct pool_member *m = &p->from->members[i];
+        uint8_t group = p->to->groups[i];
+        if (group == GROUP_NONE)
+            continue;
+        p->to->items[at[group]++] = (struct view_item){
+            .endpoint = m->endpoint,
+            .weight = group == GROUP_USABLE ? effective_weight(p, m) : base_weight(m),
+            .max_inflight = m->max_inflight,
+        };
+    }
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < p->to->count; i++)
+        p->to->ends[i] = sum += p->to->items[i].weight;
+}
+
+static void build_site(struct pool_view *view, uint32_t index, int64_t now_ms)
+{
+    struct pass p = {.view = view,
+                     .from = &view->pool->sites[index],
+                     .to = &view->sites[index],
+                     .now_ms = now_ms};
+    group_members(&p);
+    p.to->usable = p.counts[GROUP_USABLE];
+    p.to->alive = p.to->usable + p.counts[GROUP_PANIC];
+    p.to->count = p.to->alive + p.counts[GROUP_HARD];
+    p.to->poor = p.down * 100 > (100 - view->pool->knobs.panic_percent) * p.total;
+    place_members(&p);
+    if (p.slow > 0)
+        look_again_at(view, now_ms + SLOW_STEP_MS);
+}
+
+static void build(struct pool_view *view, uint64_t generation, int64_t now_ms)
+{
+    view->generation = generation;
+    view->not_before_ms = now_ms + view->pool->member_count / REBUILD_PER_MS;
+    view->rebuild_at_ms = INT64_MAX;
+    for (uint32_t i = 0; i < view->site_count; i++)
+        build_site(view, i, now_ms);
+}
+
+void pool_view_refresh(struct pool_view *view, int64_t now_ms)
+{
+    uint64_t generation =
+        atomic_load_explicit(&view->pool->state->generation, memory_order_acquire);
+    bool changed = generation != view->generation && now_ms >= view->not_before_ms;
+    if (changed || now_ms >= view->rebuild_at_ms)
+        build(view, generation, now_ms);
+}
+
+static void carve(struct pool_view *view, struct view_item *items, uint32_t *ends, uint8_t *groups)
+{
+    for (uint32_t i = 0; i < view->site_count; i++) {
+        const struct pool_site *from = &view->pool->sites[i];
+        view->sites[i] = (struct view_site){.state = from->state,
+                                            .items = items,
+                                            .ends = ends,
+                                            .groups = groups,
+                                            .members = from->count};
+        items += from->count;
+        ends += from->count;
+        groups += from->count;
+    }
+}
+
+struct pool_view *pool_view_new(const struct pick_pool *pool, int64_t now_ms)
+{
+    size_t n = pool->member_count, sites = pool->site_count;
+    struct pool_view *view = mem_alloc(sizeof *view + sites * sizeof(struct view_site) +
+                                       n * (sizeof(struct view_item) + sizeof(uint32_t) + 1));
+    if (view == NULL)
+        return NULL;
+    view->pool = pool;
+    view->site_count = pool->site_count;
+    view->sites = (void *)(view + 1);
+    struct view_item *items = (void *)(view->sites + sites);
+    uint32_t *ends = (void *)(items + n);
+    carve(view, items, ends, (uint8_t *)(ends + n));
+    build(view, atomic_load_explicit(&pool->state->generation, memory_order_acquire), now_ms);
+    return view;
+}
+
+void pool_view_free(struct pool_view **view)
+{
+    mem_free(*view);
+    *view = NULL;
+}
+
+uint32_t pool_view_usable(const struct pool_view *view, uint64_t allowed)
+{
+    uint32_t usable = 0;
+    for (uint32_t i = 0; i < view->site_count; i++)
+        if (allowed >> i & 1)
+            usable += view->sites[i].usable;
+    return usable;
+}
