@@ -27,16 +27,16 @@ SEAMS = {
         ["lb/base/hash.c"], "base/hash.h"),
     "events": (
         r"ev_\w+ epoll_\w+ eventfd timerfd_\w+ poll ppoll select pselect",
-        ["lb/net/loop_ev.c"], "net/loop.h"),
+        ["lb/net/loop_ev.c", "lb/net/sock.c"], "net/loop.h"),
     "sockets": (
         "socket socketpair bind listen accept accept4 connect recv recvfrom recvmsg recvmmsg send sendto"
         " sendmsg sendmmsg shutdown getsockopt setsockopt getsockname getpeername getaddrinfo splice"
         " sendfile",
-        ["lb/net/loop_ev.c"], "net/loop.h"),
+        ["lb/net/loop_ev.c", "lb/net/sock.c"], "net/loop.h"),
     "descriptors": (
         "read write readv writev pread pwrite open openat fopen fdopen fread fwrite fgets fputs close"
         " ioctl fcntl stat fstat lstat unlink rename",
-        ["lb/net/loop_ev.c", "lb/base/", "lb/run/", "geo/", "conf/", "admin/"],
+        ["lb/net/loop_ev.c", "lb/net/sock.c", "lb/base/", "lb/run/", "geo/", "conf/", "admin/"],
         "bytes handed in, or the loop's sockets"),
 }
 

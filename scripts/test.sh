@@ -1,0 +1,129 @@
+#!/bin/bash
+# Runs everything that tests Meridian and installs the Debian packages it needs. Safe to run again.
+# usage: scripts/test.sh [--long]
+#   --long   also: timed fuzzing (FUZZ_SECONDS per target, 60), unit suites under valgrind, the long
+#            end-to-end tests
+# The logs of the steps are in build/logs. The last line is "N passed, N failed".
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+long=
+case "${1:-}" in
+--long) long=--long ;;
+'') ;;
+*)
+    sed -n '3,6s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+    ;;
+esac
+
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1}"
+export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
+export TSAN_OPTIONS="${TSAN_OPTIONS:-second_deadlock_stack=1}"
+export CTEST_OUTPUT_ON_FAILURE=1
+jobs=$(nproc)
+logs=build/logs
+mkdir -p "$logs"
+rm -f "$logs"/*.log
+number=0 passed=0 failed=0
+failed_steps=()
+
+# step NAME COMMAND...: runs it with its output in a log; its tests are added to the sums. False where
+# it failed.
+step() {
+    local name="$1" log start=$SECONDS status=0 counts
+    shift
+    number=$((number + 1))
+    log="$logs/$(printf '%02d' "$number")-${name//[^a-z0-9]/-}.log"
+    printf '%-44s' "$name"
+    "$@" >"$log" 2>&1 </dev/null || status=$?
+    read -ra counts < <(scripts/sum-tests.py "$log" "$status")
+    passed=$((passed + counts[0])) failed=$((failed + counts[1]))
+    if [ "$status" -eq 0 ] && [ "${counts[1]}" -eq 0 ]; then
+        printf 'ok %6d passed %5d s\n' "${counts[0]}" $((SECONDS - start))
+        return 0
+    fi
+    printf 'FAILED %d, %d passed %5d s, status %d\n' "${counts[1]}" "${counts[0]}" $((SECONDS - start)) "$status"
+    echo "--- the end of $log" && tail -n "${TAIL_LINES:-60}" "$log" && echo "---"
+    failed_steps+=("$name")
+    return 1
+}
+
+build() {
+    local preset="$1"
+    shift
+    cmake --preset "$preset" && cmake --build --preset "$preset" -j "$jobs" "$@"
+}
+
+# The release as users build it, in a folder of its own, where a warning is an error.
+build_release() {
+    cmake --preset release -B build/release-check -DMERIDIAN_WERROR=ON &&
+        cmake --build build/release-check -j "$jobs" 2>&1 | tee "$logs/release.out" &&
+        ! grep -i 'warning:' "$logs/release.out"
+}
+
+# ThreadSanitizer's shadow memory and a widely randomised address space do not go together.
+steady() {
+    if setarch -R true 2>/dev/null; then
+        setarch -R "$@"
+    else
+        "$@"
+    fi
+}
+
+# Each fuzz target once over each input kept.
+replay() {
+    local program name folders all=0
+    for program in build/fuzz/tests/fuzz/fuzz_*; do
+        [ -f "$program" ] && [ -x "$program" ] || continue
+        name="${program##*/fuzz_}" folders=()
+        for kind in corpus regression; do
+            [ -d "tests/fuzz/$kind/$name" ] && folders+=("tests/fuzz/$kind/$name")
+        done
+        [ ${#folders[@]} -gt 0 ] || { echo "no corpus for $name" && return 1; }
+        echo "== $name" && "$program" -runs=0 "${folders[@]}" || return 1
+        all=$((all + 1))
+    done
+    echo "$all passed, 0 failed"
+}
+
+valgrind_units() {
+    local suite all=0
+    for suite in build/plain/tests/unit_*; do
+        [ -f "$suite" ] && [ -x "$suite" ] || continue
+        valgrind -q --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=9 "$suite" || return 1
+        all=$((all + 1))
+    done
+    echo "$all passed, 0 failed"
+}
+
+step "packages" scripts/install-packages.sh build test ${long:+long}
+step "checks: format, size, arrows, seams, words" scripts/check.sh
+if step "build debug (asan, ubsan)" build debug; then
+    step "unit tests (asan, ubsan)" ctest --test-dir build/debug -V -j "$jobs"
+    [ -f tests/e2e/run.py ] &&
+        step "end to end (asan, ubsan)" python3 tests/e2e/run.py --build build/debug $long
+fi
+if step "build tsan" build tsan; then
+    step "unit tests (tsan)" steady ctest --test-dir build/tsan -V -j "$jobs"
+    [ -f tests/e2e/run.py ] &&
+        step "end to end (tsan)" steady python3 tests/e2e/run.py --build build/tsan --tsan
+fi
+if step "build fuzz (clang)" build fuzz --target fuzz_targets; then
+    step "fuzz corpora, once" replay
+    [ -n "$long" ] && step "fuzz, ${FUZZ_SECONDS:-60} s each" scripts/fuzz.sh --seconds "${FUZZ_SECONDS:-60}"
+fi
+step "build release (hardened, lto)" build_release
+if [ -n "$long" ] && step "build plain" build plain; then
+    step "unit tests (valgrind)" valgrind_units
+fi
+
+if [ "$failed" -eq 0 ]; then
+    echo "All went well in $((SECONDS / 60)) min $((SECONDS % 60)) s."
+else
+    printf 'Failed in %d min %d s:' $((SECONDS / 60)) $((SECONDS % 60))
+    printf ' %s;' "${failed_steps[@]}"
+    echo " see $logs"
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
