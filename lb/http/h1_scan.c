@@ -179,7 +179,6 @@ static enum err scan_status(struct h1_scan *s, const struct h1_limits *l, struct
 
 static enum err scan_field(struct h1_scan *s, const struct h1_limits *l, char c)
 {
-    s->first = s->first == 0 ? s->at : s->first;
     if (c == '\r') {
         s->at++;
         return enter(s, PART_END_LF);
@@ -254,6 +253,8 @@ static enum err step(struct h1_scan *s, const struct h1_limits *l, struct span i
     case PART_STATUS:
         return scan_status(s, l, in);
     case PART_LINE_LF:
+        s->first = s->at + 1;
+        return scan_lf(s, in.p[s->at], PART_FIELD);
     case PART_FIELD_LF:
         return scan_lf(s, in.p[s->at], PART_FIELD);
     case PART_FIELD:
