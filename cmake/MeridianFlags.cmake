@@ -19,7 +19,7 @@ target_compile_definitions(meridian_flags INTERFACE _GNU_SOURCE EV_COMPAT3=0
 target_compile_options(meridian_flags INTERFACE
   -Wall -Wextra -Wconversion -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes
   -Wswitch-enum -Wpointer-arith -Wwrite-strings -Wundef -Wformat=2
-  -fstack-protector-strong -fno-common -fno-strict-aliasing)
+  -fstack-protector-strong -fstack-clash-protection -fno-common -fno-strict-aliasing)
 if(MERIDIAN_WERROR)
   target_compile_options(meridian_flags INTERFACE -Werror)
 endif()

@@ -40,10 +40,12 @@ step() {
     read -ra counts < <(scripts/sum-tests.py "$log" "$status")
     passed=$((passed + counts[0])) failed=$((failed + counts[1]))
     if [ "$status" -eq 0 ] && [ "${counts[1]}" -eq 0 ]; then
-        printf 'ok %6d passed %5d s\n' "${counts[0]}" $((SECONDS - start))
+        printf 'ok %5d s' $((SECONDS - start))
+        [ "${counts[0]}" -gt 0 ] && printf ' %6d passed' "${counts[0]}"
+        echo
         return 0
     fi
-    printf 'FAILED %d, %d passed %5d s, status %d\n' "${counts[1]}" "${counts[0]}" $((SECONDS - start)) "$status"
+    printf 'FAILED %d s, %d passed, %d failed, status %d\n' $((SECONDS - start)) "${counts[@]}" "$status"
     echo "--- the end of $log" && tail -n "${TAIL_LINES:-60}" "$log" && echo "---"
     failed_steps+=("$name")
     return 1
