@@ -171,6 +171,7 @@ static enum err take_byte(struct h1_body *b, char c)
     case PART_DATA_CR:
         return c == '\r' ? go(b, PART_DATA_LF) : bad(c);
     case PART_DATA_LF:
+        b->line = 0;
         return c == '\n' ? go(b, PART_SIZE) : ERR_BAD_LINE_END;
     case PART_DATA:
     case PART_TRAILERS:
@@ -191,8 +192,8 @@ static enum err step_framing(struct h1_body *b, struct span in, size_t *used)
     size_t i = 0;
     enum err e = ERR_OK;
     while (e == ERR_OK && i < in.n && b->part != PART_DATA && b->part != PART_TRAILERS) {
-        e = take_byte(b, in.p[i++]);
         b->line++;
+        e = take_byte(b, in.p[i++]);
         if (e == ERR_OK && b->line > LIMIT_CHUNK_LINE + 2) {
             e = ERR_CHUNK_OVERHEAD;
         }
@@ -215,7 +216,6 @@ static void step_data(struct h1_body *b, struct span in, size_t *used, struct sp
     }
     b->left -= n;
     if (b->left == 0) {
-        b->line = 0;
         b->part = b->coding == H1_CHUNKED ? PART_DATA_CR : PART_DONE;
     }
 }
