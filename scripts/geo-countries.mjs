@@ -41,7 +41,8 @@ const absent = {
   YT: [-12.8, 45.2],
 };
 
-function outerRings(topology, geometry) {
+// All rings: a hole is smaller than what it is in, and Antarctica's coast is noted as one.
+function rings(topology, geometry) {
   const {scale, translate} = topology.transform;
   const arcs = topology.arcs.map((arc) => {
     let x = 0, y = 0;
@@ -49,7 +50,7 @@ function outerRings(topology, geometry) {
   });
   const ring = (indexes) => indexes.flatMap((i) => (i >= 0 ? arcs[i] : [...arcs[~i]].reverse()).slice(0, -1));
   const polygons = geometry.type === 'Polygon' ? [geometry.arcs] : geometry.arcs;
-  return polygons.map((polygon) => ring(polygon[0]));
+  return polygons.flatMap((polygon) => polygon.map(ring));
 }
 
 const radians = (degrees) => degrees * Math.PI / 180;
@@ -75,8 +76,8 @@ function integral(ring) {
   return dot(sum, mean) < 0 ? sum.map((v) => -v) : sum;
 }
 
-function center(outer) {
-  const [x, y, z] = outer.map(integral).reduce((best, v) => (Math.hypot(...v) > Math.hypot(...best) ? v : best));
+function center(all) {
+  const [x, y, z] = all.map(integral).reduce((best, v) => (Math.hypot(...v) > Math.hypot(...best) ? v : best));
   return [degrees(Math.atan2(z, Math.hypot(x, y))), degrees(Math.atan2(y, x))];
 }
 
@@ -85,11 +86,11 @@ const maps = ['50m', '10m'].map((scale) => JSON.parse(readFileSync(`${folder}/co
 
 function find(code, numeric) {
   for (const map of maps) {
-    const outer = map.objects.countries.geometries
+    const all = map.objects.countries.geometries
       .filter((g) => (code === 'XK' ? g.properties.name === 'Kosovo' : Number(g.id) === numeric))
-      .flatMap((g) => outerRings(map, g));
-    if (outer.length > 0)
-      return center(outer);
+      .flatMap((g) => rings(map, g));
+    if (all.length > 0)
+      return center(all);
   }
   if (!absent[code])
     throw new Error(`${code} is neither in Natural Earth nor in the list of the absent`);

@@ -12,16 +12,12 @@ CTEST = re.compile(r"Test +#(\d+): \S+ .*?(Passed|\*\*\*\S+)")
 
 
 def tests_in(text):
-    """(passed, failed) of one program's output, or None where it says nothing."""
-    if match := CRITERION.search(text):
-        tested, passed = int(match[1]), int(match[2])
-        return passed, tested - passed
-    if match := MINI.search(text):
-        tested, failed = int(match[1]), int(match[2])
-        return tested - failed, failed
-    if matches := RUNNER.findall(text):
-        return int(matches[-1][0]), int(matches[-1][1])
-    return None
+    """(passed, failed) of what the programs of a text say, or None where they say nothing."""
+    sums = [(int(passed), int(tested) - int(passed)) for tested, passed in CRITERION.findall(text)]
+    sums += [(int(tested) - int(failed), int(failed)) for tested, failed in MINI.findall(text)]
+    if not sums:
+        sums = [(int(passed), int(failed)) for passed, failed in RUNNER.findall(text)[-1:]]
+    return tuple(map(sum, zip(*sums))) if sums else None
 
 
 def ctest_sums(text):
