@@ -129,10 +129,11 @@ struct conf_health {
     int64_t fall, rise;
 };
 
-enum conf_distance { CONF_DISTANCE_AUTO, CONF_DISTANCE_CLIENT, CONF_DISTANCE_HERE };
+/* NONE: neither a database nor this balancer's place is known; distance plays no part. */
+enum conf_distance { CONF_DISTANCE_NONE, CONF_DISTANCE_CLIENT, CONF_DISTANCE_HERE };
 
 struct conf_balance {
-    enum conf_distance distance_from; /* after loading never AUTO */
+    enum conf_distance distance_from;
     struct conf_mark mark;
     double distance_weight, spill_band, spill_gain;
     int64_t spill_cap_ms, choices, slow_start_ms, panic_percent;

@@ -1,0 +1,152 @@
+#include "conf/check.h"
+
+/* What makes two addresses one: "family:bytes:port:path". */
+static struct span address_key(struct reader *r, const struct conf_address *a)
+{
+    uint64_t half[2];
+    memcpy(half, a->bytes, sizeof half);
+    char *key = arena_printf(r->arena, "%d:%016llx%016llx:%u:%.*s", (int)a->family,
+                             (unsigned long long)half[0], (unsigned long long)half[1],
+                             (unsigned)a->port, SPAN_FMT(a->path));
+    if (key == NULL)
+        r->no_memory = true;
+    return span_str(key);
+}
+
+static void check_binds(struct reader *r, const struct conf *conf)
+{
+    size_t room = 1;
+    for (size_t i = 0; i < conf->listener_count; i++)
+        room += conf->listeners[i].bind_count;
+    struct names names;
+    if (!names_init(&names, r, room))
+        return;
+    const struct conf_address *http = &conf->admin.http;
+    if (conf->admin.http_on)
+        names_add(&names, address_key(r, http), http, &http->text.mark);
+    for (size_t i = 0; i < conf->listener_count; i++)
+        for (size_t j = 0; j < conf->listeners[i].bind_count; j++) {
+            const struct conf_address *a = &conf->listeners[i].binds[j];
+            if (a->family != CONF_NO_ADDRESS)
+                names_add(&names, address_key(r, a), a, &a->text.mark);
+        }
+    names_sort(&names);
+    for (size_t i = 1; i < names.count; i++) {
+        const struct conf_address *first = names.entries[i - 1].thing,
+                                  *second = names.entries[i].thing;
+        if (!span_eq(names.entries[i].name, names.entries[i - 1].name))
+            continue;
+        if (first->text.mark.line == 0)
+            conf_report(r->m, second->text.mark,
+                        "'%.*s' is the default of admin.http; choose another "
+                        "address, or set admin.http",
+                        SPAN_FMT(source_clip(second->text.s)));
+        else
+            conf_report(r->m, second->text.mark, "'%.*s' is bound twice, first at %.*s:%u:%u",
+                        SPAN_FMT(source_clip(second->text.s)), SPAN_FMT(r->m->source->name),
+                        (unsigned)first->text.mark.line, (unsigned)first->text.mark.column);
+    }
+}
+
+static void check_listeners(struct reader *r, const struct conf *conf)
+{
+    for (size_t i = 0; i < conf->listener_count; i++) {
+        const struct conf_listener *l = &conf->listeners[i];
+        if (l->redirect_to_https && l->tls.set)
+            conf_report(r->m, l->name.mark,
+                        "listener '%.*s' has tls and redirect_to_https; a redirect "
+                        "to itself would never end",
+                        SPAN_FMT(l->name.s));
+    }
+    check_binds(r, conf);
+}
+
+/* The site of each backend: known, and in one pool all have one or none has. */
+static void check_sites(struct reader *r, struct conf_pool *pool, const struct names *sites)
+{
+    const struct conf_backend *with = NULL, *without = NULL;
+    for (size_t i = 0; i < pool->backend_count; i++) {
+        struct conf_backend *b = &pool->backends[i];
+        if (b->site_name.s.p == NULL) {
+            without = without != NULL ? without : b;
+            continue;
+        }
+        with = with != NULL ? with : b;
+        b->site = names_find(sites, b->site_name.s);
+        if (b->site != NULL || !source_wanted(r->m)) {
+            r->m->errors += b->site == NULL;
+            continue;
+        }
+        struct span near = names_near(sites, b->site_name.s);
+        conf_report(r->m, b->site_name.mark, "site '%.*s' is not defined under sites%s%.*s%s",
+                    SPAN_FMT(b->site_name.s), near.n > 0 ? "; did you mean '" : "", SPAN_FMT(near),
+                    near.n > 0 ? "'?" : "");
+    }
+    if (with != NULL && without != NULL)
+        conf_report(r->m, without->name.mark,
+                    "backend '%.*s' has no site but '%.*s' has one; in a pool "
+                    "either all backends have a site or none has",
+                    SPAN_FMT(without->name.s), SPAN_FMT(with->name.s));
+}
+
+/* At most LIMIT_SITES different sites. */
+static void check_site_count(struct reader *r, const struct conf *conf,
+                             const struct conf_pool *pool)
+{
+    bool *seen = conf->site_count > 0 ? reader_zero(r, conf->site_count, sizeof *seen) : NULL;
+    size_t count = 0;
+    for (size_t i = 0; seen != NULL && i < pool->backend_count; i++) {
+        const struct conf_site *site = pool->backends[i].site;
+        if (site == NULL || seen[site - conf->sites])
+            continue;
+        seen[site - conf->sites] = true;
+        if (++count == LIMIT_SITES + 1)
+            conf_report(r->m, pool->backends[i].site_name.mark,
+                        "pool '%.*s' stands at too many sites; at most %d are allowed",
+                        SPAN_FMT(pool->name.s), LIMIT_SITES);
+    }
+}
+
+/* BALANCING.md section 2: where distance is measured from. */
+static void check_distance(struct reader *r, const struct conf *conf, struct conf_pool *pool)
+{
+    struct conf_balance *b = &pool->balance;
+    if (b->distance_from == CONF_DISTANCE_CLIENT && conf->database_count == 0)
+        conf_report(r->m, b->mark, "distance_from: client needs a database; set geo.databases");
+    if (b->distance_from == CONF_DISTANCE_HERE && !conf->here.set)
+        conf_report(r->m, b->mark, "distance_from: here needs a place; set here.location");
+    if (b->distance_from == CONF_DISTANCE_NONE && conf->database_count > 0)
+        b->distance_from = CONF_DISTANCE_CLIENT;
+    else if (b->distance_from == CONF_DISTANCE_NONE && conf->here.set)
+        b->distance_from = CONF_DISTANCE_HERE;
+}
+
+static void check_pool(struct reader *r, const struct conf *conf, struct conf_pool *pool,
+                       const struct names *sites)
+{
+    check_sites(r, pool, sites);
+    check_site_count(r, conf, pool);
+    check_distance(r, conf, pool);
+    if (pool->health.timeout_ms > pool->health.interval_ms)
+        conf_report(r->m, pool->name.mark,
+                    "pool '%.*s': health.timeout is longer than health.interval; "
+                    "it may be as long at most",
+                    SPAN_FMT(pool->name.s));
+}
+
+void check_conf(struct reader *r, struct conf *conf)
+{
+    struct names sites, pools;
+    if (!names_init(&sites, r, conf->site_count) || !names_init(&pools, r, conf->pool_count))
+        return;
+    for (size_t i = 0; i < conf->site_count; i++)
+        names_add(&sites, conf->sites[i].name.s, &conf->sites[i], &conf->sites[i].name.mark);
+    for (size_t i = 0; i < conf->pool_count; i++)
+        names_add(&pools, conf->pools[i].name.s, &conf->pools[i], &conf->pools[i].name.mark);
+    names_sort(&sites);
+    names_sort(&pools);
+    check_listeners(r, conf);
+    for (size_t i = 0; i < conf->pool_count; i++)
+        check_pool(r, conf, &conf->pools[i], &sites);
+    check_routes(r, conf, &pools);
+}

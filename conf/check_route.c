@@ -1,0 +1,167 @@
+#include "conf/check.h"
+
+#include <stdlib.h>
+
+#define LABEL_BYTES 100 /* of a label that is made; written ones are shorter */
+
+static void find_pool(struct reader *r, struct conf_route *route, const struct names *pools)
+{
+    route->action = CONF_TO_POOL;
+    route->pool = names_find(pools, route->pool_name.s);
+    if (route->pool != NULL)
+        return;
+    struct span near = source_wanted(r->m) ? names_near(pools, route->pool_name.s) : SPAN_NONE;
+    conf_report(r->m, route->pool_name.mark, "pool '%.*s' is not defined under pools%s%.*s%s",
+                SPAN_FMT(route->pool_name.s), near.n > 0 ? "; did you mean '" : "", SPAN_FMT(near),
+                near.n > 0 ? "'?" : "");
+}
+
+/* The one action of a route; that there is one was checked by the schema. */
+static void check_action(struct reader *r, struct conf_route *route, const struct names *pools)
+{
+    int64_t status = route->redirect.status;
+    if (route->pool_name.s.p != NULL)
+        find_pool(r, route, pools);
+    else if (route->respond.set)
+        route->action = CONF_RESPOND;
+    else if (route->redirect.set)
+        route->action = CONF_REDIRECT;
+    if (route->redirect.set && status > 303 && status < 307)
+        conf_report(r->m, route->redirect.mark,
+                    "redirect status %d; allowed: 301, 302, 303, 307 or 308", (int)status);
+    bool bare = route->respond.status == 204 || route->respond.status == 205 ||
+                route->respond.status == 304;
+    if (route->respond.set && bare && route->respond.body.s.n > 0)
+        conf_report(r->m, route->respond.body.mark,
+                    "a response with status %d has no content; leave "
+                    "body out",
+                    (int)route->respond.status);
+    if (route->websocket && route->action != CONF_TO_POOL && route->action != CONF_NO_ACTION)
+        conf_report(r->m, route->mark, "websocket is for routes to a pool; leave it out");
+}
+
+static int compare_text(const void *x, const void *y)
+{
+    return span_cmp(((const struct conf_text *)x)->s, ((const struct conf_text *)y)->s);
+}
+
+static int compare_header(const void *x, const void *y)
+{
+    return span_cmp(((const struct conf_header *)x)->name.s,
+                    ((const struct conf_header *)y)->name.s);
+}
+
+/* What makes two matches one, the order of methods and fields apart. SPAN_NONE without memory. */
+static struct span match_key(struct reader *r, const struct conf_match *match)
+{
+    struct buf key;
+    buf_init(&key, LIMIT_CONF_BYTES * 2);
+    buf_put_span(&key, match->host.s);
+    buf_put_str(&key, match->exact ? "\n=" : "\n");
+    buf_put_span(&key, match->path.s);
+    for (size_t i = 0; i < match->method_count; i++) {
+        buf_put_char(&key, '\n');
+        buf_put_span(&key, match->methods[i].s);
+    }
+    for (size_t i = 0; i < match->header_count; i++) {
+        buf_put_str(&key, "\n:");
+        buf_put_span(&key, match->headers[i].name.s);
+        buf_put_char(&key, ':');
+        buf_put_span(&key, match->headers[i].value.s);
+    }
+    struct span copy = key.failed ? SPAN_NONE : arena_copy(r->arena, buf_span(&key));
+    if (copy.p == NULL)
+        r->no_memory = true;
+    buf_fini(&key);
+    return copy;
+}
+
+/* A second route with the same match can never be chosen. */
+static void check_same_match(struct reader *r, const struct conf *conf)
+{
+    struct names names;
+    if (!names_init(&names, r, conf->route_count))
+        return;
+    for (size_t i = 0; i < conf->route_count; i++) {
+        struct conf_route *route = &conf->routes[i];
+        if (route->match.method_count > 1)
+            qsort(route->match.methods, route->match.method_count, sizeof(struct conf_text),
+                  compare_text);
+        if (route->match.header_count > 1)
+            qsort(route->match.headers, route->match.header_count, sizeof(struct conf_header),
+                  compare_header);
+        if (route->mark.line > 0)
+            names_add(&names, match_key(r, &route->match), route, &route->mark);
+    }
+    names_sort(&names);
+    for (size_t i = 1, first = 0; i < names.count; i++) {
+        if (!span_eq(names.entries[i].name, names.entries[first].name)) {
+            first = i;
+            continue;
+        }
+        const struct conf_mark *same = names.entries[first].mark;
+        conf_report(r->m, *names.entries[i].mark,
+                    "the route is never chosen; the one at %.*s:%u:%u has "
+                    "the same match",
+                    SPAN_FMT(r->m->source->name), (unsigned)same->line, (unsigned)same->column);
+    }
+}
+
+/* "host/path", or the pool's name where the route is for everything. */
+static struct span made_label(struct reader *r, const struct conf_route *route)
+{
+    const struct conf_match *match = &route->match;
+    bool all = match->host.s.n == 0 && match->path.s.n == 1 && route->pool != NULL;
+    char *label =
+        all ? arena_printf(r->arena, "%.*s", SPAN_FMT(route->pool->name.s))
+            : arena_printf(r->arena, "%.*s%.*s", SPAN_FMT(match->host.s), SPAN_FMT(match->path.s));
+    if (label == NULL)
+        r->no_memory = true;
+    return span_sub(span_str(label), 0, LABEL_BYTES);
+}
+
+/* Labels are unique: written ones are checked, made ones get a number. */
+static void label_routes(struct reader *r, struct conf *conf)
+{
+    struct names names;
+    if (!names_init(&names, r, conf->route_count))
+        return;
+    for (size_t i = 0; i < conf->route_count; i++) {
+        struct conf_route *route = &conf->routes[i];
+        if (route->name.s.p == NULL)
+            route->name.s = made_label(r, route);
+        names_add(&names, route->name.s, route, &route->mark);
+    }
+    names_sort(&names);
+    const struct conf_route *written = NULL;
+    for (size_t i = 0, first = 0; i < names.count; i++) {
+        struct conf_route *route =
+            &conf->routes[(const struct conf_route *)names.entries[i].thing - conf->routes];
+        if (!span_eq(names.entries[i].name, names.entries[first].name))
+            first = i;
+        written = first == i ? NULL : written;
+        if (route->name.mark.line > 0 && written != NULL)
+            conf_report(r->m, route->name.mark,
+                        "the name '%.*s' is given twice, first at %.*s:%u:%u",
+                        SPAN_FMT(route->name.s), SPAN_FMT(r->m->source->name),
+                        (unsigned)written->name.mark.line, (unsigned)written->name.mark.column);
+        else if (route->name.mark.line > 0)
+            written = route;
+        char *numbered = NULL;
+        if (route->name.mark.line == 0 && i > first)
+            numbered = arena_printf(r->arena, "%.*s#%zu", SPAN_FMT(route->name.s), i - first + 1);
+        if (numbered != NULL)
+            route->name.s = span_str(numbered);
+    }
+}
+
+void check_routes(struct reader *r, struct conf *conf, const struct names *pools)
+{
+    for (size_t i = 0; i < conf->route_count; i++) {
+        struct conf_route *route = &conf->routes[i];
+        schema_inherit(conf, &schema_route, route);
+        check_action(r, route, pools);
+    }
+    check_same_match(r, conf);
+    label_routes(r, conf);
+}

@@ -1,0 +1,277 @@
+/* compound: types that hold others: maps with known keys, maps from names to maps, and lists. */
+#include "conf/reader.h"
+#include "conf/text.h"
+
+static const struct schema_field *find_field(const struct schema_map *map, struct span key)
+{
+    for (size_t i = 0; i < map->count; i++)
+        if (span_eq(key, span_str(map->fields[i].key)))
+            return &map->fields[i];
+    return NULL;
+}
+
+static void report_unknown(struct reader *r, const struct schema_map *map, const struct node *key)
+{
+    if (key->kind == NODE_BAD)
+        return;
+    char memory[512];
+    struct buf allowed;
+    buf_fixed(&allowed, memory, sizeof memory);
+    struct reader_near near = reader_near(key->text);
+    for (size_t i = 0; i < map->count; i++) {
+        buf_printf(&allowed, "%s%s", i > 0 ? ", " : "", map->fields[i].key);
+        reader_near_offer(&near, span_str(map->fields[i].key));
+    }
+    if (map->count == 0)
+        buf_put_str(&allowed, "none");
+    if (near.best.n > 0)
+        buf_printf(&allowed, "; did you mean '%.*s'?", SPAN_FMT(near.best));
+    conf_report(r->m, key->mark, "unknown key '%.*s'%s%s; allowed: %.*s",
+                SPAN_FMT(source_clip(key->text)), r->path_n > 0 ? " in " : "", r->path,
+                SPAN_FMT(buf_span(&allowed)));
+}
+
+/* At most one, or exactly one, of some keys. */
+static void check_one_of(struct reader *r, const struct schema_map *map, const struct node *n)
+{
+    char memory[128];
+    struct buf all;
+    buf_fixed(&all, memory, sizeof memory);
+    const struct node *first = NULL, *second = NULL;
+    for (const char *const *key = map->one_of; *key != NULL; key++) {
+        buf_printf(&all, "%s%s", key == map->one_of ? "" : key[1] != NULL ? ", " : " or ", *key);
+        const struct node *c = node_child(n, *key);
+        if (c != NULL && first == NULL)
+            first = c;
+        else if (c != NULL && second == NULL)
+            second = c;
+    }
+    if (second != NULL)
+        reader_report(
+            r, second->key->mark, "'%.*s' and '%.*s' exclude each other; only one of %.*s",
+            SPAN_FMT(first->key->text), SPAN_FMT(second->key->text), SPAN_FMT(buf_span(&all)));
+    else if (first == NULL && map->one_needed)
+        reader_report(r, n->mark, "nothing says what to do; exactly one of %.*s is needed",
+                      SPAN_FMT(buf_span(&all)));
+}
+
+static void check_required(struct reader *r, const struct schema_map *map, const struct node *n)
+{
+    for (size_t i = 0; i < map->count; i++) {
+        const struct schema_field *f = &map->fields[i];
+        if ((f->flags & SCHEMA_REQUIRED) != 0 && node_child(n, f->key) == NULL)
+            reader_report(r, n->mark, "'%s' is missing; it must be %s", f->key, f->type->allowed);
+    }
+}
+
+static void set_head(const struct schema_map *map, const struct node *n, void *at)
+{
+    struct conf_mark mark = n->key != NULL ? n->key->mark : n->mark;
+    struct schema_optional head = {.set = true, .mark = mark};
+    if (map->optional)
+        memcpy(at, &head, sizeof head);
+    if (map->marked)
+        memcpy(at, &mark, sizeof mark);
+}
+
+void reader_map(struct reader *r, const struct schema_map *map, const struct node *n, void *at)
+{
+    if (n->kind != NODE_MAP) {
+        reader_must_be(r, n, type_map.allowed);
+        return;
+    }
+    set_head(map, n, at);
+    for (const struct node *c = n->first; c != NULL; c = c->next) {
+        const struct schema_field *f = find_field(map, c->key->text);
+        if (f == NULL) {
+            report_unknown(r, map, c->key);
+            continue;
+        }
+        size_t before = reader_enter(r, c->key->text);
+        if (c->kind != NODE_BAD)
+            f->type->read(r, f, c, (char *)at + f->offset);
+        reader_leave(r, before);
+    }
+    if (map->one_of != NULL)
+        check_one_of(r, map, n);
+    check_required(r, map, n);
+    if (map->done != NULL)
+        map->done(r, n, at);
+}
+
+static void map_preset(const struct schema_field *f, void *at)
+{
+    schema_preset(f->map, at);
+}
+
+static void map_read(struct reader *r, const struct schema_field *f, const struct node *n, void *at)
+{
+    reader_map(r, f->map, n, at);
+}
+
+static bool map_present(const struct schema_field *f, const void *at)
+{
+    if (f->map->present != NULL)
+        return f->map->present(at);
+    return !f->map->optional || ((const struct schema_optional *)at)->set;
+}
+
+static void map_write(struct writer *w, const struct schema_field *f, const void *at)
+{
+    bool any = false;
+    for (size_t i = 0; i < f->map->count && !any; i++)
+        any = schema_present(w, &f->map->fields[i], at);
+    if (!any)
+        w->joined = false;
+    if (!w->joined)
+        buf_put_str(w->out, any ? "\n" : " {}\n");
+    w->indent += 2;
+    schema_write(w, f->map, at);
+    w->indent -= 2;
+}
+
+const struct schema_type type_map = {
+    .name = "map",
+    .allowed = "a map of keys and values",
+    .preset = map_preset,
+    .read = map_read,
+    .present = map_present,
+    .write = map_write,
+};
+
+/* Maps from names and lists: an array and its count, at the field's two offsets. `at` is where the
+ * pointer is. */
+static size_t *count_of(const struct schema_field *f, void *at)
+{
+    return (size_t *)(void *)((char *)at - f->offset + f->count_offset);
+}
+
+static size_t count_at(const struct schema_field *f, const void *at)
+{
+    size_t n;
+    memcpy(&n, (const char *)at - f->offset + f->count_offset, sizeof n);
+    return n;
+}
+
+static const char *items_at(const void *at)
+{
+    const char *items;
+    memcpy(&items, at, sizeof items);
+    return items;
+}
+
+static bool items_present(const struct schema_field *f, const void *at)
+{
+    return count_at(f, at) > 0;
+}
+
+static bool name_allowed(struct reader *r, const struct node *key)
+{
+    const char *must = key->kind == NODE_SCALAR ? text_name(key->text) : NULL;
+    if (must != NULL)
+        reader_report(r, key->mark, "'%.*s' is no name; it must be %s",
+                      SPAN_FMT(source_clip(key->text)), must);
+    return key->kind == NODE_SCALAR && must == NULL;
+}
+
+static void named_read(struct reader *r, const struct schema_field *f, const struct node *n,
+                       void *at)
+{
+    if (n->kind != NODE_MAP || n->count == 0) {
+        reader_must_be(r, n,
+                       n->kind == NODE_MAP ? "a map with at least one name" : f->type->allowed);
+        return;
+    }
+    char *items = reader_zero(r, n->count, f->element_size);
+    if (items == NULL)
+        return;
+    size_t count = 0;
+    for (const struct node *c = n->first; c != NULL; c = c->next) {
+        if (!name_allowed(r, c->key))
+            continue;
+        char *item = items + f->element_size * count++;
+        schema_preset(f->map, item);
+        struct conf_text name = reader_text(r, c->key->text, c->key->mark);
+        memcpy(item, &name, sizeof name);
+        size_t before = reader_enter(r, c->key->text);
+        reader_map(r, f->map, c, item);
+        reader_leave(r, before);
+    }
+    memcpy(at, &items, sizeof items);
+    *count_of(f, at) = count;
+}
+
+static void named_write(struct writer *w, const struct schema_field *f, const void *at)
+{
+    const char *items = items_at(at);
+    struct schema_field as_map = {.type = &type_map, .map = f->map};
+    buf_put_char(w->out, '\n');
+    w->indent += 2;
+    for (size_t i = 0; i < count_at(f, at); i++) {
+        const char *item = items + i * f->element_size;
+        write_indent(w);
+        write_text(w, ((const struct conf_text *)(const void *)item)->s);
+        buf_put_char(w->out, ':');
+        map_write(w, &as_map, item);
+    }
+    w->indent -= 2;
+}
+
+const struct schema_type type_named = {
+    .name = "map of names",
+    .allowed = "a map from names to maps",
+    .read = named_read,
+    .present = items_present,
+    .write = named_write,
+};
+
+static void list_read(struct reader *r, const struct schema_field *f, const struct node *n,
+                      void *at)
+{
+    bool single = n->kind == NODE_SCALAR && (f->flags & SCHEMA_SINGLE) != 0;
+    if (!single && (n->kind != NODE_LIST || (n->count == 0 && f->least > 0))) {
+        reader_must_be(r, n,
+                       n->kind == NODE_LIST              ? "a list with at least one element"
+                       : (f->flags & SCHEMA_SINGLE) != 0 ? "one value or a list of them"
+                                                         : f->type->allowed);
+        return;
+    }
+    size_t most = single ? 1 : n->count, count = 0;
+    char *items = most > 0 ? reader_zero(r, most, f->element_size) : NULL;
+    for (const struct node *c = single ? n : n->first; items != NULL && c != NULL; c = c->next) {
+        char *item = items + f->element_size * count;
+        if (f->element->type->preset != NULL)
+            f->element->type->preset(f->element, item);
+        size_t before = single ? r->path_n : reader_enter_index(r, count);
+        count++;
+        if (c->kind != NODE_BAD)
+            f->element->type->read(r, f->element, c, item);
+        reader_leave(r, before);
+        if (single)
+            break;
+    }
+    memcpy(at, &items, sizeof items);
+    *count_of(f, at) = count;
+}
+
+static void list_write(struct writer *w, const struct schema_field *f, const void *at)
+{
+    const char *items = items_at(at);
+    buf_put_char(w->out, '\n');
+    w->indent += 2;
+    for (size_t i = 0; i < count_at(f, at); i++) {
+        write_indent(w);
+        buf_put_char(w->out, '-');
+        w->joined = f->element->type == &type_map;
+        f->element->type->write(w, f->element, items + i * f->element_size);
+    }
+    w->indent -= 2;
+}
+
+const struct schema_type type_list = {
+    .name = "list",
+    .allowed = "a list",
+    .read = list_read,
+    .present = items_present,
+    .write = list_write,
+};

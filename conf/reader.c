@@ -1,0 +1,100 @@
+#include "conf/reader.h"
+
+#include <stdio.h>
+
+size_t reader_enter(struct reader *r, struct span key)
+{
+    size_t before = r->path_n;
+    struct span shown = source_clip(key);
+    int n = snprintf(r->path + before, sizeof r->path - before, "%s%.*s", before > 0 ? "." : "",
+                     SPAN_FMT(shown));
+    if (n > 0)
+        r->path_n = before + (size_t)n < sizeof r->path ? before + (size_t)n : sizeof r->path - 1;
+    return before;
+}
+
+size_t reader_enter_index(struct reader *r, size_t index)
+{
+    size_t before = r->path_n;
+    int n = snprintf(r->path + before, sizeof r->path - before, "[%zu]", index);
+    if (n > 0)
+        r->path_n = before + (size_t)n < sizeof r->path ? before + (size_t)n : sizeof r->path - 1;
+    return before;
+}
+
+void reader_leave(struct reader *r, size_t before)
+{
+    r->path_n = before;
+    r->path[before] = '\0';
+}
+
+static const char *path_of(const struct reader *r)
+{
+    return r->path_n > 0 ? r->path : "the file";
+}
+
+void reader_must_be(struct reader *r, const struct node *n, const char *allowed)
+{
+    if (n->kind == NODE_BAD)
+        return;
+    const char *got = n->kind == NODE_MAP ? "a map" : n->kind == NODE_LIST ? "a list" : NULL;
+    if (got != NULL)
+        conf_report(r->m, n->mark, "%s is %s; it must be %s", path_of(r), got, allowed);
+    else if (n->text.n == 0 && !n->quoted)
+        conf_report(r->m, n->mark, "%s has no value; it must be %s", path_of(r), allowed);
+    else
+        conf_report(r->m, n->mark, "%s is '%.*s'; it must be %s", path_of(r),
+                    SPAN_FMT(source_clip(n->text)), allowed);
+}
+
+void reader_report(struct reader *r, struct conf_mark mark, const char *format, ...)
+{
+    char text[512];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    conf_report(r->m, mark, "%s%s%s", r->path, r->path_n > 0 ? ": " : "", text);
+}
+
+bool reader_scalar(struct reader *r, const struct node *n, const char *allowed, struct span *out)
+{
+    *out = n->text;
+    if (n->kind == NODE_SCALAR && (n->text.n > 0 || n->quoted))
+        return true;
+    reader_must_be(r, n, allowed);
+    return false;
+}
+
+struct conf_text reader_text(struct reader *r, struct span s, struct conf_mark mark)
+{
+    struct conf_text text = {.s = arena_copy(r->arena, s.p != NULL ? s : SPAN("")), .mark = mark};
+    if (text.s.p == NULL)
+        r->no_memory = true;
+    return text;
+}
+
+void *reader_zero(struct reader *r, size_t count, size_t size)
+{
+    void *p = arena_zero(r->arena, count * size);
+    if (p == NULL)
+        r->no_memory = true;
+    return p;
+}
+
+struct reader_near reader_near(struct span wanted)
+{
+    return (struct reader_near){.wanted = wanted, .distance = 2 + wanted.n / 4};
+}
+
+void reader_near_offer(struct reader_near *near, struct span candidate)
+{
+    size_t longer = candidate.n > near->wanted.n ? candidate.n : near->wanted.n;
+    if (near->wanted.n > 63 || longer - (candidate.n + near->wanted.n - longer) >= near->distance)
+        return;
+    size_t distance = span_distance(near->wanted, candidate, near->distance);
+    if (distance < near->distance && distance < longer) {
+        near->best = candidate;
+        near->distance = distance;
+    }
+}

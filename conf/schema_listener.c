@@ -1,0 +1,99 @@
+/* schema_listener: keys of listeners. */
+#include "conf/schema.h"
+#include "conf/text.h"
+
+static const struct schema_field certificate_fields[] = {
+    {.key = "chain",
+     .type = &type_text,
+     .offset = offsetof(struct conf_certificate, chain),
+     .check = text_file,
+     .flags = SCHEMA_REQUIRED,
+     .help =
+         "PEM file with the certificate and its intermediates, leaf first. The names in it decide "
+         "by SNI which certificate a client gets. Read again on reload."},
+    {.key = "key",
+     .type = &type_text,
+     .offset = offsetof(struct conf_certificate, key),
+     .check = text_file,
+     .flags = SCHEMA_REQUIRED,
+     .help = "PEM file with the certificate's private key."},
+};
+
+static const struct schema_map certificate_map = {SCHEMA_FIELDS(certificate_fields),
+                                                  .marked = true};
+
+static const struct schema_field certificate = {.type = &type_map, .map = &certificate_map};
+
+static const struct schema_word tls_versions[] = {
+    {"1.2", CONF_TLS_1_2},
+    {"1.3", CONF_TLS_1_3},
+    {NULL, 0},
+};
+
+static const struct schema_field tls_fields[] = {
+    {.key = "certificates",
+     .type = &type_list,
+     .offset = offsetof(struct conf_front_tls, certificates),
+     .count_offset = offsetof(struct conf_front_tls, certificate_count),
+     .element = &certificate,
+     .element_size = sizeof(struct conf_certificate),
+     .least = 1,
+     .flags = SCHEMA_REQUIRED,
+     .help = "Certificates and their keys. The first one is for clients that name none of them."},
+    {.key = "minimum",
+     .type = &type_word,
+     .offset = offsetof(struct conf_front_tls, minimum),
+     .words = tls_versions,
+     .initial = CONF_TLS_1_2,
+     .help = "Oldest TLS version that is spoken."},
+    {.key = "client_ca",
+     .type = &type_text,
+     .offset = offsetof(struct conf_front_tls, client_ca),
+     .check = text_file,
+     .fallback = "none",
+     .help =
+         "PEM file with authorities. Where it is given, a client must show a certificate that one "
+         "of them has signed."},
+};
+
+static const struct schema_map tls_map = {SCHEMA_FIELDS(tls_fields), .optional = true};
+
+static const struct schema_word protocols[] = {
+    {"http/1.1", CONF_PROTOCOL_H1},
+    {NULL, 0},
+};
+
+static const struct schema_field bind = {.type = &type_bind};
+
+static const struct schema_field fields[] = {
+    {.key = "bind",
+     .type = &type_list,
+     .offset = offsetof(struct conf_listener, binds),
+     .count_offset = offsetof(struct conf_listener, bind_count),
+     .element = &bind,
+     .element_size = sizeof(struct conf_address),
+     .least = 1,
+     .flags = SCHEMA_REQUIRED | SCHEMA_SINGLE,
+     .help =
+         "Where to listen: \"IPv4:port\", \"[IPv6]:port\", \"unix:/path\", or \"systemd:NAME\" for "
+         "a socket that the service manager hands over under that name."},
+    {.key = "tls",
+     .type = &type_map,
+     .offset = offsetof(struct conf_listener, tls),
+     .map = &tls_map,
+     .fallback = "plain text",
+     .help = "Terminate TLS."},
+    {.key = "protocols",
+     .type = &type_words,
+     .offset = offsetof(struct conf_listener, protocols),
+     .words = protocols,
+     .initial = CONF_PROTOCOL_H1,
+     .least = 1,
+     .help = "Protocols that are spoken with clients; with TLS, offered by ALPN."},
+    {.key = "redirect_to_https",
+     .type = &type_flag,
+     .offset = offsetof(struct conf_listener, redirect_to_https),
+     .help = "Answer every request with 308 and the same address under https."},
+};
+
+const struct schema_map schema_listener = {SCHEMA_FIELDS(fields)};

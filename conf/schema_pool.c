@@ -1,0 +1,324 @@
+/* schema_pool: keys of pools and their backends. */
+#include "conf/reader.h"
+#include "conf/text.h"
+
+#define HOUR_MS 3600000
+
+static const struct schema_field backend_fields[] = {
+    {.key = "address",
+     .type = &type_backend_address,
+     .offset = offsetof(struct conf_backend, address),
+     .flags = SCHEMA_REQUIRED,
+     .help = "\"IPv4:port\", \"[IPv6]:port\" or \"unix:/path\"."},
+    {.key = "site",
+     .type = &type_text,
+     .offset = offsetof(struct conf_backend, site_name),
+     .check = text_name,
+     .fallback = "none",
+     .help = "Where it stands: a name from `sites`. In one pool either all backends have a site or "
+             "none "
+             "has; at most 64 sites in one pool."},
+    {.key = "weight",
+     .type = &type_count,
+     .offset = offsetof(struct conf_backend, weight),
+     .initial = 100,
+     .least = 1,
+     .most = 1000,
+     .help = "Share of the requests relative to the other backends of its site."},
+    {.key = "max_inflight",
+     .type = &type_count,
+     .offset = offsetof(struct conf_backend, max_inflight),
+     .most = INT32_MAX,
+     .help = "Requests that it may have at once; more wait in the pool's queue. 0: no limit."},
+};
+
+static const struct schema_map backend_map = {SCHEMA_FIELDS(backend_fields)};
+
+static const struct schema_field tls_fields[] = {
+    {.key = "ca",
+     .type = &type_text,
+     .offset = offsetof(struct conf_back_tls, ca),
+     .check = text_file,
+     .fallback = "the system's authorities",
+     .help = "PEM file with the authorities that backends' certificates are checked against."},
+    {.key = "server_name",
+     .type = &type_text,
+     .offset = offsetof(struct conf_back_tls, server_name),
+     .check = text_host,
+     .fallback = "the host name that is sent, else the address",
+     .help = "Name for SNI, which the certificate must be for."},
+    {.key = "verify",
+     .type = &type_flag,
+     .offset = offsetof(struct conf_back_tls, verify),
+     .initial = 1,
+     .help = "Check the certificate. `false` leaves the connection open to impostors."},
+};
+
+static const struct schema_map tls_map = {SCHEMA_FIELDS(tls_fields), .optional = true};
+
+static void http_probe_done(struct reader *r, const struct node *n, void *at)
+{
+    (void)r;
+    (void)n;
+    ((struct conf_health *)at)->probe = CONF_PROBE_HTTP;
+}
+
+static bool http_probe_present(const void *at)
+{
+    return ((const struct conf_health *)at)->probe == CONF_PROBE_HTTP;
+}
+
+static bool tcp_probe_present(const void *at)
+{
+    return ((const struct conf_health *)at)->probe == CONF_PROBE_TCP;
+}
+
+static const struct schema_field http_probe_fields[] = {
+    {.key = "path",
+     .type = &type_text,
+     .offset = offsetof(struct conf_health, path),
+     .text = "/",
+     .check = text_target,
+     .help = "Target of the GET request."},
+    {.key = "host",
+     .type = &type_text,
+     .offset = offsetof(struct conf_health, host),
+     .check = text_host,
+     .fallback = "the backend's address",
+     .help = "Host field of the request."},
+    {.key = "status",
+     .type = &type_statuses,
+     .offset = offsetof(struct conf_health, status),
+     .text = "200-399",
+     .help = "Statuses that mean well: one, a range, or a list of both."},
+};
+
+static const struct schema_map http_probe_map = {
+    SCHEMA_FIELDS(http_probe_fields), .done = http_probe_done, .present = http_probe_present};
+static const struct schema_map tcp_probe_map = {.present = tcp_probe_present};
+
+static const struct schema_field health_fields[] = {
+    {.key = "http",
+     .type = &type_map,
+     .map = &http_probe_map,
+     .fallback = "a TCP check",
+     .help = "Check by an HTTP request."},
+    {.key = "tcp",
+     .type = &type_map,
+     .map = &tcp_probe_map,
+     .fallback = "this, where nothing else is chosen",
+     .help = "Check that a connection can be made: `tcp: {}`."},
+    {.key = "off",
+     .type = &type_probe_off,
+     .fallback = "checks are made",
+     .help = "`true`: no checks; only live traffic says how a backend is."},
+    {.key = "interval",
+     .type = &type_duration,
+     .offset = offsetof(struct conf_health, interval_ms),
+     .initial = LIMIT_CHECK_INTERVAL_MS,
+     .least = 100,
+     .most = HOUR_MS,
+     .help = "Time between two checks of a backend, ±20 % (L31)."},
+    {.key = "timeout",
+     .type = &type_duration,
+     .offset = offsetof(struct conf_health, timeout_ms),
+     .initial = LIMIT_CHECK_TIMEOUT_MS,
+     .least = 10,
+     .most = HOUR_MS,
+     .help = "Time that a check may take; at most the interval."},
+    {.key = "fall",
+     .type = &type_count,
+     .offset = offsetof(struct conf_health, fall),
+     .initial = LIMIT_CHECK_FALL,
+     .least = 1,
+     .most = 64,
+     .help = "Failed checks in a row after which a backend is down."},
+    {.key = "rise",
+     .type = &type_count,
+     .offset = offsetof(struct conf_health, rise),
+     .initial = LIMIT_CHECK_RISE,
+     .least = 1,
+     .most = 64,
+     .help = "Good checks in a row after which it is up again."},
+};
+
+static const char *const probes[] = {"http", "tcp", "off", NULL};
+static const struct schema_map health_map = {SCHEMA_FIELDS(health_fields), .one_of = probes};
+
+static const struct schema_word distances[] = {
+    {"client", CONF_DISTANCE_CLIENT},
+    {"here", CONF_DISTANCE_HERE},
+    {NULL, 0},
+};
+
+static const struct schema_field balance_fields[] = {
+    {.key = "distance_from",
+     .type = &type_word,
+     .offset = offsetof(struct conf_balance, distance_from),
+     .words = distances,
+     .initial = CONF_DISTANCE_NONE,
+     .fallback =
+         "client where `geo.databases` is set, else here where `here.location` is, else none",
+     .help = "Distance to a site is measured from the client's place or from this balancer's."},
+    {.key = "distance_weight",
+     .type = &type_real,
+     .offset = offsetof(struct conf_balance, distance_weight),
+     .initial = 1000,
+     .most = 10000,
+     .help = "Round trips charged for each request; 0: distance does not matter."},
+    {.key = "spill_band",
+     .type = &type_real,
+     .offset = offsetof(struct conf_balance, spill_band),
+     .initial = 1500,
+     .least = 1000,
+     .most = 10000,
+     .help = "Ratio of a site's response time to its normal one below which load is ignored."},
+    {.key = "spill_gain",
+     .type = &type_real,
+     .offset = offsetof(struct conf_balance, spill_gain),
+     .initial = 3000,
+     .most = 10000,
+     .help = "Milliseconds of penalty for each millisecond beyond the band."},
+    {.key = "spill_cap",
+     .type = &type_duration,
+     .offset = offsetof(struct conf_balance, spill_cap_ms),
+     .initial = 500,
+     .most = 60000,
+     .help = "Largest penalty; above the largest difference of distance."},
+    {.key = "choices",
+     .type = &type_count,
+     .offset = offsetof(struct conf_balance, choices),
+     .initial = 3,
+     .least = 1,
+     .most = 16,
+     .help = "Backends drawn inside a site, of which the least busy one is taken."},
+    {.key = "slow_start",
+     .type = &type_duration,
+     .offset = offsetof(struct conf_balance, slow_start_ms),
+     .initial = LIMIT_SLOW_START_MS,
+     .most = HOUR_MS,
+     .help = "Time in which a backend that came back gets its full share (L33). 0s: at once."},
+    {.key = "panic_percent",
+     .type = &type_percent,
+     .offset = offsetof(struct conf_balance, panic_percent),
+     .initial = 50,
+     .most = 100,
+     .help = "Where less than this share of the weight is healthy everywhere, health marks are "
+             "ignored. 0%: never."},
+};
+
+/* For messages about the choice of distance. */
+static void balance_done(struct reader *r, const struct node *n, void *at)
+{
+    (void)r;
+    const struct node *chosen = node_child(n, "distance_from");
+    ((struct conf_balance *)at)->mark = chosen != NULL ? chosen->mark : n->mark;
+}
+
+static const struct schema_map balance_map = {SCHEMA_FIELDS(balance_fields), .done = balance_done};
+
+static const struct schema_word retry_on[] = {
+    {"connect", CONF_RETRY_CONNECT},
+    {"reset", CONF_RETRY_RESET},
+    {"first_byte", CONF_RETRY_FIRST_BYTE},
+    {"502", CONF_RETRY_502},
+    {"503", CONF_RETRY_503},
+    {"504", CONF_RETRY_504},
+    {NULL, 0},
+};
+
+static const struct schema_field retry_fields[] = {
+    {.key = "extra",
+     .type = &type_count,
+     .offset = offsetof(struct conf_retries, extra),
+     .initial = LIMIT_RETRY_EXTRA,
+     .most = 10,
+     .help = "Tries after the first one, each with another backend (L30). 0: none."},
+    {.key = "budget",
+     .type = &type_percent,
+     .offset = offsetof(struct conf_retries, budget_percent),
+     .initial = LIMIT_RETRY_BUDGET_PERCENT,
+     .most = 100,
+     .help =
+         "Retries of the pool as a share of its requests of the last 10 s, at least 10/s (L30)."},
+    {.key = "on",
+     .type = &type_words,
+     .offset = offsetof(struct conf_retries, on),
+     .words = retry_on,
+     .initial = CONF_RETRY_CONNECT | CONF_RETRY_RESET | CONF_RETRY_FIRST_BYTE,
+     .help =
+         "What is tried again: no connection, a connection that broke, no answer in time; 502, 503 "
+         "and 504 of idempotent requests. Never after a byte went to the client."},
+};
+
+static const struct schema_map retry_map = {SCHEMA_FIELDS(retry_fields)};
+
+static const struct schema_field queue_fields[] = {
+    {.key = "limit",
+     .type = &type_count,
+     .offset = offsetof(struct conf_queue, limit),
+     .initial = LIMIT_QUEUE,
+     .most = 1000000,
+     .help = "Requests that may wait for a free backend (L9); more get 503. 0: none waits."},
+    {.key = "timeout",
+     .type = &type_duration,
+     .offset = offsetof(struct conf_queue, timeout_ms),
+     .initial = LIMIT_QUEUE_WAIT_MS,
+     .least = 1,
+     .most = HOUR_MS,
+     .help = "Longest wait (L9)."},
+};
+
+static const struct schema_map queue_map = {SCHEMA_FIELDS(queue_fields)};
+
+static const struct schema_word pool_protocols[] = {{"http/1.1", CONF_HTTP_1_1}, {NULL, 0}};
+
+static const struct schema_field fields[] = {
+    {.key = "backends",
+     .type = &type_named,
+     .offset = offsetof(struct conf_pool, backends),
+     .count_offset = offsetof(struct conf_pool, backend_count),
+     .map = &backend_map,
+     .element_size = sizeof(struct conf_backend),
+     .flags = SCHEMA_REQUIRED,
+     .help = "The servers of the pool by name; at least one."},
+    {.key = "tls",
+     .type = &type_map,
+     .offset = offsetof(struct conf_pool, tls),
+     .map = &tls_map,
+     .fallback = "plain text",
+     .help = "Speak TLS with the backends. `tls: {}` is enough."},
+    {.key = "protocol",
+     .type = &type_word,
+     .offset = offsetof(struct conf_pool, protocol),
+     .words = pool_protocols,
+     .initial = CONF_HTTP_1_1,
+     .help = "Protocol that is spoken with the backends."},
+    {.key = "health",
+     .type = &type_map,
+     .offset = offsetof(struct conf_pool, health),
+     .map = &health_map,
+     .help = "Active checks of the backends."},
+    {.key = "balance",
+     .type = &type_map,
+     .offset = offsetof(struct conf_pool, balance),
+     .map = &balance_map,
+     .help = "How a backend is chosen. Normally only weights and sites need to be set."},
+    {.key = "host",
+     .type = &type_pool_host,
+     .fallback = "preserve",
+     .help = "Host field towards backends: the client's (`preserve`), the backend's address "
+             "(`backend`), or the given name."},
+    {.key = "retries",
+     .type = &type_map,
+     .offset = offsetof(struct conf_pool, retries),
+     .map = &retry_map,
+     .help = "Trying again with another backend."},
+    {.key = "queue",
+     .type = &type_map,
+     .offset = offsetof(struct conf_pool, queue),
+     .map = &queue_map,
+     .help = "Requests that wait while every backend is at its `max_inflight`."},
+};
+
+const struct schema_map schema_pool = {SCHEMA_FIELDS(fields)};

@@ -1,0 +1,316 @@
+/* schema_root: the top of the configuration, and the keys that hold for the whole process. */
+#include "conf/schema.h"
+#include "conf/text.h"
+
+#define DAY_MS     86400000
+#define BYTES_MOST ((int64_t)1 << 40)
+
+static const struct schema_field here_fields[] = {
+    {.key = "location",
+     .type = &type_location,
+     .offset = offsetof(struct conf, here),
+     .fallback = "unknown",
+     .help = "[latitude, longitude] in degrees of the place where this balancer stands."},
+};
+
+static const struct schema_field path = {.type = &type_text, .check = text_file};
+
+static const struct schema_field geo_fields[] = {
+    {.key = "databases",
+     .type = &type_list,
+     .offset = offsetof(struct conf, databases),
+     .count_offset = offsetof(struct conf, database_count),
+     .element = &path,
+     .element_size = sizeof(struct conf_text),
+     .fallback = "none",
+     .help =
+         "Geolocation databases (.mmdb), searched in this order; MaxMind's layout or a flat one "
+         "(country_code, latitude, longitude). Read again on reload."},
+};
+
+static const struct schema_field network = {.type = &type_cidr};
+
+static const struct schema_word forwarded[] = {
+    {"x-forwarded-for", CONF_X_FORWARDED_FOR},
+    {"forwarded", CONF_FORWARDED},
+    {"none", CONF_FORWARDED_NONE},
+    {NULL, 0},
+};
+
+static const struct schema_field trusted_fields[] = {
+    {.key = "from",
+     .type = &type_list,
+     .offset = offsetof(struct conf_trusted, from),
+     .count_offset = offsetof(struct conf_trusted, from_count),
+     .element = &network,
+     .element_size = sizeof(struct conf_cidr),
+     .least = 1,
+     .flags = SCHEMA_REQUIRED,
+     .help = "Addresses and networks of proxies whose word about the client's address is taken."},
+    {.key = "header",
+     .type = &type_word,
+     .offset = offsetof(struct conf_trusted, header),
+     .words = forwarded,
+     .initial = CONF_X_FORWARDED_FOR,
+     .help = "The one field that is read for it; the others are dropped."},
+};
+
+static const struct schema_field site_fields[] = {
+    {.key = "location",
+     .type = &type_location,
+     .offset = offsetof(struct conf_site, location),
+     .flags = SCHEMA_REQUIRED,
+     .help = "[latitude, longitude] in degrees."},
+    {.key = "country",
+     .type = &type_text,
+     .offset = offsetof(struct conf_site, country),
+     .check = text_country,
+     .fallback = "none",
+     .help = "ISO 3166-1 code, two capital letters."},
+    {.key = "continent",
+     .type = &type_text,
+     .offset = offsetof(struct conf_site, continent),
+     .check = text_continent,
+     .fallback = "none",
+     .help = "AF, AN, AS, EU, NA, OC or SA."},
+};
+
+#define TIMEOUT(key_, member, default_, help_)                                                     \
+    {                                                                                              \
+        .key = (key_), .type = &type_duration, .offset = offsetof(struct conf_timeouts, member),   \
+        .initial = (default_), .least = 1, .most = DAY_MS, .help = (help_)                         \
+    }
+
+static const struct schema_field timeout_fields[] = {
+    TIMEOUT("handshake", handshake_ms, LIMIT_HANDSHAKE_MS, "A client's whole TLS handshake (L3)."),
+    TIMEOUT("request_head", request_head_ms, LIMIT_REQUEST_HEAD_MS,
+            "From accepting, or the first byte, to the end of the request head (L4)."),
+    TIMEOUT("idle", idle_ms, LIMIT_IDLE_MS, "Longest idle time of a client's connection (L5)."),
+    TIMEOUT("request_body", request_body_ms, LIMIT_REQUEST_BODY_MS,
+            "Longest pause inside the request's content (L6)."),
+    TIMEOUT("send", send_ms, LIMIT_SEND_MS, "Longest time without progress towards a client (L7)."),
+    TIMEOUT("connect", connect_ms, LIMIT_CONNECT_MS, "Time to connect to a backend (L8)."),
+    TIMEOUT("first_byte", first_byte_ms, LIMIT_FIRST_BYTE_MS,
+            "Time until a backend's response head is complete (L8)."),
+    TIMEOUT("response_body", response_body_ms, LIMIT_RESPONSE_BODY_MS,
+            "Longest pause inside a response's content (L8)."),
+    TIMEOUT("backend_send", backend_send_ms, LIMIT_BACKEND_SEND_MS,
+            "Longest time without progress towards a backend (L8)."),
+    TIMEOUT("tunnel_idle", tunnel_idle_ms, LIMIT_TUNNEL_IDLE_MS,
+            "Longest silence on an upgraded connection (L10)."),
+    TIMEOUT("connection_age", connection_age_ms, LIMIT_CONNECTION_AGE_MS,
+            "Age at which a client's connection ends after its request, ±10 % (L11)."),
+};
+
+#define LIMIT(key_, type_, member, default_, least_, most_, help_)                                 \
+    {                                                                                              \
+        .key = (key_), .type = &(type_), .offset = offsetof(struct conf_limits, member),           \
+        .initial = (default_), .least = (least_), .most = (most_), .help = (help_)                 \
+    }
+
+static const struct schema_field limit_fields[] = {
+    {.key = "connections",
+     .type = &type_count,
+     .offset = offsetof(struct conf_limits, connections),
+     .least = 1,
+     .most = 10000000,
+     .text = "auto",
+     .help =
+         "Clients' connections of the whole process (L1). `auto`: half of the descriptors that can "
+         "be had, at most 20000."},
+    LIMIT("connections_per_source", type_count, connections_per_source, LIMIT_CONNECTIONS_SOURCE, 1,
+          10000000, "Connections of one IPv4 address or IPv6 /64 (L2)."),
+    LIMIT("handshakes", type_count, handshakes, LIMIT_HANDSHAKES, 1, 1000000,
+          "TLS handshakes in progress (L3)."),
+    LIMIT("request_rate", type_byte_rate, request_rate, LIMIT_REQUEST_RATE, 0, BYTES_MOST,
+          "Least mean rate of a request's content over 10 s (L6). 0B/s: none."),
+    LIMIT("response_rate", type_byte_rate, response_rate, LIMIT_RESPONSE_RATE, 0, BYTES_MOST,
+          "Least mean rate at which a client takes a response over 30 s (L7). 0B/s: none."),
+    LIMIT("requests_per_connection", type_count, requests_per_connection, LIMIT_REQUESTS_CONNECTION,
+          1, 1000000000, "Requests on one client's connection (L11)."),
+    LIMIT("request_line", type_size, request_line, LIMIT_REQUEST_LINE, 256, MIB(1),
+          "Longest request line (L12)."),
+    LIMIT("head", type_size, head, LIMIT_HEAD, KIB(1), MIB(1),
+          "All fields of a request together, 32 bytes added for each (L13)."),
+    LIMIT("fields", type_count, fields, LIMIT_FIELDS, 10, 10000, "Fields of a request (L13)."),
+    LIMIT("field", type_size, field, LIMIT_FIELD, 256, MIB(1), "Longest field (L13)."),
+    LIMIT("body", type_size, body, LIMIT_BODY, 0, BYTES_MOST,
+          "Largest request content (L16). 0B: no limit."),
+    LIMIT("backend_connections", type_count, backend_connections, LIMIT_BACKEND_CONNECTIONS, 1,
+          1000000, "Connections to one backend (L34)."),
+    LIMIT("backend_idle", type_count, backend_idle, LIMIT_BACKEND_IDLE, 0, 1000000,
+          "Idle connections that are kept to one backend (L34)."),
+};
+
+static const struct schema_field drain_fields[] = {
+    {.key = "requests",
+     .type = &type_duration,
+     .offset = offsetof(struct conf_drain, requests_ms),
+     .initial = LIMIT_DRAIN_REQUESTS_MS,
+     .most = DAY_MS,
+     .help = "Time that requests get when the process stops (L41)."},
+    {.key = "tunnels",
+     .type = &type_duration,
+     .offset = offsetof(struct conf_drain, tunnels_ms),
+     .initial = LIMIT_DRAIN_TUNNELS_MS,
+     .most = DAY_MS,
+     .help = "Time that upgraded connections get then (L41)."},
+};
+
+static const struct schema_word log_formats[] = {
+    {"json", CONF_LOG_JSON},
+    {"combined", CONF_LOG_COMBINED},
+    {NULL, 0},
+};
+
+static const struct schema_field access_fields[] = {
+    {.key = "path",
+     .type = &type_text,
+     .offset = offsetof(struct conf_log, access_path),
+     .text = "stdout",
+     .check = text_access_log,
+     .help = "Where the access log goes: stdout, stderr, off, or a file."},
+    {.key = "format",
+     .type = &type_word,
+     .offset = offsetof(struct conf_log, access_format),
+     .words = log_formats,
+     .initial = CONF_LOG_JSON,
+     .help = "Form of its lines."},
+};
+
+static const struct schema_map access_map = {SCHEMA_FIELDS(access_fields)};
+
+static const struct schema_word log_levels[] = {
+    {"error", LOG_ERROR}, {"warn", LOG_WARN}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}, {NULL, 0},
+};
+
+static const struct schema_field log_fields[] = {
+    {.key = "access", .type = &type_map, .map = &access_map, .help = "The access log."},
+    {.key = "level",
+     .type = &type_word,
+     .offset = offsetof(struct conf_log, level),
+     .words = log_levels,
+     .initial = LOG_INFO,
+     .help = "Least weight of events that are logged."},
+};
+
+static const struct schema_field admin_fields[] = {
+    {.key = "socket",
+     .type = &type_text,
+     .offset = offsetof(struct conf_admin, socket),
+     .text = "/run/meridian/control.sock",
+     .check = text_file,
+     .flags = SCHEMA_RESTART,
+     .help = "Control socket of meridianctl."},
+    {.key = "http",
+     .type = &type_admin_http,
+     .text = "127.0.0.1:9977",
+     .flags = SCHEMA_RESTART,
+     .help = "Where metrics and probes are served, a loopback address; or off (L40)."},
+};
+
+/* Without proxies there is nothing to say about them. */
+static bool trusted_present(const void *at)
+{
+    return ((const struct conf_trusted *)at)->from_count > 0;
+}
+
+static const struct schema_map trusted_map = {SCHEMA_FIELDS(trusted_fields),
+                                              .present = trusted_present};
+
+#define MAP(name, table) static const struct schema_map name = {SCHEMA_FIELDS(table)}
+MAP(here_map, here_fields);
+MAP(geo_map, geo_fields);
+MAP(site_map, site_fields);
+MAP(timeout_map, timeout_fields);
+MAP(limit_map, limit_fields);
+MAP(drain_map, drain_fields);
+MAP(log_map, log_fields);
+MAP(admin_map, admin_fields);
+
+static const struct schema_field route = {.type = &type_map, .map = &schema_route};
+
+static const struct schema_field fields[] = {
+    {.key = "workers",
+     .type = &type_count,
+     .offset = offsetof(struct conf, workers),
+     .least = 1,
+     .most = LIMIT_WORKERS,
+     .text = "auto",
+     .flags = SCHEMA_RESTART,
+     .help = "Worker threads. `auto`: one for each processor that the process may use."},
+    {.key = "here", .type = &type_map, .map = &here_map, .help = "This balancer's own place."},
+    {.key = "geo", .type = &type_map, .map = &geo_map, .help = "Where clients are."},
+    {.key = "trusted_proxies",
+     .type = &type_map,
+     .offset = offsetof(struct conf, trusted),
+     .map = &trusted_map,
+     .help = "Proxies in front of this one."},
+    {.key = "sites",
+     .type = &type_named,
+     .offset = offsetof(struct conf, sites),
+     .count_offset = offsetof(struct conf, site_count),
+     .map = &site_map,
+     .element_size = sizeof(struct conf_site),
+     .fallback = "none",
+     .help = "Places where backends stand, by name."},
+    {.key = "listeners",
+     .type = &type_named,
+     .offset = offsetof(struct conf, listeners),
+     .count_offset = offsetof(struct conf, listener_count),
+     .map = &schema_listener,
+     .element_size = sizeof(struct conf_listener),
+     .flags = SCHEMA_REQUIRED,
+     .help = "Where clients connect, by name; at least one."},
+    {.key = "pools",
+     .type = &type_named,
+     .offset = offsetof(struct conf, pools),
+     .count_offset = offsetof(struct conf, pool_count),
+     .map = &schema_pool,
+     .element_size = sizeof(struct conf_pool),
+     .flags = SCHEMA_REQUIRED,
+     .help = "Groups of equal backends, by name; at least one."},
+    {.key = "routes",
+     .type = &type_list,
+     .offset = offsetof(struct conf, routes),
+     .count_offset = offsetof(struct conf, route_count),
+     .element = &route,
+     .element_size = sizeof(struct conf_route),
+     .least = 1,
+     .flags = SCHEMA_REQUIRED,
+     .help = "What becomes of a request; at least one."},
+    {.key = "timeouts",
+     .type = &type_map,
+     .offset = offsetof(struct conf, timeouts),
+     .map = &timeout_map,
+     .help = "Longest times."},
+    {.key = "limits",
+     .type = &type_map,
+     .offset = offsetof(struct conf, limits),
+     .map = &limit_map,
+     .help = "Bounds."},
+    {.key = "drain",
+     .type = &type_map,
+     .offset = offsetof(struct conf, drain),
+     .map = &drain_map,
+     .help = "Stopping in peace."},
+    {.key = "log",
+     .type = &type_map,
+     .offset = offsetof(struct conf, log),
+     .map = &log_map,
+     .help = "What is written down."},
+    {.key = "admin",
+     .type = &type_map,
+     .offset = offsetof(struct conf, admin),
+     .map = &admin_map,
+     .help = "How the process is watched and steered."},
+    {.key = "state",
+     .type = &type_text,
+     .offset = offsetof(struct conf, state),
+     .text = "/var/lib/meridian",
+     .check = text_file,
+     .flags = SCHEMA_RESTART,
+     .help = "Folder for what outlives the process."},
+};
+
+const struct schema_map schema_root = {SCHEMA_FIELDS(fields)};

@@ -1,0 +1,210 @@
+#include "conf/text.h"
+
+#include "base/limits.h"
+
+#define NAME_BYTES 63
+#define HOST_BYTES 253
+#define PATH_BYTES 4095
+
+static bool all_of(struct span s, bool (*allowed)(char c))
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!allowed(s.p[i]))
+            return false;
+    return true;
+}
+
+static bool name_character(char c)
+{
+    return ascii_alpha(c) || ascii_digit(c) || c == '_' || c == '.' || c == '-';
+}
+
+static bool token_character(char c)
+{
+    return ascii_alpha(c) || ascii_digit(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+static bool control(char c)
+{
+    return (unsigned char)c < 0x20 || c == 0x7F;
+}
+
+static bool visible(char c)
+{
+    return c > 0x20 && c < 0x7F;
+}
+
+bool text_is_token(struct span s)
+{
+    return s.n > 0 && all_of(s, token_character);
+}
+
+static bool field_character(char c)
+{
+    return visible(c) || c == ' ' || c == '\t';
+}
+
+bool text_is_field_value(struct span s)
+{
+    return s.n > 0 && all_of(s, field_character) && span_trim(s).n == s.n;
+}
+
+const char *text_name(struct span s)
+{
+    bool good = s.n >= 1 && s.n <= NAME_BYTES && all_of(s, name_character);
+    return good ? NULL : "1 to 63 letters, digits, '_', '.' or '-'";
+}
+
+const char *text_file(struct span s)
+{
+    bool good = s.n > 1 && s.n <= PATH_BYTES && s.p[0] == '/';
+    for (size_t i = 0; good && i < s.n; i++)
+        good = !control(s.p[i]);
+    return good ? NULL : "an absolute path, such as /etc/meridian/file";
+}
+
+const char *text_access_log(struct span s)
+{
+    if (span_eq(s, SPAN("stdout")) || span_eq(s, SPAN("stderr")) || span_eq(s, SPAN("off")))
+        return NULL;
+    return text_file(s) == NULL ? NULL : "stdout, stderr, off or an absolute path";
+}
+
+static bool capital(char c)
+{
+    return c >= 'A' && c <= 'Z';
+}
+
+const char *text_country(struct span s)
+{
+    return s.n == 2 && all_of(s, capital) ? NULL : "two capital letters of ISO 3166-1, such as DE";
+}
+
+const char *text_continent(struct span s)
+{
+    static const char *const codes[] = {"AF", "AN", "AS", "EU", "NA", "OC", "SA"};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (span_eq(s, span_str(codes[i])))
+            return NULL;
+    return "AF, AN, AS, EU, NA, OC or SA";
+}
+
+const char *text_method(struct span s)
+{
+    bool letters = text_is_token(s) && s.n <= 32;
+    for (size_t i = 0; letters && i < s.n; i++)
+        letters = s.p[i] == ascii_lower(s.p[i]) ? !ascii_alpha(s.p[i]) : true;
+    return letters ? NULL : "a method in capital letters, such as GET";
+}
+
+static bool label_is_good(struct span label)
+{
+    if (label.n == 0 || label.n > NAME_BYTES || label.p[0] == '-' || label.p[label.n - 1] == '-')
+        return false;
+    for (size_t i = 0; i < label.n; i++)
+        if (!name_character(label.p[i]) || label.p[i] == '.')
+            return false;
+    return true;
+}
+
+bool text_is_host_name(struct span s)
+{
+    if (s.n == 0 || s.n > HOST_BYTES)
+        return false;
+    struct span rest = s, label = SPAN_NONE;
+    for (;;) {
+        bool last = span_find(rest, '.') == rest.n;
+        rest = span_cut(rest, '.', &label);
+        if (!label_is_good(label))
+            return false;
+        if (last)
+            return true;
+    }
+}
+
+static bool address_character(char c)
+{
+    return ascii_hex(c) >= 0 || c == ':' || c == '.';
+}
+
+const char *text_host(struct span s)
+{
+    bool literal = s.n > 4 && s.p[0] == '[' && s.p[s.n - 1] == ']' &&
+                   all_of(span_sub(s, 1, s.n - 1), address_character);
+    return literal || text_is_host_name(s) ? NULL : "a host name or an address without a port";
+}
+
+/* RFC 3986 section 3.3: pchar and '/'. */
+static bool is_path(struct span s, const char *more)
+{
+    if (s.n == 0 || s.n > PATH_BYTES || s.p[0] != '/')
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (c == '%' && (s.n - i < 3 || ascii_hex(s.p[i + 1]) < 0 || ascii_hex(s.p[i + 2]) < 0))
+            return false;
+        bool good = ascii_alpha(c) || ascii_digit(c) ||
+                    (c != '\0' && strchr("-._~!$&'()*+,;=:@/%", c) != NULL);
+        if (!good && (c == '\0' || strchr(more, c) == NULL))
+            return false;
+    }
+    return true;
+}
+
+const char *text_target(struct span s)
+{
+    return is_path(s, "?") ? NULL : "a path from '/', with a query or without";
+}
+
+static bool has_dot_segment(struct span s)
+{
+    struct span rest = s, segment = SPAN_NONE;
+    for (size_t at = 0; at <= s.n; at += segment.n + 1) {
+        rest = span_sub(s, at, s.n);
+        span_cut(rest, '/', &segment);
+        if (span_eq(segment, SPAN(".")) || span_eq(segment, SPAN("..")))
+            return true;
+    }
+    return false;
+}
+
+const char *text_route_path(struct span s)
+{
+    bool good = is_path(s, "") && !has_dot_segment(s);
+    return good ? NULL : "a path from '/' without query, '{', '.' or '..' segments";
+}
+
+const char *text_redirect(struct span s)
+{
+    struct span rest = s;
+    if (span_starts(s, SPAN("https://")))
+        rest = span_sub(s, 8, s.n);
+    else if (span_starts(s, SPAN("http://")))
+        rest = span_sub(s, 7, s.n);
+    bool whole = rest.n < s.n;
+    bool good =
+        whole ? rest.n > 0 && rest.p[0] != '/' && rest.n <= PATH_BYTES : is_path(rest, "?#");
+    for (size_t i = 0; whole && good && i < rest.n; i++)
+        good = visible(rest.p[i]) && strchr("\"<>\\^`{|}", rest.p[i]) == NULL;
+    return good && !span_starts(s, SPAN("//"))
+               ? NULL
+               : "a fixed https:// or http:// address, or a path from '/'";
+}
+
+const char *text_media_type(struct span s)
+{
+    struct span type, subtype;
+    struct span parameters = span_cut(s, ';', &type);
+    subtype = span_cut(span_trim(type), '/', &type);
+    bool good = text_is_token(type) && text_is_token(subtype) &&
+                (parameters.n == 0 || text_is_field_value(span_trim(parameters)));
+    return good ? NULL : "a media type, such as text/plain";
+}
+
+const char *text_content(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (control(s.p[i]) && s.p[i] != '\n' && s.p[i] != '\t' && s.p[i] != '\r')
+            return "text without control characters";
+    return NULL;
+}

@@ -1,0 +1,28 @@
+/* text: the grammars of text values. Each check returns NULL, or what the value must be, to
+ * complete "… must be". Pure. */
+#ifndef MERIDIAN_CONF_TEXT_H
+#define MERIDIAN_CONF_TEXT_H
+
+#include "base/str.h"
+
+const char *text_name(struct span s);       /* of a listener, pool, backend, site or route */
+const char *text_file(struct span s);       /* an absolute path */
+const char *text_access_log(struct span s); /* stdout, stderr, off or an absolute path */
+const char *text_country(struct span s);    /* ISO 3166-1 alpha-2, capitals */
+const char *text_continent(struct span s);
+const char *text_method(struct span s);     /* RFC 9110 section 9.1, capital letters */
+const char *text_host(struct span s);       /* a host name or an IP address, no port */
+const char *text_target(struct span s);     /* a path, with or without a query (health checks) */
+const char *text_route_path(struct span s); /* a path that a normalised request can have */
+const char *text_redirect(struct span s);   /* an absolute http(s) URL or a path */
+const char *text_media_type(struct span s); /* RFC 9110 section 8.3.1 */
+const char *text_content(struct span s);    /* any text with lines */
+
+/* RFC 9110 section 5.6.2. */
+bool text_is_token(struct span s);
+/* RFC 9110 section 5.5: visible characters, blanks inside. */
+bool text_is_field_value(struct span s);
+/* Labels of letters, digits, '-' and '_', at most 253 bytes (RFC 1123 section 2.1). */
+bool text_is_host_name(struct span s);
+
+#endif

@@ -1,0 +1,369 @@
+/* value: types of values with a form of their own: places, status sets, what routes match. */
+#include "conf/reader.h"
+#include "conf/scalar.h"
+#include "conf/text.h"
+
+#define HEADERS_MOST 16 /* named in type_headers.allowed */
+
+/* One of the two numbers of a location. */
+static bool read_degrees(struct reader *r, const struct node *n, double most, double *out)
+{
+    bool good = n->kind == NODE_SCALAR && !n->quoted && scalar_real(n->text, out) &&
+                *out >= -most && *out <= most;
+    if (!good)
+        reader_must_be(
+            r, n, most > 90 ? "a longitude, -180 to 180 degrees" : "a latitude, -90 to 90 degrees");
+    return good;
+}
+
+static void location_read(struct reader *r, const struct schema_field *f, const struct node *n,
+                          void *at)
+{
+    struct conf_location l = {.set = true, .mark = n->mark};
+    if (n->kind != NODE_LIST || n->count != 2)
+        reader_must_be(r, n, f->type->allowed);
+    else if (read_degrees(r, n->first, 90, &l.latitude) &&
+             read_degrees(r, n->last, 180, &l.longitude))
+        memcpy(at, &l, sizeof l);
+}
+
+static bool location_present(const struct schema_field *f, const void *at)
+{
+    (void)f;
+    return ((const struct conf_location *)at)->set;
+}
+
+static void location_write(struct writer *w, const struct schema_field *f, const void *at)
+{
+    (void)f;
+    const struct conf_location *l = at;
+    buf_put_str(w->out, " [");
+    scalar_put_real(w->out, l->latitude);
+    buf_put_str(w->out, ", ");
+    scalar_put_real(w->out, l->longitude);
+    buf_put_char(w->out, ']');
+    write_end(w);
+}
+
+const struct schema_type type_location = {
+    .name = "location",
+    .allowed = "[latitude, longitude] in degrees, such as [50.11, 8.68]",
+    .read = location_read,
+    .present = location_present,
+    .write = location_write,
+};
+
+/* "200" or "200-399" into the set. */
+static bool add_statuses(struct conf_statuses *set, struct span s)
+{
+    struct span low;
+    struct span high = span_cut(s, '-', &low);
+    uint64_t from = 0, to = 0;
+    if (span_u64(low, &from) != ERR_OK)
+        return false;
+    if (low.n == s.n)
+        to = from;
+    else if (span_u64(high, &to) != ERR_OK)
+        return false;
+    if (from < 100 || to > 599 || from > to)
+        return false;
+    for (uint64_t i = from; i <= to; i++)
+        set->bits[i / 64] |= (uint64_t)1 << (i % 64);
+    return true;
+}
+
+static void statuses_preset(const struct schema_field *f, void *at)
+{
+    struct conf_statuses set = {0};
+    if (add_statuses(&set, span_str(f->text)))
+        memcpy(at, &set, sizeof set);
+}
+
+static void statuses_read(struct reader *r, const struct schema_field *f, const struct node *n,
+                          void *at)
+{
+    struct conf_statuses set = {0};
+    bool good = n->kind == NODE_SCALAR ? add_statuses(&set, n->text) : n->count > 0;
+    if (n->kind == NODE_MAP || !good) {
+        reader_must_be(r, n, f->type->allowed);
+        return;
+    }
+    for (const struct node *c = n->kind == NODE_LIST ? n->first : NULL; c != NULL; c = c->next)
+        if (c->kind != NODE_SCALAR || !add_statuses(&set, c->text))
+            reader_must_be(r, c, "a status 100 to 599, or a range such as 200-399");
+    memcpy(at, &set, sizeof set);
+}
+
+static void statuses_write(struct writer *w, const struct schema_field *f, const void *at)
+{
+    (void)f;
+    const char *joint = " [";
+    for (int from = 100; from < 600; from++) {
+        if (!conf_statuses_has(at, from))
+            continue;
+        int to = from;
+        while (conf_statuses_has(at, to + 1))
+            to++;
+        if (to > from)
+            buf_printf(w->out, "%s\"%d-%d\"", joint, from, to);
+        else
+            buf_printf(w->out, "%s%d", joint, from);
+        joint = ", ";
+        from = to;
+    }
+    buf_put_char(w->out, ']');
+    write_end(w);
+}
+
+const struct schema_type type_statuses = {
+    .name = "statuses",
+    .allowed = "a status, a range such as 200-399, or a list of them",
+    .preset = statuses_preset,
+    .read = statuses_read,
+    .write = statuses_write,
+};
+
+static struct conf_text lower_text(struct reader *r, const struct node *n)
+{
+    struct conf_text text = reader_text(r, n->text, n->mark);
+    char *p = (char *)(uintptr_t)text.s.p; /* our own copy */
+    for (size_t i = 0; p != NULL && i < text.s.n; i++)
+        p[i] = ascii_lower(p[i]);
+    return text;
+}
+
+static void host_read(struct reader *r, const struct schema_field *f, const struct node *n,
+                      void *at)
+{
+    struct span s;
+    if (!reader_scalar(r, n, f->type->allowed, &s))
+        return;
+    struct span name = span_starts(s, SPAN("*.")) ? span_sub(s, 2, s.n) : s;
+    if (name.n < s.n ? !text_is_host_name(name) : text_host(name) != NULL) {
+        reader_must_be(r, n, f->type->allowed);
+        return;
+    }
+    struct conf_text text = lower_text(r, n);
+    memcpy(at, &text, sizeof text);
+}
+
+static bool host_present(const struct schema_field *f, const void *at)
+{
+    (void)f;
+    return ((const struct conf_text *)at)->s.p != NULL;
+}
+
+static void host_write(struct writer *w, const struct schema_field *f, const void *at)
+{
+    (void)f;
+    buf_put_char(w->out, ' ');
+    write_text(w, ((const struct conf_text *)at)->s);
+    write_end(w);
+}
+
+const struct schema_type type_host = {
+    .name = "host",
+    .allowed = "a host name without port, such as api.example.com or \"*.example.com\"",
+    .read = host_read,
+    .present = host_present,
+    .write = host_write,
+};
+
+/* The field's struct is conf_match: the path and whether it is exact. */
+static void path_preset(const struct schema_field *f, void *at)
+{
+    ((struct conf_match *)at)->path.s = span_str(f->text);
+}
+
+static void path_read(struct reader *r, const struct schema_field *f, const struct node *n,
+                      void *at)
+{
+    struct conf_match *match = at;
+    const struct node *value = n;
+    if (n->kind == NODE_MAP) {
+        value = n->count == 1 ? node_child(n, "exact") : NULL;
+        if (value == NULL) {
+            reader_must_be(r, n, f->type->allowed);
+            return;
+        }
+    }
+    struct span s;
+    if (!reader_scalar(r, value, f->type->allowed, &s))
+        return;
+    const char *must = text_route_path(s);
+    if (must != NULL) {
+        reader_must_be(r, value, must);
+        return;
+    }
+    match->exact = value != n;
+    match->path = reader_text(r, s, value->mark);
+}
+
+static void path_write(struct writer *w, const struct schema_field *f, const void *at)
+{
+    (void)f;
+    const struct conf_match *match = at;
+    buf_put_str(w->out, match->exact ? " {exact: " : " ");
+    write_text(w, match->path.s);
+    buf_put_str(w->out, match->exact ? "}" : "");
+    write_end(w);
+}
+
+const struct schema_type type_path = {
+    .name = "path",
+    .allowed = "a path prefix such as /v1/, or {exact: /path}",
+    .preset = path_preset,
+    .read = path_read,
+    .write = path_write,
+};
+
+/* One condition on a field, put behind those that match holds already. */
+static void read_header(struct reader *r, const struct node *n, struct conf_match *match)
+{
+    struct span value;
+    if (n->key->kind != NODE_SCALAR || !text_is_token(n->key->text)) {
+        reader_report(r, n->key->mark, "a field name must be a token (RFC 9110 section 5.1)");
+        return;
+    }
+    if (!reader_scalar(r, n, "the field's value", &value))
+        return;
+    if (!text_is_field_value(value)) {
+        reader_must_be(r, n, "a field value of visible characters (RFC 9110 section 5.5)");
+        return;
+    }
+    for (size_t i = 0; i < match->header_count; i++) {
+        const struct conf_text *other = &match->headers[i].name;
+        if (span_eq_nocase(other->s, n->key->text))
+            reader_report(r, n->key->mark, "the field is named twice, first at %.*s:%u:%u",
+                          SPAN_FMT(r->m->source->name), (unsigned)other->mark.line,
+                          (unsigned)other->mark.column);
+    }
+    struct conf_header *header = &match->headers[match->header_count++];
+    header->name = lower_text(r, n->key);
+    header->value = reader_text(r, value, n->mark);
+}
+
+/* The field's struct is conf_match: the fields and their count. */
+static void headers_read(struct reader *r, const struct schema_field *f, const struct node *n,
+                         void *at)
+{
+    struct conf_match *match = at;
+    if (n->kind != NODE_MAP || n->count > HEADERS_MOST) {
+        reader_must_be(r, n, f->type->allowed);
+        return;
+    }
+    match->headers = n->count > 0 ? reader_zero(r, n->count, sizeof *match->headers) : NULL;
+    for (const struct node *c = n->first; match->headers != NULL && c != NULL; c = c->next) {
+        size_t before = reader_enter(r, c->key->text);
+        read_header(r, c, match);
+        reader_leave(r, before);
+    }
+}
+
+static bool headers_present(const struct schema_field *f, const void *at)
+{
+    (void)f;
+    return ((const struct conf_match *)at)->header_count > 0;
+}
+
+static void headers_write(struct writer *w, const struct schema_field *f, const void *at)
+{
+    (void)f;
+    const struct conf_match *match = at;
+    buf_put_char(w->out, '\n');
+    w->indent += 2;
+    for (size_t i = 0; i < match->header_count; i++) {
+        write_indent(w);
+        write_text(w, match->headers[i].name.s);
+        buf_put_str(w->out, ": ");
+        write_text(w, match->headers[i].value.s);
+        write_end(w);
+    }
+    w->indent -= 2;
+}
+
+const struct schema_type type_headers = {
+    .name = "map of fields",
+    .allowed = "a map of at most 16 field names and their values",
+    .read = headers_read,
+    .present = headers_present,
+    .write = headers_write,
+};
+
+/* The field's struct is conf_pool: the choice and the name. */
+static void pool_host_read(struct reader *r, const struct schema_field *f, const struct node *n,
+                           void *at)
+{
+    struct conf_pool *pool = at;
+    struct span s;
+    if (!reader_scalar(r, n, f->type->allowed, &s))
+        return;
+    if (span_eq(s, SPAN("preserve")) || span_eq(s, SPAN("backend"))) {
+        pool->host = s.p[0] == 'p' ? CONF_HOST_PRESERVE : CONF_HOST_BACKEND;
+        return;
+    }
+    struct span name = s, port = SPAN_NONE;
+    uint64_t number = 1;
+    if (span_find(s, ':') < s.n && s.p[0] != '[')
+        port = span_cut(s, ':', &name);
+    bool good =
+        text_host(name) == NULL &&
+        (name.n == s.n || (span_u64(port, &number) == ERR_OK && number > 0 && number < 65536));
+    if (!good) {
+        reader_must_be(r, n, f->type->allowed);
+        return;
+    }
+    pool->host = CONF_HOST_NAME;
+    pool->host_name = reader_text(r, s, n->mark);
+}
+
+static void pool_host_write(struct writer *w, const struct schema_field *f, const void *at)
+{
+    (void)f;
+    const struct conf_pool *pool = at;
+    buf_put_char(w->out, ' ');
+    write_text(w, pool->host == CONF_HOST_NAME      ? pool->host_name.s
+                  : pool->host == CONF_HOST_BACKEND ? SPAN("backend")
+                                                    : SPAN("preserve"));
+    write_end(w);
+}
+
+const struct schema_type type_pool_host = {
+    .name = "host",
+    .allowed = "preserve, backend, or the host name to send",
+    .read = pool_host_read,
+    .write = pool_host_write,
+};
+
+/* The field's struct is conf_health. */
+static void probe_off_read(struct reader *r, const struct schema_field *f, const struct node *n,
+                           void *at)
+{
+    struct conf_health *health = at;
+    if (n->kind == NODE_SCALAR && !n->quoted && span_eq(n->text, SPAN("true")))
+        health->probe = CONF_PROBE_OFF;
+    else
+        reader_must_be(r, n, f->type->allowed);
+}
+
+static bool probe_off_present(const struct schema_field *f, const void *at)
+{
+    (void)f;
+    return ((const struct conf_health *)at)->probe == CONF_PROBE_OFF;
+}
+
+static void probe_off_write(struct writer *w, const struct schema_field *f, const void *at)
+{
+    (void)f;
+    (void)at;
+    buf_put_str(w->out, " true");
+    write_end(w);
+}
+
+const struct schema_type type_probe_off = {
+    .name = "switch",
+    .allowed = "true, or leave it out",
+    .read = probe_off_read,
+    .present = probe_off_present,
+    .write = probe_off_write,
+};
