@@ -1,0 +1,76 @@
+/* SEES: http net base */
+/* Request targets, paths and hosts: bringing a path into its form twice changes nothing, no reading
+ * makes it longer, and a path that is not odd reads the same for everybody (RELIABILITY H8, H14).
+ */
+#include "base/limits.h"
+#include "http/uri.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void must(bool ok)
+{
+    if (!ok) {
+        abort();
+    }
+}
+
+static void is_normal(struct span path, struct arena *a)
+{
+    char *copy = arena_take(a, path.n + 1);
+    must(copy != NULL && path.n > 0 && path.p[0] == '/');
+    memcpy(copy, path.p, path.n);
+    must(uri_normalise(copy, path.n) == path.n && memcmp(copy, path.p, path.n) == 0);
+}
+
+static void read_path(struct span raw, struct arena *a)
+{
+    char *path = arena_take(a, raw.n), *memory = malloc(raw.n);
+    must(path != NULL && memory != NULL);
+    memcpy(path, raw.p, raw.n);
+    struct span normal = span_of(path, uri_normalise(path, raw.n));
+    must(normal.n <= raw.n);
+    is_normal(normal, a);
+    bool odd = uri_is_odd(normal);
+    for (unsigned readings = 1; readings < URI_READ_END; readings++) {
+        struct span other = uri_variant(normal, readings, memory);
+        must(other.n <= normal.n);
+        is_normal(other, a);
+        must(odd || span_eq(other, normal));
+    }
+    free(memory);
+}
+
+static void read_host(struct span s, struct arena *a)
+{
+    char *copy = arena_take(a, s.n + 1);
+    struct host once, twice;
+    must(copy != NULL);
+    memcpy(copy, s.p, s.n);
+    if (s.n == 0 || host_parse(copy, s.n, &once) != ERR_OK) {
+        return;
+    }
+    must(once.host.n > 0 && once.host.n <= once.authority.n && once.authority.n == s.n);
+    must(span_find(once.authority, '@') == s.n && span_find(once.authority, ',') == s.n);
+    must(host_parse(copy, s.n, &twice) == ERR_OK && once.port == twice.port);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct arena a;
+    struct uri uri;
+    struct span in = span_of((const char *)data, size);
+    arena_init(&a, NULL, KIB(4), 0);
+    if (size > 0) {
+        read_host(in, &a);
+    }
+    if (uri_parse(in, &uri) == ERR_OK) {
+        if (uri.path.n > 0 && uri.path.p[0] == '/') {
+            read_path(uri.path, &a);
+        }
+        must(uri.form != URI_ORIGIN || (uri.path.n > 0 && uri.authority.n == 0));
+    }
+    arena_reset(&a);
+    return 0;
+}
