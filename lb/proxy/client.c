@@ -1,0 +1,300 @@
+#include "proxy/client.h"
+
+#include "base/mem.h"
+#include "geo/near.h"
+#include "proxy/exchange.h"
+#include "proxy/forward.h"
+
+static uint16_t source_slot(const struct admission *a, const struct addr *peer)
+{
+    const uint8_t *bytes;
+    size_t n = addr_bytes(peer, &bytes);
+    if (n == 16)
+        n = 8; /* IPv6: the /64 (L2) */
+    return (uint16_t)hash_keyed(&a->key, span_of((const char *)bytes, n));
+}
+
+/* L2: takes one place for the source; false: it has too many. Unix peers have no source. */
+static bool source_take(struct admission *a, uint16_t slot, const struct addr *peer)
+{
+    uint32_t most = peer->any.sa_family == AF_UNIX ? UINT16_MAX : a->source_most;
+    uint16_t was = atomic_fetch_add_explicit(&a->sources[slot], 1, memory_order_relaxed);
+    if (was < most)
+        return true;
+    atomic_fetch_sub_explicit(&a->sources[slot], 1, memory_order_relaxed);
+    return false;
+}
+
+static void handshake_done(struct client *c)
+{
+    if (!c->handshaking)
+        return;
+    c->handshaking = false;
+    timer_stop(&c->handshake);
+    atomic_fetch_sub_explicit(&c->proxy->admission->handshakes, 1, memory_order_relaxed);
+}
+
+static void origin_fini(struct origin *o)
+{
+    if (o != NULL)
+        mem_free(o->distance_ms);
+}
+
+static void client_free(struct client *c)
+{
+    struct proxy *p = c->proxy;
+    handshake_done(c);
+    list_remove(&c->link);
+    atomic_fetch_sub_explicit(&p->admission->connections, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&p->admission->sources[c->source], 1, memory_order_relaxed);
+    counter_add(&p->stats->connections_open, (uint64_t)-1);
+    origin_fini(&c->peer);
+    origin_fini(c->behind);
+    mem_free(c->behind);
+    mem_free(c);
+}
+
+static void on_request(void *owner, struct front *f, struct request *r, enum err bad)
+{
+    struct client *c = owner;
+    exchange_begin(c->proxy, c, f, r, bad);
+}
+
+static void on_closed(void *owner, enum err why)
+{
+    struct client *c = owner;
+    (void)why;
+    client_free(c);
+}
+
+static const struct front_owner front_owner = {.on_request = on_request, .on_closed = on_closed};
+
+/* From here on the codec has the connection and ends the client through on_closed. */
+static enum err start_codec(struct client *c, bool tls)
+{
+    struct conn *conn = c->conn;
+    c->conn = NULL;
+    enum err e = h1_front_new(conn, tls, &c->listener->limits, &c->proxy->arenas, &front_owner, c,
+                              &c->front);
+    if (e != ERR_OK)
+        conn_close(&conn, CONN_END_NOW);
+    else if (c->proxy->draining)
+        h1_front_drain(c->front);
+    return e;
+}
+
+static void handshake_failed(struct client *c)
+{
+    counter_add(&c->proxy->stats->handshakes_failed, 1);
+    conn_close(&c->conn, CONN_END_NOW);
+    client_free(c);
+}
+
+static void on_open(void *user, struct conn *conn)
+{
+    struct client *c = user;
+    (void)conn;
+    handshake_done(c);
+    if (start_codec(c, true) != ERR_OK)
+        client_free(c);
+}
+
+static size_t on_bytes(void *user, struct conn *conn, struct span bytes)
+{
+    (void)user;
+    (void)conn;
+    (void)bytes;
+    return 0; /* none before on_open */
+}
+
+static void on_eof(void *user, struct conn *conn, bool clean)
+{
+    (void)conn;
+    (void)clean;
+    handshake_failed(user);
+}
+
+static void on_room(void *user, struct conn *conn)
+{
+    (void)user;
+    (void)conn;
+}
+
+static void on_fail(void *user, struct conn *conn, enum err why)
+{
+    (void)conn;
+    (void)why;
+    handshake_failed(user);
+}
+
+static const struct conn_events handshake_events = {
+    .on_open = on_open,
+    .on_bytes = on_bytes,
+    .on_eof = on_eof,
+    .on_room = on_room,
+    .on_fail = on_fail,
+};
+
+static void on_handshake_late(struct timer *t)
+{
+    handshake_failed(container_of(t, struct client, handshake));
+}
+
+static void origin_set(struct origin *o, const struct addr *a)
+{
+    o->addr = *a;
+    addr_unmap(&o->addr);
+    o->text_size = addr_print_host(&o->addr, o->text);
+    o->geo_generation = 0;
+    o->distance_key = 0;
+}
+
+static enum err client_start(struct client *c, int fd, const struct addr *peer)
+{
+    struct proxy *p = c->proxy;
+    struct addr local;
+    if (p->loop->ops->sock_local(p->loop, fd, &local) < 0)
+        local = (struct addr){0};
+    enum err e = conn_accept(p->env, fd, peer, &local, c->listener->tls, &handshake_events, c,
+                             &c->conn);
+    if (e != ERR_OK)
+        return e;
+    if (c->listener->tls == NULL)
+        return start_codec(c, false);
+    c->handshaking = true;
+    atomic_fetch_add_explicit(&p->admission->handshakes, 1, memory_order_relaxed);
+    timer_in_ms(&c->handshake, c->listener->handshake_ms);
+    return ERR_OK;
+}
+
+enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const struct addr *peer)
+{
+    uint16_t source = source_slot(p->admission, peer);
+    bool taken = source_take(p->admission, source, peer);
+    struct client *c = taken ? mem_alloc(sizeof *c) : NULL;
+    if (c == NULL) {
+        if (taken)
+            atomic_fetch_sub_explicit(&p->admission->sources[source], 1, memory_order_relaxed);
+        p->loop->ops->sock_close(p->loop, fd, false);
+        return taken ? ERR_NO_MEMORY : ERR_TOO_MANY;
+    }
+    atomic_fetch_add_explicit(&p->admission->connections, 1, memory_order_relaxed);
+    counter_add(&p->stats->connections, 1);
+    counter_add(&p->stats->connections_open, 1);
+    c->proxy = p;
+    c->listener = l;
+    c->source = source;
+    list_append(&p->clients, &c->link);
+    timer_init(&c->handshake, p->loop, on_handshake_late);
+    origin_set(&c->peer, peer);
+    enum err e = client_start(c, fd, peer);
+    if (e != ERR_OK)
+        client_free(c);
+    return e;
+}
+
+void client_kill(struct client *c, enum err why)
+{
+    if (c->front != NULL)
+        h1_front_kill(c->front, why);
+    else
+        handshake_failed(c);
+}
+
+void client_drain(struct client *c)
+{
+    if (c->front != NULL)
+        h1_front_drain(c->front);
+}
+
+bool client_trusted(const struct client *c, const struct policy *policy)
+{
+    return policy->forwarded != POLICY_FORWARDED_NONE &&
+           cidrs_have(policy->trusted, policy->trusted_count, &c->peer.addr);
+}
+
+static struct origin *behind(struct client *c, const struct addr *a)
+{
+    if (c->behind == NULL) {
+        c->behind = mem_alloc(sizeof *c->behind);
+        if (c->behind == NULL)
+            return NULL;
+    } else if (addr_eq(&c->behind->addr, a)) {
+        return c->behind;
+    }
+    origin_set(c->behind, a);
+    return c->behind;
+}
+
+static void origin_place(struct origin *o, const struct policy *policy)
+{
+    const uint8_t *bytes;
+    size_t n = addr_bytes(&o->addr, &bytes);
+    if (o->geo_generation == policy->generation)
+        return;
+    o->geo_generation = policy->generation;
+    o->place = (struct place){0};
+    if (n != 0 && policy->geo != NULL)
+        geo_lookup(policy->geo, n == 4 ? AF_INET : AF_INET6, bytes, &o->place);
+}
+
+struct origin *client_origin(struct client *c, const struct policy *policy,
+                             const struct request *r)
+{
+    struct origin *o = &c->peer;
+    if (client_trusted(c, policy)) {
+        struct forward_trust trust = {
+            .from = policy->trusted,
+            .count = policy->trusted_count,
+            .field = policy->forwarded == POLICY_FORWARDED ? FIELD_FORWARDED
+                                                           : FIELD_X_FORWARDED_FOR,
+        };
+        struct addr a;
+        forward_client(r, &trust, &c->peer.addr, &a);
+        if (!addr_eq(&a, &c->peer.addr))
+            o = behind(c, &a);
+    }
+    if (o != NULL)
+        origin_place(o, policy);
+    return o;
+}
+
+/* Where the distance is measured from; false: nowhere, so every site is equally far. */
+static bool point_of(const struct origin *o, const struct policy *policy,
+                     struct policy_location *at, double *accuracy_km)
+{
+    *accuracy_km = 0;
+    if (o->place.has_location) {
+        *at = (struct policy_location){(double)o->place.latitude, (double)o->place.longitude};
+        *accuracy_km = o->place.accuracy_km;
+        return true;
+    }
+    *at = policy->here;
+    return policy->has_here;
+}
+
+const float *client_distances(struct origin *o, const struct policy *policy,
+                              const struct policy_pool *pool)
+{
+    uint64_t key = policy->generation << 20 | (pool->index + 1);
+    struct policy_location at;
+    double accuracy_km;
+    if (!pool->from_client || pool->sites == NULL)
+        return NULL;
+    if (o->distance_key == key)
+        return o->distance_ms;
+    float *ms = mem_resize(o->distance_ms, pool->pick->site_count * sizeof(float));
+    if (ms == NULL)
+        return o->distance_key = 0, NULL;
+    o->distance_ms = ms;
+    o->distance_key = key;
+    bool somewhere = point_of(o, policy, &at, &accuracy_km);
+    for (uint32_t i = 0; i < pool->pick->site_count; i++) {
+        ms[i] = 0;
+        if (somewhere)
+            ms[i] = (float)near_ms(near_km(at.latitude, at.longitude, pool->sites[i].latitude,
+                                           pool->sites[i].longitude),
+                                   accuracy_km, pool->pick->knobs.distance_weight);
+    }
+    return ms;
+}

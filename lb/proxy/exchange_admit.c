@@ -1,0 +1,341 @@
+/* Who serves: admission, route, pick, connection, and what follows a failed attempt. */
+#include "proxy/exchange_impl.h"
+
+#include "base/limits.h"
+#include "http/uri.h"
+
+static struct span field_value(void *ctx, struct span name)
+{
+    const struct request *r = ctx;
+    const struct field *f = fields_find(&r->fields, name);
+    return f != NULL ? f->value : SPAN_NONE;
+}
+
+static enum err find_route(struct exchange *x, struct span path, struct route_match *match)
+{
+    struct request *r = x->request;
+    struct route_request req = {
+        .host = r->host,
+        .path = path,
+        .method = r->method_name,
+        .get = field_value,
+        .ctx = r,
+    };
+    return route_find(x->edition->policy->table, &req, match);
+}
+
+/* H14: where another reading of the path would lead to another route, it is refused. */
+static enum err check_readings(struct exchange *x, const struct route_match *chosen)
+{
+    struct span path = x->request->path;
+    char *memory = arena_take(x->front->arena, path.n);
+    if (memory == NULL)
+        return ERR_NO_MEMORY;
+    for (unsigned readings = 1; readings < URI_READ_END; readings++) {
+        struct route_match other;
+        struct span variant = uri_variant(path, readings, memory);
+        if (find_route(x, variant, &other) != ERR_OK || other.index != chosen->index)
+            return ERR_BAD_TARGET;
+    }
+    return ERR_OK;
+}
+
+static enum err choose_route(struct exchange *x)
+{
+    const struct policy *policy = x->edition->policy;
+    struct route_match match;
+    enum err e = find_route(x, x->request->path, &match);
+    if (e != ERR_OK)
+        return e;
+    if (x->request->path_odd)
+        e = check_readings(x, &match);
+    if (e != ERR_OK)
+        return e;
+    x->route = &policy->routes[match.index];
+    x->stats = x->route->stats[x->proxy->worker];
+    x->pool = x->route->pool;
+    x->timeouts = x->route->timeouts;
+    x->body_most = x->route->body_bytes;
+    x->request_rate = policy->request_rate;
+    x->response_rate = policy->response_rate;
+    return ERR_OK;
+}
+
+static enum err check_request(const struct exchange *x)
+{
+    const struct request *r = x->request;
+    if (r->content == CONTENT_LENGTH && x->body_most != 0 && r->length > x->body_most)
+        return ERR_BODY_TOO_LARGE;
+    if (r->upgrade != UPGRADE_NONE && !x->route->websocket)
+        return ERR_TUNNEL_REFUSED;
+    return ERR_OK;
+}
+
+static enum err identify(struct exchange *x)
+{
+    struct proxy *p = x->proxy;
+    x->id = forward_id(x->request, rng_u64(&p->rng), rng_u64(&p->rng), x->front->arena);
+    if (x->id.p == NULL)
+        return ERR_NO_MEMORY;
+    if (x->client == NULL)
+        return ERR_OK;
+    x->origin = client_origin(x->client, x->edition->policy, x->request);
+    return x->origin != NULL ? ERR_OK : ERR_NO_MEMORY;
+}
+
+void exchange_admit(struct exchange *x)
+{
+    exchange_move(x, EXCHANGE_ADMIT);
+    enum err e = identify(x);
+    if (e == ERR_OK && x->client != NULL && x->client->listener->redirect_to_https) {
+        exchange_redirect_to_https(x);
+        return;
+    }
+    if (e == ERR_OK)
+        e = choose_route(x);
+    if (e == ERR_OK)
+        e = check_request(x);
+    if (e != ERR_OK) {
+        exchange_fail(x, e);
+        return;
+    }
+    if (x->route->action != POLICY_POOL) {
+        exchange_answer_route(x);
+        return;
+    }
+    struct pool_slot *slot = x->edition->pools[x->pool->index].slot;
+    retry_budget_request(&slot->budget, x->pool->retries.budget_percent);
+    exchange_pick(x);
+}
+
+/* No slot now: the oldest waiter is served first (L9). Registered before the second try, so that a
+ * slot freed in between is not missed. */
+static void wait_for_slot(struct exchange *x)
+{
+    struct pool_slot *slot = x->edition->pools[x->pool->index].slot;
+    struct pool_state *state = slot->state;
+    if (x->state != EXCHANGE_WAIT) {
+        if (atomic_fetch_add(&state->waiting, 1) >= x->pool->queue_limit) {
+            atomic_fetch_sub(&state->waiting, 1);
+            exchange_fail(x, ERR_QUEUE_FULL);
+            return;
+        }
+        x->slot = slot;
+        slot->refs++;
+        if (slot->waiting++ == 0)
+            atomic_fetch_or(&state->waiting_workers, UINT64_C(1) << x->proxy->worker);
+        list_append(&slot->waiters, &x->waiting);
+        counter_add(&x->proxy->stats->waiting, 1);
+        exchange_move(x, EXCHANGE_WAIT);
+        exchange_pick(x);
+        return;
+    }
+    exchange_aim(x);
+}
+
+static void leave_queue(struct exchange *x)
+{
+    struct pool_slot *slot = x->slot;
+    if (slot == NULL)
+        return;
+    x->slot = NULL;
+    slot->refs--;
+    list_remove(&x->waiting);
+    atomic_fetch_sub(&slot->state->waiting, 1);
+    if (--slot->waiting == 0)
+        atomic_fetch_and(&slot->state->waiting_workers, ~(UINT64_C(1) << x->proxy->worker));
+    counter_add(&x->proxy->stats->waiting, (uint64_t)-1);
+    x->queue_ns += loop_now_ns(x->proxy->loop) - x->phase_ns;
+}
+
+void exchange_unwait(struct exchange *x)
+{
+    connpool_cancel(&x->wait);
+    leave_queue(x);
+}
+
+void exchange_retry_pick(struct exchange *x)
+{
+    if (x->state == EXCHANGE_WAIT)
+        exchange_pick(x);
+}
+
+static void on_stream(void *user, struct back *b)
+{
+    struct exchange *x = user;
+    x->connect_ns += loop_now_ns(x->proxy->loop) - x->phase_ns;
+    exchange_attach(x, b);
+    exchange_send(x);
+}
+
+static void on_no_stream(void *user, enum err why)
+{
+    exchange_attempt_failed(user, why, SEEN_NO);
+}
+
+static const struct connpool_events stream_events = {.on_stream = on_stream,
+                                                     .on_fail = on_no_stream};
+
+/* L34: what may not be repeated takes a connection that was just used, or a new one. */
+static bool needs_fresh(const struct exchange *x)
+{
+    const struct request *r = x->request;
+    return x->fresh || !method_idempotent(r->method) || r->content == CONTENT_STREAM ||
+           (r->content == CONTENT_LENGTH && r->length > LIMIT_REPLAY_BODY);
+}
+
+static void connect(struct exchange *x)
+{
+    struct back *b;
+    x->wait.events = &stream_events;
+    x->wait.user = x;
+    enum err e = connpool_get(x->proxy->connpool, x->ticket.endpoint, needs_fresh(x), &x->wait, &b);
+    if (e == ERR_FULL) {
+        exchange_release_ticket(x);
+        wait_for_slot(x);
+        return;
+    }
+    x->attempts++;
+    if (e != ERR_OK && e != ERR_AGAIN) {
+        exchange_fail(x, e); /* ours, not the server's (B2) */
+        return;
+    }
+    leave_queue(x);
+    if (e == ERR_OK) {
+        exchange_attach(x, b);
+        exchange_send(x);
+        return;
+    }
+    exchange_move(x, EXCHANGE_CONNECT);
+    exchange_aim(x);
+}
+
+void exchange_pick(struct exchange *x)
+{
+    struct proxy *p = x->proxy;
+    struct edition_pool *ep = &x->edition->pools[x->pool->index];
+    int64_t now_ms = loop_now_ms(p->loop);
+    pool_view_refresh(ep->view, now_ms);
+    struct pick_request req = {
+        .view = ep->view,
+        .distance_ms = x->origin != NULL
+                           ? client_distances(x->origin, x->edition->policy, x->pool)
+                           : NULL,
+        .allowed = PICK_ALL,
+        .tried = x->tried,
+        .tried_count = x->tried_count,
+        .no_last_resort = x->last_resort,
+        .now_ms = now_ms,
+        .dice = pick_dice_rng(&p->rng),
+    };
+    enum err e = pick(&req, &x->ticket);
+    if (e == ERR_FULL) {
+        wait_for_slot(x);
+        return;
+    }
+    if (e != ERR_OK) {
+        exchange_fail(x, x->last_why != ERR_OK ? x->last_why : ERR_NO_BACKEND);
+        return;
+    }
+    x->noted = false;
+    x->last_resort = x->last_resort || x->ticket.mode == PICK_LAST_RESORT;
+    if (req.distance_ms != NULL)
+        x->distance_ms = req.distance_ms[x->ticket.site_index];
+    else if (x->pool->sites != NULL)
+        x->distance_ms = x->pool->pick->sites[x->ticket.site_index].here_ms;
+    connect(x);
+}
+
+/* Response time as BALANCING.md section 6 has it: from the later of dispatch and last request byte. */
+static double sample_ms(const struct exchange *x)
+{
+    int64_t from = x->dispatched_ns;
+    int64_t to = x->first_byte_ns != 0 ? x->first_byte_ns : loop_now_ns(x->proxy->loop);
+    if (x->back != NULL && x->back->sent_ns > from)
+        from = x->back->sent_ns;
+    return (double)(to - from) / (double)NS_PER_MS;
+}
+
+void exchange_note(struct exchange *x, enum pick_outcome outcome)
+{
+    if (x->ticket.endpoint == NULL || x->noted)
+        return;
+    x->noted = true;
+    pick_note(&x->ticket, outcome, sample_ms(x), loop_now_ms(x->proxy->loop));
+}
+
+void exchange_release_ticket(struct exchange *x)
+{
+    if (x->ticket.endpoint == NULL)
+        return;
+    struct pool_state *state = x->ticket.endpoint->pool;
+    pick_release(&x->ticket);
+    if (atomic_load_explicit(&state->waiting, memory_order_relaxed) != 0)
+        proxy_slot_released(x->proxy, state);
+}
+
+/* What is said of a failed attempt later, when its ticket is gone. */
+static void remember_attempt(struct exchange *x, enum err why)
+{
+    const struct endpoint *e = x->ticket.endpoint;
+    if (e == NULL)
+        return;
+    x->last_backend = arena_copy(x->front->arena, e->backend);
+    x->last_site = arena_copy(x->front->arena, span_str(x->ticket.site->name));
+    x->last_why = why;
+    if (!x->fresh && x->tried_count < TRIED_MOST)
+        x->tried[x->tried_count++] = x->ticket.endpoint;
+}
+
+/* A used connection that ended before any byte of the answer tells nothing about the server: it was
+ * most likely closed for idleness just then. The next attempt may go there again, on a new one. */
+static bool stale(const struct exchange *x, enum err why)
+{
+    return x->back != NULL && x->back->reused && why == ERR_BACKEND_RESET &&
+           x->first_byte_ns == 0 && !x->fresh;
+}
+
+static bool another_attempt(struct exchange *x, enum err why, enum seen seen)
+{
+    struct proxy *p = x->proxy;
+    struct retry_facts facts = {
+        .why = why,
+        .seen = seen,
+        .method = x->request->method,
+        .content_in_hand = exchange_in_hand(x),
+        .reply_begun = x->reply_begun,
+        .attempts = x->attempts,
+        .elapsed_ms = (loop_now_ns(p->loop) - x->begun_ns) / NS_PER_MS,
+    };
+    if (x->pool == NULL || !retry_allowed(&x->pool->retries, &facts))
+        return false;
+    struct pool_slot *slot = x->edition->pools[x->pool->index].slot;
+    return retry_budget_take(&slot->budget, loop_now_ms(p->loop),
+                             LIMIT_RETRY_BUDGET_MIN * 1000 / (int64_t)p->workers);
+}
+
+void exchange_attempt_failed(struct exchange *x, enum err why, enum seen seen)
+{
+    bool was_stale = stale(x, why);
+    if (why == ERR_BACKEND_REFUSED || why == ERR_BACKEND_UNREACHABLE ||
+        why == ERR_BACKEND_CONNECT_TIMEOUT)
+        x->proxy->hooks.suspect(x->proxy->hooks.user, x->ticket.endpoint);
+    exchange_note(x, was_stale ? PICK_ABORTED : pick_outcome_of_err(why));
+    x->fresh = was_stale;
+    remember_attempt(x, why);
+    bool again = another_attempt(x, why, seen);
+    if (why == ERR_BACKEND_CONNECT_TIMEOUT)
+        connpool_give_up(&x->wait);
+    exchange_drop_back(x);
+    exchange_unwait(x);
+    exchange_release_ticket(x);
+    if (!again) {
+        exchange_fail(x, why);
+        return;
+    }
+    counter_add(&x->stats->retries, 1);
+    x->request_sent = false;
+    x->first_byte_ns = 0;
+    exchange_move(x, EXCHANGE_ADMIT);
+    exchange_pick(x);
+}

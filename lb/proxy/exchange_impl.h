@@ -1,0 +1,128 @@
+/* exchange_impl: what the files of the exchange share, and nobody else may see. exchange.c moves and
+ * ends; exchange_admit.c decides who serves; exchange_send.c carries the request, exchange_reply.c the
+ * response; exchange_time.c watches the time. */
+#ifndef MERIDIAN_PROXY_EXCHANGE_IMPL_H
+#define MERIDIAN_PROXY_EXCHANGE_IMPL_H
+
+#include "http/back.h"
+#include "pick/pick.h"
+#include "proxy/client.h"
+#include "proxy/exchange.h"
+#include "proxy/forward.h"
+#include "proxy/pace.h"
+
+#define TRIED_MOST 8
+
+struct exchange {
+    /* set once */
+    struct proxy *proxy;
+    struct client *client; /* NULL: internal */
+    struct front *front;   /* NULL after it was released */
+    struct request *request;
+    struct span id; /* request identifier */
+    /* who and where */
+    struct edition *edition; /* held until the response head has left */
+    const struct policy_route *route;
+    const struct policy_pool *pool;
+    struct route_stats *stats;
+    struct origin *origin;
+    struct policy_timeouts timeouts; /* copied: needed after the edition is gone */
+    uint64_t request_rate, response_rate;
+    uint64_t body_most;
+    struct span last_backend, last_site; /* of an attempt that failed, for the log */
+    float distance_ms;                   /* negative: not known */
+    /* the attempt */
+    struct pool_slot *slot;     /* where it waits */
+    struct link waiting;        /* in slot->waiters */
+    struct connpool_wait wait;
+    struct back *back;          /* NULL between attempts */
+    struct pick_ticket ticket;
+    bool noted;                 /* the ticket's outcome has been booked */
+    struct request sent;        /* the head as sent to the server */
+    struct endpoint *tried[TRIED_MOST];
+    unsigned tried_count;
+    unsigned attempts;
+    bool fresh;                 /* the last attempt died on a used connection: a new one now */
+    bool last_resort;
+    enum err last_why;          /* how the last attempt failed */
+    /* request content */
+    struct buf replay;    /* what has come, for another attempt (H22) */
+    bool replay_lost;     /* more came than is kept */
+    bool front_asked;     /* want_body has been switched on */
+    bool front_wanted;    /* its present position */
+    bool request_ended;   /* all content has come */
+    bool request_sent;    /* and has been handed to the present back */
+    uint64_t content_in;  /* bytes of request content */
+    /* response */
+    bool reply_begun; /* the head has gone to the front */
+    bool reply_ended;
+    bool back_wanted;
+    uint16_t status; /* sent to the client; 0: none */
+    uint64_t content_out;
+    bool local;         /* the answer is Meridian's own */
+    /* state and time */
+    enum exchange_state state;
+    enum err end; /* why it ended, as it is logged */
+    struct timer timer;
+    struct pace client_in, client_out, server_in, server_out;
+    int64_t begun_ns;      /* first byte of the request */
+    int64_t phase_ns;      /* when the present state was entered */
+    int64_t dispatched_ns; /* when the last attempt's request head was handed over */
+    int64_t first_byte_ns; /* of the response; 0: none */
+    int64_t queue_ns, connect_ns; /* time spent so, all attempts together */
+    /* lists */
+    struct link link; /* in proxy->exchanges or proxy->spare */
+    struct task grave;
+};
+
+/* exchange.c */
+void exchange_move(struct exchange *x, enum exchange_state to);
+/* The one exit for failures before and after the response has begun. */
+void exchange_fail(struct exchange *x, enum err why);
+/* The one end: accounts, lets everything go. */
+void exchange_end(struct exchange *x, enum err why);
+void exchange_attach(struct exchange *x, struct back *b);
+void exchange_drop_back(struct exchange *x);
+void exchange_leave_edition(struct exchange *x);
+extern const struct back_events exchange_back_events;
+extern const struct front_events exchange_front_events;
+
+/* exchange_admit.c */
+void exchange_admit(struct exchange *x);
+void exchange_pick(struct exchange *x);
+void exchange_unwait(struct exchange *x);
+/* Books the outcome of the present attempt, once. */
+void exchange_note(struct exchange *x, enum pick_outcome outcome);
+void exchange_release_ticket(struct exchange *x);
+/* After a failed attempt: another one, or the failure. */
+void exchange_attempt_failed(struct exchange *x, enum err why, enum seen seen);
+
+/* exchange_send.c */
+void exchange_send(struct exchange *x);
+void exchange_on_body(void *user, struct span bytes);
+void exchange_on_end(void *user, const struct fields *trailers);
+void exchange_on_front_room(void *user);
+void exchange_on_gone(void *user, enum err why, bool answerable);
+void exchange_on_back_room(void *user);
+void exchange_front_want(struct exchange *x, bool want);
+/* Whether the content that has come can be sent again. */
+bool exchange_in_hand(const struct exchange *x);
+
+/* exchange_reply.c */
+void exchange_on_interim(void *user, const struct reply *r);
+void exchange_on_reply(void *user, struct reply *r, bool end);
+void exchange_on_reply_body(void *user, struct span bytes);
+void exchange_on_reply_end(void *user, const struct fields *trailers);
+void exchange_on_fail(void *user, enum err why, enum seen seen);
+void exchange_answer(struct exchange *x, enum err why);
+void exchange_answer_route(struct exchange *x);
+void exchange_redirect_to_https(struct exchange *x);
+
+/* exchange_time.c */
+void exchange_aim(struct exchange *x);
+void exchange_on_time(struct timer *t);
+
+/* account.c */
+void exchange_account(struct exchange *x);
+
+#endif

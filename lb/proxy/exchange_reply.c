@@ -1,0 +1,277 @@
+/* The response on its way to the client: from a server, or Meridian's own. */
+#include "proxy/exchange_impl.h"
+
+#include "base/limits.h"
+#include "proxy/forward.h"
+#include "proxy/local.h"
+
+void exchange_on_interim(void *user, const struct reply *r)
+{
+    struct exchange *x = user;
+    if (x->state != EXCHANGE_DONE && r->status != 100)
+        x->front->ops->reply_interim(x->front, r);
+}
+
+static uint32_t status_retry(unsigned status)
+{
+    return status == 502 ? RETRY_502 : status == 503 ? RETRY_503 : status == 504 ? RETRY_504 : 0;
+}
+
+/* A bad status is only worth another attempt while another endpoint could serve. */
+static bool retry_status(struct exchange *x, const struct reply *r)
+{
+    if (x->pool == NULL || x->local || (x->pool->retries.on & status_retry(r->status)) == 0)
+        return false;
+    struct retry_facts facts = {
+        .status = r->status,
+        .seen = SEEN_MAYBE,
+        .method = x->request->method,
+        .content_in_hand = exchange_in_hand(x) && (x->request_ended ||
+                                                   x->request->content == CONTENT_NONE),
+        .attempts = x->attempts,
+        .elapsed_ms = (loop_now_ns(x->proxy->loop) - x->begun_ns) / NS_PER_MS,
+    };
+    const struct pool_view *view = x->edition->pools[x->pool->index].view;
+    struct pool_slot *slot = x->edition->pools[x->pool->index].slot;
+    return retry_allowed(&x->pool->retries, &facts) &&
+           pool_view_usable(view, PICK_ALL) > x->tried_count + 1 &&
+           retry_budget_take(&slot->budget, loop_now_ms(x->proxy->loop),
+                             LIMIT_RETRY_BUDGET_MIN * 1000 / (int64_t)x->proxy->workers);
+}
+
+static void again_elsewhere(struct exchange *x)
+{
+    if (x->tried_count < TRIED_MOST)
+        x->tried[x->tried_count++] = x->ticket.endpoint;
+    exchange_drop_back(x);
+    exchange_release_ticket(x);
+    counter_add(&x->stats->retries, 1);
+    x->request_sent = false;
+    x->first_byte_ns = 0;
+    x->last_why = ERR_BACKEND_UNHEALTHY;
+    exchange_move(x, EXCHANGE_ADMIT);
+    exchange_pick(x);
+}
+
+static void begin_tunnel(struct exchange *x)
+{
+    exchange_move(x, EXCHANGE_TUNNEL);
+    counter_add(&x->proxy->stats->tunnels_open, 1);
+    pace_rest(&x->server_out);
+    exchange_leave_edition(x);
+    exchange_front_want(x, true);
+    exchange_aim(x);
+}
+
+static void begin_relay(struct exchange *x, bool end)
+{
+    exchange_move(x, EXCHANGE_RELAY);
+    if (end) {
+        x->reply_ended = true;
+        exchange_end(x, ERR_OK);
+        return;
+    }
+    pace_wait(&x->server_in, loop_now_ns(x->proxy->loop), 0);
+    if (!x->local)
+        exchange_leave_edition(x);
+    exchange_aim(x);
+}
+
+void exchange_on_reply(void *user, struct reply *r, bool end)
+{
+    struct exchange *x = user;
+    if (x->state == EXCHANGE_DONE)
+        return;
+    x->first_byte_ns = x->back->first_byte_ns;
+    exchange_note(x, pick_outcome_of_status(r->status));
+    if (retry_status(x, r)) {
+        again_elsewhere(x);
+        return;
+    }
+    if (!x->local && x->stats != NULL)
+        histogram_add(&x->stats->first_byte, (x->first_byte_ns - x->dispatched_ns) / NS_PER_US);
+    enum err e = x->local ? ERR_OK : forward_reply(r, x->front->arena);
+    if (e == ERR_OK && x->local)
+        e = fields_put(&r->fields, x->front->arena, FIELD_X_REQUEST_ID, x->id);
+    if (e != ERR_OK) {
+        exchange_fail(x, e);
+        return;
+    }
+    x->reply_begun = true;
+    x->status = r->status;
+    bool upgraded = r->upgraded; /* r is the back's, and ends with it */
+    x->front->ops->reply_head(x->front, r, end && !upgraded);
+    if (upgraded)
+        begin_tunnel(x);
+    else
+        begin_relay(x, end);
+}
+
+static void watch_front(struct exchange *x)
+{
+    size_t pending = x->front->ops->pending(x->front);
+    if (pending == 0) {
+        pace_rest(&x->client_out);
+        return;
+    }
+    pace_wait(&x->client_out, loop_now_ns(x->proxy->loop), x->content_out - pending);
+    if (pending > LIMIT_FLOW_HIGH && x->back_wanted) {
+        x->back_wanted = false;
+        pace_rest(&x->server_in);
+        x->back->ops->want_body(x->back, false);
+    }
+}
+
+void exchange_on_reply_body(void *user, struct span bytes)
+{
+    struct exchange *x = user;
+    if (x->state == EXCHANGE_DONE)
+        return;
+    x->content_out += bytes.n;
+    x->front->ops->reply_body(x->front, bytes);
+    watch_front(x);
+}
+
+void exchange_on_front_room(void *user)
+{
+    struct exchange *x = user;
+    if (x->state == EXCHANGE_DONE)
+        return;
+    watch_front(x);
+    if (!x->back_wanted && x->back != NULL) {
+        x->back_wanted = true;
+        pace_wait(&x->server_in, loop_now_ns(x->proxy->loop), x->content_out);
+        x->back->ops->want_body(x->back, true);
+    }
+}
+
+void exchange_on_reply_end(void *user, const struct fields *trailers)
+{
+    struct exchange *x = user;
+    if (x->state == EXCHANGE_DONE)
+        return;
+    x->reply_ended = true;
+    x->front->ops->reply_end(x->front, trailers);
+    exchange_end(x, ERR_OK);
+}
+
+void exchange_on_fail(void *user, enum err why, enum seen seen)
+{
+    struct exchange *x = user;
+    if (x->state == EXCHANGE_DONE)
+        return;
+    if (x->state == EXCHANGE_TUNNEL) {
+        x->front->ops->reply_end(x->front, NULL);
+        exchange_end(x, why);
+    } else if (x->reply_begun) {
+        exchange_note(x, pick_outcome_of_err(why));
+        exchange_fail(x, why == ERR_BACKEND_RESET ? ERR_BACKEND_TRUNCATED : why);
+    } else {
+        exchange_attempt_failed(x, why, seen);
+    }
+}
+
+static void answer_with(struct exchange *x, const struct local_answer *answer)
+{
+    struct back *b;
+    exchange_drop_back(x);
+    exchange_unwait(x);
+    exchange_note(x, PICK_ABORTED);
+    x->local = true;
+    enum err e = local_new(x->proxy->loop, answer, x->request->method == METHOD_HEAD,
+                           x->front->arena, &b);
+    if (e != ERR_OK) {
+        x->front->ops->abort(x->front, e);
+        exchange_end(x, e);
+        return;
+    }
+    exchange_move(x, EXCHANGE_SENDING);
+    exchange_attach(x, b);
+    b->ops->send_head(b, x->request, true);
+    exchange_aim(x);
+}
+
+/* 405 says what would have been allowed (RFC 9110 section 15.5.6). */
+static struct span allow_value(struct exchange *x)
+{
+    struct route_match match;
+    struct request *r = x->request;
+    struct route_request req = {.host = r->host, .path = r->path, .method = r->method_name};
+    struct span fallback = SPAN("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    if (x->edition == NULL || r->path.n == 0 ||
+        route_find(x->edition->policy->table, &req, &match) != ERR_BAD_METHOD)
+        return fallback;
+    struct buf b;
+    char *memory = arena_take(x->front->arena, 512);
+    if (memory == NULL)
+        return fallback;
+    buf_fixed(&b, memory, 512);
+    for (size_t i = 0; i < match.allow_count; i++) {
+        buf_put_str(&b, i == 0 ? "" : ", ");
+        buf_put_span(&b, match.allow[i]);
+    }
+    return b.failed ? fallback : buf_span(&b);
+}
+
+void exchange_answer(struct exchange *x, enum err why)
+{
+    struct local_answer answer;
+    x->end = why;
+    exchange_move(x, EXCHANGE_FAILING);
+    if (x->id.p == NULL)
+        x->id = forward_id(x->request, rng_u64(&x->proxy->rng), rng_u64(&x->proxy->rng),
+                           x->front->arena);
+    enum err e = x->id.p == NULL
+                     ? ERR_NO_MEMORY
+                     : local_error(why, x->request, x->id, x->front->arena, &answer);
+    if (e != ERR_OK) {
+        x->front->ops->abort(x->front, e);
+        exchange_end(x, e);
+        return;
+    }
+    if (why == ERR_BAD_METHOD)
+        answer.allow = allow_value(x);
+    answer_with(x, &answer);
+}
+
+void exchange_answer_route(struct exchange *x)
+{
+    const struct policy_route *route = x->route;
+    struct local_answer answer = {.status = route->status, .body = route->body,
+                                  .type = route->type};
+    if (route->action == POLICY_REDIRECT) {
+        answer = (struct local_answer){.status = route->status, .location = route->to};
+        x->end = ERR_REDIRECTED;
+    }
+    answer_with(x, &answer);
+}
+
+/* H17: the host is one that passed host_parse, and the path begins with exactly one slash. */
+void exchange_redirect_to_https(struct exchange *x)
+{
+    const struct request *r = x->request;
+    struct span path = r->path;
+    while (path.n > 1 && path.p[0] == '/' && (path.p[1] == '/' || path.p[1] == '\\'))
+        path = span_sub(path, 1, path.n);
+    if (r->host.n == 0 || path.n == 0 || path.p[0] != '/') {
+        exchange_fail(x, ERR_BAD_HOST);
+        return;
+    }
+    uint16_t port = x->client->listener->https_port;
+    char port_text[8] = "";
+    if (port != 443 && port != 0) {
+        port_text[0] = ':';
+        size_t n = u64_print(port_text + 1, port);
+        port_text[1 + n] = '\0';
+    }
+    char *to = arena_printf(x->front->arena, "https://%.*s%s%.*s%s%.*s", SPAN_FMT(r->host),
+                            port_text, SPAN_FMT(path), r->query.p != NULL ? "?" : "",
+                            SPAN_FMT(r->query));
+    if (to == NULL) {
+        exchange_fail(x, ERR_NO_MEMORY);
+        return;
+    }
+    struct local_answer answer = {.status = 308, .location = span_str(to)};
+    x->end = ERR_REDIRECTED;
+    answer_with(x, &answer);
+}

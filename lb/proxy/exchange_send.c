@@ -1,0 +1,179 @@
+/* The request on its way to the server: head, content with back-pressure, what is kept for another
+ * attempt. */
+#include "proxy/exchange_impl.h"
+
+#include "base/limits.h"
+
+void exchange_front_want(struct exchange *x, bool want)
+{
+    int64_t now = loop_now_ns(x->proxy->loop);
+    if (x->request_ended && x->state != EXCHANGE_TUNNEL)
+        want = false;
+    if (want == x->front_wanted)
+        return;
+    x->front_wanted = want;
+    x->front_asked = x->front_asked || want;
+    if (want)
+        pace_wait(&x->client_in, now, x->content_in);
+    else
+        pace_rest(&x->client_in);
+    x->front->ops->want_body(x->front, want);
+}
+
+bool exchange_in_hand(const struct exchange *x)
+{
+    return !x->replay_lost;
+}
+
+static void keep_for_replay(struct exchange *x, struct span bytes)
+{
+    if (x->replay_lost)
+        return;
+    if (!x->local && buf_len(&x->replay) + bytes.n <= LIMIT_REPLAY_BODY) {
+        buf_put_span(&x->replay, bytes);
+        if (!x->replay.failed)
+            return;
+    }
+    x->replay_lost = true;
+    buf_fini(&x->replay);
+}
+
+static void watch_back(struct exchange *x)
+{
+    size_t pending = x->back->ops->pending(x->back);
+    if (pending == 0) {
+        pace_rest(&x->server_out);
+        return;
+    }
+    pace_wait(&x->server_out, loop_now_ns(x->proxy->loop), x->back->bytes_out - pending);
+    if (pending > LIMIT_FLOW_HIGH)
+        exchange_front_want(x, false);
+}
+
+static void send_content(struct exchange *x, struct span bytes)
+{
+    x->back->ops->send_body(x->back, bytes);
+    watch_back(x);
+}
+
+static void content_sent(struct exchange *x)
+{
+    x->request_sent = true;
+    if (x->state == EXCHANGE_SENDING && !x->local) {
+        exchange_move(x, EXCHANGE_REPLY_HEAD);
+        exchange_aim(x);
+    }
+}
+
+static enum err make_head(struct exchange *x)
+{
+    const struct policy_pool *pool = x->pool;
+    struct forward_facts facts = {.id = x->id, .peer = SPAN("unknown")};
+    if (x->client != NULL) {
+        struct origin *peer = &x->client->peer;
+        facts.peer = span_of(peer->text, peer->text_size);
+        facts.peer_v6 = peer->addr.any.sa_family == AF_INET6;
+        facts.peer_trusted = client_trusted(x->client, x->edition->policy);
+        facts.forwarded_kept = x->edition->policy->forwarded == POLICY_FORWARDED;
+    }
+    if (pool->host == POLICY_HOST_NAME)
+        facts.authority = pool->host_name;
+    for (uint32_t i = 0; pool->host == POLICY_HOST_BACKEND && i < pool->endpoint_count; i++) {
+        if (pool->endpoints[i].endpoint == x->ticket.endpoint)
+            facts.authority = pool->endpoints[i].authority;
+    }
+    return forward_request(x->request, &facts, x->front->arena, &x->sent);
+}
+
+/* RFC 9110 section 10.1.1, H7: the client may send its content now that somebody can take it. */
+static void invite_content(struct exchange *x)
+{
+    struct reply go_on = {.status = 100, .version = VERSION_1_1};
+    if (x->request->expect_continue && !x->front_asked)
+        x->front->ops->reply_interim(x->front, &go_on);
+    exchange_front_want(x, true);
+}
+
+void exchange_send(struct exchange *x)
+{
+    bool content = x->request->content != CONTENT_NONE;
+    enum err e = make_head(x);
+    if (e != ERR_OK) {
+        exchange_fail(x, e);
+        return;
+    }
+    exchange_move(x, EXCHANGE_SENDING);
+    x->dispatched_ns = loop_now_ns(x->proxy->loop);
+    x->back->ops->send_head(x->back, &x->sent, !content);
+    counter_add(&x->stats->attempts, 1);
+    if (!content) {
+        content_sent(x);
+        return;
+    }
+    if (buf_len(&x->replay) != 0)
+        send_content(x, buf_span(&x->replay));
+    if (x->request_ended) {
+        x->back->ops->send_end(x->back, NULL);
+        content_sent(x);
+        return;
+    }
+    invite_content(x);
+    exchange_aim(x);
+}
+
+void exchange_on_body(void *user, struct span bytes)
+{
+    struct exchange *x = user;
+    x->content_in += bytes.n;
+    if (x->state == EXCHANGE_DONE)
+        return;
+    if (x->state == EXCHANGE_TUNNEL) {
+        send_content(x, bytes);
+        return;
+    }
+    if (x->body_most != 0 && x->content_in > x->body_most) {
+        exchange_fail(x, ERR_BODY_TOO_LARGE);
+        return;
+    }
+    keep_for_replay(x, bytes);
+    if (x->back != NULL)
+        send_content(x, bytes);
+}
+
+void exchange_on_end(void *user, const struct fields *trailers)
+{
+    struct exchange *x = user;
+    (void)trailers; /* request trailers go no further (L14) */
+    if (x->state == EXCHANGE_DONE)
+        return;
+    x->request_ended = true;
+    x->front_wanted = false;
+    pace_rest(&x->client_in);
+    if (x->back == NULL)
+        return;
+    x->back->ops->send_end(x->back, NULL);
+    content_sent(x);
+}
+
+void exchange_on_back_room(void *user)
+{
+    struct exchange *x = user;
+    if (x->state == EXCHANGE_DONE)
+        return;
+    watch_back(x);
+    if (x->front_asked)
+        exchange_front_want(x, true);
+}
+
+void exchange_on_gone(void *user, enum err why, bool answerable)
+{
+    struct exchange *x = user;
+    if (x->state == EXCHANGE_DONE)
+        return;
+    if (x->state == EXCHANGE_TUNNEL && why == ERR_CLIENT_ABORT)
+        exchange_end(x, ERR_OK);
+    else if (answerable)
+        exchange_fail(x, why);
+    else
+        exchange_end(x, why);
+}

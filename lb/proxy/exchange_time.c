@@ -1,0 +1,173 @@
+/* Time: one timer per exchange, aimed at the nearest deadline of its state. Progress is only looked
+ * for when the timer fires, so moving bytes costs nothing here. */
+#include "proxy/exchange_impl.h"
+
+#include "base/limits.h"
+
+#define RETRY_WAIT_MS 100 /* a waiter looks for itself too: a lost wake-up costs this much at most */
+
+static int64_t ms(int64_t n)
+{
+    return n * NS_PER_MS;
+}
+
+static struct pace_rule client_in_rule(const struct exchange *x)
+{
+    return (struct pace_rule){ms(x->timeouts.request_body_ms), ms(LIMIT_REQUEST_RATE_WINDOW_MS),
+                              x->request_rate};
+}
+
+static struct pace_rule client_out_rule(const struct exchange *x)
+{
+    return (struct pace_rule){ms(x->timeouts.send_ms), ms(LIMIT_RESPONSE_RATE_WINDOW_MS),
+                              x->response_rate};
+}
+
+static struct pace_rule server_in_rule(const struct exchange *x)
+{
+    return (struct pace_rule){.pause_ns = ms(x->timeouts.response_body_ms)};
+}
+
+static struct pace_rule server_out_rule(const struct exchange *x)
+{
+    return (struct pace_rule){.pause_ns = ms(x->timeouts.backend_send_ms)};
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* A pause is only noticed by looking: four looks per pause. */
+static int64_t look_at(const struct exchange *x, const struct pace *p, struct pace_rule rule)
+{
+    int64_t due = pace_due_ns(p, &rule);
+    int64_t look = loop_now_ns(x->proxy->loop) + rule.pause_ns / 4;
+    return due == PACE_NEVER || rule.pause_ns == 0 ? due : sooner(due, look);
+}
+
+static int64_t tunnel_due(const struct exchange *x)
+{
+    return loop_now_ns(x->proxy->loop) + ms(x->timeouts.tunnel_idle_ms) / 4;
+}
+
+static int64_t paces_due(const struct exchange *x)
+{
+    int64_t due = look_at(x, &x->client_in, client_in_rule(x));
+    due = sooner(due, look_at(x, &x->client_out, client_out_rule(x)));
+    due = sooner(due, look_at(x, &x->server_in, server_in_rule(x)));
+    return sooner(due, look_at(x, &x->server_out, server_out_rule(x)));
+}
+
+static int64_t first_byte_due(const struct exchange *x)
+{
+    return x->phase_ns + ms(x->timeouts.first_byte_ms);
+}
+
+static int64_t due(const struct exchange *x)
+{
+    int64_t now = loop_now_ns(x->proxy->loop);
+    switch (x->state) {
+    case EXCHANGE_WAIT:
+        return sooner(x->phase_ns + ms(x->pool->queue_ms), now + ms(RETRY_WAIT_MS));
+    case EXCHANGE_CONNECT:
+        return x->phase_ns + ms(x->timeouts.connect_ms);
+    case EXCHANGE_REPLY_HEAD:
+        return sooner(first_byte_due(x), look_at(x, &x->server_out, server_out_rule(x)));
+    case EXCHANGE_SENDING:
+    case EXCHANGE_RELAY:
+        return paces_due(x);
+    case EXCHANGE_TUNNEL:
+        return tunnel_due(x);
+    case EXCHANGE_HEAD:
+    case EXCHANGE_ADMIT:
+    case EXCHANGE_FAILING:
+    case EXCHANGE_DONE:
+    case EXCHANGE_STATE_COUNT:
+        break;
+    }
+    return PACE_NEVER;
+}
+
+void exchange_aim(struct exchange *x)
+{
+    int64_t at = due(x);
+    if (at == PACE_NEVER)
+        timer_stop(&x->timer);
+    else
+        timer_aim(&x->timer, at);
+}
+
+static uint64_t front_taken(const struct exchange *x)
+{
+    return x->content_out - x->front->ops->pending(x->front);
+}
+
+/* Which of the four has been too slow; ERR_OK: none. */
+static enum err slow_one(struct exchange *x, int64_t now)
+{
+    struct pace_rule in = client_in_rule(x), out = client_out_rule(x);
+    struct pace_rule from = server_in_rule(x), to = server_out_rule(x);
+    if (pace_late(&x->client_in, &in, now, x->content_in))
+        return ERR_BODY_TIMEOUT;
+    if (pace_late(&x->client_out, &out, now, front_taken(x)))
+        return ERR_SEND_TIMEOUT;
+    if (pace_late(&x->server_in, &from, now, x->content_out))
+        return ERR_BACKEND_BODY_TIMEOUT;
+    if (x->back != NULL && pace_late(&x->server_out, &to, now,
+                                     x->back->bytes_out - x->back->ops->pending(x->back)))
+        return ERR_BACKEND_SEND_TIMEOUT;
+    return ERR_OK;
+}
+
+static void on_slow(struct exchange *x, enum err why)
+{
+    if (why == ERR_BACKEND_SEND_TIMEOUT && !x->reply_begun) {
+        exchange_attempt_failed(x, why, SEEN_MAYBE);
+        return;
+    }
+    if (why == ERR_BACKEND_BODY_TIMEOUT || why == ERR_BACKEND_SEND_TIMEOUT)
+        exchange_note(x, PICK_TIMEOUT);
+    exchange_fail(x, why);
+}
+
+static void on_tunnel_time(struct exchange *x, int64_t now)
+{
+    struct pace_rule rule = {.pause_ns = ms(x->timeouts.tunnel_idle_ms)};
+    uint64_t moved = x->content_in + x->content_out;
+    pace_wait(&x->server_in, now, moved);
+    if (pace_late(&x->server_in, &rule, now, moved))
+        exchange_fail(x, ERR_TUNNEL_IDLE);
+    else
+        exchange_aim(x);
+}
+
+static void on_wait_time(struct exchange *x, int64_t now)
+{
+    if (now >= x->phase_ns + ms(x->pool->queue_ms))
+        exchange_fail(x, ERR_QUEUE_TIMEOUT);
+    else
+        exchange_pick(x);
+}
+
+void exchange_on_time(struct timer *t)
+{
+    struct exchange *x = container_of(t, struct exchange, timer);
+    int64_t now = loop_now_ns(t->loop);
+    enum err slow;
+    if (x->state == EXCHANGE_WAIT) {
+        on_wait_time(x, now);
+    } else if (x->state == EXCHANGE_TUNNEL) {
+        on_tunnel_time(x, now);
+    } else if (x->state == EXCHANGE_CONNECT) {
+        exchange_attempt_failed(x, ERR_BACKEND_CONNECT_TIMEOUT, SEEN_NO);
+    } else if (x->state == EXCHANGE_REPLY_HEAD && now >= first_byte_due(x)) {
+        exchange_attempt_failed(x, ERR_BACKEND_TIMEOUT, SEEN_MAYBE);
+    } else if (x->state != EXCHANGE_DONE) {
+        slow = slow_one(x, now);
+        if (slow != ERR_OK)
+            on_slow(x, slow);
+        else
+            exchange_aim(x);
+    }
+}

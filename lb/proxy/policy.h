@@ -1,0 +1,90 @@
+/* policy: one generation of the configuration as the request path reads it: routes, pools, listeners'
+ * settings, the geo database. Immutable; built by lb/run from conf's plain structs, published to the
+ * workers between loop turns, freed when the last worker has let go (docs/architecture.md,
+ * "Snapshots"). It knows no file and no thread. Runtime state (endpoints, statistics) is referenced
+ * from here and outlives it. */
+#ifndef MERIDIAN_PROXY_POLICY_H
+#define MERIDIAN_PROXY_POLICY_H
+
+#include "geo/geo.h"
+#include "net/addr.h"
+#include "net/tls_ctx.h"
+#include "pick/pool.h"
+#include "pick/route.h"
+#include "proxy/retry.h"
+#include "proxy/stats.h"
+
+struct policy_timeouts {
+    int64_t request_body_ms, send_ms;
+    int64_t connect_ms, first_byte_ms, response_body_ms, backend_send_ms;
+    int64_t tunnel_idle_ms;
+};
+
+struct policy_endpoint {
+    struct endpoint *endpoint; /* referenced by the pick_pool */
+    struct addr address;
+    struct span name;        /* "backend" as configured */
+    struct span server_name; /* SNI and the name verified, where the pool has TLS */
+    struct span authority;   /* for `host: backend` */
+};
+
+enum policy_host { POLICY_HOST_PRESERVE, POLICY_HOST_BACKEND, POLICY_HOST_NAME };
+
+struct policy_location {
+    double latitude, longitude;
+};
+
+struct policy_pool {
+    struct span name;
+    uint32_t index;
+    struct pick_pool *pick;
+    struct policy_endpoint *endpoints; /* as pick->members */
+    uint32_t endpoint_count;
+    struct tls_client **tls;   /* one per worker, or NULL: plain */
+    uint64_t settings;         /* connections opened under other settings are not used again */
+    enum policy_host host;
+    struct span host_name;
+    struct retry_rules retries;
+    uint32_t queue_limit;
+    int64_t queue_ms;
+    uint32_t connections, idle; /* per endpoint and worker (L34) */
+    bool from_client;           /* distance from the client's place, else each site's here_ms */
+    struct policy_location *sites; /* as pick->sites; NULL: the pool has no sites */
+};
+
+enum policy_action { POLICY_POOL, POLICY_RESPOND, POLICY_REDIRECT };
+
+struct policy_route {
+    struct span name;
+    enum policy_action action;
+    struct policy_pool *pool;
+    struct policy_timeouts timeouts;
+    uint64_t body_bytes; /* L16; 0: none */
+    bool websocket;
+    uint16_t status;  /* POLICY_RESPOND, POLICY_REDIRECT */
+    struct span body; /* POLICY_RESPOND */
+    struct span type; /* POLICY_RESPOND: Content-Type */
+    struct span to;   /* POLICY_REDIRECT: Location */
+    struct route_stats **stats; /* one per worker */
+};
+
+enum policy_forwarded { POLICY_X_FORWARDED_FOR, POLICY_FORWARDED, POLICY_FORWARDED_NONE };
+
+struct policy {
+    uint64_t generation;
+    struct route_table *table; /* indexes into routes */
+    struct policy_route *routes;
+    uint32_t route_count;
+    struct policy_pool *pools;
+    uint32_t pool_count;
+    struct geo_db *geo; /* may be NULL */
+    struct cidr *trusted;
+    size_t trusted_count;
+    enum policy_forwarded forwarded;
+    bool has_here;
+    struct policy_location here;
+    uint64_t request_rate, response_rate; /* L6, L7 */
+    struct route_stats **unrouted;        /* one per worker: requests that no route took */
+};
+
+#endif

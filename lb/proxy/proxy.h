@@ -1,0 +1,141 @@
+/* proxy: the request path of one worker: what its exchanges share. lb/run makes one per worker and
+ * gives it the loop, the policy and the ways to reach others; everything in it belongs to the worker's
+ * thread. It knows no configuration file and no other worker. */
+#ifndef MERIDIAN_PROXY_PROXY_H
+#define MERIDIAN_PROXY_PROXY_H
+
+#include "http/h1_front.h"
+#include "proxy/connpool.h"
+#include "proxy/policy.h"
+
+struct proxy;
+
+/* One pool on this worker; outlives editions, found again by its pool_state. */
+struct pool_slot {
+    struct pool_state *state;
+    struct retry_budget budget;
+    struct link waiters; /* exchanges in WAIT, oldest first */
+    uint32_t waiting;
+    uint32_t freed;   /* slots to be given to waiters at the end of the turn */
+    struct link link; /* in proxy.slots */
+    uint32_t refs;    /* editions and waiting exchanges */
+};
+
+struct edition_pool {
+    struct pool_view *view;
+    struct pool_slot *slot;
+};
+
+/* One policy on this worker. Exchanges hold it until the response head has been relayed or a tunnel
+ * has begun; when the last one lets go of an edition that is not current, `on_edition_end` tells. */
+struct edition {
+    const struct policy *policy;
+    uint32_t refs; /* the proxy's own one while current */
+    struct edition_pool *pools;
+};
+
+struct client;
+
+/* A configured listener on this worker; outlives editions, updated in place by a reload. */
+struct proxy_listener {
+    struct span name;
+    struct tls_server *tls; /* NULL: plain; swapped by a reload */
+    bool redirect_to_https;
+    uint16_t https_port; /* where redirect_to_https points to */
+    struct h1_front_limits limits;
+    int64_t handshake_ms;
+};
+
+/* Shared by all workers: fixed size, atomics only. */
+struct admission {
+    _Atomic uint32_t connections;
+    uint32_t connections_most; /* L1; set before the workers start and by the main thread */
+    _Atomic uint32_t handshakes;
+    uint32_t handshakes_most; /* L3 */
+    uint32_t source_most;     /* L2 */
+    struct hash_key key;
+    _Atomic uint16_t sources[1 << 16]; /* by keyed hash of the source; a collision counts for both */
+};
+
+/* How the proxy reaches what is not its own; user is lb/run's worker. */
+struct proxy_hooks {
+    void (*edition_end)(void *user, const struct policy *policy);
+    /* Another worker has requests waiting for this pool. */
+    void (*slot_free)(void *user, unsigned worker, struct pool_state *pool);
+    /* One access-log line, newline included; taken or dropped, never blocking. */
+    void (*log_line)(void *user, struct span line);
+    /* A server refused or did not answer a connection: the health thread should look (B1). */
+    void (*suspect)(void *user, struct endpoint *endpoint);
+    void *user;
+};
+
+enum access_format { ACCESS_OFF, ACCESS_JSON, ACCESS_COMBINED };
+
+struct proxy {
+    /* set once */
+    unsigned worker, workers;
+    struct conn_env *env;
+    struct loop *loop;
+    struct admission *admission;
+    struct proxy_hooks hooks;
+    struct worker_stats *stats;
+    /* owner thread */
+    struct edition *current;
+    enum access_format access;
+    struct connpool *connpool;
+    struct arena_cache arenas;
+    struct rng rng;
+    struct link clients;   /* of struct client */
+    struct link exchanges; /* live ones */
+    struct link spare;     /* exchange objects kept for reuse */
+    struct link slots;     /* of struct pool_slot */
+    struct task serve;     /* gives freed slots to waiters */
+    struct buf line;       /* one access-log line while it is written */
+    size_t spare_count;
+    bool draining;
+    char date[29]; /* as of date_s */
+    int64_t date_s;
+};
+
+struct proxy_spec {
+    unsigned worker, workers;
+    struct conn_env *env;
+    struct admission *admission;
+    struct worker_stats *stats;
+    struct proxy_hooks hooks;
+    uint64_t seed; /* 0: from the system */
+};
+
+MUST_CHECK enum err proxy_new(const struct proxy_spec *spec, struct proxy **out);
+/* All clients and exchanges must have ended (proxy_kill). */
+void proxy_free(struct proxy **p);
+
+/* The policy for exchanges that begin from now on; the old edition ends when nobody holds it. On
+ * failure the old one stays. */
+MUST_CHECK enum err proxy_adopt(struct proxy *p, const struct policy *policy);
+/* Lets go of the current edition: no further request is routed. */
+void proxy_retire(struct proxy *p);
+
+/* A new connection; takes fd. False: no more now (L1, L3), the listener should pause. */
+bool proxy_accept(struct proxy *p, struct proxy_listener *l, int fd, const struct addr *peer);
+/* Whether accepting may go on after proxy_accept has said no. */
+bool proxy_accepting(const struct proxy *p);
+
+/* A slot of the pool became free here: this worker's oldest waiter gets it at the end of the turn, else
+ * the next worker that has waiters is told. */
+void proxy_slot_released(struct proxy *p, struct pool_state *pool);
+/* The same, told by another worker: only this one's waiters are served. */
+void proxy_slot_free(struct proxy *p, struct pool_state *pool);
+
+/* No further request on any connection; idle ones close now. */
+void proxy_drain(struct proxy *p);
+/* Ends what still runs: exchanges in TUNNEL only, or all. */
+void proxy_kill(struct proxy *p, bool tunnels_only, enum err why);
+size_t proxy_exchanges(const struct proxy *p, bool tunnels);
+size_t proxy_clients(const struct proxy *p);
+
+/* For the exchange: takes and gives back a hold on an edition. */
+struct edition *edition_ref(struct edition *e);
+void edition_unref(struct proxy *p, struct edition **e);
+
+#endif

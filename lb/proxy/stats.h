@@ -1,0 +1,54 @@
+/* stats: what one worker counts, in cache lines of its own. Written by the owner with relaxed stores,
+ * read by the main thread with relaxed loads when somebody asks; no lock, no shared line (one writer
+ * each). Outlives snapshots: found again by the route's name. */
+#ifndef MERIDIAN_PROXY_STATS_H
+#define MERIDIAN_PROXY_STATS_H
+
+#include "base/err.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+typedef _Atomic uint64_t counter;
+
+/* Owner thread only. */
+static inline void counter_add(counter *c, uint64_t n)
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+static inline uint64_t counter_get(const counter *c)
+{
+    return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+/* Upper ends of the duration histogram in microseconds; one more bucket is everything above. */
+#define STATS_BUCKETS 16
+extern const uint32_t stats_bucket_us[STATS_BUCKETS - 1];
+
+struct histogram {
+    counter bucket[STATS_BUCKETS];
+    counter sum_us;
+};
+void histogram_add(struct histogram *h, int64_t us);
+
+struct route_stats {
+    /* set once */
+    _Alignas(64) const char *name; /* the route's; lives as long as this */
+    /* owner thread writes */
+    counter classes[6]; /* responses by status / 100; [0]: none was sent */
+    counter bytes_in, bytes_out;     /* from and to clients, heads included */
+    counter attempts, retries;
+    struct histogram seconds;    /* request head to end of response */
+    struct histogram first_byte; /* dispatch to the server's first byte */
+};
+
+struct worker_stats {
+    _Alignas(64) counter ends[ERR_COUNT]; /* exchanges by end reason */
+    counter connections, connections_open, refused, handshakes_failed;
+    counter exchanges_open, tunnels_open, waiting;
+    counter backend_connections, backend_reused;
+    counter log_dropped;
+};
+
+#endif
