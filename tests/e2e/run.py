@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""Runs the end-to-end tests: every function test_* in every test_*.py of this folder, against the
+real binary of a build folder. Each test has a process, a folder and ports of its own.
+
+    run.py [--build DIR] [--tsan] [--long] [-k PATTERN] [-j N] [--list] [-v]
+
+One line per test; the last line is "N passed, N failed" (and "N skipped" where something a test needs
+is not there). The exit status is 0 only if none failed and at least one ran.
+"""
+import argparse
+import fnmatch
+import glob
+import importlib
+import inspect
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, HERE)
+sys.dont_write_bytecode = True
+
+from env import Env, Skip  # noqa: E402  (needs the path above)
+
+PASSED, FAILED, SKIPPED = 0, 1, 77
+OUTPUT_MAX = 12000
+
+
+class Test:
+    """One test function and, while it runs, its process."""
+
+    def __init__(self, module, name, function):
+        self.name = f"{module}.{name}"
+        self.function = function
+        self.seconds = getattr(function, "seconds", 60)
+        self.long = getattr(function, "long", False)
+        self.alone = getattr(function, "alone", False)
+        self.pid = None
+        self.started = 0.0
+        self.folder = None
+
+    def start(self, options):
+        self.folder = tempfile.mkdtemp(prefix="meridian-e2e-")
+        self.started = time.monotonic()
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os._exit(self.run(options))
+
+    def run(self, options):
+        """In the child: the test itself, with all its output in a file of its folder."""
+        os.setsid()
+        output = os.open(os.path.join(self.folder, "output"), os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        result = PASSED
+        env = Env(self.folder, ROOT, options.build, tsan=options.tsan)
+        try:
+            self.function(env)
+        except Skip as reason:
+            print(reason)
+            result = SKIPPED
+        except BaseException:
+            traceback.print_exc(file=sys.stdout)
+            result = FAILED
+        try:
+            env.close(result == FAILED)
+        except BaseException:
+            traceback.print_exc(file=sys.stdout)
+            result = FAILED
+        sys.stdout.flush()
+        return result
+
+    def poll(self):
+        """None while the test runs, else its result. A test that takes too long is killed."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        late = time.monotonic() - self.started > self.seconds
+        if not pid and not late:
+            return None
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        if not pid:
+            os.waitpid(self.pid, 0)
+            with open(os.path.join(self.folder, "output"), "a") as output:
+                output.write(f"not finished after {self.seconds} s: killed\n")
+            return FAILED
+        return os.waitstatus_to_exitcode(status)
+
+    def output(self):
+        try:
+            with open(os.path.join(self.folder, "output"), errors="replace") as output:
+                text = output.read()
+        except OSError:
+            return ""
+        return text if len(text) <= OUTPUT_MAX else text[:OUTPUT_MAX // 2] + "\n[...]\n" + text[-OUTPUT_MAX // 2:]
+
+
+def discover(options):
+    tests = []
+    for path in sorted(glob.glob(os.path.join(HERE, "test_*.py"))):
+        name = os.path.basename(path)[:-3]
+        module = importlib.import_module(name)
+        found = [(function.__code__.co_firstlineno, label, function)
+                 for label, function in inspect.getmembers(module, inspect.isfunction)
+                 if label.startswith("test_") and function.__module__ == name]
+        tests += [Test(name, label, function) for _, label, function in sorted(found)]
+    if options.k:
+        tests = [test for test in tests if any(
+            part in test.name or fnmatch.fnmatch(test.name, part) for part in options.k)]
+    return [test for test in tests if options.long or not test.long]
+
+
+def report(test, result, options):
+    word = {PASSED: "ok", SKIPPED: "skip"}.get(result, "FAIL")
+    line = f"{word:4} {test.name} ({time.monotonic() - test.started:.1f} s)"
+    output = test.output().strip()
+    if word == "skip":
+        line += f": {output.splitlines()[0] if output else ''}"
+    print(line)
+    if word == "FAIL" or (options.v and output):
+        print("     " + output.replace("\n", "\n     "))
+    sys.stdout.flush()
+    if options.keep and word == "FAIL":
+        print(f"     kept: {test.folder}")
+    else:
+        shutil.rmtree(test.folder, ignore_errors=True)
+
+
+def run_all(tests, options):
+    """Runs the tests, at most options.j at a time; a test marked alone has the machine for itself."""
+    waiting, running, counts = list(tests), [], {PASSED: 0, FAILED: 0, SKIPPED: 0}
+    try:
+        while waiting or running:
+            while waiting and len(running) < options.j:
+                alone = waiting[0].alone or any(test.alone for test in running)
+                if alone and running:
+                    break
+                running.append(waiting.pop(0))
+                running[-1].start(options)
+            for test in list(running):
+                result = test.poll()
+                if result is None:
+                    continue
+                running.remove(test)
+                counts[result if result in counts else FAILED] += 1
+                report(test, result, options)
+            time.sleep(0.02)
+    finally:
+        for test in running:
+            os.killpg(test.pid, signal.SIGKILL)
+            shutil.rmtree(test.folder, ignore_errors=True)
+    return counts
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", default=os.path.join(ROOT, "build", "debug"))
+    parser.add_argument("--tsan", action="store_true", help="the build is the one with ThreadSanitizer")
+    parser.add_argument("--long", action="store_true", help="with the tests that take minutes")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--keep", action="store_true", help="keep the folder of a failed test")
+    parser.add_argument("-k", action="append", metavar="PATTERN")
+    parser.add_argument("-j", type=int, default=2)
+    parser.add_argument("-v", action="store_true")
+    options = parser.parse_args()
+    options.build = os.path.abspath(options.build)
+    tests = discover(options)
+    if options.list:
+        print("\n".join(test.name for test in tests))
+        return 0
+    counts = run_all(tests, options)
+    skipped = f", {counts[SKIPPED]} skipped" if counts[SKIPPED] else ""
+    print(f"{counts[PASSED]} passed, {counts[FAILED]} failed{skipped}")
+    return 0 if counts[PASSED] and not counts[FAILED] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
