@@ -1,0 +1,51 @@
+/* probe: one check of one address over a connection of its own, from its beginning to its one end
+ * with one reason. What is spoken after the connection is open is a table of stages: probe_tcp.c,
+ * probe_http.c. Knows no endpoint, no verdict and no schedule. Owner thread only. */
+#ifndef MERIDIAN_HEALTH_PROBE_H
+#define MERIDIAN_HEALTH_PROBE_H
+
+#include "health/health.h"
+
+struct probe;
+
+struct probe_job {
+    const struct health_check *check; /* borrowed until the end */
+    const struct addr *addr;          /* borrowed until the end */
+    struct span host;                 /* HTTP: where the check names none; borrowed */
+    uint64_t session_key;             /* as in struct conn_target */
+};
+
+/* Each is called for one stage and may end the probe; bytes may be NULL where it expects none. */
+struct probe_stages {
+    void (*open)(struct probe *p);
+    size_t (*bytes)(struct probe *p, struct span bytes);
+    void (*eof)(struct probe *p, bool clean);
+};
+extern const struct probe_stages probe_tcp, probe_http;
+
+struct probe {
+    struct probe_job job;
+    const struct probe_stages *stages;
+    struct conn *conn; /* NULL: not running */
+    struct timer deadline;
+    bool open;
+    void (*on_done)(struct probe *p, enum err why);
+};
+
+/* Starts; on_done comes once, later, unless probe_cancel is called. ERR_OK is a good answer,
+ * ERR_BACKEND_* says what was wrong, others are this side's failures (B2). The check's kind must
+ * not be HEALTH_OFF. */
+MUST_CHECK
+enum err probe_start(struct probe *p, struct conn_env *env, const struct probe_job *job,
+                     void (*on_done)(struct probe *p, enum err why));
+static inline bool probe_running(const struct probe *p)
+{
+    return p->conn != NULL;
+}
+/* Ends it without on_done; one that does not run is left alone. */
+void probe_cancel(struct probe *p);
+
+/* For the stages: the one end. */
+void probe_end(struct probe *p, enum err why);
+
+#endif

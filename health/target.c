@@ -1,0 +1,231 @@
+#include "health/target.h"
+
+#include "base/mem.h"
+
+/* A check that ended so much later than its time-out says that this thread did not run (F27). */
+#define STALL_NS         (250 * NS_PER_MS)
+#define FIRST_CHECK_MS   200 /* the first checks begin within this time, as the rate allows */
+#define READ(atomic)     atomic_load_explicit(&(atomic), memory_order_relaxed)
+#define STORE(atomic, v) atomic_store_explicit(&(atomic), (v), memory_order_relaxed)
+#define COUNT(atomic)    atomic_fetch_add_explicit(&(atomic), 1, memory_order_relaxed)
+
+static const struct health_check *check_of(const struct target *t)
+{
+    return t->plan->check;
+}
+
+static void take_health(struct target *t, enum endpoint_health from, enum err why)
+{
+    struct health *h = t->health;
+    enum endpoint_health to = t->verdict.health;
+    if (!endpoint_set_health(t->endpoint, to, loop_now_ms(h->env.loop))) {
+        return;
+    }
+    COUNT(h->counts.changes);
+    log_event(h->log, to == ENDPOINT_UP ? LOG_INFO : LOG_WARN, "backend-health",
+              "pool=%s backend=%s address=%s from=%s to=%s reason=%s", LOG_QUOTE(check_of(t)->pool),
+              LOG_QUOTE(t->endpoint->backend), LOG_QUOTE(t->endpoint->address),
+              endpoint_health_name(from), endpoint_health_name(to), err_name(why));
+}
+
+static void wait_next(struct target *t)
+{
+    struct health *h = t->health;
+    int64_t ms = verdict_wait_ms(&t->verdict, check_of(t)->interval_ms, &h->rng);
+    timer_aim(&t->due, t->began_ns + ms * NS_PER_MS);
+}
+
+/* A reason that does not blame the server where it is this thread that was late. */
+static enum err fair_reason(const struct target *t, enum err why, int64_t took_ns)
+{
+    int64_t allowed_ns = t->probe.job.check->timeout_ms * NS_PER_MS + STALL_NS;
+    return why != ERR_OK && took_ns > allowed_ns ? ERR_SYSTEM : why;
+}
+
+static void note_result(struct target *t, enum err why, int64_t took_ns)
+{
+    struct health *h = t->health;
+    enum verdict_result result = verdict_result(why);
+    if (result == VERDICT_NONE) {
+        COUNT(h->counts.local);
+        return;
+    }
+    if (result == VERDICT_GOOD) {
+        COUNT(h->counts.good);
+    } else {
+        COUNT(h->counts.bad);
+    }
+    endpoint_probed(t->endpoint, result == VERDICT_GOOD);
+    STORE(t->endpoint->probe_err, (uint8_t)why);
+    STORE(t->endpoint->probe_us, (uint32_t)(took_ns / NS_PER_US));
+    enum endpoint_health from = t->verdict.health;
+    if (verdict_add(&t->verdict, result, check_of(t)->fall, check_of(t)->rise)) {
+        take_health(t, from, why);
+    }
+}
+
+static void check_over(struct target *t)
+{
+    plan_unref(&t->probe_plan);
+    t->health->running--;
+    STORE(t->health->counts.running, (uint32_t)t->health->running);
+}
+
+static void on_done(struct probe *p, enum err why)
+{
+    struct target *t = container_of(p, struct target, probe);
+    struct health *h = t->health;
+    int64_t took_ns = loop_now_ns(h->env.loop) - t->began_ns;
+    why = fair_reason(t, why, took_ns);
+    check_over(t);
+    if (check_of(t)->kind != HEALTH_OFF) {
+        note_result(t, why, took_ns);
+        wait_next(t);
+    }
+    targets_pump(h);
+}
+
+static void begin(struct target *t)
+{
+    struct health *h = t->health;
+    struct probe_job job = {
+        .check = check_of(t),
+        .addr = &t->plan->addr,
+        .host = t->endpoint->address,
+        .session_key = (uint64_t)(uintptr_t)t->endpoint,
+    };
+    t->began_ns = loop_now_ns(h->env.loop);
+    spread_begin(&h->spread, t->began_ns);
+    enum err e = probe_start(&t->probe, &h->env, &job, on_done);
+    if (e != ERR_OK) {
+        note_result(t, e, 0);
+        wait_next(t);
+        return;
+    }
+    t->probe_plan = plan_ref(h->plan);
+    h->running++;
+    STORE(h->counts.running, (uint32_t)h->running);
+}
+
+void targets_pump(struct health *h)
+{
+    while (!list_empty(&h->ready) && h->running < h->spread.most) {
+        int64_t when_ns = spread_when_ns(&h->spread);
+        if (when_ns > loop_now_ns(h->env.loop)) {
+            timer_aim(&h->pump, when_ns);
+            return;
+        }
+        struct target *t = container_of(h->ready.next, struct target, link);
+        list_remove(&t->link);
+        begin(t);
+    }
+}
+
+static void on_due(struct timer *timer)
+{
+    struct target *t = container_of(timer, struct target, due);
+    if (!probe_running(&t->probe) && list_empty(&t->link)) {
+        list_append(&t->health->ready, &t->link);
+    }
+    targets_pump(t->health);
+}
+
+static void check_soon(struct target *t)
+{
+    timer_stop(&t->due);
+    if (!probe_running(&t->probe)) {
+        list_remove(&t->link);
+        list_push(&t->health->ready, &t->link);
+    }
+}
+
+/* The workers count; an alarm is given once per count, so that a quiet endpoint is not checked for
+ * ever for what happened long ago. */
+static bool live_alarm(struct target *t)
+{
+    if (READ(t->endpoint->connect_fails) < LIMIT_EJECT_CONNECT_FAILS) {
+        return false;
+    }
+    uint64_t errors = READ(t->endpoint->connect_errors);
+    if (errors == t->live_seen) {
+        return false;
+    }
+    t->live_seen = errors;
+    return verdict_live_fails(&t->verdict);
+}
+
+void targets_poll(struct health *h)
+{
+    for (size_t i = 0; i < h->target_count; i++) {
+        struct target *t = h->targets[i];
+        if (check_of(t)->kind != HEALTH_OFF && live_alarm(t)) {
+            check_soon(t);
+        }
+    }
+    targets_pump(h);
+}
+
+struct target *target_new(struct health *h, struct endpoint *e)
+{
+    struct target *t = mem_alloc(sizeof *t);
+    if (t == NULL) {
+        return NULL;
+    }
+    t->health = h;
+    t->endpoint = endpoint_ref(e);
+    t->live_seen = READ(e->connect_errors);
+    verdict_init(&t->verdict, endpoint_health(e), READ(e->probes) > 0);
+    timer_init(&t->due, h->env.loop, on_due);
+    list_init(&t->link);
+    return t;
+}
+
+static void stop_checks(struct target *t)
+{
+    timer_stop(&t->due);
+    list_remove(&t->link);
+    if (probe_running(&t->probe)) {
+        probe_cancel(&t->probe);
+        check_over(t);
+    }
+}
+
+void target_free(struct target **t)
+{
+    if (*t == NULL) {
+        return;
+    }
+    stop_checks(*t);
+    endpoint_unref(&(*t)->endpoint);
+    mem_free(*t);
+    *t = NULL;
+}
+
+/* Nothing would ever bring an unchecked endpoint up again. */
+static void stand_up(struct target *t)
+{
+    enum endpoint_health from = t->verdict.health;
+    verdict_init(&t->verdict, ENDPOINT_UP, READ(t->endpoint->probes) > 0);
+    take_health(t, from, ERR_OK);
+}
+
+void target_plan(struct target *t, const struct plan_target *plan)
+{
+    t->plan = plan;
+    struct health *h = t->health;
+    if (plan->check->kind == HEALTH_OFF) {
+        stop_checks(t);
+        stand_up(t);
+        return;
+    }
+    spread_add(&h->spread, plan->check->interval_ms, plan->check->timeout_ms);
+    if (probe_running(&t->probe) || !list_empty(&t->link)) {
+        return;
+    }
+    int64_t most_ns = loop_now_ns(h->env.loop) + plan->check->interval_ms * NS_PER_MS;
+    if (t->due.due_ns == 0) {
+        timer_in_ms(&t->due, (int64_t)rng_below(&h->rng, FIRST_CHECK_MS));
+    } else if (t->due.due_ns > most_ns) {
+        timer_aim(&t->due, most_ns);
+    }
+}
