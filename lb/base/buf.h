@@ -29,7 +29,7 @@ static inline size_t buf_len(const struct buf *b)
 }
 static inline struct span buf_span(const struct buf *b)
 {
-    return span_of(b->p + b->at, b->n - b->at);
+    return span_of(b->p != NULL ? b->p + b->at : NULL, b->n - b->at);
 }
 static inline void buf_clear(struct buf *b)
 {
