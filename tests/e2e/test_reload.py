@@ -1,0 +1,180 @@
+"""Reload (rules C1-C4, P6, P7; F23, F24): nothing in flight notices, nothing broken gets in."""
+import copy
+import json
+import signal
+import time
+
+from client import Client, client_context, get
+from env import alone, seconds, until
+from origin import accept_websocket, dripped, head, text
+from test_websocket import open_websocket
+
+
+def test_new_backend_gets_traffic(env):
+    first, second = env.origin(), env.origin()
+    balancer = env.simple(first)
+    config = copy.deepcopy(balancer.config)
+    config["pools"]["api"]["backends"] = {"b": {"address": second.address}}
+    balancer.reload(config)
+    before = len(first.requests)
+    for _ in range(10):
+        assert get(balancer.port).status == 200
+    assert len(second.requests) == 10 and len(first.requests) == before
+
+
+def test_hup(env):
+    balancer = env.simple(env.origin(name="old"))
+    config = copy.deepcopy(balancer.config)
+    config["pools"]["api"]["backends"] = {"b": {"address": env.origin(name="new").address}}
+    balancer.write(config)
+    balancer.signal(signal.SIGHUP)
+    until(lambda: get(balancer.port).body == b"new", what="the new backend")
+
+
+def test_f23_broken_file_changes_nothing(env):
+    balancer = env.simple(env.origin(name="old"))
+    for broken in ["listeners: [", json.dumps({**balancer.config, "pols": {}}),
+                   json.dumps({**balancer.config, "routes": [{"pool": "absent"}]}),
+                   json.dumps({**balancer.config, "geo": {"databases": ["/nonexistent.mmdb"]}}),
+                   "a: &x 1\nb: *x\n", ""]:
+        balancer.write(broken)
+        done = balancer.ctl("reload", check=False)
+        assert done.returncode == 1, f"{broken[:40]!r}: {done.returncode}"
+        assert "error" in done.stdout + done.stderr
+        assert get(balancer.port).body == b"old"
+    balancer.write(balancer.config if isinstance(balancer.config, dict) else {})
+
+
+def test_f23_message_names_the_line(env):
+    origin = env.origin()
+    balancer = env.simple(origin)
+    text_of = json.dumps({**balancer.defaults(), **balancer.config}, indent=1)
+    broken = text_of.replace('"routes"', '"rotues"')
+    line = next(i for i, row in enumerate(broken.splitlines(), 1) if "rotues" in row)
+    balancer.write(broken)
+    done = balancer.ctl("reload", check=False)
+    output = done.stdout + done.stderr
+    assert f"meridian.yaml:{line}:" in output, output
+    assert "did you mean" in output and "routes" in output, output
+
+
+def test_listener_comes_and_goes(env):
+    balancer = env.simple(env.origin())
+    extra = env.port()
+    config = copy.deepcopy(balancer.config)
+    config["listeners"]["more"] = {"bind": f"127.0.0.1:{extra}"}
+    balancer.reload(config)
+    with Client(extra) as client:
+        assert client.get().status == 200
+        del config["listeners"]["more"]
+        balancer.reload(config)
+        assert client.get().status == 200
+    try:
+        Client(extra).close()
+        raise AssertionError("the removed listener still accepts")
+    except ConnectionRefusedError:
+        pass
+    assert get(balancer.port).status == 200
+
+
+def test_certificates_are_read_again(env):
+    pair = env.authority.server("localhost", label="first")
+    balancer = env.simple(env.origin(), listener={"tls": {"certificates": [pair.config()]}})
+    context = client_context(env.authority.ca)
+
+    def serial():
+        with Client(balancer.port, tls=context) as client:
+            return client.socket.getpeercert()["serialNumber"]
+    before = serial()
+    new = env.authority.server("localhost", label="second")
+    for old, fresh in [(pair.chain, new.chain), (pair.key, new.key)]:
+        with open(fresh, "rb") as source, open(old, "wb") as target:
+            target.write(source.read())
+    balancer.reload()
+    assert serial() != before
+
+
+def test_c3_mismatched_key_is_refused(env):
+    pair, other = env.authority.server("localhost"), env.authority.server("localhost")
+    balancer = env.simple(env.origin(), listener={"tls": {"certificates": [pair.config()]}})
+    config = copy.deepcopy(balancer.config)
+    config["listeners"]["public"]["tls"]["certificates"] = [{"chain": pair.chain, "key": other.key}]
+    assert balancer.reload(config, check=False).returncode == 1
+    assert get(balancer.port, tls=client_context(env.authority.ca)).status == 200
+
+
+def test_p7_connections_survive(env):
+    balancer = env.simple(env.origin())
+    with Client(balancer.port) as client:
+        for _ in range(10):
+            assert client.get().status == 200
+            balancer.reload(balancer.config)
+        assert client.get().status == 200
+
+
+def changed(base, turn, addresses):
+    """The configuration of the turn-th reload: backends come, go and change their weight."""
+    config = copy.deepcopy(base)
+    backends = {name: {"address": address, "weight": 50 + turn % 7 * 25}
+                for i, (name, address) in enumerate(addresses.items()) if i == 0 or (turn >> (i - 1)) & 1}
+    config["pools"]["api"]["backends"] = backends
+    return config
+
+
+@alone
+@seconds(180)
+def test_g3_f24_100_reloads_under_load(env):
+    """100 reloads at 1,000 requests per second: none fails; a download and a WebSocket live on."""
+    ports = [env.port() for _ in range(4)]
+    arguments = [part for port in ports for part in ("--port", str(port))]
+    import subprocess
+    server = subprocess.Popen([env.program("bench/origin"), *arguments])
+    try:
+        reloads_under_load(env, ports)
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def reloads_under_load(env, ports):
+    special = env.origin(reply=lambda request: accept_websocket if request.target == "/ws" else dripped(
+        head(200, {"Content-Length": "600"}) + b"d" * 600, 0.05, size=4))
+    addresses = {f"b{i}": f"127.0.0.1:{port}" for i, port in enumerate(ports)}
+    port = env.port()
+    base = {"listeners": {"public": {"bind": f"127.0.0.1:{port}"}},
+            "pools": {"api": {"backends": {}}, "special": {"backends": {"s": {"address": special.address}}}},
+            "routes": [{"match": {"path": "/special"}, "pool": "special"},
+                       {"match": {"path": "/ws"}, "pool": "special", "websocket": True}, {"pool": "api"}]}
+    balancer = env.meridian(changed(base, 0, addresses))
+    socket = open_websocket(env, port, "/ws")
+    download = env.client(port, timeout=60).request("GET", "/special")
+    rate = 300 if env.tsan else 1000
+    load = env.load(f"http://127.0.0.1:{port}/", "--rate", rate, "--seconds", 20, "--connections", 48,
+                    "--timeout", 10000, background=True)
+    time.sleep(0.5)
+    for turn in range(100):
+        if turn == 50:
+            balancer.write("listeners: {")
+            assert balancer.ctl("reload", check=False).returncode == 1
+        else:
+            balancer.reload(changed(base, turn, addresses))
+        socket.send(b"turn %d" % turn)
+        assert socket.reader.exactly(len(b"turn %d" % turn)) == b"turn %d" % turn
+    answer = download.response()
+    assert (answer.status, len(answer.body)) == (200, 600)
+    report = env.load_report(load)
+    assert report["failed"] == 0, report
+    assert report["completed"] >= 18 * rate, report
+    assert report["connections_opened"] <= 48 * 3, report
+
+
+def test_memory_is_flat_over_reloads(env):
+    balancer = env.simple(env.origin())
+    for _ in range(20):
+        balancer.reload(balancer.config)
+    before, descriptors = balancer.rss_kib(), balancer.descriptors()
+    for _ in range(60):
+        balancer.reload(balancer.config)
+    assert until(lambda: balancer.descriptors() <= descriptors + 4, what="as many descriptors as before")
+    limit = 65536  # sanitizers keep freed memory for a while
+    assert balancer.rss_kib() - before < limit, f"{balancer.rss_kib() - before} KiB more after 60 reloads"

@@ -1,0 +1,108 @@
+"""Upgrades (rule H21): a WebSocket through the balancer is a tunnel of bytes."""
+import os
+
+from client import Client
+from env import until
+from origin import accept_websocket, text
+
+UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+           "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+
+
+def open_websocket(env, port, path="/ws", **kwargs):
+    client = env.client(port, **kwargs).request("GET", path, UPGRADE)
+    answer = client.response()
+    assert answer.status == 101, answer.status
+    assert answer.fields.get("sec-websocket-accept") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    assert answer.fields.get("upgrade").lower() == "websocket"
+    assert "upgrade" in answer.fields.get("connection").lower()
+    return client
+
+
+def tunnel(env, script=None, **config):
+    origin = env.origin(script=script or [accept_websocket])
+    return origin, env.simple(origin, route={"websocket": True}, **config)
+
+
+def test_h21_bytes_pass_both_ways(env):
+    origin, balancer = tunnel(env)
+    client = open_websocket(env, balancer.port)
+    for size in (1, 125, 5000, 300000):
+        data = os.urandom(size)
+        client.send(data)
+        assert client.reader.exactly(size) == data
+    fields = origin.last().fields
+    assert fields.get("upgrade") == "websocket" and fields.get("connection").lower() == "upgrade"
+
+
+def test_h21_bytes_sent_too_early_are_held(env):
+    origin, balancer = tunnel(env)
+    with Client(balancer.port) as client:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in UPGRADE.items())
+        client.send(f"GET /ws HTTP/1.1\r\nHost: a\r\n{lines}\r\nearly bytes")
+        assert client.response().status == 101
+        assert client.reader.exactly(11) == b"early bytes"
+
+
+def test_h21_refusal_leaves_plain_http(env):
+    _, balancer = tunnel(env, script=[text(b"no", 403), text(b"fine")])
+    with Client(balancer.port) as client:
+        client.request("GET", "/ws", UPGRADE)
+        assert client.response().status == 403
+        try:
+            assert client.get("/next").body == b"fine"
+        except ConnectionError:
+            pass  # closing is allowed as well
+
+
+def test_h21_route_that_does_not_allow_it(env):
+    origin = env.origin()
+    balancer = env.simple(origin)
+    with Client(balancer.port) as client:
+        client.request("GET", "/ws", UPGRADE)
+        assert client.response().status in (200, 403)
+    assert not [request for request in origin.requests if "upgrade" in request.fields]
+
+
+def test_h21_only_websocket_and_only_get(env):
+    origin, balancer = tunnel(env, script=[text()])
+    for method, protocol in [("GET", "h2c"), ("GET", "foo/2"), ("POST", "websocket"), ("GET", "websocket, h2c")]:
+        with Client(balancer.port) as client:
+            client.request(method, "/", {**UPGRADE, "Upgrade": protocol})
+            assert client.response().status in (200, 400, 403), (method, protocol)
+    assert not [request for request in origin.requests if "upgrade" in request.fields]
+
+
+def test_h21_wrong_accept_is_502(env):
+    from origin import raw
+    _, balancer = tunnel(env, script=[raw(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n"
+                                          b"Connection: Upgrade\r\n\r\n", hold=1)])
+    with Client(balancer.port) as client:
+        client.request("GET", "/", UPGRADE)
+        assert client.response().status == 502
+
+
+def test_end_of_one_side_ends_the_other(env):
+    origin, balancer = tunnel(env)
+    client = open_websocket(env, balancer.port)
+    client.reset()
+    until(lambda: origin.open_count() == 0, what="the end at the backend")
+    client = open_websocket(env, balancer.port)
+    origin.die()
+    assert client.ended()
+
+
+def test_l10_idle_tunnel_ends(env):
+    origin, balancer = tunnel(env, timeouts={"tunnel_idle": "1s"})
+    client = open_websocket(env, balancer.port)
+    client.send(b"x")
+    assert client.reader.exactly(1) == b"x"
+    assert client.ended(8)
+    until(lambda: origin.open_count() == 0)
+
+
+def test_stop_ends_tunnels_after_their_drain(env):
+    _, balancer = tunnel(env)
+    client = open_websocket(env, balancer.port)
+    balancer.stop(timeout=15)
+    assert client.ended()
