@@ -90,7 +90,7 @@ static void check_same_match(struct reader *r, const struct conf *conf)
         if (route->match.header_count > 1)
             qsort(route->match.headers, route->match.header_count, sizeof(struct conf_header),
                   compare_header);
-        if (route->mark.line > 0)
+        if (route->mark.width > 0)
             names_add(&names, match_key(r, &route->match), route, &route->mark);
     }
     names_sort(&names);

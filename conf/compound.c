@@ -55,12 +55,22 @@ static void check_one_of(struct reader *r, const struct schema_map *map, const s
                       SPAN_FMT(buf_span(&all)));
 }
 
+/* What a value of the field must be, in words. */
+static const char *allowed_of(const struct schema_field *f)
+{
+    if (f->check != NULL)
+        return f->check(SPAN_NONE);
+    return (f->flags & SCHEMA_SINGLE) != 0 ? "one value or a list of them" : f->type->allowed;
+}
+
 static void check_required(struct reader *r, const struct schema_map *map, const struct node *n)
 {
+    /* The whole file's place is no place. */
+    struct conf_mark mark = r->path_n > 0 ? n->mark : (struct conf_mark){0};
     for (size_t i = 0; i < map->count; i++) {
         const struct schema_field *f = &map->fields[i];
         if ((f->flags & SCHEMA_REQUIRED) != 0 && node_child(n, f->key) == NULL)
-            reader_report(r, n->mark, "'%s' is missing; it must be %s", f->key, f->type->allowed);
+            reader_report(r, mark, "'%s' is missing; it must be %s", f->key, allowed_of(f));
     }
 }
 
@@ -80,6 +90,7 @@ void reader_map(struct reader *r, const struct schema_map *map, const struct nod
         reader_must_be(r, n, type_map.allowed);
         return;
     }
+    size_t errors = r->m->errors;
     set_head(map, n, at);
     for (const struct node *c = n->first; c != NULL; c = c->next) {
         const struct schema_field *f = find_field(map, c->key->text);
@@ -97,6 +108,8 @@ void reader_map(struct reader *r, const struct schema_map *map, const struct nod
     check_required(r, map, n);
     if (map->done != NULL)
         map->done(r, n, at);
+    if (map->marked && r->m->errors > errors)
+        ((struct conf_mark *)at)->width = 0;
 }
 
 static void map_preset(const struct schema_field *f, void *at)
@@ -165,13 +178,12 @@ static bool items_present(const struct schema_field *f, const void *at)
     return count_at(f, at) > 0;
 }
 
-static bool name_allowed(struct reader *r, const struct node *key)
+static void check_name(struct reader *r, const struct node *key)
 {
     const char *must = key->kind == NODE_SCALAR ? text_name(key->text) : NULL;
     if (must != NULL)
         reader_report(r, key->mark, "'%.*s' is no name; it must be %s",
                       SPAN_FMT(source_clip(key->text)), must);
-    return key->kind == NODE_SCALAR && must == NULL;
 }
 
 static void named_read(struct reader *r, const struct schema_field *f, const struct node *n,
@@ -187,8 +199,7 @@ static void named_read(struct reader *r, const struct schema_field *f, const str
         return;
     size_t count = 0;
     for (const struct node *c = n->first; c != NULL; c = c->next) {
-        if (!name_allowed(r, c->key))
-            continue;
+        check_name(r, c->key);
         char *item = items + f->element_size * count++;
         schema_preset(f->map, item);
         struct conf_text name = reader_text(r, c->key->text, c->key->mark);

@@ -37,7 +37,11 @@ void reader_must_be(struct reader *r, const struct node *n, const char *allowed)
 {
     if (n->kind == NODE_BAD)
         return;
-    const char *got = n->kind == NODE_MAP ? "a map" : n->kind == NODE_LIST ? "a list" : NULL;
+    bool empty = n->kind != NODE_SCALAR && n->count == 0;
+    const char *got = empty                  ? "empty"
+                      : n->kind == NODE_MAP  ? "a map"
+                      : n->kind == NODE_LIST ? "a list"
+                                             : NULL;
     if (got != NULL)
         conf_report(r->m, n->mark, "%s is %s; it must be %s", path_of(r), got, allowed);
     else if (n->text.n == 0 && !n->quoted)

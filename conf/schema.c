@@ -81,7 +81,7 @@ static bool plain_is_safe(struct span s)
 {
     static const char *const taken[] = {"true", "false", "null", "yes", "no",
                                         "on",   "off",   "y",    "n"};
-    bool number = true; /* what numbers are written with: digits, 1e5, 0x1F, 0o17 */
+    bool number = s.n == 0 || ascii_digit(s.p[0]); /* digits, 1e5, 0x1F, 0o17 */
     for (size_t i = 0; i < s.n; i++) {
         if (!plain_character(s.p[i], i == 0))
             return false;

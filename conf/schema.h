@@ -73,7 +73,8 @@ struct schema_map {
     bool one_needed;
     /* The struct begins with `bool set; struct conf_mark mark` and is there only where written. */
     bool optional;
-    /* The struct begins with a struct conf_mark that is set. */
+    /* The struct begins with a struct conf_mark, which is set; its width is 0 where something
+     * inside is wrong, so that checks of several things together can pass over it. */
     bool marked;
     /* Called after the fields are read: what has to be set that no field says. */
     void (*done)(struct reader *r, const struct node *n, void *at);

@@ -44,17 +44,24 @@ static void on_diagnostic(struct fy_diag *diag, void *user, const char *p, size_
     conf_report(b->m, mark, "%.*s", SPAN_FMT(first));
 }
 
-static struct conf_mark mark_of(struct builder *b, struct fy_event *e)
+/* The place between two of libfyaml's marks, which stand inside of quotes. */
+static struct conf_mark make_mark(struct builder *b, const struct fy_mark *from,
+                                  const struct fy_mark *to, bool quoted)
 {
-    const struct fy_mark *from = fy_event_start_mark(e);
-    const struct fy_mark *to = fy_event_end_mark(e);
     if (from == NULL || from->line < 0 || from->column < 0)
         return b->last;
-    struct conf_mark mark = {(uint32_t)from->line + 1, (uint32_t)from->column + 1, 1};
-    if (to != NULL && to->line == from->line && to->column > from->column)
-        mark.width = (uint32_t)(to->column - from->column);
+    bool one_line = to != NULL && to->line == from->line && to->column >= from->column;
+    unsigned quote = quoted && from->column > 0;
+    struct conf_mark mark = {(uint32_t)from->line + 1, (uint32_t)from->column + 1 - quote, 1};
+    if (one_line && (to->column > from->column || quoted))
+        mark.width = (uint32_t)(to->column - from->column) + 2 * quote;
     b->last = mark;
     return mark;
+}
+
+static struct conf_mark mark_of(struct builder *b, struct fy_event *e)
+{
+    return make_mark(b, fy_event_start_mark(e), fy_event_end_mark(e), false);
 }
 
 /* A new node, put where it belongs: a key, a value, an element or the root. */
@@ -96,30 +103,27 @@ static enum err add_node(struct builder *b, enum node_kind kind, struct conf_mar
     return ERR_OK;
 }
 
-static void refuse_extras(struct builder *b, const struct fy_token *anchor,
-                          const struct fy_token *tag, struct conf_mark mark)
+static void refuse_extras(struct builder *b, struct fy_token *anchor, struct fy_token *tag)
 {
     if (anchor != NULL)
-        conf_report(b->m, mark,
+        conf_report(b->m, make_mark(b, fy_token_start_mark(anchor), NULL, true),
                     "an anchor (&name) is not allowed; write the value where it is used");
     if (tag != NULL)
-        conf_report(b->m, mark, "a tag (!name) is not allowed; the key says the type");
+        conf_report(b->m, make_mark(b, fy_token_start_mark(tag), NULL, false),
+                    "a tag (!name) is not allowed; the key says the type");
 }
 
 static enum err on_scalar(struct builder *b, struct fy_event *e)
 {
     struct fy_token *token = e->scalar.value;
     enum fy_scalar_style style = token != NULL ? fy_token_scalar_style(token) : FYSS_PLAIN;
-    struct conf_mark mark = mark_of(b, e);
-    if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) && mark.column > 1) {
-        mark.column--;
-        mark.width += mark.width > 1 ? 2 : 1;
-    }
+    bool quoted = style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED;
+    struct conf_mark mark = make_mark(b, fy_event_start_mark(e), fy_event_end_mark(e), quoted);
     struct node *node;
     enum err err = add_node(b, NODE_SCALAR, mark, &node);
     if (err != ERR_OK)
         return err;
-    refuse_extras(b, e->scalar.anchor, e->scalar.tag, mark);
+    refuse_extras(b, e->scalar.anchor, e->scalar.tag);
     size_t n = 0;
     const char *p = token != NULL ? fy_token_get_text(token, &n) : NULL;
     node->quoted = style != FYSS_PLAIN;
@@ -140,16 +144,16 @@ static enum err on_open(struct builder *b, enum node_kind kind, struct fy_event 
     if (err != ERR_OK)
         return err;
     if (kind == NODE_MAP)
-        refuse_extras(b, e->mapping_start.anchor, e->mapping_start.tag, mark);
+        refuse_extras(b, e->mapping_start.anchor, e->mapping_start.tag);
     else
-        refuse_extras(b, e->sequence_start.anchor, e->sequence_start.tag, mark);
+        refuse_extras(b, e->sequence_start.anchor, e->sequence_start.tag);
     b->open[b->depth++] = node;
     return ERR_OK;
 }
 
 static enum err on_alias(struct builder *b, struct fy_event *e)
 {
-    struct conf_mark mark = mark_of(b, e);
+    struct conf_mark mark = make_mark(b, fy_event_start_mark(e), NULL, true);
     conf_report(b->m, mark, "an alias (*name) is not allowed; write the value where it is used");
     struct node *node;
     return add_node(b, NODE_BAD, mark, &node);
