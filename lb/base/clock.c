@@ -68,7 +68,7 @@ static void put_digits(char *out, unsigned v, int width)
 
 static void put_month(char *out, unsigned month)
 {
-    memcpy(out, &"JanFebMarAprMayJunJulAugSepOctNovDec"[(month - 1) * 3], 3);
+    memcpy(out, &"JanFebMarAprMayJunJulAugSepOctNovDec"[(size_t)(month - 1) * 3], 3);
 }
 
 /* "10:11:12" */
