@@ -45,6 +45,7 @@ static void client_free(struct client *c)
     struct proxy *p = c->proxy;
     handshake_done(c);
     list_remove(&c->link);
+    c->listener->clients--;
     atomic_fetch_sub_explicit(&p->admission->connections, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&p->admission->sources[c->source], 1, memory_order_relaxed);
     counter_add(&p->stats->connections_open, (uint64_t)-1);
@@ -155,8 +156,8 @@ static enum err client_start(struct client *c, int fd, const struct addr *peer)
     struct addr local;
     if (p->loop->ops->sock_local(p->loop, fd, &local) < 0)
         local = (struct addr){0};
-    enum err e = conn_accept(p->env, fd, peer, &local, c->listener->tls, &handshake_events, c,
-                             &c->conn);
+    enum err e =
+        conn_accept(p->env, fd, peer, &local, c->listener->tls, &handshake_events, c, &c->conn);
     if (e != ERR_OK)
         return e;
     if (c->listener->tls == NULL)
@@ -184,6 +185,7 @@ enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const str
     c->proxy = p;
     c->listener = l;
     c->source = source;
+    l->clients++;
     list_append(&p->clients, &c->link);
     timer_init(&c->handshake, p->loop, on_handshake_late);
     origin_set(&c->peer, peer);
@@ -238,16 +240,15 @@ static void origin_place(struct origin *o, const struct policy *policy)
         geo_lookup(policy->geo, n == 4 ? AF_INET : AF_INET6, bytes, &o->place);
 }
 
-struct origin *client_origin(struct client *c, const struct policy *policy,
-                             const struct request *r)
+struct origin *client_origin(struct client *c, const struct policy *policy, const struct request *r)
 {
     struct origin *o = &c->peer;
     if (client_trusted(c, policy)) {
         struct forward_trust trust = {
             .from = policy->trusted,
             .count = policy->trusted_count,
-            .field = policy->forwarded == POLICY_FORWARDED ? FIELD_FORWARDED
-                                                           : FIELD_X_FORWARDED_FOR,
+            .field =
+                policy->forwarded == POLICY_FORWARDED ? FIELD_FORWARDED : FIELD_X_FORWARDED_FOR,
         };
         struct addr a;
         forward_client(r, &trust, &c->peer.addr, &a);

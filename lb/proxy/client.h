@@ -1,6 +1,6 @@
-/* client: one accepted connection and what is known of who is behind it: address, place, distances to
- * the sites of the pool last used. Owns the front codec from the handshake on. It must not know how a
- * request is served. Owner thread only. */
+/* client: one accepted connection and what is known of who is behind it: address, place, distances
+ * to the sites of the pool last used. Owns the front codec from the handshake on. It must not know
+ * how a request is served. Owner thread only. */
 #ifndef MERIDIAN_PROXY_CLIENT_H
 #define MERIDIAN_PROXY_CLIENT_H
 
@@ -12,8 +12,8 @@ struct origin {
     struct place place;
     uint64_t geo_generation; /* of the policy whose database was asked; 0: not yet */
     size_t text_size;
-    char text[ADDR_TEXT]; /* without port */
-    float *distance_ms;   /* by site of one pool, or NULL */
+    char text[ADDR_TEXT];  /* without port */
+    float *distance_ms;    /* by site of one pool, or NULL */
     uint64_t distance_key; /* which pool of which generation */
 };
 
@@ -21,13 +21,14 @@ struct client {
     struct link link;
     struct proxy *proxy;
     struct proxy_listener *listener;
-    struct conn *conn;       /* until the codec takes it */
-    struct h1_front *front;  /* NULL during the handshake */
-    struct timer handshake;  /* L3 */
-    uint16_t source;         /* slot in the table of sources */
+    struct conn *conn;      /* until the codec takes it */
+    struct h1_front *front; /* NULL during the handshake */
+    struct timer handshake; /* L3 */
+    uint16_t source;        /* slot in the table of sources */
     bool handshaking;
-    struct origin peer;      /* the TCP peer */
-    struct origin *behind;   /* the last client seen behind a trusted peer, or NULL */
+    bool spared;           /* carries a tunnel that a drain leaves alone */
+    struct origin peer;    /* the TCP peer */
+    struct origin *behind; /* the last client seen behind a trusted peer, or NULL */
 };
 
 enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const struct addr *peer);
@@ -40,8 +41,8 @@ void client_drain(struct client *c);
 struct origin *client_origin(struct client *c, const struct policy *policy,
                              const struct request *r);
 bool client_trusted(const struct client *c, const struct policy *policy);
-/* Distances from the origin to the pool's sites in ms, weight applied; NULL: use each site's here_ms
- * (BALANCING.md section 3). */
+/* Distances from the origin to the pool's sites in ms, weight applied; NULL: use each site's
+ * here_ms (BALANCING.md section 3). */
 const float *client_distances(struct origin *o, const struct policy *policy,
                               const struct policy_pool *pool);
 

@@ -1,6 +1,7 @@
-/* exchange: one request and its one outcome (RELIABILITY P3): admitted, routed, picked, sent, relayed,
- * accounted. It joins a front and a back through their two tables and knows no protocol version, no
- * socket and no kind of back. One mover changes its state, one function ends it. Owner thread only. */
+/* exchange: one request and its one outcome (RELIABILITY P3): admitted, routed, picked, sent,
+ * relayed, accounted. It joins a front and a back through their two tables and knows no protocol
+ * version, no socket and no kind of back. One mover changes its state, one function ends it. Owner
+ * thread only. */
 #ifndef MERIDIAN_PROXY_EXCHANGE_H
 #define MERIDIAN_PROXY_EXCHANGE_H
 
@@ -31,8 +32,8 @@ const char *exchange_state_name(enum exchange_state s);
 struct exchange;
 struct client;
 
-/* Takes the front. bad: why its head was refused, or ERR_OK. client may be NULL (an internal front):
- * the request then counts as coming from this process, trusted, at no place. */
+/* Takes the front. bad: why its head was refused, or ERR_OK. client may be NULL (an internal
+ * front): the request then counts as coming from this process, trusted, at no place. */
 void exchange_begin(struct proxy *p, struct client *client, struct front *front,
                     struct request *request, enum err bad);
 /* Ends it as why: an answer where one is still possible, else a visible abort. */

@@ -184,7 +184,7 @@ static bool needs_fresh(const struct exchange *x)
            (r->content == CONTENT_LENGTH && r->length > LIMIT_REPLAY_BODY);
 }
 
-static void connect(struct exchange *x)
+static void open_stream(struct exchange *x)
 {
     struct back *b;
     x->wait.events = &stream_events;
@@ -218,9 +218,8 @@ void exchange_pick(struct exchange *x)
     pool_view_refresh(ep->view, now_ms);
     struct pick_request req = {
         .view = ep->view,
-        .distance_ms = x->origin != NULL
-                           ? client_distances(x->origin, x->edition->policy, x->pool)
-                           : NULL,
+        .distance_ms =
+            x->origin != NULL ? client_distances(x->origin, x->edition->policy, x->pool) : NULL,
         .allowed = PICK_ALL,
         .tried = x->tried,
         .tried_count = x->tried_count,
@@ -243,10 +242,11 @@ void exchange_pick(struct exchange *x)
         x->distance_ms = req.distance_ms[x->ticket.site_index];
     else if (x->pool->sites != NULL)
         x->distance_ms = x->pool->pick->sites[x->ticket.site_index].here_ms;
-    connect(x);
+    open_stream(x);
 }
 
-/* Response time as BALANCING.md section 6 has it: from the later of dispatch and last request byte. */
+/* Response time as BALANCING.md section 6 has it: from the later of dispatch and last request byte.
+ */
 static double sample_ms(const struct exchange *x)
 {
     int64_t from = x->dispatched_ns;
@@ -317,9 +317,6 @@ static bool another_attempt(struct exchange *x, enum err why, enum seen seen)
 void exchange_attempt_failed(struct exchange *x, enum err why, enum seen seen)
 {
     bool was_stale = stale(x, why);
-    if (why == ERR_BACKEND_REFUSED || why == ERR_BACKEND_UNREACHABLE ||
-        why == ERR_BACKEND_CONNECT_TIMEOUT)
-        x->proxy->hooks.suspect(x->proxy->hooks.user, x->ticket.endpoint);
     exchange_note(x, was_stale ? PICK_ABORTED : pick_outcome_of_err(why));
     x->fresh = was_stale;
     remember_attempt(x, why);

@@ -1,6 +1,6 @@
-/* exchange_impl: what the files of the exchange share, and nobody else may see. exchange.c moves and
- * ends; exchange_admit.c decides who serves; exchange_send.c carries the request, exchange_reply.c the
- * response; exchange_time.c watches the time. */
+/* exchange_impl: what the files of the exchange share, and nobody else may see. exchange.c moves
+ * and ends; exchange_admit.c decides who serves; exchange_send.c carries the request,
+ * exchange_reply.c the response; exchange_time.c watches the time. */
 #ifndef MERIDIAN_PROXY_EXCHANGE_IMPL_H
 #define MERIDIAN_PROXY_EXCHANGE_IMPL_H
 
@@ -32,43 +32,43 @@ struct exchange {
     struct span last_backend, last_site; /* of an attempt that failed, for the log */
     float distance_ms;                   /* negative: not known */
     /* the attempt */
-    struct pool_slot *slot;     /* where it waits */
-    struct link waiting;        /* in slot->waiters */
+    struct pool_slot *slot; /* where it waits */
+    struct link waiting;    /* in slot->waiters */
     struct connpool_wait wait;
-    struct back *back;          /* NULL between attempts */
+    struct back *back; /* NULL between attempts */
     struct pick_ticket ticket;
-    bool noted;                 /* the ticket's outcome has been booked */
-    struct request sent;        /* the head as sent to the server */
+    bool noted;          /* the ticket's outcome has been booked */
+    struct request sent; /* the head as sent to the server */
     struct endpoint *tried[TRIED_MOST];
     unsigned tried_count;
     unsigned attempts;
-    bool fresh;                 /* the last attempt died on a used connection: a new one now */
+    bool fresh; /* the last attempt died on a used connection: a new one now */
     bool last_resort;
-    enum err last_why;          /* how the last attempt failed */
+    enum err last_why; /* how the last attempt failed */
     /* request content */
-    struct buf replay;    /* what has come, for another attempt (H22) */
-    bool replay_lost;     /* more came than is kept */
-    bool front_asked;     /* want_body has been switched on */
-    bool front_wanted;    /* its present position */
-    bool request_ended;   /* all content has come */
-    bool request_sent;    /* and has been handed to the present back */
-    uint64_t content_in;  /* bytes of request content */
+    struct buf replay;   /* what has come, for another attempt (H22) */
+    bool replay_lost;    /* more came than is kept */
+    bool front_asked;    /* want_body has been switched on */
+    bool front_wanted;   /* its present position */
+    bool request_ended;  /* all content has come */
+    bool request_sent;   /* and has been handed to the present back */
+    uint64_t content_in; /* bytes of request content */
     /* response */
     bool reply_begun; /* the head has gone to the front */
     bool reply_ended;
     bool back_wanted;
     uint16_t status; /* sent to the client; 0: none */
     uint64_t content_out;
-    bool local;         /* the answer is Meridian's own */
+    bool local; /* the answer is Meridian's own */
     /* state and time */
     enum exchange_state state;
     enum err end; /* why it ended, as it is logged */
     struct timer timer;
     struct pace client_in, client_out, server_in, server_out;
-    int64_t begun_ns;      /* first byte of the request */
-    int64_t phase_ns;      /* when the present state was entered */
-    int64_t dispatched_ns; /* when the last attempt's request head was handed over */
-    int64_t first_byte_ns; /* of the response; 0: none */
+    int64_t begun_ns;             /* first byte of the request */
+    int64_t phase_ns;             /* when the present state was entered */
+    int64_t dispatched_ns;        /* when the last attempt's request head was handed over */
+    int64_t first_byte_ns;        /* of the response; 0: none */
     int64_t queue_ns, connect_ns; /* time spent so, all attempts together */
     /* lists */
     struct link link; /* in proxy->exchanges or proxy->spare */

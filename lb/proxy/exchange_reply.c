@@ -26,8 +26,8 @@ static bool retry_status(struct exchange *x, const struct reply *r)
         .status = r->status,
         .seen = SEEN_MAYBE,
         .method = x->request->method,
-        .content_in_hand = exchange_in_hand(x) && (x->request_ended ||
-                                                   x->request->content == CONTENT_NONE),
+        .content_in_hand =
+            exchange_in_hand(x) && (x->request_ended || x->request->content == CONTENT_NONE),
         .attempts = x->attempts,
         .elapsed_ms = (loop_now_ns(x->proxy->loop) - x->begun_ns) / NS_PER_MS,
     };
@@ -178,8 +178,8 @@ static void answer_with(struct exchange *x, const struct local_answer *answer)
     exchange_unwait(x);
     exchange_note(x, PICK_ABORTED);
     x->local = true;
-    enum err e = local_new(x->proxy->loop, answer, x->request->method == METHOD_HEAD,
-                           x->front->arena, &b);
+    enum err e =
+        local_new(x->proxy->loop, answer, x->request->method == METHOD_HEAD, x->front->arena, &b);
     if (e != ERR_OK) {
         x->front->ops->abort(x->front, e);
         exchange_end(x, e);
@@ -221,9 +221,8 @@ void exchange_answer(struct exchange *x, enum err why)
     if (x->id.p == NULL)
         x->id = forward_id(x->request, rng_u64(&x->proxy->rng), rng_u64(&x->proxy->rng),
                            x->front->arena);
-    enum err e = x->id.p == NULL
-                     ? ERR_NO_MEMORY
-                     : local_error(why, x->request, x->id, x->front->arena, &answer);
+    enum err e = x->id.p == NULL ? ERR_NO_MEMORY
+                                 : local_error(why, x->request, x->id, x->front->arena, &answer);
     if (e != ERR_OK) {
         x->front->ops->abort(x->front, e);
         exchange_end(x, e);
@@ -237,8 +236,8 @@ void exchange_answer(struct exchange *x, enum err why)
 void exchange_answer_route(struct exchange *x)
 {
     const struct policy_route *route = x->route;
-    struct local_answer answer = {.status = route->status, .body = route->body,
-                                  .type = route->type};
+    struct local_answer answer = {
+        .status = route->status, .body = route->body, .type = route->type};
     if (route->action == POLICY_REDIRECT) {
         answer = (struct local_answer){.status = route->status, .location = route->to};
         x->end = ERR_REDIRECTED;
@@ -264,9 +263,9 @@ void exchange_redirect_to_https(struct exchange *x)
         size_t n = u64_print(port_text + 1, port);
         port_text[1 + n] = '\0';
     }
-    char *to = arena_printf(x->front->arena, "https://%.*s%s%.*s%s%.*s", SPAN_FMT(r->host),
-                            port_text, SPAN_FMT(path), r->query.p != NULL ? "?" : "",
-                            SPAN_FMT(r->query));
+    char *to =
+        arena_printf(x->front->arena, "https://%.*s%s%.*s%s%.*s", SPAN_FMT(r->host), port_text,
+                     SPAN_FMT(path), r->query.p != NULL ? "?" : "", SPAN_FMT(r->query));
     if (to == NULL) {
         exchange_fail(x, ERR_NO_MEMORY);
         return;

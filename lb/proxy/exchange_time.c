@@ -4,7 +4,8 @@
 
 #include "base/limits.h"
 
-#define RETRY_WAIT_MS 100 /* a waiter looks for itself too: a lost wake-up costs this much at most */
+#define RETRY_WAIT_MS                                                                              \
+    100 /* a waiter looks for itself too: a lost wake-up costs this much at most */
 
 static int64_t ms(int64_t n)
 {
@@ -114,8 +115,8 @@ static enum err slow_one(struct exchange *x, int64_t now)
         return ERR_SEND_TIMEOUT;
     if (pace_late(&x->server_in, &from, now, x->content_out))
         return ERR_BACKEND_BODY_TIMEOUT;
-    if (x->back != NULL && pace_late(&x->server_out, &to, now,
-                                     x->back->bytes_out - x->back->ops->pending(x->back)))
+    if (x->back != NULL &&
+        pace_late(&x->server_out, &to, now, x->back->bytes_out - x->back->ops->pending(x->back)))
         return ERR_BACKEND_SEND_TIMEOUT;
     return ERR_OK;
 }

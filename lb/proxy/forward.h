@@ -1,7 +1,7 @@
-/* forward: what changes in a message on its way through (RFC 9110 section 7.6): forwarding fields, Via,
- * the request's identifier, the Host towards servers. Pure: takes heads and facts, returns heads in
- * the exchange's arena; nothing of the framing passes here (the codecs own it). It must not know
- * connections or endpoints. */
+/* forward: what changes in a message on its way through (RFC 9110 section 7.6): forwarding fields,
+ * Via, the request's identifier, the Host towards servers. Pure: takes heads and facts, returns
+ * heads in the exchange's arena; nothing of the framing passes here (the codecs own it). It must
+ * not know connections or endpoints. */
 #ifndef MERIDIAN_PROXY_FORWARD_H
 #define MERIDIAN_PROXY_FORWARD_H
 
@@ -10,8 +10,8 @@
 
 /* Where a request comes from, as admission found it. */
 struct forward_facts {
-    struct span peer;      /* text of the peer's address, without port */
-    bool peer_trusted;     /* its forwarding fields are kept and continued (H16) */
+    struct span peer;  /* text of the peer's address, without port */
+    bool peer_trusted; /* its forwarding fields are kept and continued (H16) */
     bool peer_v6;
     bool forwarded_kept;   /* the trusted header is Forwarded: kept; else X-Forwarded-For is */
     struct span authority; /* what the server shall see; p NULL: as the client sent it */
@@ -19,17 +19,19 @@ struct forward_facts {
 };
 
 /* The head for the server: `in` stays as it is, *out is new and shares its spans. */
-MUST_CHECK enum err forward_request(const struct request *in, const struct forward_facts *facts,
-                                    struct arena *arena, struct request *out);
+MUST_CHECK
+enum err forward_request(const struct request *in, const struct forward_facts *facts,
+                         struct arena *arena, struct request *out);
 /* Changes the server's head for the client, in place. */
-MUST_CHECK enum err forward_reply(struct reply *reply, struct arena *arena);
+MUST_CHECK
+enum err forward_reply(struct reply *reply, struct arena *arena);
 
 /* The client's own X-Request-Id where it is safe to keep (1..128 of letters, digits and -_.=+/:),
  * else 32 hexadecimal digits from the two numbers. p NULL without memory. */
 struct span forward_id(const struct request *in, uint64_t high, uint64_t low, struct arena *arena);
 
-/* The client by the chain of trusted hops (BALANCING.md section 3.1): walks the one configured field
- * from the right, skipping trusted addresses; the first that is not trusted is the client. A
+/* The client by the chain of trusted hops (BALANCING.md section 3.1): walks the one configured
+ * field from the right, skipping trusted addresses; the first that is not trusted is the client. A
  * malformed element ends the walk at the last good address. At most LIMIT_FORWARDED elements. */
 struct forward_trust {
     const struct cidr *from;

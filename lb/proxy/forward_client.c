@@ -2,8 +2,8 @@
 
 #include "base/limits.h"
 
-/* The last element of a comma-separated list; *rest is what precedes it. Commas in quoted strings do
- * not part elements (RFC 7239). False: the list is at its end. */
+/* The last element of a comma-separated list; *rest is what precedes it. Commas in quoted strings
+ * do not part elements (RFC 7239). False: the list is at its end. */
 static bool last_element(struct span *rest, struct span *out)
 {
     if (rest->p == NULL)

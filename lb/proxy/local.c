@@ -174,8 +174,7 @@ enum err local_new(struct loop *loop, const struct local_answer *answer, bool he
     l->reply.version = VERSION_1_1;
     l->reply.has_length = !no_content;
     l->reply.length = answer->body.n;
-    l->reply.content =
-        head || no_content || answer->body.n == 0 ? CONTENT_NONE : CONTENT_LENGTH;
+    l->reply.content = head || no_content || answer->body.n == 0 ? CONTENT_NONE : CONTENT_LENGTH;
     *out = &l->back;
     return put_fields(&l->reply, answer, arena);
 }

@@ -1,6 +1,7 @@
-/* local: answers that Meridian gives itself, and the back that delivers an answer from memory: error
- * answers, fixed responses, redirects, later a cache hit (docs/architecture.md, law 4). It must not know
- * why an answer is given beyond its err, and reflects nothing from the request (RELIABILITY H23). */
+/* local: answers that Meridian gives itself, and the back that delivers an answer from memory:
+ * error answers, fixed responses, redirects, later a cache hit (docs/architecture.md, law 4). It
+ * must not know why an answer is given beyond its err, and reflects nothing from the request
+ * (RELIABILITY H23). */
 #ifndef MERIDIAN_PROXY_LOCAL_H
 #define MERIDIAN_PROXY_LOCAL_H
 
@@ -10,9 +11,9 @@ struct local_answer {
     uint16_t status;
     struct span type; /* Content-Type; empty: no content */
     struct span body;
-    struct span location;    /* redirects */
-    struct span allow;       /* 405 */
-    unsigned retry_after_s;  /* 0: none */
+    struct span location;   /* redirects */
+    struct span allow;      /* 405 */
+    unsigned retry_after_s; /* 0: none */
     bool no_store;
 };
 
@@ -27,12 +28,14 @@ struct local {
 
 /* Error answer by Accept: application/problem+json (RFC 9457) or a short page; id is the request's
  * identifier. ERR_NO_MEMORY. */
-MUST_CHECK enum err local_error(enum err why, const struct request *in, struct span id,
-                                struct arena *arena, struct local_answer *out);
+MUST_CHECK
+enum err local_error(enum err why, const struct request *in, struct span id, struct arena *arena,
+                     struct local_answer *out);
 
 /* A back in the arena that answers so to whatever is sent to it. head: the request was HEAD, so no
  * content follows. It delivers from a task at the end of the turn. */
-MUST_CHECK enum err local_new(struct loop *loop, const struct local_answer *answer, bool head,
-                              struct arena *arena, struct back **out);
+MUST_CHECK
+enum err local_new(struct loop *loop, const struct local_answer *answer, bool head,
+                   struct arena *arena, struct back **out);
 
 #endif

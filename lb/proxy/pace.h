@@ -1,6 +1,6 @@
-/* pace: how fast one direction of one exchange moves, and when it has been too slow: a pause without
- * progress, or less than a minimum mean rate over a whole window (RELIABILITY L6, L7, L8). Pure: takes
- * byte totals and the time, returns answers. It must not know whose bytes they are. */
+/* pace: how fast one direction of one exchange moves, and when it has been too slow: a pause
+ * without progress, or less than a minimum mean rate over a whole window (RELIABILITY L6, L7, L8).
+ * Pure: takes byte totals and the time, returns answers. It must not know whose bytes they are. */
 #ifndef MERIDIAN_PROXY_PACE_H
 #define MERIDIAN_PROXY_PACE_H
 

@@ -1,8 +1,8 @@
-/* policy: one generation of the configuration as the request path reads it: routes, pools, listeners'
- * settings, the geo database. Immutable; built by lb/run from conf's plain structs, published to the
- * workers between loop turns, freed when the last worker has let go (docs/architecture.md,
- * "Snapshots"). It knows no file and no thread. Runtime state (endpoints, statistics) is referenced
- * from here and outlives it. */
+/* policy: one generation of the configuration as the request path reads it: routes, pools,
+ * listeners' settings, the geo database. Immutable; built by lb/run from conf's plain structs,
+ * published to the workers between loop turns, freed when the last worker has let go
+ * (docs/architecture.md, "Snapshots"). It knows no file and no thread. Runtime state (endpoints,
+ * statistics) is referenced from here and outlives it. */
 #ifndef MERIDIAN_PROXY_POLICY_H
 #define MERIDIAN_PROXY_POLICY_H
 
@@ -40,15 +40,15 @@ struct policy_pool {
     struct pick_pool *pick;
     struct policy_endpoint *endpoints; /* as pick->members */
     uint32_t endpoint_count;
-    struct tls_client **tls;   /* one per worker, or NULL: plain */
-    uint64_t settings;         /* connections opened under other settings are not used again */
+    struct tls_client **tls; /* one per worker, or NULL: plain */
+    uint64_t settings;       /* connections opened under other settings are not used again */
     enum policy_host host;
     struct span host_name;
     struct retry_rules retries;
     uint32_t queue_limit;
     int64_t queue_ms;
-    uint32_t connections, idle; /* per endpoint and worker (L34) */
-    bool from_client;           /* distance from the client's place, else each site's here_ms */
+    uint32_t connections, idle;    /* per endpoint and worker (L34) */
+    bool from_client;              /* distance from the client's place, else each site's here_ms */
     struct policy_location *sites; /* as pick->sites; NULL: the pool has no sites */
 };
 
@@ -61,10 +61,10 @@ struct policy_route {
     struct policy_timeouts timeouts;
     uint64_t body_bytes; /* L16; 0: none */
     bool websocket;
-    uint16_t status;  /* POLICY_RESPOND, POLICY_REDIRECT */
-    struct span body; /* POLICY_RESPOND */
-    struct span type; /* POLICY_RESPOND: Content-Type */
-    struct span to;   /* POLICY_REDIRECT: Location */
+    uint16_t status;            /* POLICY_RESPOND, POLICY_REDIRECT */
+    struct span body;           /* POLICY_RESPOND */
+    struct span type;           /* POLICY_RESPOND: Content-Type */
+    struct span to;             /* POLICY_REDIRECT: Location */
     struct route_stats **stats; /* one per worker */
 };
 

@@ -1,9 +1,10 @@
 /* proxy: the request path of one worker: what its exchanges share. lb/run makes one per worker and
- * gives it the loop, the policy and the ways to reach others; everything in it belongs to the worker's
- * thread. It knows no configuration file and no other worker. */
+ * gives it the loop, the policy and the ways to reach others; everything in it belongs to the
+ * worker's thread. It knows no configuration file and no other worker. */
 #ifndef MERIDIAN_PROXY_PROXY_H
 #define MERIDIAN_PROXY_PROXY_H
 
+#include "base/hash.h"
 #include "http/h1_front.h"
 #include "proxy/connpool.h"
 #include "proxy/policy.h"
@@ -27,7 +28,8 @@ struct edition_pool {
 };
 
 /* One policy on this worker. Exchanges hold it until the response head has been relayed or a tunnel
- * has begun; when the last one lets go of an edition that is not current, `on_edition_end` tells. */
+ * has begun; when the last one lets go of an edition that is not current, `on_edition_end` tells.
+ */
 struct edition {
     const struct policy *policy;
     uint32_t refs; /* the proxy's own one while current */
@@ -39,6 +41,7 @@ struct client;
 /* A configured listener on this worker; outlives editions, updated in place by a reload. */
 struct proxy_listener {
     struct span name;
+    uint32_t clients;       /* connections that came through it and are still there */
     struct tls_server *tls; /* NULL: plain; swapped by a reload */
     bool redirect_to_https;
     uint16_t https_port; /* where redirect_to_https points to */
@@ -54,7 +57,8 @@ struct admission {
     uint32_t handshakes_most; /* L3 */
     uint32_t source_most;     /* L2 */
     struct hash_key key;
-    _Atomic uint16_t sources[1 << 16]; /* by keyed hash of the source; a collision counts for both */
+    _Atomic uint16_t
+        sources[1 << 16]; /* by keyed hash of the source; a collision counts for both */
 };
 
 /* How the proxy reaches what is not its own; user is lb/run's worker. */
@@ -64,8 +68,6 @@ struct proxy_hooks {
     void (*slot_free)(void *user, unsigned worker, struct pool_state *pool);
     /* One access-log line, newline included; taken or dropped, never blocking. */
     void (*log_line)(void *user, struct span line);
-    /* A server refused or did not answer a connection: the health thread should look (B1). */
-    void (*suspect)(void *user, struct endpoint *endpoint);
     void *user;
 };
 
@@ -106,13 +108,15 @@ struct proxy_spec {
     uint64_t seed; /* 0: from the system */
 };
 
-MUST_CHECK enum err proxy_new(const struct proxy_spec *spec, struct proxy **out);
+MUST_CHECK
+enum err proxy_new(const struct proxy_spec *spec, struct proxy **out);
 /* All clients and exchanges must have ended (proxy_kill). */
 void proxy_free(struct proxy **p);
 
 /* The policy for exchanges that begin from now on; the old edition ends when nobody holds it. On
  * failure the old one stays. */
-MUST_CHECK enum err proxy_adopt(struct proxy *p, const struct policy *policy);
+MUST_CHECK
+enum err proxy_adopt(struct proxy *p, const struct policy *policy);
 /* Lets go of the current edition: no further request is routed. */
 void proxy_retire(struct proxy *p);
 
@@ -121,16 +125,16 @@ bool proxy_accept(struct proxy *p, struct proxy_listener *l, int fd, const struc
 /* Whether accepting may go on after proxy_accept has said no. */
 bool proxy_accepting(const struct proxy *p);
 
-/* A slot of the pool became free here: this worker's oldest waiter gets it at the end of the turn, else
- * the next worker that has waiters is told. */
+/* A slot of the pool became free here: this worker's oldest waiter gets it at the end of the turn,
+ * else the next worker that has waiters is told. */
 void proxy_slot_released(struct proxy *p, struct pool_state *pool);
 /* The same, told by another worker: only this one's waiters are served. */
 void proxy_slot_free(struct proxy *p, struct pool_state *pool);
 
 /* No further request on any connection; idle ones close now. */
 void proxy_drain(struct proxy *p);
-/* Ends what still runs: exchanges in TUNNEL only, or all. */
-void proxy_kill(struct proxy *p, bool tunnels_only, enum err why);
+/* Ends what still runs: all but tunnels and connections that carry one, or everything. */
+void proxy_kill(struct proxy *p, bool spare_tunnels, enum err why);
 size_t proxy_exchanges(const struct proxy *p, bool tunnels);
 size_t proxy_clients(const struct proxy *p);
 

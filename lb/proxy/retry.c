@@ -3,7 +3,7 @@
 #include "base/limits.h"
 
 /* What a retried request costs in the budget, and the most that traffic can save up. */
-#define ONE_RETRY        1000
+#define ONE_RETRY         1000
 #define MOST_FROM_TRAFFIC 10000000
 
 static uint32_t kind_of(const struct retry_facts *f)

@@ -1,14 +1,14 @@
 /* retry: the one decision whether a failed attempt may go again (docs/architecture.md, law 1;
- * RELIABILITY P4, H22, L30), and the budget that keeps retries from becoming the load. Pure. It must
- * not know how an attempt is made. */
+ * RELIABILITY P4, H22, L30), and the budget that keeps retries from becoming the load. Pure. It
+ * must not know how an attempt is made. */
 #ifndef MERIDIAN_PROXY_RETRY_H
 #define MERIDIAN_PROXY_RETRY_H
 
 #include "http/back.h"
 
 enum {
-    RETRY_CONNECT = 1,    /* refused, unreachable, no answer to the connection attempt, TLS failed */
-    RETRY_RESET = 2,      /* closed or reset before the response was complete */
+    RETRY_CONNECT = 1, /* refused, unreachable, no answer to the connection attempt, TLS failed */
+    RETRY_RESET = 2,   /* closed or reset before the response was complete */
     RETRY_FIRST_BYTE = 4, /* no response in time */
     RETRY_502 = 8,
     RETRY_503 = 16,
@@ -22,14 +22,14 @@ struct retry_rules {
 };
 
 struct retry_facts {
-    enum err why;          /* ERR_OK where the server answered with `status` */
+    enum err why; /* ERR_OK where the server answered with `status` */
     uint16_t status;
     enum seen seen;
     enum method method;
-    bool content_in_hand;  /* all content received so far can be sent again (or there is none) */
-    bool reply_begun;      /* a byte of the response head has left towards the client */
-    unsigned attempts;     /* made so far, 1 after the first */
-    int64_t elapsed_ms;    /* since the request head */
+    bool content_in_hand; /* all content received so far can be sent again (or there is none) */
+    bool reply_begun;     /* a byte of the response head has left towards the client */
+    unsigned attempts;    /* made so far, 1 after the first */
+    int64_t elapsed_ms;   /* since the request head */
 };
 
 /* Whether the rules allow one more attempt; the budget is asked apart. */

@@ -1,6 +1,6 @@
-/* stats: what one worker counts, in cache lines of its own. Written by the owner with relaxed stores,
- * read by the main thread with relaxed loads when somebody asks; no lock, no shared line (one writer
- * each). Outlives snapshots: found again by the route's name. */
+/* stats: what one worker counts, in cache lines of its own. Written by the owner with relaxed
+ * stores, read by the main thread with relaxed loads when somebody asks; no lock, no shared line
+ * (one writer each). Outlives snapshots: found again by the route's name. */
 #ifndef MERIDIAN_PROXY_STATS_H
 #define MERIDIAN_PROXY_STATS_H
 
@@ -36,8 +36,8 @@ struct route_stats {
     /* set once */
     _Alignas(64) const char *name; /* the route's; lives as long as this */
     /* owner thread writes */
-    counter classes[6]; /* responses by status / 100; [0]: none was sent */
-    counter bytes_in, bytes_out;     /* from and to clients, heads included */
+    counter classes[6];          /* responses by status / 100; [0]: none was sent */
+    counter bytes_in, bytes_out; /* from and to clients, heads included */
     counter attempts, retries;
     struct histogram seconds;    /* request head to end of response */
     struct histogram first_byte; /* dispatch to the server's first byte */

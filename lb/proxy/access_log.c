@@ -1,0 +1,184 @@
+#include "proxy/access_log.h"
+
+#include "base/clock.h"
+#include "base/limits.h"
+
+static void text(struct buf *b, const char *key, struct span value, size_t most)
+{
+    if (value.n == 0)
+        return;
+    buf_put_char(b, ',');
+    buf_put_char(b, '"');
+    buf_put_str(b, key);
+    buf_put(b, "\":", 2);
+    buf_put_json(b, value, most);
+}
+
+static void word(struct buf *b, const char *key, const char *value)
+{
+    if (value != NULL)
+        text(b, key, span_str(value), LIMIT_LOG_FIELD);
+}
+
+static void number(struct buf *b, const char *key, uint64_t v)
+{
+    buf_put(b, ",\"", 2);
+    buf_put_str(b, key);
+    buf_put(b, "\":", 2);
+    buf_put_u64(b, v);
+}
+
+/* Seconds with six decimals, without printf: this runs once per request. */
+static void seconds(struct buf *b, const char *key, int64_t ns)
+{
+    if (ns < 0)
+        return;
+    uint64_t us = (uint64_t)ns / 1000, part = us % 1000000;
+    char digits[6];
+    number(b, key, us / 1000000);
+    for (int i = 5; i >= 0; i--) {
+        digits[i] = (char)('0' + part % 10);
+        part /= 10;
+    }
+    buf_put_char(b, '.');
+    buf_put(b, digits, sizeof digits);
+}
+
+static bool secret(struct span name)
+{
+    static const char *const words[] = {"token", "secret", "password", "passwd", "key",
+                                        "auth",  "sig",    "code",     "session"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        struct span w = span_str(words[i]);
+        for (size_t at = 0; at + w.n <= name.n; at++) {
+            if (span_eq_nocase(span_sub(name, at, at + w.n), w))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The query with the values of parameters that sound secret replaced; false: nothing to hide. */
+static bool hide_secrets(struct span query, struct buf *out)
+{
+    bool hidden = false;
+    struct span rest = query, pair, name;
+    for (bool first = true; rest.n != 0; first = false) {
+        rest = span_cut(rest, '&', &pair);
+        struct span value = span_cut(pair, '=', &name);
+        if (!first)
+            buf_put_char(out, '&');
+        buf_put_span(out, name);
+        if (name.n < pair.n)
+            buf_put_char(out, '=');
+        if (value.n != 0 && secret(name)) {
+            hidden = true;
+            buf_put_str(out, "***");
+        } else {
+            buf_put_span(out, value);
+        }
+    }
+    return hidden;
+}
+
+static void put_path(struct buf *b, const struct access_facts *f)
+{
+    char memory[LIMIT_LOG_URI + 64];
+    struct buf uri;
+    if (f->query.p == NULL) {
+        text(b, "path", f->path, LIMIT_LOG_URI);
+        return;
+    }
+    buf_fixed(&uri, memory, sizeof memory);
+    buf_put_span(&uri, span_sub(f->path, 0, LIMIT_LOG_URI));
+    buf_put_char(&uri, '?');
+    (void)hide_secrets(span_sub(f->query, 0, LIMIT_LOG_URI - buf_len(&uri)), &uri);
+    text(b, "path", buf_span(&uri), LIMIT_LOG_URI);
+}
+
+void access_json(const struct access_facts *f, struct buf *out)
+{
+    char time[24];
+    clock_print_rfc3339(time, f->wall_ns);
+    buf_put_str(out, "{\"time\":\"");
+    buf_put(out, time, sizeof time);
+    buf_put_char(out, '"');
+    text(out, "client", f->client, LIMIT_LOG_FIELD);
+    text(out, "peer", f->peer, LIMIT_LOG_FIELD);
+    text(out, "listener", f->listener, LIMIT_LOG_FIELD);
+    text(out, "route", f->route, LIMIT_LOG_FIELD);
+    text(out, "pool", f->pool, LIMIT_LOG_FIELD);
+    text(out, "backend", f->backend, LIMIT_LOG_FIELD);
+    word(out, "protocol", f->protocol);
+    text(out, "method", f->method, LIMIT_LOG_FIELD);
+    text(out, "authority", f->authority, LIMIT_LOG_FIELD);
+    put_path(out, f);
+    number(out, "status", f->status);
+    number(out, "bytes_in", f->bytes_in);
+    number(out, "bytes_out", f->bytes_out);
+    seconds(out, "queue", f->queue_ns);
+    seconds(out, "connect", f->connect_ns);
+    seconds(out, "first_byte", f->first_byte_ns);
+    seconds(out, "total", f->total_ns);
+    number(out, "attempts", f->attempts);
+    word(out, "end", f->end);
+    text(out, "country", f->country, LIMIT_LOG_FIELD);
+    text(out, "site", f->site, LIMIT_LOG_FIELD);
+    if (f->distance_ms >= 0)
+        buf_printf(out, ",\"distance_ms\":%.1f", (double)f->distance_ms);
+    word(out, "tls", f->tls_version);
+    text(out, "sni", f->sni, LIMIT_LOG_FIELD);
+    text(out, "request_id", f->id, LIMIT_LOG_FIELD);
+    text(out, "trace", f->trace, LIMIT_LOG_FIELD);
+    buf_put_str(out, "}\n");
+}
+
+/* Between quotes in the combined format: quotes, backslashes and bytes outside 0x20..0x7e as \xhh.
+ */
+static void quoted(struct buf *b, struct span s, size_t most)
+{
+    static const char hex[] = "0123456789abcdef";
+    for (size_t i = 0; i < s.n && i < most; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
+            buf_put_char(b, (char)c);
+            continue;
+        }
+        buf_put_str(b, "\\x");
+        buf_put_char(b, hex[c >> 4]);
+        buf_put_char(b, hex[c & 15]);
+    }
+    if (s.n == 0)
+        buf_put_char(b, '-');
+}
+
+void access_combined(const struct access_facts *f, struct buf *out)
+{
+    char time[26], memory[LIMIT_LOG_URI];
+    struct buf query;
+    clock_print_log(time, f->wall_ns);
+    buf_put_span(out, f->client.n != 0 ? f->client : SPAN("-"));
+    buf_put_str(out, " - - [");
+    buf_put(out, time, sizeof time);
+    buf_put_str(out, "] \"");
+    quoted(out, f->method, LIMIT_LOG_FIELD);
+    buf_put_char(out, ' ');
+    quoted(out, f->path, LIMIT_LOG_URI);
+    if (f->query.p != NULL) {
+        buf_fixed(&query, memory, sizeof memory);
+        (void)hide_secrets(span_sub(f->query, 0, sizeof memory / 2), &query);
+        buf_put_char(out, '?');
+        quoted(out, buf_span(&query), LIMIT_LOG_URI);
+    }
+    buf_put_char(out, ' ');
+    buf_put_str(out, f->protocol != NULL ? f->protocol : "-");
+    buf_put_str(out, "\" ");
+    buf_put_u64(out, f->status);
+    buf_put_char(out, ' ');
+    buf_put_u64(out, f->bytes_out);
+    buf_put_str(out, " \"");
+    quoted(out, f->referer, LIMIT_LOG_FIELD);
+    buf_put_str(out, "\" \"");
+    quoted(out, f->user_agent, LIMIT_LOG_FIELD);
+    buf_put_str(out, "\"\n");
+}

@@ -1,0 +1,110 @@
+/* account: the end of every exchange in figures and one line (docs/architecture.md, "One request").
+ */
+#include "proxy/access_log.h"
+#include "proxy/exchange_impl.h"
+
+#include "base/limits.h"
+
+static const char *protocol_name(enum version v)
+{
+    return v == VERSION_1_0 ? "HTTP/1.0" : v == VERSION_1_1 ? "HTTP/1.1" : "HTTP/2";
+}
+
+static struct span value_of(const struct exchange *x, enum field_id id)
+{
+    const struct field *f = fields_get(&x->request->fields, id);
+    return f != NULL ? f->value : SPAN_NONE;
+}
+
+static void count(struct exchange *x, int64_t total_ns)
+{
+    struct proxy *p = x->proxy;
+    struct route_stats *s = x->stats;
+    if (s == NULL && x->edition != NULL)
+        s = x->edition->policy->unrouted[p->worker];
+    counter_add(&p->stats->ends[x->end], 1);
+    if (s == NULL)
+        return;
+    counter_add(&s->classes[x->status / 100 < 6 ? x->status / 100 : 0], 1);
+    counter_add(&s->bytes_in, x->front->bytes_in);
+    counter_add(&s->bytes_out, x->front->bytes_out);
+    histogram_add(&s->seconds, total_ns / NS_PER_US);
+}
+
+static void who(const struct exchange *x, struct access_facts *f, struct conn_tls_info *tls)
+{
+    const struct client *c = x->client;
+    if (c == NULL)
+        return;
+    const struct origin *o = x->origin != NULL ? x->origin : &c->peer;
+    f->client = span_of(o->text, o->text_size);
+    f->country = span_str(o->place.country);
+    f->peer = span_of(c->peer.text, c->peer.text_size);
+    f->listener = c->listener->name;
+    if (x->front->conn == NULL)
+        return;
+    conn_tls(x->front->conn, tls);
+    f->tls_version = tls->version;
+    f->sni = tls->sni;
+}
+
+static void where(const struct exchange *x, struct access_facts *f)
+{
+    const struct endpoint *e = x->ticket.endpoint;
+    f->backend = e != NULL ? e->backend : x->last_backend;
+    f->site = e != NULL ? span_str(x->ticket.site->name) : x->last_site;
+    if (f->backend.n != 0 && x->pool != NULL)
+        f->pool = x->pool->name;
+    else if (e != NULL)
+        f->pool = span_str(e->pool->name);
+    if (x->stats != NULL)
+        f->route = span_str(x->stats->name);
+    f->distance_ms = f->backend.n != 0 ? x->distance_ms : -1;
+}
+
+static void line(struct exchange *x, int64_t total_ns)
+{
+    struct proxy *p = x->proxy;
+    const struct request *r = x->request;
+    struct conn_tls_info tls = {0};
+    struct access_facts f = {
+        .wall_ns = p->loop->ops->wall_ns(p->loop),
+        .protocol = protocol_name(r->version),
+        .method = r->method_name,
+        .authority = r->authority,
+        .path = r->path,
+        .query = r->query,
+        .user_agent = value_of(x, FIELD_USER_AGENT),
+        .referer = value_of(x, FIELD_REFERER),
+        .id = x->id,
+        .trace = value_of(x, FIELD_TRACEPARENT),
+        .status = x->status,
+        .bytes_in = x->front->bytes_in,
+        .bytes_out = x->front->bytes_out,
+        .queue_ns = x->queue_ns,
+        .connect_ns = x->connect_ns,
+        .first_byte_ns = x->first_byte_ns != 0 ? x->first_byte_ns - x->begun_ns : -1,
+        .total_ns = total_ns,
+        .attempts = x->attempts,
+        .end = err_name(x->end),
+    };
+    who(x, &f, &tls);
+    where(x, &f);
+    buf_clear(&p->line);
+    if (p->access == ACCESS_JSON)
+        access_json(&f, &p->line);
+    else
+        access_combined(&f, &p->line);
+    if (p->line.failed)
+        counter_add(&p->stats->log_dropped, 1);
+    else
+        p->hooks.log_line(p->hooks.user, buf_span(&p->line));
+}
+
+void exchange_account(struct exchange *x)
+{
+    int64_t total_ns = loop_now_ns(x->proxy->loop) - x->begun_ns;
+    count(x, total_ns);
+    if (x->proxy->access != ACCESS_OFF && x->client != NULL)
+        line(x, total_ns);
+}

@@ -1,0 +1,293 @@
+#include "proxy/proxy.h"
+
+#include "base/mem.h"
+#include "proxy/client.h"
+#include "proxy/exchange_impl.h"
+
+#include <assert.h>
+
+#define LINE_MOST  (LIMIT_LOG_LINE + KIB(4))
+#define ARENA_KEEP 64
+
+static struct pool_slot *slot_find(struct proxy *p, const struct pool_state *state)
+{
+    list_each (e, &p->slots) {
+        struct pool_slot *s = container_of(e, struct pool_slot, link);
+        if (s->state == state)
+            return s;
+    }
+    return NULL;
+}
+
+static struct pool_slot *slot_get(struct proxy *p, struct pool_state *state)
+{
+    struct pool_slot *s = slot_find(p, state);
+    if (s == NULL) {
+        s = mem_alloc(sizeof *s);
+        if (s == NULL)
+            return NULL;
+        s->state = state;
+        list_init(&s->waiters);
+        list_append(&p->slots, &s->link);
+    }
+    s->refs++;
+    return s;
+}
+
+static void slot_put(struct pool_slot *s)
+{
+    if (s == NULL || --s->refs != 0)
+        return;
+    list_remove(&s->link);
+    mem_free(s);
+}
+
+static void edition_free(struct edition *e)
+{
+    for (uint32_t i = 0; i < e->policy->pool_count; i++) {
+        pool_view_free(&e->pools[i].view);
+        slot_put(e->pools[i].slot);
+    }
+    mem_free(e->pools);
+    mem_free(e);
+}
+
+static struct edition *edition_new(struct proxy *p, const struct policy *policy)
+{
+    struct edition *e = mem_alloc(sizeof *e);
+    if (e == NULL)
+        return NULL;
+    e->policy = policy;
+    e->refs = 1;
+    e->pools = mem_array(policy->pool_count + 1, sizeof *e->pools);
+    if (e->pools == NULL) {
+        mem_free(e);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < policy->pool_count; i++) {
+        const struct pick_pool *pick = policy->pools[i].pick;
+        e->pools[i].view = pool_view_new(pick, loop_now_ms(p->loop));
+        e->pools[i].slot = slot_get(p, pick->state);
+        if (e->pools[i].view == NULL || e->pools[i].slot == NULL) {
+            edition_free(e);
+            return NULL;
+        }
+    }
+    return e;
+}
+
+struct edition *edition_ref(struct edition *e)
+{
+    e->refs++;
+    return e;
+}
+
+void edition_unref(struct proxy *p, struct edition **ep)
+{
+    struct edition *e = *ep;
+    *ep = NULL;
+    if (e == NULL || --e->refs != 0)
+        return;
+    const struct policy *policy = e->policy;
+    edition_free(e);
+    p->hooks.edition_end(p->hooks.user, policy);
+}
+
+static enum err declare_pool(struct proxy *p, const struct policy_pool *pool, uint64_t generation)
+{
+    for (uint32_t i = 0; i < pool->endpoint_count; i++) {
+        const struct policy_endpoint *e = &pool->endpoints[i];
+        struct connpool_target t = {
+            .endpoint = e->endpoint,
+            .address = &e->address,
+            .tls = pool->tls != NULL ? pool->tls[p->worker] : NULL,
+            .server_name = e->server_name,
+            .settings = pool->settings,
+            .connections = pool->connections,
+            .idle = pool->idle,
+        };
+        enum err err = connpool_declare(p->connpool, &t, generation);
+        if (err != ERR_OK)
+            return err;
+    }
+    return ERR_OK;
+}
+
+enum err proxy_adopt(struct proxy *p, const struct policy *policy)
+{
+    struct edition *e = edition_new(p, policy);
+    if (e == NULL)
+        return ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < policy->pool_count; i++) {
+        enum err err = declare_pool(p, &policy->pools[i], policy->generation);
+        if (err != ERR_OK) {
+            edition_free(e);
+            return err;
+        }
+    }
+    connpool_sweep(p->connpool, policy->generation);
+    struct edition *old = p->current;
+    p->current = e;
+    edition_unref(p, &old);
+    return ERR_OK;
+}
+
+void proxy_retire(struct proxy *p)
+{
+    edition_unref(p, &p->current);
+}
+
+static bool room(const struct proxy *p)
+{
+    const struct admission *a = p->admission;
+    return atomic_load_explicit(&a->connections, memory_order_relaxed) < a->connections_most &&
+           atomic_load_explicit(&a->handshakes, memory_order_relaxed) < a->handshakes_most;
+}
+
+bool proxy_accepting(const struct proxy *p)
+{
+    return !p->draining && room(p);
+}
+
+bool proxy_accept(struct proxy *p, struct proxy_listener *l, int fd, const struct addr *peer)
+{
+    enum err e = client_new(p, l, fd, peer);
+    if (e != ERR_OK)
+        counter_add(&p->stats->refused, 1);
+    return proxy_accepting(p);
+}
+
+/* Each freed slot is offered to the oldest waiter; one that cannot use it keeps its place. */
+static void serve_slot(struct pool_slot *s)
+{
+    uint32_t offers = s->freed;
+    s->freed = 0;
+    for (; offers > 0 && !list_empty(&s->waiters); offers--) {
+        struct exchange *x = container_of(s->waiters.next, struct exchange, waiting);
+        exchange_retry_pick(x);
+        if (!list_empty(&s->waiters) && s->waiters.next == &x->waiting)
+            return;
+    }
+}
+
+static void on_serve(struct task *t)
+{
+    struct proxy *p = container_of(t, struct proxy, serve);
+    list_each (e, &p->slots)
+        serve_slot(container_of(e, struct pool_slot, link));
+}
+
+void proxy_slot_free(struct proxy *p, struct pool_state *state)
+{
+    struct pool_slot *s = slot_find(p, state);
+    if (s == NULL || s->waiting == 0)
+        return;
+    s->freed++;
+    task_post(p->loop, &p->serve);
+}
+
+void proxy_slot_released(struct proxy *p, struct pool_state *state)
+{
+    struct pool_slot *s = slot_find(p, state);
+    if (s != NULL && s->waiting != 0) {
+        proxy_slot_free(p, state);
+        return;
+    }
+    uint64_t bits = atomic_load_explicit(&state->waiting_workers, memory_order_relaxed);
+    for (unsigned i = 1; i < p->workers && bits != 0; i++) {
+        unsigned next = (p->worker + i) % p->workers;
+        if ((bits >> next & 1) != 0) {
+            p->hooks.slot_free(p->hooks.user, next, state);
+            return;
+        }
+    }
+}
+
+void proxy_drain(struct proxy *p)
+{
+    p->draining = true;
+    list_each (e, &p->clients)
+        client_drain(container_of(e, struct client, link));
+}
+
+void proxy_kill(struct proxy *p, bool spare_tunnels, enum err why)
+{
+    list_each (e, &p->exchanges) {
+        struct exchange *x = container_of(e, struct exchange, link);
+        if (x->client != NULL)
+            x->client->spared = spare_tunnels && x->state == EXCHANGE_TUNNEL;
+        if (!spare_tunnels || x->state != EXCHANGE_TUNNEL)
+            exchange_kill(x, why);
+    }
+    list_each (c, &p->clients) {
+        struct client *client = container_of(c, struct client, link);
+        if (!client->spared)
+            client_kill(client, why);
+    }
+}
+
+size_t proxy_exchanges(const struct proxy *p, bool tunnels)
+{
+    size_t n = 0;
+    list_each (e, &p->exchanges)
+        n += (container_of(e, struct exchange, link)->state == EXCHANGE_TUNNEL) == tunnels;
+    return n;
+}
+
+size_t proxy_clients(const struct proxy *p)
+{
+    size_t n = 0;
+    for (const struct link *e = p->clients.next; e != &p->clients; e = e->next)
+        n++;
+    return n;
+}
+
+enum err proxy_new(const struct proxy_spec *spec, struct proxy **out)
+{
+    struct proxy *p = mem_alloc(sizeof *p);
+    *out = NULL;
+    if (p == NULL)
+        return ERR_NO_MEMORY;
+    p->worker = spec->worker;
+    p->workers = spec->workers;
+    p->env = spec->env;
+    p->loop = spec->env->loop;
+    p->admission = spec->admission;
+    p->stats = spec->stats;
+    p->hooks = spec->hooks;
+    p->arenas.keep = ARENA_KEEP;
+    list_init(&p->clients);
+    list_init(&p->exchanges);
+    list_init(&p->spare);
+    list_init(&p->slots);
+    task_init(&p->serve, on_serve);
+    buf_init(&p->line, LINE_MOST);
+    if (spec->seed != 0)
+        rng_seed(&p->rng, spec->seed);
+    else
+        rng_seed_system(&p->rng);
+    enum err e = connpool_new(p->env, p->stats, &p->connpool);
+    if (e != ERR_OK) {
+        mem_free(p);
+        return e;
+    }
+    *out = p;
+    return ERR_OK;
+}
+
+void proxy_free(struct proxy **pp)
+{
+    struct proxy *p = *pp;
+    *pp = NULL;
+    if (p == NULL)
+        return;
+    assert(list_empty(&p->clients) && list_empty(&p->exchanges));
+    task_cancel(&p->serve);
+    proxy_retire(p);
+    connpool_free(&p->connpool);
+    list_each (e, &p->spare)
+        mem_free(container_of(e, struct exchange, link));
+    buf_fini(&p->line);
+    arena_cache_fini(&p->arenas);
+    mem_free(p);
+}
