@@ -81,7 +81,7 @@ static double load_of(const struct choice *c, const struct site_load *s, uint32_
     double room = s->a + n;
     if (s->samples < SITE_SAMPLES_ENOUGH || work <= band * room) /* saves most sites the division */
         return 0;
-    return fmin(knobs->spill_cap_ms, knobs->spill_gain * (work / room - band));
+    return fmin(knobs->spill_cap_ms, knobs->spill_gain * fmax(0, work / room - band));
 }
 
 struct choose_cost choose_cost(const struct choice *c, uint32_t site)

@@ -104,7 +104,8 @@ static const struct route_header *copy_headers(struct route_table *t, const stru
 
 static enum err copy_rule(struct route_table *t, const struct route_rule *from, struct rule *to)
 {
-    if (from->path.n > ROUTE_PATH_MOST || (from->path.n > 0 && from->path.p[0] != '/'))
+    if (from->path.n > ROUTE_PATH_MOST || (from->path.n > 0 && from->path.p[0] != '/') ||
+        span_eq(from->host, SPAN("*.")))
         return ERR_RANGE;
     bool failed = false;
     struct span host = span_eq(from->host, SPAN("*")) ? SPAN_NONE : from->host;

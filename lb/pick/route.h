@@ -49,7 +49,7 @@ struct route_match {
 struct route_table;
 
 /* Copies what it needs. ERR_NO_MEMORY; ERR_FULL beyond ROUTE_RULES_MOST; ERR_RANGE for a path
- * longer than ROUTE_PATH_MOST or one that does not begin with '/'. */
+ * longer than ROUTE_PATH_MOST or one that does not begin with '/', and for the host "*.". */
 MUST_CHECK
 enum err route_table_new(const struct route_rule *rules, size_t count, struct route_table **out);
 void route_table_free(struct route_table **t);

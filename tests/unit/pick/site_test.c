@@ -1,0 +1,50 @@
+/* The estimator of BALANCING.md section 6, with the vectors of section 11. */
+#include "fixture.h"
+
+#include <math.h>
+
+TEST(site, the_first_samples_are_their_mean)
+{
+    struct fixture f;
+    fixture_make(&f, SHAPE(1, 1));
+    struct site_state *s = f.pool->sites[0].state;
+    site_sample(s, 20, 7, 0);
+    CHECK(site_load(s).t_ms == 20 && site_load(s).n_ms == 20 && site_load(s).a == 7, "the first");
+    site_sample(s, 20, 7, 1000);
+    site_sample(s, 20, 7, 2000);
+    site_sample(s, 100, 7, 3000);
+    CHECK(fabs(site_load(s).t_ms - 40) < 1e-9, "T = %f", site_load(s).t_ms);
+    CHECK(fabs(site_load(s).n_ms - 40) < 1e-9, "N = %f", site_load(s).n_ms);
+    CHECK_INT(site_load(s).samples, 4);
+    fixture_free(&f);
+}
+
+TEST(site, one_slow_answer_after_many)
+{
+    struct fixture f;
+    fixture_make(&f, SHAPE(1, 1));
+    struct site_state *s = f.pool->sites[0].state;
+    for (int i = 0; i < 5000; i++)
+        site_sample(s, 20, 0, 1000 + i);
+    site_sample(s, 100, 0, 1000 + 4999 + 10);
+    CHECK(fabs(site_load(s).t_ms - 20.7960) < 1e-4, "T = %f", site_load(s).t_ms);
+    CHECK(fabs(site_load(s).n_ms - 20.0267) < 1e-4, "N = %f", site_load(s).n_ms);
+    fixture_free(&f);
+}
+
+TEST(site, odd_samples_do_no_harm)
+{
+    struct fixture f;
+    fixture_make(&f, SHAPE(1, 1));
+    struct site_state *s = f.pool->sites[0].state;
+    static const double odd[] = {-5, 0, NAN, 1e-30};
+    for (size_t i = 0; i < 4; i++)
+        site_sample(s, odd[i], 0, 1000 - (int64_t)i * 100); /* and time that goes back */
+    CHECK(fabs(site_load(s).t_ms - SITE_SAMPLE_LEAST) < 1e-12, "T = %f", site_load(s).t_ms);
+    CHECK_INT(atomic_load(&s->last_ms), 1000);
+    CHECK(!atomic_flag_test_and_set(&s->busy), "the try-flag is free again");
+    site_sample(s, 50, 0, 2000);
+    CHECK_INT(site_load(s).samples, 4); /* contended: dropped */
+    atomic_flag_clear(&s->busy);
+    fixture_free(&f);
+}
