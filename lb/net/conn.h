@@ -49,9 +49,10 @@ struct conn_env {
     size_t in_size;
     char *clear; /* decrypted bytes */
     size_t clear_size;
-    struct link dirty;  /* connections with bytes gathered */
-    struct link resume; /* connections whose kept bytes are to be delivered */
-    struct link dead;   /* closed in this turn */
+    struct link dirty;     /* connections with bytes gathered */
+    struct link resume;    /* connections whose kept bytes are to be delivered */
+    struct link lingering; /* closed by their owners, not yet ended */
+    struct link dead;      /* closed in this turn */
     struct task turn_end;
     struct buf_store *store; /* output and hold buffers, lent while bytes are in flight */
     bool in_event;
@@ -123,6 +124,10 @@ struct conn_tls_info {
         client_auth_id; /* which client-authentication rules the SNI's certificate entry has (H8) */
 };
 void conn_tls(const struct conn *c, struct conn_tls_info *out);
+/* After on_fail with ERR_CLIENT_TLS or ERR_BACKEND_TLS: why, for people. Static; NULL where
+ * unknown.
+ */
+const char *conn_tls_failure(const struct conn *c);
 struct loop *conn_loop(const struct conn *c);
 
 #endif

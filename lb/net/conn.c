@@ -1,0 +1,377 @@
+#include "net/conn.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "net/conn_impl.h"
+
+#include <errno.h>
+
+/* The life of a connection: begin, interest, end. */
+
+static void turn_end(struct task *t);
+
+enum err conn_env_init(struct conn_env *env, struct loop *loop)
+{
+    memset(env, 0, sizeof *env);
+    env->loop = loop;
+    env->in_size = env->clear_size = KIB(64);
+    env->in = mem_alloc(env->in_size);
+    env->clear = mem_alloc(env->clear_size);
+    list_init(&env->dirty);
+    list_init(&env->resume);
+    list_init(&env->dead);
+    list_init(&env->lingering);
+    task_init(&env->turn_end, turn_end);
+    if (env->in != NULL && env->clear != NULL && buf_store_new(&env->store) == ERR_OK)
+        return ERR_OK;
+    conn_env_fini(env);
+    return ERR_NO_MEMORY;
+}
+
+static void release(struct conn *c)
+{
+    chain_clear(&c->out, c->env->store);
+    buf_store_give(c->env->store, &c->held);
+    tls_free(&c->tls);
+    mem_free(c);
+}
+
+static void release_dead(struct conn_env *env)
+{
+    while (!list_empty(&env->dead)) {
+        struct conn *c = container_of(env->dead.next, struct conn, place);
+        list_remove(&c->place);
+        release(c);
+    }
+}
+
+void conn_env_fini(struct conn_env *env)
+{
+    list_each (e, &env->lingering)
+        conn_bury(container_of(e, struct conn, place), false);
+    release_dead(env);
+    task_cancel(&env->turn_end);
+    buf_store_free(&env->store);
+    mem_free(env->in);
+    mem_free(env->clear);
+    env->in = env->clear = NULL;
+}
+
+static void turn_end(struct task *t)
+{
+    struct conn_env *env = container_of(t, struct conn_env, turn_end);
+    struct link now;
+    /* Those that are to be told something again, by what they do now, wait for the next round. */
+    list_init(&now);
+    while (!list_empty(&env->resume)) {
+        struct link *e = env->resume.next;
+        list_remove(e);
+        list_append(&now, e);
+    }
+    env->in_event = true;
+    while (!list_empty(&now)) {
+        struct conn *c = container_of(now.next, struct conn, resume);
+        list_remove(&c->resume);
+        conn_settle(c);
+    }
+    env->in_event = false;
+    conn_env_flush(env);
+    release_dead(env);
+    if (!list_empty(&env->resume))
+        task_post(env->loop, t);
+}
+
+void conn_settle_later(struct conn *c)
+{
+    if (list_empty(&c->resume))
+        list_append(&c->env->resume, &c->resume);
+    task_post(c->env->loop, &c->env->turn_end);
+}
+
+void conn_set_interest(struct conn *c)
+{
+    unsigned events = 0;
+    switch (c->state) {
+    case CONN_CONNECTING:
+        events = c->broken == ERR_OK ? IO_WRITE : 0;
+        break;
+    case CONN_HANDSHAKE:
+    case CONN_OPEN:
+    case CONN_LINGER:
+        events = (c->eof || c->parked ? 0 : IO_READ) | (c->blocked ? IO_WRITE : 0);
+        break;
+    case CONN_FAILED:
+    case CONN_DEAD:
+        break;
+    }
+    io_want(&c->io, events);
+}
+
+enum err conn_errno(const struct conn *c, ssize_t result)
+{
+    if (result == -ENOMEM || result == -ENOBUFS)
+        return ERR_NO_MEMORY;
+    if (!c->outgoing)
+        return ERR_CLIENT_ABORT;
+    if (c->state != CONN_CONNECTING)
+        return ERR_BACKEND_RESET;
+    switch (-result) {
+    case ECONNREFUSED:
+    case EAGAIN: /* a unix socket whose queue is full */
+        return ERR_BACKEND_REFUSED;
+    case ETIMEDOUT:
+        return ERR_BACKEND_CONNECT_TIMEOUT;
+    case ECONNRESET:
+        return ERR_BACKEND_RESET;
+    case EADDRNOTAVAIL:
+        return ERR_NO_PORT;
+    default:
+        return ERR_BACKEND_UNREACHABLE;
+    }
+}
+
+void conn_fail(struct conn *c, enum err why)
+{
+    if (c->state == CONN_LINGER)
+        conn_bury(c, false);
+    if (!conn_alive(c))
+        return;
+    c->state = CONN_FAILED;
+    c->broken = why;
+    list_remove(&c->dirty);
+    list_remove(&c->resume);
+    conn_set_interest(c);
+    c->events->on_fail(c->user, c, why);
+}
+
+static void on_connected(struct conn *c)
+{
+    struct loop *l = c->env->loop;
+    int e = l->ops->sock_error(l, c->io.fd);
+    if (e < 0) {
+        conn_fail(c, conn_errno(c, e));
+        return;
+    }
+    (void)l->ops->sock_local(l, c->io.fd, &c->local);
+    c->env->connected++;
+    if (c->tls != NULL) {
+        c->state = CONN_HANDSHAKE;
+        conn_handshake(c);
+    } else {
+        c->state = CONN_OPEN;
+        c->events->on_open(c->user, c);
+    }
+    if (conn_alive(c))
+        conn_mark_dirty(c);
+}
+
+static void on_ready(struct io *io, unsigned events)
+{
+    struct conn *c = container_of(io, struct conn, io);
+    struct conn_env *env = c->env;
+    env->in_event = true;
+    if ((events & IO_WRITE) != 0) {
+        c->blocked = false;
+        if (c->state == CONN_CONNECTING)
+            on_connected(c);
+        else
+            conn_mark_dirty(c);
+    }
+    if ((events & IO_READ) != 0)
+        conn_on_readable(c);
+    conn_set_interest(c);
+    env->in_event = false;
+    conn_env_flush(env);
+}
+
+static void on_linger_end(struct timer *t)
+{
+    conn_bury(container_of(t, struct conn, linger), false);
+}
+
+static struct conn *conn_new(struct conn_env *env, int fd, const struct conn_events *events,
+                             void *user)
+{
+    struct conn *c = mem_alloc(sizeof *c);
+    if (c == NULL)
+        return NULL;
+    c->env = env;
+    c->events = events;
+    c->user = user;
+    c->hold_limit = KIB(64);
+    c->want = true;
+    list_init(&c->dirty);
+    list_init(&c->resume);
+    list_init(&c->place);
+    io_init(&c->io, env->loop, fd, on_ready);
+    timer_init(&c->linger, env->loop, on_linger_end);
+    return c;
+}
+
+static struct tls_home home_of(struct conn *c)
+{
+    return (struct tls_home){.loop = c->env->loop, .store = c->env->store, .out = &c->out};
+}
+
+enum err conn_accept(struct conn_env *env, int fd, const struct addr *peer,
+                     const struct addr *local, struct tls_server *tls,
+                     const struct conn_events *events, void *user, struct conn **out)
+{
+    enum err e = ERR_NO_MEMORY;
+    struct conn *c = conn_new(env, fd, events, user);
+    if (c != NULL) {
+        struct tls_home home = home_of(c);
+        c->peer = *peer;
+        c->local = *local;
+        c->state = tls != NULL ? CONN_HANDSHAKE : CONN_OPEN;
+        e = tls != NULL ? tls_accept(&home, tls, &c->tls) : ERR_OK;
+    }
+    if (e != ERR_OK) {
+        mem_free(c);
+        env->loop->ops->sock_close(env->loop, fd, false);
+        return e;
+    }
+    env->open++;
+    env->accepted++;
+    conn_set_interest(c);
+    *out = c;
+    return ERR_OK;
+}
+
+/* What went wrong is told later, unless it is this process that lacks something. */
+static enum err start_connecting(struct conn *c)
+{
+    struct loop *l = c->env->loop;
+    int r = l->ops->sock_connect(l, c->io.fd, &c->peer);
+    enum err e = r < 0 && r != -EINPROGRESS ? conn_errno(c, r) : ERR_OK;
+    if (e == ERR_NO_MEMORY || e == ERR_NO_PORT)
+        return e;
+    c->broken = e;
+    if (e != ERR_OK)
+        conn_settle_later(c);
+    conn_set_interest(c);
+    return ERR_OK;
+}
+
+enum err conn_connect(struct conn_env *env, const struct conn_target *to,
+                      const struct conn_events *events, void *user, struct conn **out)
+{
+    struct loop *l = env->loop;
+    int fd = l->ops->sock_new(l, to->addr->any.sa_family);
+    if (fd < 0)
+        return err_from_errno(-fd);
+    enum err e = ERR_NO_MEMORY;
+    struct conn *c = conn_new(env, fd, events, user);
+    if (c != NULL) {
+        struct tls_home home = home_of(c);
+        c->outgoing = true;
+        c->peer = *to->addr;
+        e = to->tls != NULL ? tls_connect(&home, to, &c->tls) : ERR_OK;
+    }
+    if (e == ERR_OK)
+        e = start_connecting(c);
+    if (e != ERR_OK) {
+        if (c != NULL)
+            release(c);
+        l->ops->sock_close(l, fd, false);
+        return e;
+    }
+    env->open++;
+    *out = c;
+    return ERR_OK;
+}
+
+void conn_bury(struct conn *c, bool reset)
+{
+    struct conn_env *env = c->env;
+    c->state = CONN_DEAD;
+    conn_set_interest(c);
+    timer_stop(&c->linger);
+    list_remove(&c->dirty);
+    list_remove(&c->resume);
+    list_remove(&c->place);
+    env->loop->ops->sock_close(env->loop, c->io.fd, reset);
+    env->open--;
+    list_append(&env->dead, &c->place);
+    task_post(env->loop, &env->turn_end);
+}
+
+/* Whether anything can still be said to the peer. */
+static bool can_linger(const struct conn *c)
+{
+    if (c->mute || c->broken == ERR_BACKEND_RESET || c->broken == ERR_CLIENT_ABORT)
+        return false;
+    return c->state == CONN_OPEN || c->state == CONN_HANDSHAKE ||
+           (c->state == CONN_FAILED && c->tls != NULL);
+}
+
+void conn_close(struct conn **c, enum conn_end how)
+{
+    struct conn *closed = *c;
+    *c = NULL;
+    if (how != CONN_END_FLUSH || !can_linger(closed)) {
+        conn_bury(closed, how == CONN_END_RESET);
+        return;
+    }
+    if (closed->state != CONN_OPEN && closed->tls != NULL)
+        tls_drop(closed->tls);
+    closed->state = CONN_LINGER;
+    closed->parked = false;
+    closed->room_due = closed->redeliver = false;
+    list_remove(&closed->resume);
+    list_append(&closed->env->lingering, &closed->place);
+    timer_in_ms(&closed->linger, LIMIT_LINGER_MS);
+    conn_shutdown(closed);
+}
+
+void conn_set_events(struct conn *c, const struct conn_events *events, void *user)
+{
+    c->events = events;
+    c->user = user;
+    if (c->want && (conn_has_unread(c) || (c->eof && !c->eof_told))) {
+        c->redeliver = true;
+        conn_settle_later(c);
+    }
+}
+
+void conn_set_hold_limit(struct conn *c, size_t bytes)
+{
+    c->hold_limit = bytes;
+}
+
+uint64_t conn_sent(const struct conn *c)
+{
+    return c->sent;
+}
+
+uint64_t conn_received(const struct conn *c)
+{
+    return c->received;
+}
+
+const struct addr *conn_peer(const struct conn *c)
+{
+    return &c->peer;
+}
+
+const struct addr *conn_local(const struct conn *c)
+{
+    return &c->local;
+}
+
+void conn_tls(const struct conn *c, struct conn_tls_info *out)
+{
+    memset(out, 0, sizeof *out);
+    if (c->tls != NULL)
+        tls_info(c->tls, out);
+}
+
+const char *conn_tls_failure(const struct conn *c)
+{
+    return c->tls != NULL ? tls_failure(c->tls) : NULL;
+}
+
+struct loop *conn_loop(const struct conn *c)
+{
+    return c->env->loop;
+}

@@ -1,0 +1,84 @@
+/* conn_impl: what the files of the connection share: conn.c (life), conn_read.c, conn_write.c. No
+ * other file may include it. */
+#ifndef MERIDIAN_NET_CONN_IMPL_H
+#define MERIDIAN_NET_CONN_IMPL_H
+
+#include "net/buf_store.h"
+#include "net/conn.h"
+#include "net/tls.h"
+
+enum conn_state {
+    CONN_CONNECTING,
+    CONN_HANDSHAKE,
+    CONN_OPEN,
+    CONN_FAILED, /* on_fail was called; waits for conn_close */
+    CONN_LINGER, /* closed by its owner: what is pending leaves, the peer's bytes are dropped */
+    CONN_DEAD,   /* in the graveyard */
+};
+
+struct conn {
+    /* set once */
+    struct conn_env *env;
+    struct tls *tls; /* NULL: plain */
+    struct addr peer, local;
+    bool outgoing;
+    /* owner thread */
+    enum conn_state state;
+    const struct conn_events *events;
+    void *user;
+    struct io io;
+    struct timer linger;
+    struct link dirty;  /* in env->dirty: has something to send */
+    struct link resume; /* in env->resume: has something to tell */
+    struct link place;  /* in env->lingering or env->dead */
+    struct chain out;   /* as it goes to the socket */
+    struct chunk *held; /* handed over and not taken */
+    size_t hold_limit;
+    size_t dropped; /* bytes read while lingering */
+    uint64_t written, sent, received;
+    enum err broken; /* told at the end of the turn */
+    bool want;       /* the reader wants bytes */
+    bool parked;     /* an event came that nobody wanted: not watched for reading */
+    bool blocked;    /* the kernel did not take all: watched for writing */
+    bool above;      /* conn_pending passed the high mark */
+    bool room_due;   /* on_room is to be called */
+    bool mute;       /* writing failed: bytes are dropped */
+    bool fin_asked;  /* conn_shutdown */
+    bool fin_sent;   /* by the socket */
+    bool heard;      /* at least one byte came */
+    bool eof;        /* the peer sent all */
+    bool eof_clean;  /* by FIN (plain) or close_notify (TLS) */
+    bool eof_told;   /* on_eof was called */
+    bool redeliver;  /* what is kept is to be handed over again */
+};
+
+static inline bool conn_alive(const struct conn *c)
+{
+    return c->state <= CONN_OPEN;
+}
+
+/* conn.c */
+/* Watches what the state asks for: the only place that decides interest. */
+void conn_set_interest(struct conn *c);
+/* Calls on_fail, once. */
+void conn_fail(struct conn *c, enum err why);
+/* What a negated errno means on this connection. */
+enum err conn_errno(const struct conn *c, ssize_t result);
+/* Something is to be told at the end of the turn. */
+void conn_settle_later(struct conn *c);
+/* Closes the socket; the memory goes at the end of the turn. */
+void conn_bury(struct conn *c, bool reset);
+
+/* conn_read.c */
+void conn_on_readable(struct conn *c);
+/* The TLS handshake goes on with the bytes at hand; on_open or on_fail where it ends. */
+void conn_handshake(struct conn *c);
+/* Tells what had to wait for the end of the turn. */
+void conn_settle(struct conn *c);
+
+/* conn_write.c */
+void conn_mark_dirty(struct conn *c);
+/* Encrypts and sends what it can, and ends the writing half where asked and all is out. */
+void conn_flush(struct conn *c);
+
+#endif

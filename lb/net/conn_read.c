@@ -1,0 +1,283 @@
+#include "base/limits.h"
+#include "net/conn_impl.h"
+
+#include <errno.h>
+
+/* Bytes from the socket to the reader: plain as they come, or through TLS; what the reader does not
+ * take is kept in one run. */
+
+/* Reads after a failed write, to find what the peer had said before: at most this many. */
+#define LAST_READS 16
+
+static size_t held_bytes(const struct conn *c)
+{
+    return c->held != NULL ? c->held->n - c->held->at : 0;
+}
+
+/* How many bytes may be handed over now. */
+static size_t room(const struct conn *c)
+{
+    size_t held = held_bytes(c);
+    if (c->state != CONN_OPEN || !c->want || c->eof || held >= c->hold_limit)
+        return 0;
+    size_t left = c->hold_limit - held;
+    return left < c->env->in_size ? left : c->env->in_size;
+}
+
+/* Makes room behind what is held for n more bytes. */
+static bool held_reserve(struct conn *c, size_t n)
+{
+    struct buf_store *store = c->env->store;
+    struct chunk *old = c->held;
+    size_t have = held_bytes(c);
+    if (old != NULL && old->cap - old->n >= n)
+        return true;
+    if (old != NULL && old->cap - have >= n) {
+        memmove(old->bytes, old->bytes + old->at, have);
+        old->at = 0;
+        old->n = have;
+        return true;
+    }
+    struct chunk *more = buf_store_take(store, have + n);
+    if (more == NULL)
+        return false;
+    if (have > 0)
+        memcpy(more->bytes, old->bytes + old->at, have);
+    more->n = have;
+    c->held = more;
+    buf_store_give(store, &old);
+    return true;
+}
+
+static bool keep(struct conn *c, struct span bytes)
+{
+    if (bytes.n == 0)
+        return true;
+    if (!held_reserve(c, bytes.n)) {
+        conn_fail(c, ERR_NO_MEMORY);
+        return false;
+    }
+    memcpy(c->held->bytes + c->held->n, bytes.p, bytes.n);
+    c->held->n += bytes.n;
+    return true;
+}
+
+/* The memory stays where it is even if the reader closes: that is why the end of the turn frees. */
+static void hand_over_held(struct conn *c)
+{
+    if (c->held == NULL)
+        return;
+    size_t taken = c->events->on_bytes(c->user, c, chunk_span(c->held));
+    if (!conn_alive(c))
+        return;
+    c->held->at += taken;
+    if (c->held->at == c->held->n)
+        buf_store_give(c->env->store, &c->held);
+}
+
+static void deliver(struct conn *c, struct span fresh)
+{
+    c->received += fresh.n;
+    if (c->held != NULL) {
+        if (keep(c, fresh))
+            hand_over_held(c);
+        return;
+    }
+    size_t taken = c->events->on_bytes(c->user, c, fresh);
+    if (conn_alive(c))
+        (void)keep(c, span_sub(fresh, taken, fresh.n));
+}
+
+static void tell_eof(struct conn *c)
+{
+    if (!c->eof || c->eof_told || !c->want || c->state != CONN_OPEN)
+        return;
+    c->eof_told = true;
+    c->events->on_eof(c->user, c, c->eof_clean);
+}
+
+static void end_of_input(struct conn *c, bool clean)
+{
+    c->eof = true;
+    c->eof_clean = clean;
+    tell_eof(c);
+}
+
+/* Decrypts and hands over what was fed, until it is used up or the reader has enough. */
+static void pump(struct conn *c)
+{
+    enum err e = ERR_OK;
+    while (e == ERR_OK && room(c) > 0) {
+        size_t got, most = room(c) < c->env->clear_size ? room(c) : c->env->clear_size;
+        e = tls_read(c->tls, c->env->clear, most, &got);
+        if (got > 0)
+            deliver(c, span_of(c->env->clear, got));
+    }
+    if (!conn_alive(c))
+        return;
+    if (e == ERR_SHUTDOWN)
+        end_of_input(c, true);
+    else if (e != ERR_OK && e != ERR_AGAIN)
+        conn_fail(c, e);
+}
+
+/* All that may be done with the bytes fed; the rest is copied, as the receive buffer is shared. */
+static void use_fed(struct conn *c)
+{
+    if (c->state == CONN_HANDSHAKE)
+        conn_handshake(c);
+    if (c->state == CONN_OPEN)
+        pump(c);
+    if (!conn_alive(c))
+        return;
+    enum err e = tls_keep(c->tls);
+    if (e != ERR_OK)
+        conn_fail(c, e);
+}
+
+void conn_handshake(struct conn *c)
+{
+    struct conn_env *env = c->env;
+    struct conn_tls_info info;
+    enum err e = tls_handshake(c->tls);
+    conn_mark_dirty(c);
+    if (e == ERR_AGAIN)
+        return;
+    if (e != ERR_OK) {
+        env->tls_failed++;
+        conn_flush(c); /* the alert */
+        conn_fail(c, e);
+        return;
+    }
+    tls_info(c->tls, &info);
+    env->tls_handshakes++;
+    env->tls_resumed += info.resumed;
+    c->state = CONN_OPEN;
+    c->events->on_open(c->user, c);
+}
+
+static void socket_ended(struct conn *c, ssize_t result)
+{
+    if (result < 0)
+        conn_fail(c, conn_errno(c, result));
+    else if (c->state == CONN_HANDSHAKE && c->outgoing)
+        conn_fail(c, ERR_BACKEND_TLS);
+    else if (c->state == CONN_HANDSHAKE)
+        conn_fail(c, c->heard ? ERR_CLIENT_TLS : ERR_CLIENT_CLOSED);
+    else
+        end_of_input(c, c->tls == NULL);
+}
+
+/* What TLS still has inside, else one receive; false where there will not be more now. */
+static bool receive(struct conn *c)
+{
+    if (c->tls != NULL && tls_has_rest(c->tls)) {
+        use_fed(c);
+        return true;
+    }
+    struct conn_env *env = c->env;
+    struct loop *l = env->loop;
+    size_t size = c->tls != NULL ? env->in_size : room(c);
+    ssize_t got = l->ops->sock_recv(l, c->io.fd, env->in, size);
+    if (got == -EAGAIN)
+        return false;
+    if (got <= 0) {
+        socket_ended(c, got);
+        return false;
+    }
+    env->bytes_in += (uint64_t)got;
+    c->heard = true;
+    struct span bytes = span_of(env->in, (size_t)got);
+    if (c->tls == NULL) {
+        deliver(c, bytes);
+    } else {
+        tls_feed(c->tls, bytes);
+        use_fed(c);
+    }
+    return (size_t)got == size;
+}
+
+/* After the owner has gone: what comes is dropped, for a while. */
+static void receive_and_drop(struct conn *c)
+{
+    struct conn_env *env = c->env;
+    struct loop *l = env->loop;
+    ssize_t got = l->ops->sock_recv(l, c->io.fd, env->in, env->in_size);
+    if (got == -EAGAIN)
+        return;
+    if (got > 0) {
+        env->bytes_in += (uint64_t)got;
+        c->dropped += (size_t)got;
+    }
+    c->eof = got == 0;
+    if (got < 0 || c->dropped > LIMIT_LINGER_BYTES || (got == 0 && c->fin_sent))
+        conn_bury(c, false);
+}
+
+void conn_on_readable(struct conn *c)
+{
+    if (c->state == CONN_LINGER) {
+        receive_and_drop(c);
+        return;
+    }
+    if (c->state != CONN_HANDSHAKE && room(c) == 0) {
+        c->parked = true;
+        return;
+    }
+    (void)receive(c);
+}
+
+/* Writing failed. What the peer said before it closed still counts: an early answer, for example.
+ */
+static void read_to_the_end(struct conn *c)
+{
+    for (int i = 0; i < LAST_READS && room(c) > 0 && receive(c); i++)
+        continue;
+    conn_fail(c, c->broken);
+}
+
+static void hand_over_again(struct conn *c)
+{
+    c->redeliver = false;
+    if (!c->want)
+        return;
+    c->parked = false;
+    hand_over_held(c);
+    if (c->state == CONN_OPEN && c->tls != NULL && tls_has_rest(c->tls))
+        use_fed(c);
+    tell_eof(c);
+}
+
+void conn_settle(struct conn *c)
+{
+    if (c->room_due && conn_alive(c)) {
+        c->room_due = false;
+        c->events->on_room(c->user, c);
+    }
+    if (c->redeliver && conn_alive(c))
+        hand_over_again(c);
+    if (c->broken != ERR_OK && conn_alive(c))
+        read_to_the_end(c);
+    if (conn_alive(c))
+        conn_set_interest(c);
+}
+
+bool conn_has_unread(const struct conn *c)
+{
+    return c->held != NULL || (c->tls != NULL && tls_has_rest(c->tls));
+}
+
+void conn_want_read(struct conn *c, bool want)
+{
+    if (c->want == want || !conn_alive(c))
+        return;
+    c->want = want;
+    if (!want)
+        return;
+    c->parked = false;
+    conn_set_interest(c);
+    if (conn_has_unread(c) || (c->eof && !c->eof_told)) {
+        c->redeliver = true;
+        conn_settle_later(c);
+    }
+}
