@@ -36,7 +36,7 @@ SEAMS = {
     "descriptors": (
         "read write readv writev pread pwrite open openat fopen fdopen fread fwrite fgets fputs close"
         " ioctl fcntl stat fstat lstat unlink rename",
-        ["lb/net/sock.c", "lb/net/sock.c", "lb/base/", "lb/run/", "geo/", "conf/", "admin/"],
+        ["lb/net/loop_ev.c", "lb/net/sock.c", "lb/base/", "lb/run/", "geo/", "conf/", "admin/"],
         "bytes handed in, or the loop's sockets"),
 }
 
