@@ -31,6 +31,8 @@ class Connection:
         self.ended = False
         self.ended_at = None
         self.probe = False
+        # Read now: the TLS object is gone once the connection has ended.
+        self.tls_resumed = getattr(accepted, "session_reused", None)
 
     @property
     def bytes(self):

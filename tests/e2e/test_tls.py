@@ -1,0 +1,190 @@
+"""TLS towards clients and backends (limits L28, L29, rule C3)."""
+import ssl
+import warnings
+
+from client import Client, client_context, get
+from env import until
+from origin import server_context, text
+
+warnings.filterwarnings("ignore", category=DeprecationWarning)
+
+
+def secure(env, *origins, certificates=None, pool=None, **tls):
+    pairs = certificates or [env.authority.server("localhost")]
+    origins = origins or (env.origin(),)
+    return env.simple(*origins, pool=pool, listener={
+        "tls": {"certificates": [pair.config() for pair in pairs], **tls}})
+
+
+def test_tls_1_3_and_1_2(env):
+    origin = env.origin()
+    balancer = secure(env, origin)
+    for version in [ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2]:
+        context = client_context(env.authority.ca, minimum=version, maximum=version)
+        with Client(balancer.port, tls=context) as client:
+            assert client.get().status == 200
+            assert client.get().status == 200
+            assert client.socket.version() == {ssl.TLSVersion.TLSv1_3: "TLSv1.3"}.get(version, "TLSv1.2")
+            assert "GCM" in client.socket.cipher()[0] or "CHACHA20" in client.socket.cipher()[0]
+    assert origin.last().fields.get("x-forwarded-proto") == "https"
+
+
+def test_l28_old_versions_and_ciphers_are_refused(env):
+    balancer = secure(env)
+    old = client_context(env.authority.ca, minimum=ssl.TLSVersion.TLSv1, maximum=ssl.TLSVersion.TLSv1_1)
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    cbc = client_context(env.authority.ca, maximum=ssl.TLSVersion.TLSv1_2)
+    cbc.set_ciphers("ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA:@SECLEVEL=0")
+    for context in (old, cbc):
+        try:
+            Client(balancer.port, tls=context).close()
+            raise AssertionError("accepted")
+        except (ssl.SSLError, ConnectionError):
+            pass
+
+
+def test_minimum_1_3(env):
+    balancer = secure(env, minimum="1.3")
+    try:
+        Client(balancer.port, tls=client_context(env.authority.ca, maximum=ssl.TLSVersion.TLSv1_2)).close()
+        raise AssertionError("TLS 1.2 was accepted")
+    except (ssl.SSLError, ConnectionError):
+        pass
+    assert get(balancer.port, tls=client_context(env.authority.ca)).status == 200
+
+
+def test_server_names_choose_the_certificate(env):
+    pairs = [env.authority.server("one.example.com"), env.authority.server("*.two.example.com"),
+             env.authority.server("localhost")]
+    balancer = secure(env, certificates=pairs)
+    context = client_context(env.authority.ca)
+    for name in ["one.example.com", "a.two.example.com", "B.two.example.com", "localhost"]:
+        with Client(balancer.port, tls=context, name=name) as client:
+            assert client.get().status == 200, name
+    for name in ["two.example.com", "x.a.two.example.com", "three.example.com"]:
+        try:
+            Client(balancer.port, tls=context, name=name).close()
+            raise AssertionError(f"{name} got a certificate that names it")
+        except (ssl.SSLError, ConnectionError):
+            pass
+
+
+def test_alpn(env):
+    balancer = secure(env)
+    with Client(balancer.port, tls=client_context(env.authority.ca, alpn=["http/1.1"])) as client:
+        assert client.socket.selected_alpn_protocol() == "http/1.1"
+        assert client.get().status == 200
+    try:
+        Client(balancer.port, tls=client_context(env.authority.ca, alpn=["spdy/1"])).close()
+        raise AssertionError("no protocol in common, yet accepted")
+    except (ssl.SSLError, ConnectionError):
+        pass
+
+
+def test_mutual_tls(env):
+    balancer = secure(env, client_ca=env.authority.ca)
+    good = client_context(env.authority.ca, certificate=env.authority.client("alice"))
+    assert get(balancer.port, tls=good).status == 200
+    for context in (client_context(env.authority.ca), stranger(env)):
+        try:
+            with Client(balancer.port, tls=context) as client:
+                client.get()
+            raise AssertionError("served without the certificate")
+        except (ssl.SSLError, OSError, EOFError) as _:
+            pass
+        except Exception as problem:  # the end of the stream, in TLS 1.3 after the handshake
+            assert type(problem).__name__ == "Ended", problem
+
+
+def stranger(env):
+    from certs import Authority
+    other = Authority(env.path("other-authority"))
+    return client_context(env.authority.ca, certificate=other.client("mallory"))
+
+
+def test_l29_sessions_are_resumed_on_every_worker(env):
+    balancer = secure(env)
+    for version in [ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2]:
+        context = client_context(env.authority.ca, minimum=version, maximum=version)
+        with Client(balancer.port, tls=context) as client:
+            client.get()
+            session = client.socket.session
+        for _ in range(8):
+            with Client(balancer.port, tls=context, session=session) as client:
+                assert client.get().status == 200
+                assert client.socket.session_reused
+
+
+def test_l29_tickets_survive_reload(env):
+    balancer = secure(env)
+    context = client_context(env.authority.ca)
+    with Client(balancer.port, tls=context) as client:
+        client.get()
+        session = client.socket.session
+    balancer.reload(balancer.config)
+    with Client(balancer.port, tls=context, session=session) as client:
+        assert client.get().status == 200
+        assert client.socket.session_reused
+
+
+def to_backend(env, pair, client_ca=None, **tls):
+    origin = env.origin(tls=server_context(pair, client_ca))
+    return origin, env.simple(origin, pool={"tls": tls, "retries": {"extra": 0},
+                                           "health": {"tcp": {}, "interval": "60s"}})
+
+
+def test_backend_certificate_is_verified(env):
+    _, good = to_backend(env, env.authority.server("inner.example.com"), ca=env.authority.ca,
+                         server_name="inner.example.com", verify=True)
+    assert get(good.port).status == 200
+    _, wrong = to_backend(env, env.authority.server("other.example.com"), ca=env.authority.ca,
+                          server_name="inner.example.com")
+    assert get(wrong.port).status == 502
+    from certs import Authority
+    stranger = Authority(env.path("strangers"))
+    _, unknown = to_backend(env, stranger.server("inner.example.com"), ca=env.authority.ca,
+                            server_name="inner.example.com")
+    assert get(unknown.port).status == 502
+    _, unchecked = to_backend(env, stranger.server("inner.example.com"), verify=False)
+    assert get(unchecked.port).status == 200
+
+
+def test_backend_sessions_are_resumed(env):
+    origin, balancer = to_backend(env, env.authority.server("inner.example.com"), ca=env.authority.ca,
+                                  server_name="inner.example.com")
+    origin.script = [text(close=True)]
+    reused = []
+    for _ in range(6):
+        assert get(balancer.port).status == 200
+    for one in origin.connections:
+        reused.append(one.tls_resumed)
+    assert any(reused[2:]), reused
+
+
+def test_large_bodies_over_tls(env):
+    content = bytes(range(256)) * 8192
+    origin = env.origin(reply=lambda request: text(request.body))
+    balancer = secure(env, origin)
+    answer = get(balancer.port, method="PUT", body=content, tls=client_context(env.authority.ca), timeout=40)
+    assert answer.body == content
+
+
+def test_plain_http_on_a_tls_port(env):
+    balancer = secure(env)
+    with Client(balancer.port) as client:
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert not client.everything().startswith(b"HTTP/1.1 2")
+    assert balancer.alive()
+
+
+def test_close_notify_before_the_end(env):
+    """A clean end of an answer without length must be seen as one: with close_notify."""
+    from origin import raw
+    origin = env.origin(script=[raw(b"HTTP/1.1 200 OK\r\n\r\nuntil the end", close=True)])
+    balancer = secure(env, origin)
+    context = client_context(env.authority.ca)
+    with Client(balancer.port, tls=context) as client:
+        client.socket.suppress_ragged_eofs = False
+        client.request(headers={"Connection": "close"})
+        assert client.response().body == b"until the end"
+        assert until(client.ended)
