@@ -1,0 +1,176 @@
+"""The command line and the configuration's messages (SURFACE.md, sections 2, 3)."""
+import json
+import re
+import socket
+import subprocess
+
+import os
+
+from client import get
+
+GOOD = """\
+listeners:
+  public: {bind: "127.0.0.1:%d"}
+pools:
+  api: {backends: {one: {address: "127.0.0.1:9"}}}
+routes:
+  - pool: api
+admin: {http: off}
+"""
+
+
+def checked(env, text):
+    """`meridian -t` of this text."""
+    balancer = env.meridian(text, start=False)
+    balancer.stopped = True
+    return balancer.run("-t")
+
+
+def messages(env, text):
+    done = checked(env, text)
+    assert done.returncode == 1, f"{text!r}: {done.returncode}"
+    return done.stderr + done.stdout
+
+
+def plain(env, *args):
+    return subprocess.run([env.program("meridian"), *args], capture_output=True, text=True, timeout=20)
+
+
+def test_version_and_help(env):
+    done = plain(env, "-v")
+    assert done.returncode == 0 and re.search(r"meridian \d+\.\d+\.\d+", done.stdout.lower())
+    done = plain(env, "-V")
+    assert done.returncode == 0 and "OpenSSL" in done.stdout
+    done = plain(env, "-h")
+    assert done.returncode == 0 and "--config" in done.stdout
+
+
+def test_usage_is_exit_2(env):
+    for args in [["--nonsense"], ["-c"], ["-x"], ["extra"]]:
+        assert plain(env, *args).returncode == 2, args
+
+
+def test_t_accepts(env):
+    done = checked(env, GOOD % env.port())
+    assert done.returncode == 0, done.stderr
+
+
+def test_t_prints_the_effective_configuration(env):
+    port = env.port()
+    balancer = env.meridian(GOOD % port, start=False)
+    balancer.stopped = True
+    done = balancer.run("-T")
+    assert done.returncode == 0, done.stderr
+    assert f"127.0.0.1:{port}" in done.stdout and "weight" in done.stdout
+    again = env.meridian(done.stdout, start=False)
+    again.stopped = True
+    second = again.run("-T")
+    assert second.returncode == 0, second.stderr
+    assert second.stdout == done.stdout
+
+
+def test_absent_file(env):
+    done = plain(env, "-t", "-c", env.path("absent.yaml"))
+    assert done.returncode in (1, 3) and "absent.yaml" in done.stderr
+
+
+def test_start_with_broken_file_is_exit_1(env):
+    balancer = env.meridian("listeners: 5\n", start=False)
+    balancer.spawn()
+    balancer.expect_end(1)
+
+
+def test_port_in_use_is_exit_3(env):
+    port = env.port()
+    with socket.create_server(("127.0.0.1", port)):
+        balancer = env.meridian(GOOD % port, start=False)
+        balancer.spawn()
+        balancer.expect_end(3)
+        assert str(port) in balancer.errors()
+
+
+def test_messages_have_place_and_advice(env):
+    said = messages(env, GOOD.replace("routes:", "roots:") % 8080)
+    assert re.search(r"meridian\.yaml:5:1: error: .*roots", said), said
+    assert re.search(r"did you mean .?routes", said), said
+    assert "roots:" in said and "^" in said
+
+
+def test_all_errors_are_shown(env):
+    said = messages(env, 'listeners:\n  public: {bind: "127.0.0.1:99999"}\n  public2: {bond: "127.0.0.1:1"}\n'
+                         'pools:\n  api: {backends: {one: {address: "nowhere", weight: 0}}}\n'
+                         'routes:\n  - pool: apo\ntimeouts: {idle: 60}\n')
+    for line in (2, 3, 5, 7, 8):
+        assert f"meridian.yaml:{line}:" in said, f"no error for line {line}: {said}"
+
+
+def test_duplicates_name_both_places(env):
+    said = messages(env, GOOD % 8080 + "pools:\n  other: {}\n")
+    assert "meridian.yaml:8:" in said and re.search(r"\b3\b", said), said
+
+
+def test_strictness(env):
+    good = GOOD % 8080
+    for bad in [good + "workers: \"2\"\nworkers: 3\n", good + "timeouts: {idle: 5}\n", good + "timeouts: {idle: 5 s}\n",
+                good + "timeouts: {idle: -5s}\n", good + "limits: {head: 5}\n", good + "limits: {head: 32KB}\n",
+                good.replace("routes:", "x: &a 1\nroutes:"), good + "here: {location: [91, 0]}\n",
+                good + "here: {location: [1]}\n", good.replace("pool: api", "pool: none"), good + "cache: {}\n",
+                good.replace('"127.0.0.1:8080"', "[]"), "[]\n", "5\n", "", "\t\n", good.replace("  - pool", "  pool"),
+                good + "trusted_proxies: {from: [10.0.0.0/33]}\n", good.replace("9\"", "9\", weight: 1001"),
+                "a: " + "[" * 100 + "]" * 100 + "\n", good + "log: {level: loud}\n", good + "workers: yes\n"]:
+        said = messages(env, bad)
+        assert "error:" in said, bad
+
+
+def test_sites_all_or_none(env):
+    said = messages(env, 'sites: {fra: {location: [50, 8]}}\nlisteners: {p: {bind: "127.0.0.1:8080"}}\n'
+                         'pools: {api: {backends: {a: {address: "127.0.0.1:1", site: fra}, b: {address: "127.0.0.1:2"}}}}\n'
+                         'routes: [{pool: api}]\n')
+    assert "site" in said
+
+
+def test_t_checks_files(env):
+    pair, other = env.authority.server("localhost"), env.authority.server("localhost")
+    port = env.port()
+
+    def with_tls(chain, key):
+        return json.dumps({"listeners": {"p": {"bind": f"127.0.0.1:{port}", "tls": {"certificates": [
+            {"chain": chain, "key": key}]}}}, "pools": {"api": {"backends": {"a": {"address": "127.0.0.1:1"}}}},
+            "routes": [{"pool": "api"}], "admin": {"http": "off"}})
+    assert checked(env, with_tls(pair.chain, pair.key)).returncode == 0
+    assert "key" in messages(env, with_tls(pair.chain, other.key))
+    assert "absent.pem" in messages(env, with_tls(env.path("absent.pem"), pair.key))
+    assert messages(env, with_tls(env.write("junk.pem", "junk"), pair.key))
+    said = messages(env, GOOD % port + f"geo: {{databases: [{env.write('junk.mmdb', 'junk')}]}}\n")
+    assert "junk.mmdb" in said
+
+
+def test_written_admin_address_in_use_is_exit_3(env):
+    admin, port = env.port(), env.port()
+    with socket.create_server(("127.0.0.1", admin)):
+        balancer = env.meridian((GOOD % port).replace("http: off", f'http: "127.0.0.1:{admin}"'), start=False)
+        balancer.spawn()
+        balancer.expect_end(3)
+
+
+def test_two_balancers_by_hand(env):
+    """Defaults that cannot be had are a warning, not an end."""
+    text = (GOOD % env.port()).replace("admin: {http: off}\n", "")
+    first = env.meridian(text)
+    second_port = env.port()
+    second = env.meridian((GOOD % second_port).replace("admin: {http: off}\n", ""))
+    assert first.alive() and second.alive()
+    assert get(second_port).status in (502, 503)
+
+
+def test_shipped_examples_are_valid(env):
+    folder = os.path.join(env.root, "deploy")
+    examples = [name for name in (os.listdir(folder) if os.path.isdir(folder) else []) if name.endswith(".yaml")]
+    assert examples, "no example configuration in deploy/"
+    for name in examples:
+        with open(os.path.join(folder, name)) as file:
+            text = file.read()
+        if "/etc/" in text or "/var/" in text:
+            continue  # names files that exist only where it is installed
+        done = checked(env, text)
+        assert done.returncode == 0, f"{name}: {done.stderr}"

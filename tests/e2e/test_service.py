@@ -1,0 +1,165 @@
+"""Life as a service: notify socket, socket activation, watchdog, signals (SURFACE.md, sections 2, 7)."""
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+from client import Client, get
+from env import until
+from meridian import Notify
+from origin import gated, text
+
+
+def test_ready_status_and_stopping(env):
+    balancer = env.simple(env.origin())
+    notify = balancer.notify
+    assert any(message.get("READY") == "1" for message in notify.messages)
+    balancer.signal(signal.SIGTERM)
+    assert notify.wait("STOPPING", "1", 10), notify.messages
+    balancer.expect_end(0)
+
+
+def test_reloading_is_announced(env):
+    balancer = env.simple(env.origin())
+    balancer.signal(signal.SIGHUP)
+    message = balancer.notify.wait("RELOADING", "1", 10)
+    assert message and message.get("MONOTONIC_USEC", "").isdigit(), message
+    assert balancer.notify.wait("READY", "1", 10)
+
+
+def test_watchdog(env):
+    balancer = env.simple(env.origin())
+    balancer.stop()
+    notify = Notify(os.path.join(balancer.dir, "second"))
+    balancer.notify = notify
+    balancer.spawn(NOTIFY_SOCKET=notify.path, WATCHDOG_USEC="2000000")
+    assert notify.wait("READY", "1", 20)
+    assert notify.wait("WATCHDOG", "1", 5), "no sign of life"
+    assert notify.wait("WATCHDOG", "1", 5), "only one sign of life"
+
+
+def test_abstract_notify_socket(env):
+    balancer = env.simple(env.origin())
+    balancer.stop()
+    name = f"meridian-test-{os.getpid()}"
+    notify = Notify("\0" + name)
+    balancer.notify = notify
+    balancer.spawn(NOTIFY_SOCKET="@" + name)
+    assert notify.wait("READY", "1", 20)
+    assert get(balancer.port).status == 200
+
+
+def activated(env, balancer, listener, **more):
+    """Starts the balancer through a shell that makes LISTEN_PID right, as a service manager does."""
+    fd = listener.fileno()
+    notify = Notify(os.path.join(balancer.dir, "notify-activated"))
+    environ = {**balancer.environment(), "NOTIFY_SOCKET": notify.path, "LISTEN_FDS": "1", "LISTEN_FDNAMES": "web",
+               **more}
+    command = " ".join(f"'{part}'" for part in balancer.command())
+    stderr = open(os.path.join(balancer.dir, "stderr"), "ab")
+    balancer.process = subprocess.Popen(
+        ["/bin/bash", "-c", f"exec 3<&{fd} {fd}<&-; export LISTEN_PID=$$; exec {command}"], pass_fds=(fd,),
+        env=environ, stderr=stderr, stdout=subprocess.DEVNULL, cwd=balancer.dir)
+    stderr.close()
+    balancer.stopped = False
+    balancer.notify = notify
+    assert notify.wait("READY", "1", 20), balancer.errors()
+
+
+def test_socket_activation(env):
+    """Connections made while no balancer runs wait and are served by the next one."""
+    origin, port = env.origin(), env.port()
+    listener = socket.create_server(("127.0.0.1", port), backlog=128)
+    os.set_inheritable(listener.fileno(), True)
+    balancer = env.meridian({
+        "listeners": {"public": {"bind": "systemd:web"}},
+        "pools": {"api": {"backends": {"a": {"address": origin.address}}}},
+        "routes": [{"pool": "api"}]}, start=False)
+    early = env.client(port).request()
+    activated(env, balancer, listener)
+    assert early.response().status == 200
+    for _ in range(20):
+        assert get(port).status == 200
+    balancer.stop()
+    between = env.client(port).request()
+    activated(env, balancer, listener)
+    assert between.response().status == 200
+    listener.close()
+
+
+def test_missing_activated_socket_is_exit_3_or_1(env):
+    balancer = env.meridian({
+        "listeners": {"public": {"bind": "systemd:absent"}},
+        "pools": {"api": {"backends": {"a": {"address": "127.0.0.1:9"}}}}, "routes": [{"pool": "api"}]}, start=False)
+    done = balancer.run()
+    assert done.returncode in (1, 3) and "absent" in done.stderr
+    balancer.stopped = True
+
+
+def test_term_lets_requests_finish(env):
+    gate = threading.Event()
+    origin = env.origin(script=[gated(gate, text(b"finished"))])
+    balancer = env.simple(origin)
+    busy = env.client(balancer.port).request()
+    idle = env.client(balancer.port)
+    until(lambda: origin.requests)
+    balancer.signal(signal.SIGTERM)
+    assert idle.ended(), "the idle connection stays open"
+    time.sleep(0.3)
+    try:
+        Client(balancer.port).close()
+        accepted = True
+    except ConnectionError:
+        accepted = False
+    gate.set()
+    answer = busy.response()
+    assert answer.body == b"finished" and not answer.keep_alive
+    assert not accepted, "a stopping balancer still accepts"
+    balancer.expect_end(0)
+
+
+def test_term_gives_up_after_the_drain(env):
+    from origin import never
+    origin = env.origin(script=[never()])
+    balancer = env.simple(origin, drain={"requests": "1s", "tunnels": "1s"})
+    busy = env.client(balancer.port).request()
+    until(lambda: origin.requests)
+    balancer.signal(signal.SIGTERM)
+    balancer.expect_end(0, 10)
+    assert b" 200 " not in busy.everything()[:20]
+
+
+def test_second_term_stops_at_once(env):
+    from origin import never
+    origin = env.origin(script=[never()])
+    balancer = env.simple(origin, drain={"requests": "60s", "tunnels": "60s"})
+    env.client(balancer.port).request()
+    until(lambda: origin.requests)
+    balancer.signal(signal.SIGTERM)
+    time.sleep(0.5)
+    assert balancer.alive()
+    balancer.signal(signal.SIGTERM)
+    balancer.expect_end(0, 5)
+
+
+def test_sigpipe_and_unknown_signals_do_not_kill(env):
+    balancer = env.simple(env.origin())
+    for number in (signal.SIGPIPE, signal.SIGHUP, signal.SIGUSR1):
+        balancer.signal(number)
+        time.sleep(0.2)
+        assert get(balancer.port).status == 200
+
+
+def test_f27_stopped_and_continued(env):
+    """A process that was stopped for a while goes on: nobody is thrown out."""
+    balancer = env.simple(env.origin(), pool={"health": {"tcp": {}, "interval": "500ms", "timeout": "300ms"}})
+    with Client(balancer.port) as client:
+        assert client.get().status == 200
+        balancer.signal(signal.SIGSTOP)
+        time.sleep(5)
+        balancer.signal(signal.SIGCONT)
+        assert client.get().status == 200
+    time.sleep(1)
+    assert get(balancer.port).status == 200
