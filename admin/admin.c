@@ -1,0 +1,120 @@
+#include "admin/admin_impl.h"
+
+#include "base/mem.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum err admin_new(struct conn_env *env, const struct admin_ops *ops, void *ctx, struct log *log,
+                   struct admin **out)
+{
+    struct admin *a = mem_alloc(sizeof *a);
+    *out = a;
+    if (a == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    a->env = env;
+    a->ops = ops;
+    a->ctx = ctx;
+    a->log = log;
+    a->cache.keep = 4;
+    a->control.fd = a->http.fd = -1;
+    list_init(&a->control.conns);
+    list_init(&a->http.conns);
+    list_init(&a->jobs);
+    return ERR_OK;
+}
+
+void admin_free(struct admin **out)
+{
+    struct admin *a = *out;
+    if (a == NULL) {
+        return;
+    }
+    admin_socket_close(a, &a->control);
+    admin_socket_close(a, &a->http);
+    list_each (e, &a->jobs) {
+        struct admin_job *job = container_of(e, struct admin_job, link);
+        job_free(&job);
+    }
+    control_close_all(a);
+    http_close_all(a);
+    arena_cache_fini(&a->cache);
+    mem_free(a);
+    *out = NULL;
+}
+
+enum err admin_socket_open(struct admin *a, struct admin_socket *s, const struct addr *at,
+                           listener_on_accept on_accept)
+{
+    struct listener *listener;
+    int fd;
+    enum err e = listener_open(at, false, &fd);
+    if (e != ERR_OK) {
+        return e;
+    }
+    e = listener_start(a->env->loop, fd, on_accept, a, &listener);
+    if (e != ERR_OK) {
+        a->env->loop->ops->sock_close(a->env->loop, fd, false);
+        return e;
+    }
+    admin_socket_close(a, s);
+    s->at = *at;
+    s->fd = fd;
+    s->listener = listener;
+    return ERR_OK;
+}
+
+void admin_socket_close(struct admin *a, struct admin_socket *s)
+{
+    if (s->listener == NULL) {
+        return;
+    }
+    listener_stop(&s->listener);
+    a->env->loop->ops->sock_close(a->env->loop, s->fd, false);
+    if (s->at.any.sa_family == AF_UNIX && s->at.un.sun_path[0] != 0) {
+        unlink(s->at.un.sun_path);
+    }
+    s->fd = -1;
+    s->at.len = 0;
+}
+
+bool admin_socket_admit(struct admin *a, struct admin_socket *s, int fd)
+{
+    if (s->open < LIMIT_ADMIN_CONNECTIONS) {
+        return true;
+    }
+    a->env->loop->ops->sock_close(a->env->loop, fd, false);
+    return false;
+}
+
+enum err admin_listen_control(struct admin *a, const char *path)
+{
+    char text[ADDR_TEXT];
+    struct addr at;
+    struct buf b;
+    buf_fixed(&b, text, sizeof text);
+    buf_put_str(&b, "unix:");
+    buf_put_str(&b, path);
+    enum err e = b.failed ? ERR_RANGE : addr_parse(buf_span(&b), &at);
+    if (e != ERR_OK || addr_eq(&at, &a->control.at)) {
+        return e;
+    }
+    /* The socket is born with mode 0660 (L40): a chmod afterwards would leave a moment between. */
+    mode_t old = umask(0117);
+    e = admin_socket_open(a, &a->control, &at, control_accept);
+    umask(old);
+    return e;
+}
+
+enum err admin_listen_http(struct admin *a, const struct addr *at)
+{
+    if (at == NULL) {
+        admin_socket_close(a, &a->http);
+        return ERR_OK;
+    }
+    if (addr_eq(at, &a->http.at)) {
+        return ERR_OK;
+    }
+    return admin_socket_open(a, &a->http, at, http_accept);
+}

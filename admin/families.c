@@ -1,0 +1,191 @@
+#include "admin/admin_impl.h"
+
+/* One writing of all families: which of a table is being written. */
+struct pass {
+    struct metrics *m;
+    size_t at;
+};
+
+static void one(struct metrics *m, const char *name, enum metric_type type, const char *help,
+                double value)
+{
+    metrics_family(m, name, type, help);
+    metrics_double(m, NULL, 0, value);
+}
+
+static void write_server(struct admin *a, struct metrics *m)
+{
+    struct admin_server s = {0};
+    if (a->ops->server == NULL) {
+        return;
+    }
+    a->ops->server(a->ctx, &s);
+    struct metric_label version = {"version", span_str(s.version)};
+    metrics_family(m, "build_info", METRIC_GAUGE, "Always 1; the version is a label.");
+    metrics_u64(m, &version, 1, 1);
+    one(m, "uptime_seconds", METRIC_GAUGE, "Time since the start.", (double)s.uptime_ms / 1000);
+    one(m, "config_generation", METRIC_GAUGE, "Configurations taken since the start.",
+        (double)s.generation);
+    one(m, "config_last_reload_failed", METRIC_GAUGE, "Whether the last reload was refused.",
+        s.last_reload_failed ? 1 : 0);
+    one(m, "ready", METRIC_GAUGE, "Whether /readyz answers 200.", s.not_ready == NULL ? 1 : 0);
+    one(m, "draining", METRIC_GAUGE, "Whether the process is stopping.", s.draining ? 1 : 0);
+    one(m, "workers", METRIC_GAUGE, "Worker threads.", s.workers);
+    one(m, "connections", METRIC_GAUGE, "Client connections that are open.", (double)s.connections);
+    metrics_family(m, "reloads_total", METRIC_COUNTER, "Reloads by result.");
+    struct metric_label ok = {"result", SPAN("ok")}, failed = {"result", SPAN("failed")};
+    metrics_u64(m, &ok, 1, s.reloads - s.reloads_failed);
+    metrics_u64(m, &failed, 1, s.reloads_failed);
+}
+
+static const struct {
+    const char *name;
+    enum metric_type type;
+    const char *help;
+} listener_families[] = {
+    {"listener_connections", METRIC_GAUGE, "Client connections that are open, by listener."},
+    {"listener_accepted_total", METRIC_COUNTER, "Client connections accepted, by listener."},
+};
+
+static void each_listener(void *user, const struct admin_listener *l)
+{
+    struct pass *p = user;
+    struct metric_label labels[] = {{"listener", l->name}, {"address", l->address}};
+    metrics_u64(p->m, labels, 2, p->at == 0 ? l->connections : l->accepted);
+}
+
+static const struct {
+    const char *name;
+    const char *help;
+} pool_families[] = {
+    {"pool_endpoints", "Endpoints of a pool."},
+    {"pool_endpoints_usable", "Endpoints that are up, active and not ejected."},
+    {"pool_requests_waiting", "Requests that wait for a free slot."},
+};
+
+static void each_pool(void *user, const struct admin_pool *p)
+{
+    struct pass *pass = user;
+    struct metric_label label = {"pool", p->name};
+    uint32_t values[] = {p->endpoints, p->usable, p->waiting};
+    metrics_u64(pass->m, &label, 1, values[pass->at]);
+}
+
+static double backend_up(const struct admin_backend *b)
+{
+    return b->health == ENDPOINT_UP;
+}
+static double backend_active(const struct admin_backend *b)
+{
+    return b->admin == ENDPOINT_ACTIVE;
+}
+static double backend_ejected(const struct admin_backend *b)
+{
+    return b->out_ms > 0;
+}
+static double backend_weight(const struct admin_backend *b)
+{
+    return b->weight;
+}
+static double backend_running(const struct admin_backend *b)
+{
+    return b->inflight;
+}
+static double backend_requests(const struct admin_backend *b)
+{
+    return (double)b->requests;
+}
+static double backend_responses(const struct admin_backend *b)
+{
+    return (double)b->responses;
+}
+static double backend_errors(const struct admin_backend *b)
+{
+    return (double)b->errors;
+}
+static double backend_connect_errors(const struct admin_backend *b)
+{
+    return (double)b->connect_errors;
+}
+static double backend_ejections(const struct admin_backend *b)
+{
+    return (double)b->ejections;
+}
+static double backend_probe_seconds(const struct admin_backend *b)
+{
+    return (double)b->probe_us / 1e6;
+}
+
+static const struct {
+    const char *name;
+    enum metric_type type;
+    double (*value)(const struct admin_backend *b);
+    const char *help;
+} backend_families[] = {
+    {"backend_up", METRIC_GAUGE, backend_up, "Whether checks say that it is up."},
+    {"backend_active", METRIC_GAUGE, backend_active, "Neither draining nor in maintenance."},
+    {"backend_ejected", METRIC_GAUGE, backend_ejected, "Out for failures of live traffic."},
+    {"backend_weight", METRIC_GAUGE, backend_weight, "Weight inside its site."},
+    {"backend_requests_running", METRIC_GAUGE, backend_running, "Requests in flight."},
+    {"backend_requests_total", METRIC_COUNTER, backend_requests, "Requests sent."},
+    {"backend_responses_total", METRIC_COUNTER, backend_responses, "Responses received."},
+    {"backend_errors_total", METRIC_COUNTER, backend_errors, "Requests that failed."},
+    {"backend_connect_errors_total", METRIC_COUNTER, backend_connect_errors,
+     "Connections that could not be made."},
+    {"backend_ejections_total", METRIC_COUNTER, backend_ejections, "Ejections for failures."},
+    {"backend_probe_duration_seconds", METRIC_GAUGE, backend_probe_seconds,
+     "How long the last check took."},
+};
+
+static void each_backend(void *user, const struct admin_backend *b)
+{
+    struct pass *p = user;
+    struct metric_label labels[] = {
+        {"pool", b->pool}, {"backend", b->name}, {"address", b->address}, {"site", b->site}};
+    metrics_double(p->m, labels, 4, backend_families[p->at].value(b));
+}
+
+static void each_certificate(void *user, const struct admin_certificate *c)
+{
+    struct pass *p = user;
+    struct metric_label labels[] = {{"listener", c->listener}, {"path", c->path}};
+    metrics_double(p->m, labels, 2, (double)c->left_s);
+}
+
+#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
+
+static void write_rows(struct admin *a, struct metrics *m)
+{
+    const struct admin_ops *ops = a->ops;
+    struct pass p = {.m = m};
+    for (p.at = 0; ops->listeners != NULL && p.at < COUNT_OF(listener_families); p.at++) {
+        metrics_family(m, listener_families[p.at].name, listener_families[p.at].type,
+                       listener_families[p.at].help);
+        ops->listeners(a->ctx, each_listener, &p);
+    }
+    for (p.at = 0; ops->pools != NULL && p.at < COUNT_OF(pool_families); p.at++) {
+        metrics_family(m, pool_families[p.at].name, METRIC_GAUGE, pool_families[p.at].help);
+        ops->pools(a->ctx, each_pool, &p);
+    }
+    for (p.at = 0; ops->backends != NULL && p.at < COUNT_OF(backend_families); p.at++) {
+        metrics_family(m, backend_families[p.at].name, backend_families[p.at].type,
+                       backend_families[p.at].help);
+        ops->backends(a->ctx, SPAN_NONE, each_backend, &p);
+    }
+    if (ops->certificates != NULL) {
+        metrics_family(m, "cert_expiry_seconds", METRIC_GAUGE,
+                       "Time until a certificate expires; negative where it has.");
+        ops->certificates(a->ctx, each_certificate, &p);
+    }
+}
+
+void families_write(struct admin *a, struct buf *out)
+{
+    struct metrics m;
+    metrics_init(&m, out);
+    write_server(a, &m);
+    write_rows(a, &m);
+    if (a->ops->metrics != NULL) {
+        a->ops->metrics(a->ctx, &m);
+    }
+}

@@ -1,0 +1,258 @@
+#include "admin/admin_impl.h"
+#include "base/mem.h"
+#include "http/h1_front.h"
+
+#define IDLE_MS 10000
+
+/* One connection of the HTTP listener; requests are answered as they come, from memory. */
+struct http_conn {
+    struct link link; /* in admin->http.conns */
+    struct admin *admin;
+    struct h1_front *codec;
+};
+
+struct answer {
+    int status;
+    const char *type;
+    struct buf body;
+};
+
+static const struct h1_front_limits limits = {
+    .request_line = LIMIT_REQUEST_LINE,
+    .head = LIMIT_HEAD,
+    .fields = LIMIT_FIELDS,
+    .field = LIMIT_FIELD,
+    .requests = LIMIT_REQUESTS_CONNECTION,
+    .head_ms = LIMIT_REQUEST_HEAD_MS,
+    .idle_ms = IDLE_MS,
+    .age_ms = LIMIT_CONNECTION_AGE_MS,
+};
+
+static void text_answer(struct answer *out, int status, const char *text)
+{
+    buf_clear(&out->body);
+    out->status = status;
+    out->type = "text/plain; charset=utf-8";
+    buf_put_str(&out->body, text);
+    buf_put_char(&out->body, '\n');
+}
+
+static void get_metrics(struct admin *a, const struct request *r, struct answer *out)
+{
+    (void)r;
+    out->type = "text/plain; version=0.0.4; charset=utf-8";
+    families_write(a, &out->body);
+}
+
+static void get_health(struct admin *a, const struct request *r, struct answer *out)
+{
+    (void)a;
+    (void)r;
+    text_answer(out, 200, "ok");
+}
+
+static void get_ready(struct admin *a, const struct request *r, struct answer *out)
+{
+    (void)r;
+    struct admin_server s = {.not_ready = "starting"};
+    if (a->ops->server != NULL) {
+        a->ops->server(a->ctx, &s);
+    }
+    if (s.not_ready == NULL) {
+        text_answer(out, 200, "ready");
+    } else {
+        text_answer(out, 503, s.not_ready);
+    }
+}
+
+/* The same objects as the control socket's answers. */
+static void get_command(struct admin *a, const struct request *r, struct answer *out)
+{
+    char line[64];
+    struct buf ask;
+    struct span name = span_sub(r->path, sizeof "/v1/" - 1, r->path.n);
+    buf_fixed(&ask, line, sizeof line);
+    buf_put_str(&ask, "{\"command\":");
+    buf_put_json(&ask, name, sizeof line);
+    buf_put_char(&ask, '}');
+    out->type = "application/json";
+    if (command_run(a, NULL, buf_span(&ask), &out->body) != ERR_OK) {
+        out->status = 503;
+    }
+    buf_put_char(&out->body, '\n');
+}
+
+static const struct {
+    const char *path;
+    bool local; /* only for a Host that names this machine: a page in a browser cannot read it */
+    void (*get)(struct admin *a, const struct request *r, struct answer *out);
+} resources[] = {
+    {"/metrics", true, get_metrics},   {"/healthz", false, get_health},
+    {"/readyz", false, get_ready},     {"/v1/status", true, get_command},
+    {"/v1/pools", true, get_command},  {"/v1/backends", true, get_command},
+    {"/v1/routes", true, get_command}, {"/v1/certificates", true, get_command},
+};
+
+static bool host_is_local(const struct admin *a, struct span host)
+{
+    char text[ADDR_TEXT];
+    size_t n = addr_print_host(&a->http.at, text);
+    struct span bare = host.n > 2 && host.p[0] == '[' ? span_sub(host, 1, host.n - 1) : host;
+    return span_eq(host, SPAN("localhost")) || span_eq(host, SPAN("127.0.0.1")) ||
+           span_eq(bare, SPAN("::1")) || span_eq(bare, span_of(text, n));
+}
+
+static void find_answer(struct admin *a, const struct request *r, struct answer *out)
+{
+    for (size_t i = 0; i < sizeof resources / sizeof *resources; i++) {
+        if (!span_eq(r->path, span_str(resources[i].path))) {
+            continue;
+        }
+        if (resources[i].local && !host_is_local(a, r->host)) {
+            text_answer(out, 421, "this listener answers for localhost and its own address only");
+        } else if (r->method != METHOD_GET && r->method != METHOD_HEAD) {
+            text_answer(out, 405, "only GET and HEAD are served here");
+        } else {
+            resources[i].get(a, r, out);
+        }
+        return;
+    }
+    text_answer(out, 404, "nothing is here");
+}
+
+static enum err reply_fields(struct reply *reply, struct arena *arena, const struct answer *answer)
+{
+    enum err e = fields_put(&reply->fields, arena, FIELD_CONTENT_TYPE, span_str(answer->type));
+    if (e == ERR_OK) {
+        e = fields_put(&reply->fields, arena, FIELD_CACHE_CONTROL, SPAN("no-store"));
+    }
+    if (e == ERR_OK && answer->status == 405) {
+        e = fields_put(&reply->fields, arena, FIELD_ALLOW, SPAN("GET, HEAD"));
+    }
+    return e;
+}
+
+static void send_answer(struct front *f, const struct request *r, struct answer *answer)
+{
+    struct reply reply = {
+        .status = (uint16_t)answer->status,
+        .content = r->method == METHOD_HEAD ? CONTENT_NONE : CONTENT_LENGTH,
+        .has_length = true,
+        .length = buf_len(&answer->body),
+    };
+    if (reply_fields(&reply, f->arena, answer) != ERR_OK) {
+        f->ops->abort(f, ERR_NO_MEMORY);
+        return;
+    }
+    /* What is not read of a request cannot be passed over: the connection ends with it. */
+    if (r->content != CONTENT_NONE) {
+        f->ops->keep(f, false);
+    }
+    bool end = reply.content == CONTENT_NONE;
+    f->ops->reply_head(f, &reply, end);
+    if (!end) {
+        f->ops->reply_body(f, buf_span(&answer->body));
+        f->ops->reply_end(f, NULL);
+    }
+}
+
+static void on_body(void *user, struct span bytes)
+{
+    /* Content is never asked for. */
+    (void)user;
+    (void)bytes;
+}
+
+static void on_end(void *user, const struct fields *trailers)
+{
+    (void)user;
+    (void)trailers;
+}
+
+static void on_room(void *user)
+{
+    (void)user;
+}
+
+static void on_gone(void *user, enum err why, bool answerable)
+{
+    (void)user;
+    (void)why;
+    (void)answerable;
+}
+
+static const struct front_events events = {
+    .on_body = on_body,
+    .on_end = on_end,
+    .on_room = on_room,
+    .on_gone = on_gone,
+};
+
+static void on_request(void *owner, struct front *f, struct request *r, enum err bad)
+{
+    struct http_conn *c = owner;
+    struct answer answer = {.status = 200};
+    f->events = &events;
+    f->user = c;
+    buf_init(&answer.body, ADMIN_REPLY_MOST);
+    if (bad != ERR_OK) {
+        text_answer(&answer, err_status(bad) != 0 ? err_status(bad) : 400, err_phrase(bad));
+    } else {
+        find_answer(c->admin, r, &answer);
+    }
+    if (answer.body.failed) {
+        text_answer(&answer, 503, err_phrase(ERR_NO_MEMORY));
+    }
+    if (answer.body.failed) {
+        f->ops->abort(f, ERR_NO_MEMORY);
+    } else {
+        send_answer(f, r, &answer);
+    }
+    buf_fini(&answer.body);
+    f->ops->release(f);
+}
+
+static void on_closed(void *owner, enum err why)
+{
+    (void)why;
+    struct http_conn *c = owner;
+    list_remove(&c->link);
+    c->admin->http.open--;
+    mem_free(c);
+}
+
+static const struct front_owner owner = {.on_request = on_request, .on_closed = on_closed};
+
+static const struct conn_events no_events;
+
+bool http_accept(void *user, int fd, const struct addr *peer)
+{
+    struct admin *a = user;
+    struct conn *conn;
+    if (!admin_socket_admit(a, &a->http, fd)) {
+        return true;
+    }
+    if (conn_accept(a->env, fd, peer, &a->http.at, NULL, &no_events, NULL, &conn) != ERR_OK) {
+        return true;
+    }
+    struct http_conn *c = mem_alloc(sizeof *c);
+    if (c == NULL) {
+        conn_close(&conn, CONN_END_NOW);
+        return true;
+    }
+    c->admin = a;
+    if (h1_front_new(conn, false, &limits, &a->cache, &owner, c, &c->codec) != ERR_OK) {
+        mem_free(c);
+        return true;
+    }
+    list_append(&a->http.conns, &c->link);
+    a->http.open++;
+    return true;
+}
+
+void http_close_all(struct admin *a)
+{
+    list_each (e, &a->http.conns) {
+        h1_front_kill(container_of(e, struct http_conn, link)->codec, ERR_SHUTDOWN);
+    }
+}

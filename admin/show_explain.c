@@ -1,0 +1,79 @@
+#include "admin/admin_impl.h"
+
+void show_place(struct json *j, const char *key, const struct admin_place *p)
+{
+    json_object(j, key);
+    json_bool(j, "known", p->known);
+    json_span(j, "country", p->country);
+    json_span(j, "continent", p->continent);
+    json_span(j, "subdivision", p->subdivision);
+    if (p->located) {
+        json_double(j, "latitude", p->latitude, 4);
+        json_double(j, "longitude", p->longitude, 4);
+        json_double(j, "radius_km", p->radius_km, 1);
+    }
+    json_str(j, "source", p->source);
+    json_object_end(j);
+}
+
+static void show_site(struct json *j, struct span name, const struct pick_site_terms *s)
+{
+    json_object(j, NULL);
+    json_span(j, "site", name);
+    json_str(j, "verdict", pick_verdict_name(s->verdict));
+    json_double(j, "cost_ms", s->cost_ms, 2);
+    json_double(j, "distance_ms", s->distance_ms, 2);
+    json_double(j, "load_ms", s->load_ms, 2);
+    json_double(j, "predicted_ms", s->predicted_ms, 2);
+    json_double(j, "recent_ms", s->t_ms, 2);
+    json_double(j, "normal_ms", s->n_ms, 2);
+    json_double(j, "inflight_at_dispatch", s->a, 2);
+    json_u64(j, "samples", s->samples);
+    json_u64(j, "inflight", s->inflight);
+    json_u64(j, "usable", s->usable);
+    json_u64(j, "weight", s->weight);
+    json_object_end(j);
+}
+
+static void show_candidate(struct json *j, const struct admin_explain *e,
+                           const struct pick_candidate *c)
+{
+    json_object(j, NULL);
+    json_span(j, "backend", c->endpoint->backend);
+    json_span(j, "address", c->endpoint->address);
+    json_span(j, "site", c->site < e->terms.site_count ? e->site_names[c->site] : SPAN_NONE);
+    json_u64(j, "inflight", c->inflight);
+    json_u64(j, "weight", c->weight);
+    json_str(j, "verdict", pick_verdict_name(c->verdict));
+    json_object_end(j);
+}
+
+static void show_terms(struct json *j, const struct admin_explain *e)
+{
+    json_str(j, "mode", pick_mode_name(e->terms.mode));
+    json_double(j, "base_ms", e->terms.base_ms, 2);
+    json_array(j, "sites");
+    for (uint32_t i = 0; i < e->terms.site_count; i++) {
+        show_site(j, e->site_names[i], &e->terms.sites[i]);
+    }
+    json_array_end(j);
+    json_array(j, "candidates");
+    for (uint32_t i = 0; i < e->terms.candidate_count; i++) {
+        show_candidate(j, e, &e->terms.candidates[i]);
+    }
+    json_array_end(j);
+}
+
+void show_explain(struct json *j, const struct admin_explain *e)
+{
+    show_place(j, "client", &e->place);
+    json_span(j, "route", e->route);
+    json_str(j, "action", e->action);
+    json_span(j, "pool", e->pool);
+    json_str(j, "distance_from", e->distance_from);
+    json_str(j, "outcome", err_name(e->outcome));
+    json_str(j, "outcome_text", err_phrase(e->outcome));
+    if (e->pool.n > 0) {
+        show_terms(j, e);
+    }
+}
