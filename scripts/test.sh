@@ -42,7 +42,7 @@ step() {
     if [ "$status" -eq 0 ] && [ "${counts[1]}" -eq 0 ]; then
         printf 'ok %5d s' $((SECONDS - start))
         [ "${counts[0]}" -gt 0 ] && printf ' %6d passed' "${counts[0]}"
-        echo
+        printf '%s\n' "$(tail -n 1 "$log" | grep -o ', [0-9]* skipped')"
         return 0
     fi
     printf 'FAILED %d s, %d passed, %d failed, status %d\n' $((SECONDS - start)) "${counts[@]}" "$status"
