@@ -155,11 +155,23 @@ static void label_routes(struct reader *r, struct conf *conf)
     }
 }
 
+/* Those that hold before a route is chosen are the global ones; the others were inherited by key.
+ */
+static void inherit(const struct conf *conf, struct conf_route *route)
+{
+    struct conf_timeouts *own = &route->timeouts;
+    schema_inherit(conf, &schema_route, route);
+    own->handshake_ms = conf->timeouts.handshake_ms;
+    own->request_head_ms = conf->timeouts.request_head_ms;
+    own->idle_ms = conf->timeouts.idle_ms;
+    own->connection_age_ms = conf->timeouts.connection_age_ms;
+}
+
 void check_routes(struct reader *r, struct conf *conf, const struct names *pools)
 {
     for (size_t i = 0; i < conf->route_count; i++) {
         struct conf_route *route = &conf->routes[i];
-        schema_inherit(conf, &schema_route, route);
+        inherit(conf, route);
         check_action(r, route, pools);
     }
     check_same_match(r, conf);

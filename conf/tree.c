@@ -259,7 +259,8 @@ enum err tree_parse(const struct conf_source *source, struct arena *arena, struc
     diag_cfg.colorize = false;
     diag_cfg.level = FYET_ERROR;
     struct fy_diag *diag = fy_diag_create(&diag_cfg);
-    struct fy_parse_cfg cfg = {.flags = FYPCF_DEFAULT_PARSE, .diag = diag};
+    /* A closing brace may stand below its key, as most write it. */
+    struct fy_parse_cfg cfg = {.flags = FYPCF_SLOPPY_FLOW_INDENTATION, .diag = diag};
     struct fy_parser *parser = diag != NULL ? fy_parser_create(&cfg) : NULL;
     enum err err = ERR_NO_MEMORY;
     if (parser != NULL && fy_parser_set_string(parser, source->text.p, source->text.n) == 0)
