@@ -549,6 +549,7 @@ struct mmdb_writer *mmdb_writer_new(const struct mmdb_options *options)
     struct mmdb_options o = *options;
     o.record_bits = o.record_bits != 0 ? o.record_bits : 24;
     o.ip_version = o.ip_version != 0 ? o.ip_version : 6;
+    o.built_s = o.built_s != 0 ? o.built_s : 1; /* readers take 0 for missing */
     if ((o.record_bits != 24 && o.record_bits != 28 && o.record_bits != 32) ||
         (o.ip_version != 4 && o.ip_version != 6))
         return NULL;

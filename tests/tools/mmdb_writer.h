@@ -52,7 +52,7 @@ struct mmdb_options {
     enum mmdb_damage damage;
     unsigned record_bits; /* 24, 28 or 32; 0: 24 */
     unsigned ip_version;  /* 4 or 6; 0: 6. IPv6 networks are left out of a file of version 4 */
-    uint64_t built_s;     /* seconds since 1970 */
+    uint64_t built_s;     /* seconds since 1970; 0: 1 */
 };
 
 struct mmdb_writer;
