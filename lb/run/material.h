@@ -1,0 +1,49 @@
+/* material: all that a new configuration needs from the outside world, loaded and checked off the
+ * hot path: the file, certificates as TLS contexts per worker, CA files, the geo database.
+ * Everything blocking is here (helper thread at a reload, main thread at start and for -t). It must
+ * not touch what runs. Errors are messages with file, line and column. */
+#ifndef MERIDIAN_RUN_MATERIAL_H
+#define MERIDIAN_RUN_MATERIAL_H
+
+#include "conf/conf.h"
+#include "geo/geo.h"
+#include "net/tls_ctx.h"
+
+/* A database set shared by snapshots; main thread only. */
+struct geo_share {
+    struct geo_db *db;
+    uint32_t refs;
+};
+void geo_share_put(struct geo_share **g);
+
+struct material_front {
+    struct tls_cert **certs; /* as conf's certificates */
+    size_t cert_count;
+    struct tls_server **servers; /* one per worker; NULL: plain */
+};
+
+struct material {
+    /* asked */
+    const char *path;
+    unsigned workers;                /* 0: from the file */
+    struct tls_tickets *tickets;     /* borrowed; NULL: check only */
+    const struct geo_share *present; /* used again where its files are unchanged; NULL: none */
+    /* given */
+    enum err result;
+    struct buf messages;
+    struct conf *conf;
+    struct material_front *fronts; /* as conf->listeners */
+    struct tls_client **
+        *clients;       /* as conf->pools: one per worker and one for health; NULL: plain */
+    struct geo_db *geo; /* NULL: none configured, or the present one is kept */
+    bool geo_kept;
+};
+
+/* Fills *m; m->result says how it went and m->messages why. Never partly usable: on failure all
+ * that was loaded is released but the messages. */
+void material_load(struct material *m);
+/* Releases what has not been taken out. */
+void material_fini(struct material *m);
+unsigned material_workers(const struct conf *conf);
+
+#endif

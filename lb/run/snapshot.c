@@ -1,0 +1,236 @@
+#include "run/snapshot_impl.h"
+
+#include "base/mem.h"
+
+static struct h1_front_limits limits_of(const struct conf *conf)
+{
+    return (struct h1_front_limits){
+        .request_line = (size_t)conf->limits.request_line,
+        .head = (size_t)conf->limits.head,
+        .fields = (size_t)conf->limits.fields,
+        .field = (size_t)conf->limits.field,
+        .requests = (uint32_t)conf->limits.requests_per_connection,
+        .head_ms = conf->timeouts.request_head_ms,
+        .idle_ms = conf->timeouts.idle_ms,
+        .age_ms = conf->timeouts.connection_age_ms,
+    };
+}
+
+/* Where redirect_to_https points: the port of the first listener that has TLS. */
+static uint16_t https_port(const struct conf *conf)
+{
+    for (size_t i = 0; i < conf->listener_count; i++) {
+        if (conf->listeners[i].tls.set && conf->listeners[i].binds[0].port != 0)
+            return conf->listeners[i].binds[0].port;
+    }
+    return 443;
+}
+
+static enum err bind_all(const struct snapshot_context *c, struct snapshot_listener *l,
+                         struct conf_messages *to)
+{
+    for (size_t i = 0; i < l->conf->bind_count; i++) {
+        const struct conf_address *at = &l->conf->binds[i];
+        enum err e = sockets_get(c->sockets, at, &l->bounds[i]);
+        if (e == ERR_OK)
+            continue;
+        if (e == ERR_NOT_FOUND)
+            conf_report(to, at->text.mark,
+                        "no socket named '%.*s' was handed over; name it in the .socket file "
+                        "(FileDescriptorName=) or give an address",
+                        SPAN_FMT(at->path));
+        else
+            conf_report(to, at->text.mark, "cannot listen on %.*s: %s", SPAN_FMT(at->text.s),
+                        err_phrase(e));
+        return e;
+    }
+    return ERR_OK;
+}
+
+enum err snapshot_build_listeners(const struct snapshot_context *c, struct snapshot *s,
+                                  struct conf_messages *to)
+{
+    const struct conf *conf = s->conf;
+    s->listeners = arena_zero(&s->arena, conf->listener_count * sizeof *s->listeners);
+    if (s->listeners == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < conf->listener_count; i++) {
+        struct snapshot_listener *l = &s->listeners[s->listener_count++];
+        l->conf = &conf->listeners[i];
+        l->name = l->conf->name.s;
+        l->servers = s->fronts[i].servers;
+        l->settings = (struct proxy_listener){
+            .redirect_to_https = l->conf->redirect_to_https,
+            .https_port = https_port(conf),
+            .limits = limits_of(conf),
+            .handshake_ms = conf->timeouts.handshake_ms,
+        };
+        l->bounds = arena_zero(&s->arena, l->conf->bind_count * sizeof(struct bound *));
+        if (l->bounds == NULL)
+            return ERR_NO_MEMORY;
+        enum err e = bind_all(c, l, to);
+        if (e != ERR_OK)
+            return e;
+    }
+    return ERR_OK;
+}
+
+static enum err build_trust(struct snapshot *s)
+{
+    const struct conf_trusted *t = &s->conf->trusted;
+    s->policy.trusted = arena_zero(&s->arena, (t->from_count + 1) * sizeof *s->policy.trusted);
+    if (s->policy.trusted == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < t->from_count; i++) {
+        struct cidr *to = &s->policy.trusted[i];
+        to->family = t->from[i].family == CONF_IPV4 ? AF_INET : AF_INET6;
+        to->bits = t->from[i].bits;
+        memcpy(to->bytes, t->from[i].bytes, 16);
+    }
+    s->policy.trusted_count = t->from_count;
+    s->policy.forwarded = t->header == CONF_X_FORWARDED_FOR ? POLICY_X_FORWARDED_FOR
+                          : t->header == CONF_FORWARDED     ? POLICY_FORWARDED
+                                                            : POLICY_FORWARDED_NONE;
+    return ERR_OK;
+}
+
+static enum err take_geo(const struct snapshot_context *c, struct snapshot *s, struct material *m)
+{
+    if (m->geo_kept) {
+        s->geo = c->geo;
+        s->geo->refs++;
+    } else if (m->geo != NULL) {
+        s->geo = mem_alloc(sizeof *s->geo);
+        if (s->geo == NULL)
+            return ERR_NO_MEMORY;
+        s->geo->refs = 1;
+        s->geo->db = m->geo;
+        m->geo = NULL;
+    }
+    s->policy.geo = s->geo != NULL ? s->geo->db : NULL;
+    return ERR_OK;
+}
+
+static enum err build(const struct snapshot_context *c, struct snapshot *s,
+                      struct conf_messages *to)
+{
+    const struct conf *conf = s->conf;
+    s->policy.has_here = conf->here.set;
+    s->policy.here = (struct policy_location){conf->here.latitude, conf->here.longitude};
+    s->policy.request_rate = (uint64_t)conf->limits.request_rate;
+    s->policy.response_rate = (uint64_t)conf->limits.response_rate;
+    s->policy.unrouted = c->stats->unrouted->by_worker;
+    enum err e = build_trust(s);
+    if (e == ERR_OK)
+        e = snapshot_build_pools(c, s);
+    if (e == ERR_OK)
+        e = snapshot_build_routes(c, s);
+    return e == ERR_OK ? snapshot_build_listeners(c, s, to) : e;
+}
+
+enum err snapshot_new(const struct snapshot_context *c, struct material *m, struct snapshot **out,
+                      struct buf *messages)
+{
+    struct snapshot *s = mem_alloc(sizeof *s);
+    struct conf_messages to;
+    *out = NULL;
+    if (s == NULL)
+        return ERR_NO_MEMORY;
+    arena_init(&s->arena, NULL, KIB(64), 0);
+    list_init(&s->link);
+    s->policy.generation = c->generation;
+    s->workers = c->workers;
+    s->book = c->stats;
+    s->conf = m->conf;
+    s->fronts = m->fronts;
+    s->clients = m->clients;
+    m->conf = NULL;
+    m->fronts = NULL;
+    m->clients = NULL;
+    conf_messages_init(&to, s->conf, messages);
+    enum err e = take_geo(c, s, m);
+    if (e == ERR_OK)
+        e = build(c, s, &to);
+    if (e != ERR_OK) {
+        if (to.errors == 0)
+            buf_printf(messages, "error: %s\n", err_phrase(e));
+        snapshot_free(&s);
+        return e;
+    }
+    *out = s;
+    return ERR_OK;
+}
+
+static void free_listeners(struct snapshot *s)
+{
+    for (size_t i = 0; i < s->listener_count; i++) {
+        struct snapshot_listener *l = &s->listeners[i];
+        for (size_t b = 0; l->bounds != NULL && b < l->conf->bind_count; b++)
+            sockets_put(&l->bounds[b]);
+    }
+}
+
+void snapshot_free(struct snapshot **sp)
+{
+    struct snapshot *s = *sp;
+    *sp = NULL;
+    if (s == NULL)
+        return;
+    free_listeners(s);
+    route_table_free(&s->policy.table);
+    for (uint32_t i = 0; i < s->policy.route_count; i++)
+        stat_book_put(s->book, &s->stat_routes[i]);
+    for (uint32_t i = 0; s->policy.pools != NULL && i < s->conf->pool_count; i++)
+        pick_pool_free(&s->policy.pools[i].pick);
+    geo_share_put(&s->geo);
+    struct material rest = {
+        .workers = s->workers, .conf = s->conf, .fronts = s->fronts, .clients = s->clients};
+    buf_init(&rest.messages, 1);
+    material_fini(&rest);
+    arena_reset(&s->arena);
+    mem_free(s);
+}
+
+static struct health_check check_of(const struct snapshot *s, size_t i)
+{
+    const struct conf_pool *pool = &s->conf->pools[i];
+    const struct conf_health *h = &pool->health;
+    struct health_check c = {
+        .kind = h->probe == CONF_PROBE_HTTP  ? HEALTH_HTTP
+                : h->probe == CONF_PROBE_TCP ? HEALTH_TCP
+                                             : HEALTH_OFF,
+        .pool = pool->name.s,
+        .path = h->path.s,
+        .host = h->host.s,
+        .interval_ms = h->interval_ms,
+        .timeout_ms = h->timeout_ms,
+        .fall = (unsigned)h->fall,
+        .rise = (unsigned)h->rise,
+    };
+    memcpy(c.status, h->status.bits, sizeof c.status);
+    if (s->clients[i] != NULL) {
+        c.tls = s->clients[i][s->workers];
+        s->clients[i][s->workers] = NULL; /* the plan owns it now */
+        c.server_name = s->policy.pools[i].endpoints[0].server_name;
+    }
+    return c;
+}
+
+enum err snapshot_health(struct snapshot *s, struct health_plan **out)
+{
+    struct health_plan *plan = health_plan_new();
+    enum err e = plan != NULL ? ERR_OK : ERR_NO_MEMORY;
+    for (uint32_t i = 0; e == ERR_OK && i < s->policy.pool_count; i++) {
+        const struct policy_pool *pool = &s->policy.pools[i];
+        struct health_check check = check_of(s, i);
+        size_t index;
+        e = health_plan_check(plan, &check, &index);
+        for (uint32_t k = 0; e == ERR_OK && k < pool->endpoint_count; k++)
+            e = health_plan_target(plan, index, pool->endpoints[k].endpoint,
+                                   &pool->endpoints[k].address);
+    }
+    if (e != ERR_OK)
+        health_plan_free(&plan);
+    *out = plan;
+    return e;
+}

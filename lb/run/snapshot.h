@@ -1,0 +1,59 @@
+/* snapshot: one published configuration: the policy for the request path, the listeners' plan for
+ * the workers, the plan for the health thread, and the ownership of all that belongs to it. Built
+ * by the main thread from checked material, immutable afterwards, freed by the main thread when
+ * every worker has let go. lb/run alone turns conf's structs into what the layers below read. */
+#ifndef MERIDIAN_RUN_SNAPSHOT_H
+#define MERIDIAN_RUN_SNAPSHOT_H
+
+#include "health/health.h"
+#include "proxy/proxy.h"
+#include "run/material.h"
+#include "run/sockets.h"
+#include "run/stat_book.h"
+
+struct snapshot_listener {
+    struct span name;
+    const struct conf_listener *conf;
+    struct bound **bounds; /* as conf's binds */
+    struct tls_server **servers;
+    struct proxy_listener settings; /* what a worker copies into its own */
+};
+
+struct snapshot {
+    struct policy policy; /* first: an edition's policy is found again as its snapshot */
+    struct conf *conf;
+    struct arena arena;
+    struct material_front *fronts;
+    struct tls_client ***clients;
+    struct geo_share *geo;
+    struct snapshot_listener *listeners;
+    size_t listener_count;
+    unsigned workers;
+    struct stat_book *book;
+    struct stat_route **stat_routes; /* as policy.routes */
+    unsigned holders;                /* workers that have not let go */
+    struct link link;                /* main's list of old ones */
+};
+
+struct snapshot_context {
+    unsigned workers;
+    uint64_t generation;
+    int64_t now_ms;
+    bool reload;
+    struct registry *registry;
+    struct sockets *sockets;
+    struct stat_book *stats;
+    struct geo_share *geo; /* the present one; NULL: none */
+};
+
+/* Takes what it needs out of the material (also on failure). messages: what is wrong, for people.
+ * ERR_IN_USE and the like: a socket could not be had. */
+MUST_CHECK
+enum err snapshot_new(const struct snapshot_context *c, struct material *m, struct snapshot **out,
+                      struct buf *messages);
+void snapshot_free(struct snapshot **s);
+/* What the health thread is to check from now on. The plan is the caller's. */
+MUST_CHECK
+enum err snapshot_health(struct snapshot *s, struct health_plan **out);
+
+#endif

@@ -1,0 +1,12 @@
+/* snapshot_impl: what the files that build a snapshot share. */
+#ifndef MERIDIAN_RUN_SNAPSHOT_IMPL_H
+#define MERIDIAN_RUN_SNAPSHOT_IMPL_H
+
+#include "run/snapshot.h"
+
+enum err snapshot_build_pools(const struct snapshot_context *c, struct snapshot *s);
+enum err snapshot_build_routes(const struct snapshot_context *c, struct snapshot *s);
+enum err snapshot_build_listeners(const struct snapshot_context *c, struct snapshot *s,
+                                  struct conf_messages *to);
+
+#endif

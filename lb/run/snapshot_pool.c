@@ -1,0 +1,208 @@
+#include "run/snapshot_impl.h"
+
+#include "base/hash.h"
+#include "geo/near.h"
+
+/* The sites of one pool in the order in which its backends name them. */
+struct site_list {
+    const struct conf_site *sites[LIMIT_SITES];
+    size_t count;
+};
+
+static uint32_t site_index(struct site_list *l, const struct conf_site *site)
+{
+    if (site == NULL)
+        return 0;
+    for (size_t i = 0; i < l->count; i++) {
+        if (l->sites[i] == site)
+            return (uint32_t)i;
+    }
+    if (l->count < LIMIT_SITES)
+        l->sites[l->count++] = site;
+    return (uint32_t)(l->count - 1);
+}
+
+static float here_ms(const struct conf *conf, const struct conf_site *site, double weight)
+{
+    if (!conf->here.set)
+        return 0;
+    double km = near_km(conf->here.latitude, conf->here.longitude, site->location.latitude,
+                        site->location.longitude);
+    return (float)near_ms(km, 0, weight);
+}
+
+static struct pick_knobs knobs_of(const struct conf_balance *b)
+{
+    return (struct pick_knobs){
+        .distance_weight = b->distance_weight,
+        .spill_band = b->spill_band,
+        .spill_gain = b->spill_gain,
+        .spill_cap_ms = (double)b->spill_cap_ms,
+        .choices = (uint32_t)b->choices,
+        .slow_start_ms = (uint32_t)b->slow_start_ms,
+        .panic_percent = (uint32_t)b->panic_percent,
+    };
+}
+
+static struct span address_text(struct snapshot *s, const struct conf_address *a, struct addr *out)
+{
+    char text[ADDR_TEXT];
+    sockets_addr(a, out);
+    size_t n = addr_print(out, text);
+    return arena_copy(&s->arena, span_of(text, n));
+}
+
+/* The name given, else the Host that is sent, else the address. */
+static struct span server_name(struct snapshot *s, const struct conf_pool *pool,
+                               const struct addr *address)
+{
+    char text[ADDR_TEXT];
+    if (!pool->tls.set)
+        return SPAN_NONE;
+    if (pool->tls.server_name.s.p != NULL)
+        return pool->tls.server_name.s;
+    if (pool->host == CONF_HOST_NAME)
+        return pool->host_name.s;
+    return arena_copy(&s->arena, span_of(text, addr_print_host(address, text)));
+}
+
+static enum err fill_members(struct snapshot *s, const struct conf_pool *from,
+                             struct policy_pool *to, struct pool_member_conf *members,
+                             struct site_list *sites)
+{
+    for (size_t i = 0; i < from->backend_count; i++) {
+        const struct conf_backend *b = &from->backends[i];
+        struct policy_endpoint *e = &to->endpoints[i];
+        struct span text = address_text(s, &b->address, &e->address);
+        if (text.p == NULL)
+            return ERR_NO_MEMORY;
+        members[i] = (struct pool_member_conf){
+            .backend = b->name.s,
+            .address = text,
+            .site = site_index(sites, b->site),
+            .weight = (uint32_t)b->weight,
+            .max_inflight = (uint32_t)b->max_inflight,
+        };
+        e->name = b->name.s;
+        e->authority = b->address.family == CONF_UNIX ? SPAN("localhost") : text;
+        e->server_name = server_name(s, from, &e->address);
+    }
+    return ERR_OK;
+}
+
+static enum err fill_sites(struct snapshot *s, const struct conf_pool *from, struct policy_pool *to,
+                           const struct site_list *sites, struct pool_site_conf *confs)
+{
+    if (sites->count == 0) {
+        confs[0] = (struct pool_site_conf){.name = SPAN("default")};
+        return ERR_OK;
+    }
+    to->sites = arena_take(&s->arena, sites->count * sizeof *to->sites);
+    if (to->sites == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < sites->count; i++) {
+        const struct conf_site *site = sites->sites[i];
+        confs[i].name = site->name.s;
+        confs[i].here_ms = here_ms(s->conf, site, from->balance.distance_weight);
+        to->sites[i] = (struct policy_location){site->location.latitude, site->location.longitude};
+    }
+    return ERR_OK;
+}
+
+static uint64_t settings_hash(const struct conf_pool *p)
+{
+    if (!p->tls.set)
+        return 1;
+    uint64_t h = hash_plain(p->tls.ca.s) * 31 + hash_plain(p->tls.server_name.s) * 7;
+    return h + (p->tls.verify ? 3 : 5);
+}
+
+static uint32_t share(int64_t whole, unsigned workers)
+{
+    int64_t n = whole / workers;
+    return n > 0 ? (uint32_t)n : 1;
+}
+
+static void fill_policy(const struct conf *conf, const struct conf_pool *from,
+                        struct policy_pool *to, unsigned workers)
+{
+    to->name = from->name.s;
+    to->settings = settings_hash(from);
+    to->host = from->host == CONF_HOST_PRESERVE  ? POLICY_HOST_PRESERVE
+               : from->host == CONF_HOST_BACKEND ? POLICY_HOST_BACKEND
+                                                 : POLICY_HOST_NAME;
+    to->host_name = from->host_name.s;
+    to->retries = (struct retry_rules){.on = from->retries.on,
+                                       .extra = (unsigned)from->retries.extra,
+                                       .budget_percent = (unsigned)from->retries.budget_percent};
+    to->queue_limit = (uint32_t)from->queue.limit;
+    to->queue_ms = from->queue.timeout_ms;
+    to->connections = share(conf->limits.backend_connections, workers);
+    to->idle = share(conf->limits.backend_idle, workers);
+    to->from_client = from->balance.distance_from == CONF_DISTANCE_CLIENT;
+}
+
+_Static_assert((int)RETRY_CONNECT == (int)CONF_RETRY_CONNECT &&
+                   (int)RETRY_504 == (int)CONF_RETRY_504,
+               "the bits of both layers are the same");
+
+/* pick_pool groups its members by site, each site's in configuration order. */
+static void join_endpoints(struct policy_pool *p, const struct pool_member_conf *members)
+{
+    uint32_t k = 0;
+    for (uint32_t site = 0; site < p->pick->site_count; site++) {
+        for (uint32_t i = 0; i < p->endpoint_count; i++) {
+            if (members[i].site == site)
+                p->endpoints[i].endpoint = p->pick->members[k++].endpoint;
+        }
+    }
+}
+
+static enum err build_pool(const struct snapshot_context *c, struct snapshot *s, size_t index)
+{
+    const struct conf_pool *from = &s->conf->pools[index];
+    struct policy_pool *to = &s->policy.pools[index];
+    struct site_list sites = {.count = 0};
+    struct pool_site_conf site_confs[LIMIT_SITES];
+    size_t n = from->backend_count;
+    struct pool_member_conf *members = arena_take(&s->arena, n * sizeof *members);
+    to->endpoints = arena_zero(&s->arena, n * sizeof *to->endpoints);
+    if (members == NULL || to->endpoints == NULL)
+        return ERR_NO_MEMORY;
+    to->index = (uint32_t)index;
+    to->endpoint_count = (uint32_t)n;
+    to->tls = s->clients[index];
+    fill_policy(s->conf, from, to, c->workers);
+    enum err e = fill_members(s, from, to, members, &sites);
+    if (e == ERR_OK)
+        e = fill_sites(s, from, to, &sites, site_confs);
+    if (e != ERR_OK)
+        return e;
+    struct pool_conf conf = {
+        .name = from->name.s,
+        .knobs = knobs_of(&from->balance),
+        .sites = site_confs,
+        .site_count = sites.count != 0 ? sites.count : 1,
+        .members = members,
+        .member_count = n,
+    };
+    e = pick_pool_new(c->registry, &conf, c->reload ? c->now_ms : 0, &to->pick);
+    if (e == ERR_OK)
+        join_endpoints(to, members);
+    return e;
+}
+
+enum err snapshot_build_pools(const struct snapshot_context *c, struct snapshot *s)
+{
+    size_t n = s->conf->pool_count;
+    s->policy.pools = arena_zero(&s->arena, n * sizeof *s->policy.pools);
+    if (s->policy.pools == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        enum err e = build_pool(c, s, i);
+        if (e != ERR_OK)
+            return e;
+        s->policy.pool_count++;
+    }
+    return ERR_OK;
+}

@@ -1,0 +1,96 @@
+#include "run/snapshot_impl.h"
+
+static struct policy_timeouts timeouts_of(const struct conf_timeouts *t)
+{
+    return (struct policy_timeouts){
+        .request_body_ms = t->request_body_ms,
+        .send_ms = t->send_ms,
+        .connect_ms = t->connect_ms,
+        .first_byte_ms = t->first_byte_ms,
+        .response_body_ms = t->response_body_ms,
+        .backend_send_ms = t->backend_send_ms,
+        .tunnel_idle_ms = t->tunnel_idle_ms,
+    };
+}
+
+static void fill_action(struct snapshot *s, const struct conf_route *from, struct policy_route *to)
+{
+    switch (from->action) {
+    case CONF_TO_POOL:
+        to->action = POLICY_POOL;
+        to->pool = &s->policy.pools[from->pool - s->conf->pools];
+        break;
+    case CONF_RESPOND:
+        to->action = POLICY_RESPOND;
+        to->status = (uint16_t)from->respond.status;
+        to->body = from->respond.body.s;
+        to->type = from->respond.type.s;
+        break;
+    case CONF_REDIRECT:
+        to->action = POLICY_REDIRECT;
+        to->status = (uint16_t)from->redirect.status;
+        to->to = from->redirect.to.s;
+        break;
+    case CONF_NO_ACTION:
+        break;
+    }
+}
+
+static enum err fill_rule(struct snapshot *s, const struct conf_match *m, uint32_t index,
+                          struct route_rule *rule)
+{
+    struct span *methods = arena_take(&s->arena, (m->method_count + 1) * sizeof *methods);
+    struct route_header *headers = arena_take(&s->arena, (m->header_count + 1) * sizeof *headers);
+    if (methods == NULL || headers == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < m->method_count; i++)
+        methods[i] = m->methods[i].s;
+    for (size_t i = 0; i < m->header_count; i++)
+        headers[i] = (struct route_header){m->headers[i].name.s, m->headers[i].value.s};
+    *rule = (struct route_rule){
+        .host = m->host.s,
+        .path = m->path.s,
+        .exact = m->exact,
+        .methods = methods,
+        .method_count = m->method_count,
+        .headers = headers,
+        .header_count = m->header_count,
+        .index = index,
+    };
+    return ERR_OK;
+}
+
+static enum err fill_route(const struct snapshot_context *c, struct snapshot *s, size_t i)
+{
+    const struct conf_route *from = &s->conf->routes[i];
+    struct policy_route *to = &s->policy.routes[i];
+    struct stat_route *stats = stat_book_route(c->stats, from->name.s);
+    if (stats == NULL)
+        return ERR_NO_MEMORY;
+    s->stat_routes[s->policy.route_count++] = stats;
+    to->name = from->name.s;
+    to->timeouts = timeouts_of(&from->timeouts);
+    to->body_bytes = (uint64_t)from->body_bytes;
+    to->websocket = from->websocket;
+    to->stats = stats->by_worker;
+    fill_action(s, from, to);
+    return ERR_OK;
+}
+
+enum err snapshot_build_routes(const struct snapshot_context *c, struct snapshot *s)
+{
+    size_t n = s->conf->route_count;
+    struct route_rule *rules = arena_take(&s->arena, n * sizeof *rules);
+    s->policy.routes = arena_zero(&s->arena, n * sizeof *s->policy.routes);
+    s->stat_routes = arena_zero(&s->arena, n * sizeof(struct stat_route *));
+    if (rules == NULL || s->policy.routes == NULL || s->stat_routes == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        enum err e = fill_rule(s, &s->conf->routes[i].match, (uint32_t)i, &rules[i]);
+        if (e == ERR_OK)
+            e = fill_route(c, s, i);
+        if (e != ERR_OK)
+            return e;
+    }
+    return route_table_new(rules, n, &s->policy.table);
+}

@@ -1,0 +1,155 @@
+#include "run/sockets.h"
+
+#include "base/mem.h"
+#include "net/listener.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+void sockets_init(struct sockets *s, unsigned workers)
+{
+    *s = (struct sockets){.workers = workers};
+    list_init(&s->all);
+    service_sockets(&s->given);
+}
+
+static void bound_free(struct bound *b)
+{
+    list_remove(&b->link);
+    for (unsigned i = 0; i < b->count; i++)
+        close(b->fds[i]);
+    if (b->at.any.sa_family == AF_UNIX && !b->inherited)
+        unlink(b->at.un.sun_path);
+    mem_free(b->fds);
+    mem_free(b->name);
+    mem_free(b);
+}
+
+void sockets_fini(struct sockets *s)
+{
+    list_each (e, &s->all)
+        bound_free(container_of(e, struct bound, link));
+}
+
+void sockets_put(struct bound **bp)
+{
+    struct bound *b = *bp;
+    *bp = NULL;
+    if (b != NULL && --b->refs == 0)
+        bound_free(b);
+}
+
+void sockets_addr(const struct conf_address *from, struct addr *to)
+{
+    *to = (struct addr){0};
+    switch (from->family) {
+    case CONF_IPV4:
+        to->v4.sin_family = AF_INET;
+        to->v4.sin_port = htons(from->port);
+        memcpy(&to->v4.sin_addr, from->bytes, 4);
+        to->len = sizeof to->v4;
+        break;
+    case CONF_IPV6:
+        to->v6.sin6_family = AF_INET6;
+        to->v6.sin6_port = htons(from->port);
+        memcpy(&to->v6.sin6_addr, from->bytes, 16);
+        to->len = sizeof to->v6;
+        break;
+    case CONF_UNIX:
+        to->un.sun_family = AF_UNIX;
+        memcpy(to->un.sun_path, from->path.p,
+               from->path.n < sizeof to->un.sun_path ? from->path.n : sizeof to->un.sun_path - 1);
+        to->len = sizeof to->un;
+        break;
+    case CONF_NO_ADDRESS:
+    case CONF_SYSTEMD:
+        break;
+    }
+}
+
+static struct bound *bound_find(struct sockets *s, struct span name)
+{
+    list_each (e, &s->all) {
+        struct bound *b = container_of(e, struct bound, link);
+        if (span_eq(span_str(b->name), name))
+            return b;
+    }
+    return NULL;
+}
+
+static bool has_reuse_port(int fd)
+{
+    int on = 0;
+    socklen_t size = sizeof on;
+    return getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, &size) == 0 && on != 0;
+}
+
+/* Inherited sockets that are meant: by name, or listening at the address. */
+static bool is_meant(const struct sockets *s, unsigned i, const struct conf_address *at,
+                     const struct addr *want)
+{
+    struct addr local = {.len = sizeof local.un};
+    if (at->family == CONF_SYSTEMD)
+        return span_eq(service_socket_name(&s->given, i), at->path);
+    if (getsockname(s->given.first + (int)i, &local.any, &local.len) != 0)
+        return false;
+    return addr_eq(&local, want);
+}
+
+static unsigned adopt_inherited(const struct sockets *s, const struct conf_address *at,
+                                struct bound *b)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < s->given.count; i++) {
+        if (!is_meant(s, i, at, &b->at))
+            continue;
+        b->fds[n++] = s->given.first + (int)i;
+    }
+    b->inherited = n != 0;
+    b->shared = n == 1 && (s->workers > 1) && !has_reuse_port(b->fds[0]);
+    return n;
+}
+
+static enum err fill(struct sockets *s, const struct conf_address *at, struct bound *b)
+{
+    unsigned wanted = at->family == CONF_UNIX ? 1 : s->workers;
+    b->count = adopt_inherited(s, at, b);
+    if (b->inherited && (b->shared || b->count >= wanted || at->family == CONF_SYSTEMD))
+        return ERR_OK;
+    if (at->family == CONF_SYSTEMD)
+        return ERR_NOT_FOUND;
+    b->shared = wanted == 1 && s->workers > 1;
+    while (b->count < wanted) {
+        enum err e = listener_open(&b->at, wanted > 1, &b->fds[b->count]);
+        if (e != ERR_OK)
+            return e;
+        b->count++;
+    }
+    return ERR_OK;
+}
+
+enum err sockets_get(struct sockets *s, const struct conf_address *at, struct bound **out)
+{
+    struct bound *b = bound_find(s, at->text.s);
+    *out = NULL;
+    if (b != NULL) {
+        b->refs++;
+        *out = b;
+        return ERR_OK;
+    }
+    b = mem_alloc(sizeof *b);
+    if (b == NULL)
+        return ERR_NO_MEMORY;
+    list_append(&s->all, &b->link);
+    b->refs = 1;
+    sockets_addr(at, &b->at);
+    b->name = mem_copy_str(at->text.s.p, at->text.s.n);
+    b->fds = mem_array(s->workers + s->given.count, sizeof *b->fds);
+    enum err e = b->name != NULL && b->fds != NULL ? fill(s, at, b) : ERR_NO_MEMORY;
+    if (e != ERR_OK) {
+        bound_free(b);
+        return e;
+    }
+    *out = b;
+    return ERR_OK;
+}

@@ -1,0 +1,44 @@
+/* sockets: the listening sockets of the process. They outlive snapshots, found again by their
+ * address, and are only closed when no snapshot wants them and every worker has stopped watching. A
+ * TCP address has one SO_REUSEPORT socket per worker; unix sockets and inherited ones may be shared
+ * by all. It knows addresses and descriptors; it must not know TLS or listeners' settings. Main
+ * thread only. */
+#ifndef MERIDIAN_RUN_SOCKETS_H
+#define MERIDIAN_RUN_SOCKETS_H
+
+#include "base/list.h"
+#include "conf/conf.h"
+#include "net/addr.h"
+#include "run/service.h"
+
+struct bound {
+    struct link link;
+    struct addr at;
+    char *name;     /* as configured: "0.0.0.0:443", "unix:/path", "systemd:NAME" */
+    uint32_t refs;  /* snapshots */
+    unsigned count; /* of fds */
+    int *fds; /* worker w watches all i with i % workers == w; a single shared one: everybody */
+    bool shared;
+    bool inherited;
+};
+
+struct sockets {
+    unsigned workers;
+    struct link all;
+    struct service_sockets given;
+};
+
+void sockets_init(struct sockets *s, unsigned workers);
+/* Closes everything. */
+void sockets_fini(struct sockets *s);
+/* Finds or opens; takes one reference. Inherited sockets with the address, or the name of
+ * systemd:NAME, are used before new ones are opened. ERR_IN_USE, ERR_PERMISSION, ERR_NOT_FOUND (no
+ * such name was inherited), ERR_NO_DESCRIPTOR, … */
+MUST_CHECK
+enum err sockets_get(struct sockets *s, const struct conf_address *at, struct bound **out);
+/* Gives the reference back; closes at the last one. */
+void sockets_put(struct bound **b);
+/* The conf layer's address as a socket address. */
+void sockets_addr(const struct conf_address *from, struct addr *to);
+
+#endif

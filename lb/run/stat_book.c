@@ -1,0 +1,81 @@
+#include "run/stat_book.h"
+
+#include "base/mem.h"
+
+static void route_free(const struct stat_book *b, struct stat_route *r)
+{
+    list_remove(&r->link);
+    for (unsigned w = 0; r->by_worker != NULL && w < b->workers; w++)
+        mem_free(r->by_worker[w]);
+    mem_free(r->by_worker);
+    mem_free(r->name);
+    mem_free(r);
+}
+
+static struct stat_route *route_new(struct stat_book *b, struct span name)
+{
+    struct stat_route *r = mem_alloc(sizeof *r);
+    if (r == NULL)
+        return NULL;
+    list_append(&b->routes, &r->link);
+    r->name = mem_copy_str(name.p, name.n);
+    r->by_worker = mem_array(b->workers, sizeof(struct route_stats *));
+    bool fine = r->name != NULL && r->by_worker != NULL;
+    for (unsigned w = 0; fine && w < b->workers; w++) {
+        r->by_worker[w] = mem_aligned(64, sizeof(struct route_stats));
+        fine = r->by_worker[w] != NULL;
+        if (fine)
+            r->by_worker[w]->name = r->name;
+    }
+    if (!fine) {
+        route_free(b, r);
+        return NULL;
+    }
+    return r;
+}
+
+struct stat_route *stat_book_route(struct stat_book *b, struct span name)
+{
+    list_each (e, &b->routes) {
+        struct stat_route *r = container_of(e, struct stat_route, link);
+        if (span_eq(span_str(r->name), name)) {
+            r->refs++;
+            return r;
+        }
+    }
+    struct stat_route *r = route_new(b, name);
+    if (r != NULL)
+        r->refs = 1;
+    return r;
+}
+
+void stat_book_put(struct stat_book *b, struct stat_route **rp)
+{
+    struct stat_route *r = *rp;
+    *rp = NULL;
+    if (r != NULL && --r->refs == 0)
+        route_free(b, r);
+}
+
+enum err stat_book_init(struct stat_book *b, unsigned workers)
+{
+    *b = (struct stat_book){.workers = workers};
+    list_init(&b->routes);
+    b->by_worker = mem_array(workers, sizeof(struct worker_stats *));
+    bool fine = b->by_worker != NULL;
+    for (unsigned w = 0; fine && w < workers; w++) {
+        b->by_worker[w] = mem_aligned(64, sizeof(struct worker_stats));
+        fine = b->by_worker[w] != NULL;
+    }
+    b->unrouted = fine ? stat_book_route(b, SPAN("(none)")) : NULL;
+    return b->unrouted != NULL ? ERR_OK : ERR_NO_MEMORY;
+}
+
+void stat_book_fini(struct stat_book *b)
+{
+    list_each (e, &b->routes)
+        route_free(b, container_of(e, struct stat_route, link));
+    for (unsigned w = 0; b->by_worker != NULL && w < b->workers; w++)
+        mem_free(b->by_worker[w]);
+    mem_free(b->by_worker);
+}
