@@ -54,8 +54,7 @@ trap 'echo; exit 0' INT TERM
 
 port="${MERIDIAN_DEMO_PORT:-8443}"
 admin="${MERIDIAN_DEMO_ADMIN:-9977}"
-first="${MERIDIAN_DEMO_BACKENDS:-9001}"
-frankfurt=$first virginia=$((first + 1)) singapore=$((first + 2))
+read -r frankfurt virginia singapore <<<"${MERIDIAN_DEMO_BACKENDS:-9001 9002 9003}"
 
 if [ ! -s "$keep/localhost.pem" ]; then
     say "Making a self-signed certificate in build/demo ..."

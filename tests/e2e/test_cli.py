@@ -164,13 +164,15 @@ def test_two_balancers_by_hand(env):
 
 
 def test_shipped_examples_are_valid(env):
-    folder = os.path.join(env.root, "deploy")
-    examples = [name for name in (os.listdir(folder) if os.path.isdir(folder) else []) if name.endswith(".yaml")]
-    assert examples, "no example configuration in deploy/"
+    """As a file can be checked on a machine where its certificates and databases do not exist: the
+    only complaints are about files that are not there."""
+    folder = os.path.join(env.root, "deploy", "examples")
+    examples = [name for name in os.listdir(folder) if name.endswith(".yaml")]
+    assert examples, "no example configuration"
     for name in examples:
         with open(os.path.join(folder, name)) as file:
-            text = file.read()
-        if "/etc/" in text or "/var/" in text:
-            continue  # names files that exist only where it is installed
-        done = checked(env, text)
-        assert done.returncode == 0, f"{name}: {done.stderr}"
+            done = checked(env, file.read())
+        errors = [line for line in (done.stdout + done.stderr).splitlines() if "error:" in line]
+        assert done.returncode == 0 or errors, name
+        for error in errors:
+            assert "/etc/" in error or "/var/" in error, f"{name}: {error}"
