@@ -9,7 +9,8 @@
  * event comes after release, and none from inside an ops call.
  *
  * Request content: nothing is delivered until want_body(true); then on_body as it comes, then
- * on_end once (also, and at once, for requests without content). want_body(false) stops it; one
+ * on_end once (also, and at once, for requests without content; for those that ask for an upgrade
+ * not before the tunnel's end). want_body(false) stops it; one
  * more piece that was already read may still come, at most KIB(64). Response: any number of
  * reply_interim, one reply_head, reply_body as it comes, one reply_end; or abort at any point.
  * pending tells what the client has not taken; on_room as in net/conn.h. */

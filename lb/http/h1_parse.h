@@ -14,9 +14,8 @@ enum h1_coding { H1_NONE, H1_LENGTH, H1_CHUNKED, H1_CLOSE };
 struct h1_head {
     size_t bytes; /* the head's length, an empty line before it included */
     enum h1_coding coding;
-    bool keep_alive;  /* its sender can go on after this message */
-    int64_t keep_ms;  /* replies: Keep-Alive's timeout, 0 where there is none */
-    unsigned dropped; /* fields left out for their names (H3) */
+    bool keep_alive; /* its sender can go on after this message */
+    int64_t keep_ms; /* replies: Keep-Alive's timeout, 0 where there is none */
 };
 
 /* in as for h1_scan_run. ERR_OK: *out is complete but for the scheme, in the arena. ERR_AGAIN: more

@@ -182,7 +182,7 @@ static enum err read_request(struct reading *g)
         return e;
     }
     e = h1_fields_read(g->copy + s->first, s->at - 2 - s->first, s->fields, g->arena, &g->r->fields,
-                       &g->head->dropped);
+                       &g->r->dropped);
     if (e == ERR_OK) {
         e = h1_facts_gather(&g->r->fields, &g->facts);
     }

@@ -68,6 +68,7 @@ struct request {
     struct span query;     /* after "?", p NULL where there is no "?" */
     struct fields fields;
     size_t head_bytes; /* as received */
+    unsigned dropped;  /* fields left out for their names (H3) */
 };
 
 struct reply {

@@ -72,7 +72,7 @@ static void again(const struct request *first, struct arena *a)
     must(!out.failed);
     h1_scan_init(&s, H1_REQUEST);
     must(h1_parse_request(&s, &wide, buf_span(&out), a, &second, &head) == ERR_OK);
-    must(head.bytes == buf_len(&out) && head.dropped == 0 && head.keep_alive);
+    must(head.bytes == buf_len(&out) && second.dropped == 0 && head.keep_alive);
     same_request(&wanted, &second);
 }
 

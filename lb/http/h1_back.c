@@ -1,0 +1,343 @@
+#include "http/h1_back_impl.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+
+/* The connection to a server: its life between exchanges, and what the server says. */
+
+static int64_t now_ns(const struct h1_back *h)
+{
+    return loop_now_ns(conn_loop(h->conn));
+}
+
+static void h1_back_free(struct h1_back *h)
+{
+    task_cancel(&h->later);
+    mem_free(h);
+}
+
+/* From events of the connection only, while no exchange has the stream: h is gone after this. */
+static void end_now(struct h1_back *h, enum err why)
+{
+    conn_close(&h->conn, CONN_END_NOW);
+    h->owner->on_closed(h->owner_user, h, why);
+    h1_back_free(h);
+}
+
+/* From inside an operation. */
+static void end_connection(struct h1_back *h, enum err why, enum conn_end how)
+{
+    struct loop *l = conn_loop(h->conn);
+    h->state = BACK_ENDED;
+    h->why = why;
+    conn_close(&h->conn, how);
+    task_post(l, &h->later);
+}
+
+void h1_back_fail(struct h1_back *h, enum err why)
+{
+    if (h->failed || h->done) {
+        return;
+    }
+    h->failed = true;
+    conn_want_read(h->conn, false);
+    bool unseen = conn_sent(h->conn) == h->sent_before;
+    h->stream.events->on_fail(h->stream.user, why, unseen ? SEEN_NO : SEEN_MAYBE);
+}
+
+/* Content that breaks its framing, in the server's names. */
+static enum err as_backend(enum err e)
+{
+    return e == ERR_NO_MEMORY ? e : ERR_BACKEND_PROTOCOL;
+}
+
+static void interim(struct h1_back *h)
+{
+    unsigned status = h->reply.status;
+    if (++h->interims > h->limits->interim) {
+        h1_back_fail(h, ERR_BACKEND_HEAD_TOO_LARGE);
+        return;
+    }
+    h1_scan_init(&h->scan, H1_REPLY);
+    if (status == 100 || status == 103) { /* H18: no others are passed on */
+        h->stream.events->on_interim(h->stream.user, &h->reply);
+    }
+}
+
+static void final(struct h1_back *h, const struct h1_head *head)
+{
+    h->replied = true;
+    h->keep_alive = head->keep_alive;
+    h->keep_ms = head->keep_ms;
+    h->early = !h->request_done;
+    h->tunnel = h->reply.upgraded;
+    h->trailers = (struct fields){0};
+    h1_body_init(&h->body, h->tunnel ? H1_CLOSE : head->coding, h->reply.length, h->stream.arena,
+                 &h->trailers);
+    h->done = h1_body_done(&h->body);
+    if (!h->wants) {
+        conn_want_read(h->conn, false);
+    }
+    h->stream.events->on_reply(h->stream.user, &h->reply, h->done);
+}
+
+static size_t read_head(struct h1_back *h, struct span bytes)
+{
+    const struct h1_back_limits *l = h->limits;
+    struct h1_limits limits = {
+        .line = l->head, .head = l->head, .fields = l->fields, .field = l->head};
+    struct h1_head head;
+    enum err e =
+        h1_parse_reply(&h->scan, &limits, bytes, h->asked, h->stream.arena, &h->reply, &head);
+    if (e == ERR_AGAIN) {
+        return 0;
+    }
+    if (e != ERR_OK) {
+        h1_back_fail(h, e);
+        return bytes.n;
+    }
+    h->stream.bytes_in += head.bytes;
+    if (h->reply.status < 200 && !h->reply.upgraded) {
+        interim(h);
+    } else {
+        final(h, &head);
+    }
+    return head.bytes;
+}
+
+static void tell_end(struct h1_back *h)
+{
+    h->done = true;
+    h->stream.events->on_end(h->stream.user, h->trailers.n > 0 ? &h->trailers : NULL);
+}
+
+static size_t read_body(struct h1_back *h, struct span bytes)
+{
+    size_t n = 0;
+    struct span piece;
+    enum err e = h1_body_step(&h->body, bytes, &n, &piece);
+    h->stream.bytes_in += n;
+    if (e == ERR_AGAIN) {
+        return n;
+    }
+    uint64_t exchange = h->exchanges;
+    if (e != ERR_OK) {
+        h1_back_fail(h, as_backend(e));
+    } else if (piece.n > 0) {
+        h->stream.events->on_body(h->stream.user, piece);
+    }
+    if (h->state == BACK_BUSY && h->exchanges == exchange && !h->failed && h1_body_done(&h->body)) {
+        tell_end(h);
+    }
+    return n;
+}
+
+/* An answer before the question is none (F6). */
+static bool unasked(const struct h1_back *h)
+{
+    return !h->head_sent || conn_sent(h->conn) == h->sent_before;
+}
+
+static size_t read_some(struct h1_back *h, struct span bytes)
+{
+    if (h->state != BACK_BUSY || h->failed) {
+        return bytes.n;
+    }
+    if (h->done) {
+        h->dirty = true; /* H20: bytes after the response */
+        return bytes.n;
+    }
+    if (unasked(h)) {
+        h1_back_fail(h, ERR_BACKEND_PROTOCOL);
+        return bytes.n;
+    }
+    if (h->stream.first_byte_ns == 0) {
+        h->stream.first_byte_ns = now_ns(h);
+    }
+    if (!h->replied) {
+        return read_head(h, bytes);
+    }
+    return h->wants ? read_body(h, bytes) : 0;
+}
+
+static size_t on_bytes(void *user, struct conn *c, struct span bytes)
+{
+    struct h1_back *h = user;
+    size_t used = 0, n;
+    (void)c;
+    do {
+        if (h->state == BACK_IDLE) { /* H20: nobody asked */
+            end_now(h, ERR_BACKEND_PROTOCOL);
+            return bytes.n;
+        }
+        n = read_some(h, span_sub(bytes, used, bytes.n));
+        used += n;
+    } while (n > 0 && used < bytes.n);
+    return used;
+}
+
+/* RFC 9112 section 6.3: the connection's end is that of the content only where nothing else tells
+ * it, and only where it is known to be the server's doing. */
+static void eof_while_busy(struct h1_back *h, bool clean)
+{
+    h->dirty = true;
+    if (h->done || h->failed) {
+        return;
+    }
+    if (!h->replied) {
+        h1_back_fail(h, ERR_BACKEND_RESET);
+    } else if (h->body.coding == H1_CLOSE && clean) {
+        tell_end(h);
+    } else {
+        h1_back_fail(h, ERR_BACKEND_TRUNCATED);
+    }
+}
+
+static void on_eof(void *user, struct conn *c, bool clean)
+{
+    struct h1_back *h = user;
+    (void)c;
+    if (h->state == BACK_BUSY) {
+        eof_while_busy(h, clean);
+    } else if (h->state == BACK_IDLE) {
+        end_now(h, ERR_BACKEND_RESET);
+    }
+}
+
+static void on_fail(void *user, struct conn *c, enum err why)
+{
+    struct h1_back *h = user;
+    (void)c;
+    if (h->state == BACK_BUSY) {
+        h->dirty = true;
+        h1_back_fail(h, why);
+    } else if (h->state != BACK_ENDED) {
+        end_now(h, why);
+    }
+}
+
+static void on_room(void *user, struct conn *c)
+{
+    struct h1_back *h = user;
+    (void)c;
+    if (h->state == BACK_BUSY && !h->failed) {
+        h->stream.events->on_room(h->stream.user);
+    }
+}
+
+static void on_open(void *user, struct conn *c)
+{
+    struct h1_back *h = user;
+    (void)c;
+    h->state = BACK_IDLE;
+    h->owner->on_open(h->owner_user, h); /* which may close it */
+}
+
+static const struct conn_events events = {
+    .on_open = on_open,
+    .on_bytes = on_bytes,
+    .on_eof = on_eof,
+    .on_room = on_room,
+    .on_fail = on_fail,
+};
+
+static void on_later(struct task *t)
+{
+    struct h1_back *h = container_of(t, struct h1_back, later);
+    switch (h->state) {
+    case BACK_ENDED:
+        h->owner->on_closed(h->owner_user, h, h->why);
+        h1_back_free(h);
+        break;
+    case BACK_IDLE:
+        h->owner->on_idle(h->owner_user, h, h->keep_ms); /* which may close it */
+        break;
+    case BACK_BUSY:
+        h1_back_fail(h, h->why);
+        break;
+    case BACK_CONNECTING:
+        break;
+    }
+}
+
+/* H20: whether another request may follow. Bytes that are left over by now, and will be delivered
+ * before the owner hears that it is idle, end it still. */
+static bool reusable(const struct h1_back *h)
+{
+    bool sent = h->request_done && !h->early && conn_pending(h->conn) == 0;
+    bool clean = h->done && !h->dirty && !h->failed && !h->tunnel;
+    return sent && clean && h->keep_alive && (h->wants || !conn_has_unread(h->conn));
+}
+
+void h1_back_finish(struct h1_back *h)
+{
+    task_cancel(&h->later);
+    if (reusable(h)) {
+        h->state = BACK_IDLE;
+        h->stream.reused = true;
+        conn_want_read(h->conn, true);
+        task_post(conn_loop(h->conn), &h->later);
+        return;
+    }
+    end_connection(h, ERR_OK, h->tunnel && h->done ? CONN_END_FLUSH : CONN_END_NOW);
+}
+
+enum err h1_back_new(struct conn_env *env, const struct conn_target *to,
+                     const struct h1_back_limits *limits, const struct h1_back_owner *owner,
+                     void *owner_user, struct h1_back **out)
+{
+    struct h1_back *h = mem_alloc(sizeof(*h));
+    if (h == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    *h = (struct h1_back){
+        .limits = limits, .owner = owner, .owner_user = owner_user, .state = BACK_CONNECTING};
+    h->stream.ops = &h1_back_ops;
+    task_init(&h->later, on_later);
+    enum err e = conn_connect(env, to, &events, h, &h->conn);
+    if (e != ERR_OK) {
+        mem_free(h);
+        return e;
+    }
+    *out = h;
+    return ERR_OK;
+}
+
+struct back *h1_back_take(struct h1_back *h)
+{
+    struct back *b = &h->stream;
+    h->state = BACK_BUSY;
+    h->exchanges++;
+    h->sent_before = conn_sent(h->conn);
+    h->head_sent = h->request_done = h->replied = h->done = h->tunnel = false;
+    h->early = h->dirty = h->failed = false;
+    h->wants = true;
+    h->interims = 0;
+    h->keep_ms = 0;
+    h1_scan_init(&h->scan, H1_REPLY);
+    b->events = NULL;
+    b->user = NULL;
+    b->arena = NULL;
+    b->bytes_in = b->bytes_out = 0;
+    b->first_byte_ns = b->sent_ns = 0;
+    return b;
+}
+
+void h1_back_close(struct h1_back **h)
+{
+    if ((*h)->conn != NULL) {
+        conn_close(&(*h)->conn, CONN_END_NOW);
+    }
+    h1_back_free(*h);
+    *h = NULL;
+}
+
+void *h1_back_user(const struct h1_back *h)
+{
+    return h->owner_user;
+}
+
+void h1_back_set_user(struct h1_back *h, void *owner_user)
+{
+    h->owner_user = owner_user;
+}

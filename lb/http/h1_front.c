@@ -1,0 +1,384 @@
+#include "http/h1_front_impl.h"
+
+#include "base/hash.h"
+#include "base/limits.h"
+#include "base/mem.h"
+
+/* Requests from one connection, one after the other; the connection's end. Nothing of this is
+ * called from inside an operation of the stream. */
+
+enum { ARENA_BLOCK = 8 * 1024, ARENA_MOST = 512 * 1024 };
+
+static int64_t now_ns(const struct h1_front *h)
+{
+    return loop_now_ns(conn_loop(h->conn));
+}
+
+/* For FRONT_HEAD only. The owner hears of it, and the memory goes, at the end of the turn. */
+static void end_connection(struct h1_front *h, enum err why, enum conn_end how)
+{
+    struct loop *l = conn_loop(h->conn);
+    h->state = FRONT_ENDED;
+    h->why = why;
+    h->stream.conn = NULL;
+    timer_stop(&h->timer);
+    conn_close(&h->conn, how);
+    task_post(l, &h->later);
+}
+
+/* The exchange hears once that nothing more will come from the client. */
+static void tell_gone(struct h1_front *h, enum err why, bool answerable)
+{
+    if (h->gone) {
+        return;
+    }
+    h->gone = true;
+    h->closing = true;
+    h->stream.events->on_gone(h->stream.user, why, answerable);
+}
+
+static bool may_hear(const struct h1_front *h)
+{
+    return h->state == FRONT_BUSY && !h->gone && !h->end_told && h->wants;
+}
+
+static void tell_end(struct h1_front *h)
+{
+    h->end_told = true;
+    h->stream.events->on_end(h->stream.user, NULL);
+}
+
+/* The content's end, where it has been reached: by its framing or, in a tunnel, by the client's
+ * end. Elsewhere the client's end before that of the content is an abort. */
+static void settle_input(struct h1_front *h)
+{
+    if (!may_hear(h)) {
+        return;
+    }
+    if (h->tunnel ? h->eof && !conn_has_unread(h->conn)
+                  : h1_body_done(&h->body) && h->request.upgrade == UPGRADE_NONE) {
+        tell_end(h);
+    }
+}
+
+/* A new exchange; bad: it only answers. */
+static void begin(struct h1_front *h, enum err bad, enum h1_coding coding, size_t head_bytes)
+{
+    struct front *f = &h->stream;
+    h->state = FRONT_BUSY;
+    h->served++;
+    h->request.scheme = h->tls ? SPAN("https") : SPAN("http");
+    h->closing =
+        h->closing || bad != ERR_OK || h->served >= h->limits->requests || now_ns(h) >= h->old_ns;
+    h->wants = h->end_told = h->begun = h->done = h->tunnel = false;
+    h->gone = bad != ERR_OK;
+    h->coding = H1_NONE;
+    h->left = 0;
+    h1_body_init(&h->body, coding, h->request.length, NULL, NULL);
+    if (h->request.upgrade != UPGRADE_NONE) {
+        conn_set_hold_limit(h->conn, LIMIT_UPGRADE_HELD);
+    }
+    f->events = NULL;
+    f->user = NULL;
+    f->bytes_in = head_bytes;
+    f->bytes_out = 0;
+    h->owner->on_request(h->owner_user, f, &h->request, bad);
+}
+
+/* L4: the first head has its time from accept, the others from their first byte. */
+static void head_goes_on(struct h1_front *h, bool first)
+{
+    if (h->eof) {
+        end_connection(h, ERR_CLIENT_ABORT, CONN_END_FLUSH);
+    } else if (first && h->served > 0) {
+        timer_aim(&h->timer, h->stream.begun_ns + h->limits->head_ms * NS_PER_MS);
+    }
+}
+
+static size_t read_head(struct h1_front *h, struct span bytes)
+{
+    const struct h1_front_limits *l = h->limits;
+    struct h1_limits limits = {
+        .line = l->request_line, .head = l->head, .fields = l->fields, .field = l->field};
+    struct h1_head head;
+    bool first = h->scan.at == 0;
+    if (first) {
+        h->stream.begun_ns = now_ns(h);
+    }
+    enum err e = h1_parse_request(&h->scan, &limits, bytes, &h->arena, &h->request, &head);
+    if (e == ERR_AGAIN) {
+        head_goes_on(h, first);
+        return 0;
+    }
+    if (e != ERR_OK) {
+        begin(h, e, H1_NONE, h->request.head_bytes);
+        return bytes.n;
+    }
+    h->closing = h->closing || !head.keep_alive;
+    begin(h, ERR_OK, head.coding, head.bytes);
+    return head.bytes;
+}
+
+static size_t read_tunnel(struct h1_front *h, struct span bytes)
+{
+    h->stream.bytes_in += bytes.n;
+    h->stream.events->on_body(h->stream.user, bytes);
+    return bytes.n;
+}
+
+/* Content, while the exchange wants it. Returns how much was taken. */
+static size_t read_body(struct h1_front *h, struct span bytes)
+{
+    uint32_t request = h->served;
+    size_t used = 0;
+    while (used < bytes.n && h->served == request && may_hear(h) && !h1_body_done(&h->body)) {
+        size_t n = 0;
+        struct span piece;
+        enum err e = h1_body_step(&h->body, span_sub(bytes, used, bytes.n), &n, &piece);
+        used += n;
+        h->stream.bytes_in += n;
+        if (e == ERR_AGAIN) {
+            break;
+        }
+        if (e != ERR_OK) {
+            tell_gone(h, e, !h->begun);
+        } else if (piece.n > 0) {
+            h->stream.events->on_body(h->stream.user, piece);
+        }
+    }
+    if (h->served == request && h->eof && may_hear(h) && !h1_body_done(&h->body)) {
+        tell_gone(h, ERR_CLIENT_ABORT, false);
+    }
+    return used;
+}
+
+static size_t read_some(struct h1_front *h, struct span bytes)
+{
+    if (h->state == FRONT_HEAD) {
+        return read_head(h, bytes);
+    }
+    if (h->state == FRONT_ENDED || h->gone) {
+        return bytes.n; /* nobody will ever ask for it */
+    }
+    if (!may_hear(h)) {
+        return 0;
+    }
+    return h->tunnel ? read_tunnel(h, bytes) : read_body(h, bytes);
+}
+
+static size_t on_bytes(void *user, struct conn *c, struct span bytes)
+{
+    struct h1_front *h = user;
+    size_t used = 0, n;
+    (void)c;
+    do {
+        n = read_some(h, span_sub(bytes, used, bytes.n));
+        used += n;
+    } while (n > 0 && used < bytes.n);
+    if (h->state == FRONT_BUSY && h->tunnel && h->eof) {
+        /* Its end comes when the connection knows what was taken. */
+        task_post(conn_loop(h->conn), &h->later);
+    } else {
+        settle_input(h);
+    }
+    return used;
+}
+
+/* F9: a client that ends its half after a complete request is answered; TLS clients that close do
+ * not read any more. */
+static void eof_while_busy(struct h1_front *h, bool clean)
+{
+    if (!clean || (h->tls && !h->tunnel)) {
+        h->broken = !clean;
+        tell_gone(h, ERR_CLIENT_ABORT, false);
+    } else if (h->tunnel) {
+        settle_input(h);
+    } else if (!h1_body_done(&h->body) && !conn_has_unread(h->conn)) {
+        tell_gone(h, ERR_CLIENT_ABORT, false);
+    }
+}
+
+static void on_eof(void *user, struct conn *c, bool clean)
+{
+    struct h1_front *h = user;
+    (void)c;
+    h->eof = true;
+    if (h->state == FRONT_BUSY) {
+        eof_while_busy(h, clean);
+    } else if (h->state == FRONT_HEAD && (h->scan.at > 0 || !conn_has_unread(h->conn))) {
+        end_connection(h, h->scan.at > 0 ? ERR_CLIENT_ABORT : ERR_CLIENT_CLOSED, CONN_END_FLUSH);
+    }
+}
+
+static void on_fail(void *user, struct conn *c, enum err why)
+{
+    struct h1_front *h = user;
+    (void)c;
+    h->broken = true;
+    if (h->state == FRONT_BUSY) {
+        tell_gone(h, ERR_CLIENT_ABORT, false);
+    } else if (h->state == FRONT_HEAD) {
+        end_connection(h, why, CONN_END_NOW);
+    }
+}
+
+static void on_room(void *user, struct conn *c)
+{
+    struct h1_front *h = user;
+    (void)c;
+    if (h->state == FRONT_BUSY && !h->broken) {
+        h->stream.events->on_room(h->stream.user);
+    }
+}
+
+static void on_open(void *user, struct conn *c)
+{
+    (void)user;
+    (void)c;
+}
+
+static const struct conn_events events = {
+    .on_open = on_open,
+    .on_bytes = on_bytes,
+    .on_eof = on_eof,
+    .on_room = on_room,
+    .on_fail = on_fail,
+};
+
+static void on_time(struct timer *t)
+{
+    struct h1_front *h = container_of(t, struct h1_front, timer);
+    if (h->state != FRONT_HEAD) {
+        return;
+    }
+    if (h->scan.at > 0) {
+        h->request = (struct request){
+            .method = METHOD_OTHER, .version = VERSION_1_1, .head_bytes = h->scan.at};
+        begin(h, ERR_HEAD_TIMEOUT, H1_NONE, h->scan.at);
+    } else {
+        end_connection(h, h->served > 0 ? ERR_IDLE_TIMEOUT : ERR_HEAD_TIMEOUT, CONN_END_FLUSH);
+    }
+}
+
+static void h1_front_free(struct h1_front *h)
+{
+    arena_reset(&h->arena);
+    task_cancel(&h->later);
+    mem_free(h);
+}
+
+static void on_later(struct task *t)
+{
+    struct h1_front *h = container_of(t, struct h1_front, later);
+    if (h->state == FRONT_ENDED) {
+        h->owner->on_closed(h->owner_user, h->why);
+        h1_front_free(h);
+        return;
+    }
+    settle_input(h);
+}
+
+void h1_front_redeliver(struct h1_front *h)
+{
+    conn_want_read(h->conn, false);
+    conn_want_read(h->conn, true);
+    task_post(conn_loop(h->conn), &h->later);
+}
+
+static size_t hold_limit(const struct h1_front_limits *l)
+{
+    enum { LINE_EXTRA = 6 }; /* colon, spaces, CR LF */
+    size_t head = l->request_line + l->head + l->fields * LINE_EXTRA + LIMIT_FIELD_NAME;
+    return head > KIB(64) ? head : KIB(64);
+}
+
+/* Waits for the next head. */
+static void wait_for_head(struct h1_front *h)
+{
+    int64_t now = now_ns(h);
+    int64_t idle = now + h->limits->idle_ms * NS_PER_MS;
+    h->state = FRONT_HEAD;
+    h1_scan_init(&h->scan, H1_REQUEST);
+    conn_set_hold_limit(h->conn, hold_limit(h->limits));
+    timer_aim(&h->timer, idle < h->old_ns ? idle : h->old_ns);
+    if (conn_has_unread(h->conn)) {
+        h1_front_redeliver(h);
+    }
+}
+
+void h1_front_finish(struct h1_front *h)
+{
+    bool whole = h->done && !h->broken;
+    bool ended = h->eof && !conn_has_unread(h->conn);
+    bool next = whole && !h->closing && !h->tunnel && !ended && h1_body_done(&h->body);
+    arena_reset(&h->arena);
+    if (next) {
+        wait_for_head(h);
+        return;
+    }
+    /* H19: what is cut short must not look complete. */
+    enum conn_end how = whole ? CONN_END_FLUSH : h->begun ? CONN_END_RESET : CONN_END_NOW;
+    end_connection(h, whole ? ERR_OK : ERR_CLIENT_ABORT, how);
+}
+
+/* L11: the configured age, plus or minus a tenth, so that clients that came together do not come
+ * again together. */
+static int64_t age_ns(const struct h1_front *h)
+{
+    const uint64_t seed[2] = {(uint64_t)now_ns(h), addr_port(conn_peer(h->conn))};
+    int64_t most = h->limits->age_ms * NS_PER_MS, fifth = most / 5;
+    uint64_t random = hash_plain(span_of((const char *)seed, sizeof(seed)));
+    return most - most / 10 + (fifth > 0 ? (int64_t)(random % (uint64_t)fifth) : 0);
+}
+
+enum err h1_front_new(struct conn *c, bool tls, const struct h1_front_limits *limits,
+                      struct arena_cache *cache, const struct front_owner *owner, void *owner_user,
+                      struct h1_front **out)
+{
+    struct h1_front *h = mem_alloc(sizeof(*h));
+    if (h == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    *h = (struct h1_front){.limits = limits,
+                           .owner = owner,
+                           .owner_user = owner_user,
+                           .tls = tls,
+                           .conn = c,
+                           .state = FRONT_HEAD};
+    arena_init(&h->arena, cache, ARENA_BLOCK, ARENA_MOST + limits->head);
+    h->stream.ops = &h1_front_ops;
+    h->stream.arena = &h->arena;
+    h->stream.conn = c;
+    h->old_ns = now_ns(h) + age_ns(h);
+    h1_scan_init(&h->scan, H1_REQUEST);
+    task_init(&h->later, on_later);
+    timer_init(&h->timer, conn_loop(c), on_time);
+    timer_in_ms(&h->timer, limits->head_ms);
+    conn_set_hold_limit(c, hold_limit(limits));
+    conn_set_events(c, &events, h);
+    *out = h;
+    return ERR_OK;
+}
+
+void h1_front_drain(struct h1_front *h)
+{
+    h->closing = true;
+    if (h1_front_idle(h) && !conn_has_unread(h->conn)) {
+        end_connection(h, ERR_SHUTDOWN, CONN_END_FLUSH);
+    }
+}
+
+void h1_front_kill(struct h1_front *h, enum err why)
+{
+    if (h->state == FRONT_HEAD) {
+        end_connection(h, why, CONN_END_NOW);
+    } else if (h->state == FRONT_BUSY) {
+        h->broken = true;
+        tell_gone(h, why, false);
+    }
+}
+
+bool h1_front_idle(const struct h1_front *h)
+{
+    return h->state == FRONT_HEAD && h->scan.at == 0;
+}

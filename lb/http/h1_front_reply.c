@@ -1,0 +1,217 @@
+#include "http/h1_front_impl.h"
+
+#include "base/limits.h"
+#include "http/h1_write.h"
+
+/* Responses: the operations of the stream. None of them calls the exchange. */
+
+/* Heads are spelled on the stack, large ones in the arena. */
+enum { HEAD_STACK = 8 * 1024, HEAD_MOST = 2 * 64 * 1024 };
+
+static struct h1_front *of(struct front *f)
+{
+    return container_of(f, struct h1_front, stream);
+}
+
+static void put(struct h1_front *h, struct span bytes)
+{
+    h->stream.bytes_out += bytes.n;
+    conn_write(h->conn, bytes);
+}
+
+static void put_head(struct h1_front *h, const struct reply *r, const struct h1_reply_form *form)
+{
+    char stack[HEAD_STACK];
+    struct buf out;
+    buf_fixed(&out, stack, sizeof(stack));
+    h1_write_reply(&out, r, form);
+    if (out.failed) {
+        char *memory = arena_take(&h->arena, HEAD_MOST);
+        buf_fixed(&out, memory, memory != NULL ? HEAD_MOST : 0);
+        h1_write_reply(&out, r, form);
+    }
+    if (out.failed) {
+        h->broken = true;
+        return;
+    }
+    put(h, buf_span(&out));
+}
+
+static void reply_interim(struct front *f, const struct reply *r)
+{
+    struct h1_front *h = of(f);
+    if (h->broken || h->begun || h->request.version != VERSION_1_1 || r->status >= 200) {
+        return;
+    }
+    put_head(h, r, &(struct h1_reply_form){.coding = H1_NONE});
+}
+
+static enum h1_coding choose_coding(const struct h1_front *h, const struct reply *r, bool end)
+{
+    if (r->upgraded) {
+        return H1_CLOSE;
+    }
+    if (end || h->request.method == METHOD_HEAD || r->status == 204 || r->status == 304) {
+        return H1_NONE;
+    }
+    switch (r->content) {
+    case CONTENT_NONE:
+        break;
+    case CONTENT_LENGTH:
+        return H1_LENGTH;
+    case CONTENT_STREAM:
+        return h->request.version == VERSION_1_0 ? H1_CLOSE : H1_CHUNKED;
+    }
+    return H1_NONE;
+}
+
+/* H20: a request that has not been read to its end leaves the connection without a next one; nor do
+ * bytes that were meant for a tunnel become a request (H21). */
+static bool must_close(const struct h1_front *h, const struct reply *r)
+{
+    bool unread = !h1_body_done(&h->body);
+    bool tunnel_bytes =
+        h->request.upgrade != UPGRADE_NONE && !r->upgraded && conn_has_unread(h->conn);
+    return unread || tunnel_bytes || h->coding == H1_CLOSE;
+}
+
+static void reply_head(struct front *f, const struct reply *r, bool end)
+{
+    struct h1_front *h = of(f);
+    char date[29];
+    if (h->broken || h->begun) {
+        return;
+    }
+    struct loop *l = conn_loop(h->conn);
+    h->coding = choose_coding(h, r, end);
+    h->left = h->coding == H1_LENGTH ? r->length : 0;
+    h->begun = true;
+    h->done = end;
+    h->closing = h->closing || must_close(h, r);
+    if (fields_get(&r->fields, FIELD_DATE) == NULL) {
+        clock_print_http(date, l->ops->wall_ns(l));
+    }
+    struct h1_reply_form form = {
+        .coding = h->coding,
+        .to_head = h->request.method == METHOD_HEAD,
+        .close = h->closing,
+        .keep_alive = !h->closing && h->request.version == VERSION_1_0,
+        .date = span_of(date, sizeof(date)),
+    };
+    put_head(h, r, &form);
+    if (r->upgraded) {
+        h->tunnel = true;
+        h->end_told = false;
+        h1_front_redeliver(h);
+    }
+}
+
+static void put_chunk(struct h1_front *h, struct span bytes)
+{
+    char line[H1_CHUNK_LINE];
+    put(h, span_of(line, h1_chunk_line(line, bytes.n)));
+    put(h, bytes);
+    put(h, SPAN("\r\n"));
+}
+
+static void reply_body(struct front *f, struct span bytes)
+{
+    struct h1_front *h = of(f);
+    if (h->broken || !h->begun || h->done || bytes.n == 0) {
+        return;
+    }
+    switch (h->coding) {
+    case H1_NONE:
+        break;
+    case H1_LENGTH:
+        if (bytes.n > h->left) {
+            h->broken = true;
+            return;
+        }
+        h->left -= bytes.n;
+        put(h, bytes);
+        break;
+    case H1_CHUNKED:
+        put_chunk(h, bytes);
+        break;
+    case H1_CLOSE:
+        put(h, bytes);
+        break;
+    }
+}
+
+static void put_last_chunk(struct h1_front *h, const struct fields *trailers)
+{
+    char memory[HEAD_STACK];
+    struct buf out;
+    buf_fixed(&out, memory, sizeof(memory));
+    h1_write_last_chunk(&out, trailers);
+    if (out.failed) {
+        h->broken = true;
+    } else {
+        put(h, buf_span(&out));
+    }
+}
+
+static void reply_end(struct front *f, const struct fields *trailers)
+{
+    struct h1_front *h = of(f);
+    if (h->broken || !h->begun || h->done) {
+        return;
+    }
+    h->done = true;
+    if (h->coding == H1_CHUNKED) {
+        put_last_chunk(h, trailers);
+    } else if (h->coding == H1_LENGTH && h->left > 0) {
+        h->broken = true; /* H19 */
+    } else if (h->tunnel) {
+        conn_shutdown(h->conn);
+    }
+}
+
+static void want_body(struct front *f, bool want)
+{
+    struct h1_front *h = of(f);
+    bool begins = want && !h->wants;
+    h->wants = want;
+    if (begins && !h->broken) {
+        h1_front_redeliver(h);
+    }
+}
+
+/* The connection ends with the release, which follows. */
+static void abort_reply(struct front *f, enum err why)
+{
+    struct h1_front *h = of(f);
+    (void)why;
+    h->broken = true;
+    h->gone = true;
+}
+
+static size_t pending(const struct front *f)
+{
+    return conn_pending(container_of(f, const struct h1_front, stream)->conn);
+}
+
+static void keep(struct front *f, bool on)
+{
+    struct h1_front *h = of(f);
+    h->closing = h->closing || !on;
+}
+
+static void release(struct front *f)
+{
+    h1_front_finish(of(f));
+}
+
+const struct front_ops h1_front_ops = {
+    .reply_interim = reply_interim,
+    .reply_head = reply_head,
+    .reply_body = reply_body,
+    .reply_end = reply_end,
+    .want_body = want_body,
+    .abort = abort_reply,
+    .pending = pending,
+    .keep = keep,
+    .release = release,
+};
