@@ -226,6 +226,60 @@ static bool check_from(struct section *s, size_t offset, unsigned depth)
     return true;
 }
 
+/* Reads the head of the value at *at, or of what it points to, and moves past it. What a map or
+ * array holds follows at *inside. */
+static bool read_through(struct section *s, size_t *at, struct item *out, size_t *inside)
+{
+    if (!read_item(s, at, out))
+        return false;
+    *inside = *at;
+    if (out->type != TYPE_POINTER)
+        return true;
+    *inside = out->target;
+    return read_item(s, inside, out);
+}
+
+/* A list in the metadata has nothing but texts in it: libmaxminddb 1.7 leaks memory where that is
+ * not so. `at` is where the list begins, known to be well-formed. */
+static bool check_texts(struct section *s, size_t at)
+{
+    struct item list, item;
+    size_t inside, ignored;
+    if (!read_through(s, &at, &list, &inside))
+        return false;
+    size_t n = list.type == TYPE_MAP ? 2 * list.size : list.type == TYPE_ARRAY ? list.size : 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!read_through(s, &inside, &item, &ignored))
+            return false;
+        if (item.type != TYPE_TEXT)
+            return refuse(s, "its languages or descriptions are not all text");
+    }
+    return true;
+}
+
+/* The metadata's own map, known to be well-formed. */
+static bool check_metadata_lists(struct section *s)
+{
+    struct item map, key;
+    size_t at = 0, end = 0;
+    if (!read_item(s, &at, &map))
+        return false;
+    if (map.type != TYPE_MAP)
+        return refuse(s, "its metadata are not a map");
+    for (size_t i = 0; i < map.size; i++) {
+        unsigned left = VERIFY_ITEMS;
+        if (!read_through(s, &at, &key, &end))
+            return false;
+        struct span name = span_of((const char *)s->p + end - key.size, key.size);
+        if ((span_eq(name, SPAN("languages")) || span_eq(name, SPAN("description"))) &&
+            !check_texts(s, at))
+            return false;
+        if (!check_value(s, &at, 0, &left))
+            return false;
+    }
+    return true;
+}
+
 enum err verify_metadata(struct span file, size_t *at, struct verify_report *report)
 {
     *report = (struct verify_report){.why = NULL};
@@ -241,8 +295,8 @@ enum err verify_metadata(struct span file, size_t *at, struct verify_report *rep
     *at = found + MARKER_BYTES;
     /* Nothing is remembered here: the library copies what pointers lead to, each time. */
     struct section s = {
-        .p = (const unsigned char *)file.p + *at, .n = file.n - *at, .steps = VERIFY_ITEMS};
-    if (!check_from(&s, 0, 0)) {
+        .p = (const unsigned char *)file.p + *at, .n = file.n - *at, .steps = 3ull * VERIFY_ITEMS};
+    if (!check_from(&s, 0, 0) || !check_metadata_lists(&s)) {
         report->why = s.why;
         return ERR_CORRUPT;
     }

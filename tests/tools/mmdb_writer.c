@@ -495,7 +495,10 @@ static void put_description(struct mmdb_writer *w, struct bytes *out, size_t bas
         put_pointer(out, bomb);
         return;
     }
-    put_plain(out, "Places for tests and demonstrations");
+    if (w->options.damage == MMDB_DAMAGE_METADATA_NUMBER)
+        put_number(out, TYPE_UINT16, 1);
+    else
+        put_plain(out, "Places for tests and demonstrations");
 }
 
 static void put_metadata(struct mmdb_writer *w, struct bytes *out)

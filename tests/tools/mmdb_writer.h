@@ -33,6 +33,7 @@ enum mmdb_degrees { MMDB_DEGREES_USUAL, MMDB_DEGREES_FLOAT, MMDB_DEGREES_DOUBLE 
     X(BAD_TYPE, "bad-type", "a value of no known type")                                            \
     X(METADATA_BOMB, "metadata-bomb", "a description that unfolds to 10^12 values")                \
     X(METADATA_DEEP, "metadata-deep", "a description of arrays a thousand deep")                   \
+    X(METADATA_NUMBER, "metadata-number", "a description that is a number")                        \
     X(NO_MARKER, "no-marker", "metadata without their marker")                                     \
     X(NODE_COUNT, "node-count", "more nodes than the file has bytes")                              \
     X(IP_VERSION, "ip-version", "IP version 5")                                                    \

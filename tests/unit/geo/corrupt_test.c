@@ -62,6 +62,7 @@ TEST(corrupt, each_damage_has_its_reason)
         {MMDB_DAMAGE_BAD_TYPE, ERR_CORRUPT, "unknown type"},
         {MMDB_DAMAGE_METADATA_BOMB, ERR_CORRUPT, "overlap too much"},
         {MMDB_DAMAGE_METADATA_DEEP, ERR_CORRUPT, "nested too deeply"},
+        {MMDB_DAMAGE_METADATA_NUMBER, ERR_CORRUPT, "not all text"},
         {MMDB_DAMAGE_NO_MARKER, ERR_CORRUPT, "no MaxMind metadata"},
         {MMDB_DAMAGE_NODE_COUNT, ERR_CORRUPT, ": "},
         {MMDB_DAMAGE_IP_VERSION, ERR_CORRUPT, ": "},
