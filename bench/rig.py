@@ -25,7 +25,7 @@ def wait_port(port, process=None, timeout=20):
             return
         except OSError:
             if process and process.poll() is not None:
-                raise SystemExit(f"{process.args[0]} ended with status {process.returncode}") from None
+                raise SystemExit(f"{process.args} ended with status {process.returncode}") from None
             if time.monotonic() > end:
                 raise SystemExit(f"nothing listens on port {port}") from None
             time.sleep(0.05)
