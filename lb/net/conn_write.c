@@ -112,16 +112,20 @@ static void finish(struct conn *c)
         timer_in_ms(&c->linger, LIMIT_LINGER_MS);
 }
 
-void conn_flush(struct conn *c)
+static void push_out(struct conn *c)
 {
-    list_remove(&c->dirty);
-    if (c->mute || c->blocked || c->state == CONN_CONNECTING)
-        return;
     if (c->tls != NULL && c->state != CONN_HANDSHAKE && !encrypt(c))
         return;
     send_out(c);
     if (c->state == CONN_OPEN || c->state == CONN_LINGER)
         finish(c);
+}
+
+void conn_flush(struct conn *c)
+{
+    list_remove(&c->dirty);
+    if (!c->mute && !c->blocked && c->state != CONN_CONNECTING)
+        push_out(c);
     conn_set_interest(c);
 }
 

@@ -1,0 +1,188 @@
+#include "check.h"
+#include "net/loop.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct probe {
+    struct timer timer;
+    int fired;
+    int64_t at_ns;
+    int stop_after;
+    int64_t again_ms;
+};
+
+static struct loop *make_loop(void)
+{
+    struct loop *l;
+    CHECK_INT(loop_ev_new(&l), ERR_OK);
+    return l;
+}
+
+static void on_time(struct timer *t)
+{
+    struct probe *p = container_of(t, struct probe, timer);
+    p->at_ns = loop_now_ns(t->loop);
+    if (++p->fired >= p->stop_after)
+        loop_stop(t->loop);
+    else
+        timer_in_ms(t, p->again_ms);
+}
+
+TEST(loop, timers_fire_in_order_and_not_early)
+{
+    struct loop *l = make_loop();
+    struct probe soon = {.stop_after = 2, .again_ms = 5}, late = {.stop_after = 1};
+    int64_t begin = loop_now_ns(l);
+    timer_init(&soon.timer, l, on_time);
+    timer_init(&late.timer, l, on_time);
+    timer_aim(&late.timer, begin + 30 * NS_PER_MS);
+    timer_aim(&soon.timer, begin + 5 * NS_PER_MS);
+    soon.stop_after = 3;
+    loop_run(l);
+    if (late.fired == 0)
+        loop_run(l);
+    CHECK_INT(soon.fired, 3);
+    CHECK_INT(late.fired, 1);
+    CHECK(soon.at_ns - begin >= 15 * NS_PER_MS, "three times five");
+    CHECK(late.at_ns - begin >= 30 * NS_PER_MS, "not before its time");
+    CHECK(l->turns > 0 && l->longest_turn_ns > 0, "turns are counted");
+    loop_free(&l);
+    CHECK(l == NULL, "emptied");
+}
+
+/* Counts how often the implementation's watcher is set. */
+static int sets;
+static const struct loop_ops *real;
+
+static void counted_set(struct timer *t, int64_t at_ns)
+{
+    sets++;
+    real->timer_set(t, at_ns);
+}
+
+TEST(loop, a_deadline_moved_later_costs_nothing)
+{
+    struct loop *l = make_loop();
+    struct loop_ops ops = *l->ops;
+    struct probe p = {.stop_after = 1};
+    real = l->ops;
+    sets = 0;
+    ops.timer_set = counted_set;
+    l->ops = &ops;
+    timer_init(&p.timer, l, on_time);
+    int64_t begin = loop_now_ns(l);
+    for (int i = 1; i <= 1000; i++)
+        timer_aim(&p.timer, begin + 10 * NS_PER_MS + i * 10000);
+    CHECK_INT(sets, 1);
+    loop_run(l);
+    CHECK_INT(p.fired, 1);
+    CHECK(p.at_ns >= begin + 20 * NS_PER_MS, "the last aim counts");
+    CHECK(sets <= 4, "re-armed %d times", sets);
+    timer_aim(&p.timer, loop_now_ns(l) + NS_PER_S);
+    timer_aim(&p.timer, loop_now_ns(l) + NS_PER_MS);
+    loop_run(l);
+    CHECK_INT(p.fired, 2);
+    timer_in_ms(&p.timer, 1);
+    timer_stop(&p.timer);
+    timer_stop(&p.timer);
+    struct probe end = {.stop_after = 1};
+    timer_init(&end.timer, l, on_time);
+    timer_in_ms(&end.timer, 5);
+    loop_run(l);
+    CHECK_INT(p.fired, 2);
+    timer_aim(&end.timer, -5);
+    loop_run(l);
+    CHECK_INT(end.fired, 2);
+    loop_free(&l);
+}
+
+struct chain_task {
+    struct task task;
+    struct loop *loop;
+    int runs, most;
+};
+
+static void run_chain(struct task *t)
+{
+    struct chain_task *c = container_of(t, struct chain_task, task);
+    if (++c->runs < c->most)
+        task_post(c->loop, t);
+    else
+        loop_stop(c->loop);
+}
+
+TEST(loop, tasks)
+{
+    struct loop *l = make_loop();
+    struct chain_task one = {.loop = l, .most = 1}, endless = {.loop = l, .most = 2500},
+                      never = {.loop = l, .most = 1};
+    task_init(&one.task, run_chain);
+    task_init(&endless.task, run_chain);
+    task_init(&never.task, run_chain);
+    task_post(l, &one.task);
+    task_post(l, &one.task);
+    task_post(l, &never.task);
+    task_cancel(&never.task);
+    loop_run(l);
+    CHECK_INT(one.runs, 1);
+    CHECK_INT(never.runs, 0);
+    /* More rounds than one turn takes: it goes on in the next turns without anything to wait for.
+     */
+    task_post(l, &endless.task);
+    loop_run_tasks(l);
+    CHECK_INT(endless.runs, 1000);
+    loop_run(l);
+    CHECK_INT(endless.runs, 2500);
+    loop_free(&l);
+}
+
+struct mail {
+    struct wake wake;
+    atomic_int queued;
+    int seen, wakes, want;
+};
+
+static void on_wake(struct wake *w)
+{
+    struct mail *m = container_of(w, struct mail, wake);
+    m->wakes++;
+    m->seen += atomic_exchange(&m->queued, 0);
+    if (m->seen == m->want)
+        loop_stop(w->loop);
+}
+
+static void *sender(void *arg)
+{
+    struct mail *m = arg;
+    for (int i = 0; i < 5000; i++) {
+        atomic_fetch_add(&m->queued, 1);
+        m->wake.loop->ops->wake_send(&m->wake);
+    }
+    return NULL;
+}
+
+TEST(loop, wakes_from_other_threads)
+{
+    struct loop *l = make_loop();
+    struct mail m = {.want = 20000, .wake = {.loop = l, .on_wake = on_wake}};
+    pthread_t threads[4];
+    CHECK_INT(l->ops->wake_start(&m.wake), ERR_OK);
+    for (int i = 0; i < 4; i++)
+        CHECK_INT(pthread_create(&threads[i], NULL, sender, &m), 0);
+    loop_run(l);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    CHECK_INT(m.seen, 20000);
+    CHECK(m.wakes >= 1 && m.wakes <= 20000, "%d wakes", m.wakes);
+    l->ops->wake_stop(&m.wake);
+    loop_free(&l);
+}
+
+TEST(loop, wall_clock_is_the_system_s)
+{
+    struct loop *l = make_loop();
+    int64_t skew = l->ops->wall_ns(l) - clock_wall_ns();
+    CHECK(skew > -NS_PER_S && skew <= 0, "skew %lld", (long long)skew);
+    loop_free(&l);
+}
