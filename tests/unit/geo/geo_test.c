@@ -1,6 +1,7 @@
 #include "geo_files.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <sys/stat.h>
 
 static bool at(const struct place *p, double latitude, double longitude)
@@ -277,4 +278,23 @@ TEST(geo, one_bad_file_refuses_the_set)
     CHECK_INT(geo_open(paths, 2, &db, NULL), ERR_NOT_FOUND);
     (void)unlink(path);
     CHECK(db == NULL, "no set");
+}
+
+static void *look_up_often(void *arg)
+{
+    for (int i = 0; i < 200; i++)
+        check_world(arg, true);
+    return NULL;
+}
+
+/* One set, many readers; ThreadSanitizer is the judge. */
+TEST(geo, threads_share_a_set)
+{
+    struct geo_db *db = db_of(&(struct mmdb_options){.record_bits = 28}, world);
+    pthread_t thread[4];
+    for (size_t i = 0; i < 4; i++)
+        CHECK_INT(pthread_create(&thread[i], NULL, look_up_often, db), 0);
+    for (size_t i = 0; i < 4; i++)
+        CHECK_INT(pthread_join(thread[i], NULL), 0);
+    geo_free(&db);
 }
