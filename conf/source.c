@@ -5,8 +5,9 @@
 #include <stdio.h>
 
 #define LINE_BYTES   KIB(16) /* a longer line makes the YAML scanner slow: quadratic on blanks */
-#define LINE_SHOWN   120     /* characters of a line in a message */
-#define LINE_BEFORE  60      /* of them before the column, in a line that is longer */
+#define QUOTES_MOST  8   /* libfyaml 0.7 loses memory over more of ' in a row inside of quotes */
+#define LINE_SHOWN   120 /* characters of a line in a message */
+#define LINE_BEFORE  60  /* of them before the column, in a line that is longer */
 #define QUOTED_BYTES 64
 #define ARENA_BLOCK  KIB(64)
 #define ARENA_MOST   MIB(256)
@@ -79,7 +80,7 @@ bool source_check(const struct conf_source *source, struct conf_messages *m)
 {
     size_t before = m->errors;
     struct conf_mark at = {.line = 1, .column = 1, .width = 1};
-    size_t line_start = 0;
+    size_t line_start = 0, quotes = 0;
     for (size_t i = 0, n = 0; i < source->text.n && source_wanted(m); i += n, at.column++) {
         uint32_t code = 0;
         n = character_at(source->text, i, &code);
@@ -91,8 +92,12 @@ bool source_check(const struct conf_source *source, struct conf_messages *m)
         if (!allowed_character(code))
             conf_report(m, at, "character U+%04X is not allowed; use an escape in double quotes",
                         (unsigned)code);
-        if (i - line_start == LINE_BYTES)
+        if (i - line_start <= LINE_BYTES && i - line_start + n > LINE_BYTES)
             conf_report(m, at, "the line is too long; at most %zu bytes are allowed", LINE_BYTES);
+        quotes = code == '\'' ? quotes + 1 : 0;
+        if (quotes == QUOTES_MOST + 1)
+            conf_report(m, at, "too many ' in a row, at most %d are allowed; use double quotes",
+                        QUOTES_MOST);
         if (code == '\n') {
             line_start = i + 1;
             at.line++;
