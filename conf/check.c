@@ -93,7 +93,9 @@ static void check_sites(struct reader *r, struct conf_pool *pool, const struct n
 static void check_site_count(struct reader *r, const struct conf *conf,
                              const struct conf_pool *pool)
 {
-    bool *seen = conf->site_count > 0 ? reader_zero(r, conf->site_count, sizeof *seen) : NULL;
+    if (pool->backend_count <= LIMIT_SITES || conf->site_count <= LIMIT_SITES)
+        return;
+    bool *seen = reader_zero(r, conf->site_count, sizeof *seen);
     size_t count = 0;
     for (size_t i = 0; seen != NULL && i < pool->backend_count; i++) {
         const struct conf_site *site = pool->backends[i].site;
