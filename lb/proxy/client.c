@@ -17,7 +17,9 @@ static uint16_t source_slot(const struct admission *a, const struct addr *peer)
 /* L2: takes one place for the source; false: it has too many. Unix peers have no source. */
 static bool source_take(struct admission *a, uint16_t slot, const struct addr *peer)
 {
-    uint32_t most = peer->any.sa_family == AF_UNIX ? UINT16_MAX : a->source_most;
+    uint32_t most = peer->any.sa_family == AF_UNIX
+                        ? UINT16_MAX
+                        : atomic_load_explicit(&a->source_most, memory_order_relaxed);
     uint16_t was = atomic_fetch_add_explicit(&a->sources[slot], 1, memory_order_relaxed);
     if (was < most)
         return true;

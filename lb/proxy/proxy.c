@@ -140,8 +140,10 @@ void proxy_retire(struct proxy *p)
 static bool room(const struct proxy *p)
 {
     const struct admission *a = p->admission;
-    return atomic_load_explicit(&a->connections, memory_order_relaxed) < a->connections_most &&
-           atomic_load_explicit(&a->handshakes, memory_order_relaxed) < a->handshakes_most;
+    return atomic_load_explicit(&a->connections, memory_order_relaxed) <
+               atomic_load_explicit(&a->connections_most, memory_order_relaxed) &&
+           atomic_load_explicit(&a->handshakes, memory_order_relaxed) <
+               atomic_load_explicit(&a->handshakes_most, memory_order_relaxed);
 }
 
 bool proxy_accepting(const struct proxy *p)

@@ -52,10 +52,10 @@ struct proxy_listener {
 /* Shared by all workers: fixed size, atomics only. */
 struct admission {
     _Atomic uint32_t connections;
-    uint32_t connections_most; /* L1; set before the workers start and by the main thread */
+    _Atomic uint32_t connections_most; /* L1; the main thread sets it */
     _Atomic uint32_t handshakes;
-    uint32_t handshakes_most; /* L3 */
-    uint32_t source_most;     /* L2 */
+    _Atomic uint32_t handshakes_most; /* L3 */
+    _Atomic uint32_t source_most;     /* L2 */
     struct hash_key key;
     _Atomic uint16_t
         sources[1 << 16]; /* by keyed hash of the source; a collision counts for both */

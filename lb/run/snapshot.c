@@ -111,6 +111,48 @@ static enum err take_geo(const struct snapshot_context *c, struct snapshot *s, s
     return ERR_OK;
 }
 
+static void log_share_put(struct log_share **lp)
+{
+    struct log_share *l = *lp;
+    *lp = NULL;
+    if (l == NULL || --l->refs != 0)
+        return;
+    log_writer_free(&l->writer);
+    mem_free(l->path);
+    mem_free(l);
+}
+
+static enum err open_log(struct snapshot *s, const char *path)
+{
+    s->log = mem_alloc(sizeof *s->log);
+    if (s->log == NULL)
+        return ERR_NO_MEMORY;
+    s->log->refs = 1;
+    s->log->path = mem_copy_str(path, strlen(path));
+    if (s->log->path == NULL)
+        return ERR_NO_MEMORY;
+    return log_writer_new(path, s->workers, &s->log->writer);
+}
+
+static enum err take_log(const struct snapshot_context *c, struct snapshot *s,
+                         struct conf_messages *to)
+{
+    const struct conf_log *log = &s->conf->log;
+    if (span_eq(log->access_path.s, SPAN("off")))
+        return ERR_OK;
+    s->access = log->access_format == CONF_LOG_JSON ? ACCESS_JSON : ACCESS_COMBINED;
+    if (c->log != NULL && span_eq(span_str(c->log->path), log->access_path.s)) {
+        s->log = c->log;
+        s->log->refs++;
+        return ERR_OK;
+    }
+    enum err e = open_log(s, log->access_path.s.p);
+    if (e != ERR_OK)
+        conf_report(to, log->access_path.mark, "cannot open the access log '%.*s': %s",
+                    SPAN_FMT(log->access_path.s), err_phrase(e));
+    return e;
+}
+
 static enum err build(const struct snapshot_context *c, struct snapshot *s,
                       struct conf_messages *to)
 {
@@ -121,6 +163,8 @@ static enum err build(const struct snapshot_context *c, struct snapshot *s,
     s->policy.response_rate = (uint64_t)conf->limits.response_rate;
     s->policy.unrouted = c->stats->unrouted->by_worker;
     enum err e = build_trust(s);
+    if (e == ERR_OK)
+        e = take_log(c, s, to);
     if (e == ERR_OK)
         e = snapshot_build_pools(c, s);
     if (e == ERR_OK)
@@ -183,6 +227,7 @@ void snapshot_free(struct snapshot **sp)
     for (uint32_t i = 0; s->policy.pools != NULL && i < s->conf->pool_count; i++)
         pick_pool_free(&s->policy.pools[i].pick);
     geo_share_put(&s->geo);
+    log_share_put(&s->log);
     struct material rest = {
         .workers = s->workers, .conf = s->conf, .fronts = s->fronts, .clients = s->clients};
     buf_init(&rest.messages, 1);

@@ -7,9 +7,17 @@
 
 #include "health/health.h"
 #include "proxy/proxy.h"
+#include "run/log_writer.h"
 #include "run/material.h"
 #include "run/sockets.h"
 #include "run/stat_book.h"
+
+/* The access log's writer, shared by the snapshots that name the same path; main thread only. */
+struct log_share {
+    struct log_writer *writer;
+    char *path;
+    uint32_t refs;
+};
 
 struct snapshot_listener {
     struct span name;
@@ -26,6 +34,8 @@ struct snapshot {
     struct material_front *fronts;
     struct tls_client ***clients;
     struct geo_share *geo;
+    struct log_share *log; /* NULL: no access log */
+    enum access_format access;
     struct snapshot_listener *listeners;
     size_t listener_count;
     unsigned workers;
@@ -44,6 +54,7 @@ struct snapshot_context {
     struct sockets *sockets;
     struct stat_book *stats;
     struct geo_share *geo; /* the present one; NULL: none */
+    struct log_share *log;
 };
 
 /* Takes what it needs out of the material (also on failure). messages: what is wrong, for people.

@@ -1,0 +1,393 @@
+#include "run/balancer.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define TICK_MS        1000
+#define MISSED_MOST    3
+#define ROTATE_MS      (12 * 3600 * 1000)
+#define RESERVED_FDS   256 /* logs, admin, checks, the helper */
+#define ENDPOINTS_MOST 65536
+
+static const int heard[] = {SIGHUP, SIGUSR1, SIGTERM, SIGINT, SIGQUIT};
+
+static void order_all(struct balancer *b, struct mail mail)
+{
+    for (unsigned w = 0; w < b->worker_count; w++) {
+        if (b->workers[w] != NULL)
+            (void)!worker_post(b->workers[w], mail);
+    }
+}
+
+void balancer_stop(struct balancer *b, bool now)
+{
+    if (b->draining == 0) {
+        service_notify("STOPPING=1\nSTATUS=draining");
+        log_event(b->log, LOG_INFO, "stopping", "now=%s", now ? "yes" : "no");
+    }
+    if (b->draining >= (now ? 2u : 1u))
+        return;
+    b->draining = now ? 2 : 1;
+    if (now)
+        order_all(b, (struct mail){.kind = WORKER_KILL});
+    else
+        order_all(b, (struct mail){.kind = WORKER_DRAIN, .p = &b->drain});
+}
+
+/* TERM and INT drain, a second one ends at once; QUIT drains without limit. */
+static void on_signal(struct balancer *b, int signal)
+{
+    if (signal == SIGHUP || signal == SIGUSR1) {
+        if (b->current->log != NULL)
+            log_writer_reopen(b->current->log->writer);
+        if (signal == SIGHUP)
+            balancer_reload(b, NULL);
+        return;
+    }
+    if (signal == SIGQUIT && b->draining == 0) {
+        b->drain.requests_ms = INT64_MAX / NS_PER_S / 1000;
+        b->drain.tunnels_ms = b->drain.requests_ms;
+    }
+    balancer_stop(b, b->draining != 0);
+}
+
+static void on_signals(struct io *io, unsigned events)
+{
+    struct balancer *b = container_of(io, struct balancer, signals);
+    struct signalfd_siginfo info;
+    (void)events;
+    while (read(io->fd, &info, sizeof info) == (ssize_t)sizeof info)
+        on_signal(b, (int)info.ssi_signo);
+}
+
+static void on_worker_done(struct balancer *b)
+{
+    if (++b->workers_done == b->worker_count)
+        loop_stop(b->loop);
+}
+
+static void on_mail(void *user, const struct mail *m)
+{
+    struct balancer *b = user;
+    switch ((enum main_mail)m->kind) {
+    case MAIN_LET_GO:
+        balancer_let_go(b, m->p);
+        break;
+    case MAIN_ADOPT_FAILED:
+        log_event(b->log, LOG_ERROR, "adopt-failed", "worker=%u generation=%llu reason=no-memory",
+                  m->n, (unsigned long long)m->v);
+        break;
+    case MAIN_WORKER_DONE:
+        on_worker_done(b);
+        break;
+    case MAIN_HELPER:
+        balancer_loaded(b, m->p);
+        break;
+    }
+}
+
+/* C8: three of our own ticks without a sign of life. A stopped process misses ticks itself, so it
+ * goes on. */
+static void watch(struct balancer *b, unsigned i, int64_t beat_ns, const char *who)
+{
+    b->missed[i] = beat_ns == b->beats[i] ? b->missed[i] + 1 : 0;
+    b->beats[i] = beat_ns;
+    if (b->missed[i] > MISSED_MOST) {
+        log_event(b->log, LOG_ERROR, "stuck", "thread=%s index=%u effect=abort", who, i);
+        abort();
+    }
+}
+
+static void on_tick(struct timer *t)
+{
+    struct balancer *b = container_of(t, struct balancer, tick);
+    for (unsigned w = 0; w < b->worker_count && b->draining == 0; w++) {
+        watch(b, w, worker_beat_ns(b->workers[w]), "worker");
+        int64_t turn = worker_longest_turn_ns(b->workers[w]);
+        if (turn > 100 * NS_PER_MS)
+            log_event(b->log, LOG_WARN, "slow-turn", "worker=%u ms=%lld", w,
+                      (long long)(turn / NS_PER_MS));
+    }
+    if (b->draining == 0)
+        watch(b, b->worker_count, health_thread_beat_ns(b->health), "health");
+    registry_sweep(b->registry);
+    timer_in_ms(t, TICK_MS);
+}
+
+static void on_watchdog(struct timer *t)
+{
+    service_notify("WATCHDOG=1");
+    timer_in_ms(t, service_watchdog_ms());
+}
+
+static void on_rotate(struct timer *t)
+{
+    struct balancer *b = container_of(t, struct balancer, rotate);
+    if (tls_tickets_rotate(b->tickets) != ERR_OK)
+        log_event(b->log, LOG_ERROR, "ticket-rotation-failed", "effect=\"the old keys stay\"");
+    timer_in_ms(t, ROTATE_MS);
+}
+
+static enum err hear_signals(struct balancer *b)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof heard / sizeof *heard; i++)
+        sigaddset(&set, heard[i]);
+    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (fd < 0)
+        return ERR_SYSTEM;
+    io_init(&b->signals, b->loop, fd, on_signals);
+    io_want(&b->signals, IO_READ);
+    return ERR_OK;
+}
+
+/* L1 auto: half of the descriptors beyond the reserve. */
+static uint32_t connections_auto(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 512;
+    if (limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && getrlimit(RLIMIT_NOFILE, &limit) != 0)
+            return 512;
+    }
+    uint64_t most = limit.rlim_cur > RESERVED_FDS + 64 ? (limit.rlim_cur - RESERVED_FDS) / 2 : 32;
+    return most < LIMIT_CONNECTIONS ? (uint32_t)most : LIMIT_CONNECTIONS;
+}
+
+static enum err check_connections(struct balancer *b, const struct conf *conf, struct buf *messages)
+{
+    struct rlimit limit;
+    uint32_t automatic = connections_auto();
+    uint64_t wanted = (uint64_t)conf->limits.connections;
+    atomic_store(&b->admission->connections_most, wanted != 0 ? (uint32_t)wanted : automatic);
+    if (wanted == 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+        wanted * 2 + RESERVED_FDS <= limit.rlim_cur)
+        return ERR_OK;
+    buf_printf(messages,
+               "error: limits.connections: %llu connections need %llu descriptors, the limit is "
+               "%llu; raise LimitNOFILE= or lower the number\n",
+               (unsigned long long)wanted, (unsigned long long)(wanted * 2 + RESERVED_FDS),
+               (unsigned long long)limit.rlim_cur);
+    return ERR_NO_DESCRIPTOR;
+}
+
+static enum err make_workers(struct balancer *b)
+{
+    enum err e = ERR_OK;
+    b->workers = mem_array(b->worker_count, sizeof(struct worker *));
+    if (b->workers == NULL)
+        return ERR_NO_MEMORY;
+    for (unsigned i = 0; e == ERR_OK && i < b->worker_count; i++) {
+        struct worker_spec spec = {
+            .index = i,
+            .count = b->worker_count,
+            .main = &b->box,
+            .peers = b->workers,
+            .admission = b->admission,
+            .stats = b->stats.by_worker[i],
+        };
+        e = worker_new(&spec, &b->workers[i]);
+    }
+    return e;
+}
+
+static enum err make_parts(struct balancer *b)
+{
+    list_init(&b->old);
+    list_init(&b->jobs);
+    list_init(&b->next_jobs);
+    arena_init(&b->answer, NULL, KIB(4), KIB(64));
+    sockets_init(&b->sockets, b->worker_count);
+    b->admission = mem_aligned(64, (sizeof *b->admission + 63) / 64 * 64);
+    b->registry = registry_new(ENDPOINTS_MOST);
+    if (b->admission == NULL || b->registry == NULL)
+        return ERR_NO_MEMORY;
+    hash_key_new(&b->admission->key);
+    enum err e = stat_book_init(&b->stats, b->worker_count);
+    if (e == ERR_OK)
+        e = conn_env_init(&b->env, b->loop);
+    if (e == ERR_OK)
+        e = mailbox_init(&b->box, b->loop, on_mail, b);
+    if (e == ERR_OK)
+        e = make_workers(b);
+    if (e == ERR_OK)
+        e = health_thread_new(b->log, &b->health);
+    return e == ERR_OK ? helper_new(&b->box, MAIN_HELPER, &b->helper) : e;
+}
+
+/* The admin interface: a written address that cannot be had ends the start, a default one is a
+ * warning (SURFACE.md section 3). */
+static enum err open_admin(struct balancer *b, struct buf *messages)
+{
+    const struct conf_admin *a = &b->current->conf->admin;
+    struct addr http;
+    char at[ADDR_TEXT];
+    enum err e = admin_new(&b->env, &balancer_admin_ops, b, b->log, &b->admin);
+    if (e != ERR_OK)
+        return e;
+    e = admin_listen_control(b->admin, a->socket.s.p);
+    if (e != ERR_OK && a->socket.mark.line != 0) {
+        buf_printf(messages, "error: admin.socket: cannot listen on %s: %s\n", a->socket.s.p,
+                   err_phrase(e));
+        return e;
+    }
+    if (e != ERR_OK)
+        log_event(b->log, LOG_WARN, "no-control-socket", "path=\"%s\" reason=%s", a->socket.s.p,
+                  err_name(e));
+    if (!a->http_on)
+        return ERR_OK;
+    sockets_addr(&a->http, &http);
+    at[addr_print(&http, at)] = '\0';
+    e = admin_listen_http(b->admin, &http);
+    if (e != ERR_OK && a->http.text.mark.line != 0) {
+        buf_printf(messages, "error: admin.http: cannot listen on %s: %s\n", at, err_phrase(e));
+        return e;
+    }
+    if (e != ERR_OK)
+        log_event(b->log, LOG_WARN, "no-admin-http", "address=\"%s\" reason=%s", at, err_name(e));
+    return ERR_OK;
+}
+
+static void start_timers(struct balancer *b)
+{
+    timer_init(&b->tick, b->loop, on_tick);
+    timer_init(&b->watchdog, b->loop, on_watchdog);
+    timer_init(&b->rotate, b->loop, on_rotate);
+    timer_in_ms(&b->tick, TICK_MS);
+    timer_in_ms(&b->rotate, ROTATE_MS);
+    if (service_watchdog_ms() > 0)
+        timer_in_ms(&b->watchdog, service_watchdog_ms());
+}
+
+static enum err start(struct balancer *b, struct material *m, struct buf *messages)
+{
+    enum err e = make_parts(b);
+    if (e == ERR_OK)
+        e = check_connections(b, m->conf, messages);
+    if (e == ERR_OK)
+        e = balancer_publish(b, m, messages);
+    if (e == ERR_OK)
+        e = open_admin(b, messages);
+    if (e == ERR_OK)
+        e = hear_signals(b);
+    for (unsigned w = 0; e == ERR_OK && w < b->worker_count; w++)
+        e = worker_start(b->workers[w]);
+    if (e == ERR_OK)
+        start_timers(b);
+    return e;
+}
+
+static void stop_threads(struct balancer *b)
+{
+    if (b->workers != NULL && b->workers_done < b->worker_count)
+        order_all(b, (struct mail){.kind = WORKER_KILL});
+    for (unsigned w = 0; b->workers != NULL && w < b->worker_count; w++)
+        worker_free(&b->workers[w]);
+    mem_free(b->workers);
+    health_thread_free(&b->health);
+    helper_free(&b->helper);
+}
+
+static void take_down(struct balancer *b)
+{
+    admin_free(&b->admin);
+    balancer_forget_jobs(b);
+    stop_threads(b);
+    if (b->loading != NULL) {
+        material_fini(b->loading);
+        mem_free(b->loading);
+    }
+    b->current = NULL;
+    list_each (e, &b->old) {
+        struct snapshot *s = container_of(e, struct snapshot, link);
+        list_remove(e);
+        snapshot_free(&s);
+    }
+    if (b->registry != NULL)
+        registry_sweep(b->registry);
+    registry_free(&b->registry);
+    sockets_fini(&b->sockets);
+    stat_book_fini(&b->stats);
+    tls_tickets_free(&b->tickets);
+    if (b->signals.loop != NULL) {
+        io_want(&b->signals, 0);
+        close(b->signals.fd);
+    }
+    mailbox_fini(&b->box);
+    conn_env_fini(&b->env);
+    loop_free(&b->loop);
+    arena_reset(&b->answer);
+    mem_free(b->admission);
+}
+
+static void block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof heard / sizeof *heard; i++)
+        sigaddset(&set, heard[i]);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int serve(struct balancer *b, struct material *m)
+{
+    struct buf messages;
+    buf_init(&messages, MIB(1));
+    enum err e = start(b, m, &messages);
+    material_fini(m);
+    if (e != ERR_OK) {
+        if (buf_len(&messages) == 0)
+            buf_printf(&messages, "meridian: cannot start: %s\n", err_phrase(e));
+        fwrite(messages.p, 1, messages.n, stderr);
+        buf_fini(&messages);
+        take_down(b);
+        return e == ERR_SYNTAX ? EXIT_CONFIG : EXIT_RESOURCE;
+    }
+    buf_fini(&messages);
+    log_event(b->log, LOG_INFO, "ready", "version=%s workers=%u pid=%d", MERIDIAN_VERSION,
+              b->worker_count, (int)getpid());
+    service_notify("READY=1\nSTATUS=serving, generation 1\nMAINPID=%d", (int)getpid());
+    loop_run(b->loop);
+    log_event(b->log, LOG_INFO, "stopped", "exit=0");
+    take_down(b);
+    return 0;
+}
+
+int balancer_run(const struct options *options)
+{
+    struct balancer b = {.options = options, .started_ns = clock_mono_ns()};
+    struct material m = {.path = options->config};
+    block_signals();
+    enum err e = tls_tickets_new(&b.tickets);
+    if (e == ERR_OK)
+        e = loop_ev_new(&b.loop);
+    if (e != ERR_OK) {
+        fprintf(stderr, "meridian: cannot start: %s\n", err_phrase(e));
+        return EXIT_RESOURCE;
+    }
+    m.tickets = b.tickets;
+    material_load(&m);
+    if (m.result != ERR_OK) {
+        fwrite(m.messages.p, 1, m.messages.n, stderr);
+        material_fini(&m);
+        tls_tickets_free(&b.tickets);
+        loop_free(&b.loop);
+        return EXIT_CONFIG;
+    }
+    b.worker_count = m.workers;
+    b.log = log_new(STDERR_FILENO, m.conf->log.level, false, getenv("JOURNAL_STREAM") != NULL);
+    int code = serve(&b, &m);
+    log_free(&b.log);
+    return code;
+}

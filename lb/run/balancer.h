@@ -1,0 +1,81 @@
+/* balancer: the main thread: it decides and publishes. It owns the registry, the sockets, the
+ * snapshots and all other threads; it hears signals, the admin interface and the mailboxes. It
+ * touches no request. */
+#ifndef MERIDIAN_RUN_BALANCER_H
+#define MERIDIAN_RUN_BALANCER_H
+
+#include "admin/admin.h"
+#include "run/health_thread.h"
+#include "run/helper.h"
+#include "run/options.h"
+#include "run/worker.h"
+
+struct balancer {
+    /* set once */
+    const struct options *options;
+    struct log *log;
+    struct loop *loop;
+    struct conn_env env;
+    struct mailbox box;
+    unsigned worker_count;
+    int64_t started_ns;
+    /* threads */
+    struct worker **workers;
+    struct health_thread *health;
+    struct helper *helper;
+    /* what outlives snapshots */
+    struct registry *registry;
+    struct sockets sockets;
+    struct stat_book stats;
+    struct tls_tickets *tickets;
+    struct admission *admission;
+    /* snapshots */
+    struct snapshot *current;
+    struct link old; /* of struct snapshot: published before, still held by a worker */
+    uint64_t generation;
+    /* reload */
+    struct material *loading; /* at the helper */
+    bool reload_again;        /* asked for meanwhile */
+    struct link jobs;         /* of struct reload_job: who waits for the present reload */
+    struct link next_jobs;    /* for the one after */
+    uint64_t reloads, reloads_failed;
+    bool last_reload_failed;
+    int64_t last_reload_ns; /* wall clock */
+    /* life */
+    struct admin *admin;
+    struct arena answer; /* text handed out to the admin layer, until the next question */
+    struct io signals;
+    struct timer tick, watchdog, rotate;
+    struct worker_drain drain;
+    unsigned draining; /* 0: no; 1: gracefully; 2: at once */
+    unsigned workers_done;
+    unsigned missed[LIMIT_WORKERS + 1]; /* ticks without a beat; the last is the health thread */
+    int64_t beats[LIMIT_WORKERS + 1];
+};
+
+enum { EXIT_CONFIG = 1, EXIT_USAGE = 2, EXIT_RESOURCE = 3 };
+
+/* Starts everything and serves until it is told to stop. Returns the process's exit code. */
+int balancer_run(const struct options *options);
+
+/* Between the files of the balancer. */
+/* reload.c: job may be NULL (a signal). */
+void balancer_reload(struct balancer *b, struct admin_job *job);
+void balancer_loaded(struct balancer *b, struct material *m);
+/* Publishes m as the next snapshot. */
+MUST_CHECK
+enum err balancer_publish(struct balancer *b, struct material *m, struct buf *messages);
+void balancer_let_go(struct balancer *b, const struct policy *policy);
+void balancer_forget_jobs(struct balancer *b);
+/* balancer.c */
+void balancer_stop(struct balancer *b, bool now);
+/* views.c */
+extern const struct admin_ops balancer_admin_ops;
+/* metrics.c */
+void balancer_metrics(void *ctx, struct metrics *out);
+/* explain.c */
+enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct admin_explain *out,
+                          struct buf *message);
+enum err balancer_geo(void *ctx, struct span ip, struct admin_place *out, struct buf *message);
+
+#endif

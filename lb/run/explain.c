@@ -1,0 +1,184 @@
+/* explain: walks one imagined request through the same code that real ones use: geo, route, pick;
+ * takes nothing and counts nothing. */
+#include "run/balancer.h"
+
+#include "base/mem.h"
+#include "geo/near.h"
+#include "http/uri.h"
+
+static void fill_place(const struct place *p, struct admin_place *out)
+{
+    out->known = p->known;
+    out->country = span_str(p->country);
+    out->continent = span_str(p->continent);
+    out->subdivision = span_str(p->subdivision);
+    out->located = p->has_location;
+    out->latitude = (double)p->latitude;
+    out->longitude = (double)p->longitude;
+    out->radius_km = p->accuracy_km;
+    out->source = !p->has_location ? "none" : p->central ? "country" : "database";
+}
+
+static enum err look_up(const struct balancer *b, struct span ip, struct place *place,
+                        struct buf *message)
+{
+    struct addr a;
+    const uint8_t *bytes;
+    if (addr_parse_host(ip, &a) != ERR_OK) {
+        buf_printf(message, "'%.*s' is not an IP address", SPAN_FMT(ip));
+        return ERR_SYNTAX;
+    }
+    addr_unmap(&a);
+    size_t n = addr_bytes(&a, &bytes);
+    *place = (struct place){0};
+    if (b->current->policy.geo != NULL)
+        geo_lookup(b->current->policy.geo, n == 4 ? AF_INET : AF_INET6, bytes, place);
+    return ERR_OK;
+}
+
+/* Text that is handed out must outlive the call that asked. */
+static struct span kept(struct balancer *b, struct span s)
+{
+    return arena_copy(&b->answer, s);
+}
+
+static void keep_place(struct balancer *b, struct admin_place *p)
+{
+    p->country = kept(b, p->country);
+    p->continent = kept(b, p->continent);
+    p->subdivision = kept(b, p->subdivision);
+}
+
+enum err balancer_geo(void *ctx, struct span ip, struct admin_place *out, struct buf *message)
+{
+    struct balancer *b = ctx;
+    struct place place;
+    enum err e = look_up(b, ip, &place, message);
+    arena_reset(&b->answer);
+    if (e != ERR_OK)
+        return e;
+    fill_place(&place, out);
+    keep_place(b, out);
+    return ERR_OK;
+}
+
+struct asked {
+    const struct admin_explain_ask *ask;
+    struct span host, path;
+};
+
+static struct span header_value(void *ctx, struct span name)
+{
+    const struct asked *a = ctx;
+    for (size_t i = 0; i < a->ask->header_count; i++) {
+        if (span_eq_nocase(a->ask->headers[i].name, name))
+            return a->ask->headers[i].value;
+    }
+    return SPAN_NONE;
+}
+
+static enum err parse_url(struct balancer *b, struct asked *a, struct buf *message)
+{
+    struct uri uri;
+    struct host host = {0};
+    struct span url = arena_copy(&b->answer, a->ask->url);
+    enum err e = url.p != NULL ? uri_parse(url, &uri) : ERR_NO_MEMORY;
+    struct span named = e == ERR_OK ? uri.authority : SPAN_NONE;
+    if (e == ERR_OK && named.n == 0)
+        named = header_value(a, SPAN("host"));
+    struct span copy = arena_copy(&b->answer, named);
+    if (e == ERR_OK && copy.n != 0)
+        e = host_parse((char *)(uintptr_t)copy.p, copy.n, &host);
+    if (e != ERR_OK) {
+        buf_printf(message, "'%.*s' is not a URL that can be asked for: %s", SPAN_FMT(a->ask->url),
+                   err_phrase(e));
+        return e;
+    }
+    a->host = host.host;
+    a->path = uri.path.n != 0 ? uri.path : SPAN("/");
+    char *p = (char *)(uintptr_t)a->path.p;
+    if (uri.path.n != 0)
+        a->path.n = uri_normalise(p, a->path.n);
+    return ERR_OK;
+}
+
+static bool measure(const struct balancer *b, const struct policy_pool *pool,
+                    const struct place *place, float *distance_ms)
+{
+    const struct policy *policy = &b->current->policy;
+    struct policy_location at = policy->here;
+    bool somewhere = policy->has_here;
+    if (!pool->from_client || pool->sites == NULL)
+        return false;
+    if (place->has_location) {
+        at = (struct policy_location){(double)place->latitude, (double)place->longitude};
+        somewhere = true;
+    }
+    for (uint32_t i = 0; i < pool->pick->site_count; i++) {
+        double km =
+            near_km(at.latitude, at.longitude, pool->sites[i].latitude, pool->sites[i].longitude);
+        double radius = place->has_location ? place->accuracy_km : 0;
+        distance_ms[i] = 0;
+        if (somewhere)
+            distance_ms[i] = (float)near_ms(km, radius, pool->pick->knobs.distance_weight);
+    }
+    return true;
+}
+
+static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
+                             const struct place *place, struct admin_explain *out)
+{
+    float distance_ms[LIMIT_SITES];
+    struct rng rng;
+    struct pool_view *view = pool_view_new(pool->pick, loop_now_ms(b->loop));
+    if (view == NULL)
+        return ERR_NO_MEMORY;
+    rng_seed_system(&rng);
+    struct pick_request req = {
+        .view = view,
+        .distance_ms = measure(b, pool, place, distance_ms) ? distance_ms : NULL,
+        .allowed = PICK_ALL,
+        .now_ms = loop_now_ms(b->loop),
+        .dice = pick_dice_rng(&rng),
+        .explain = &out->terms,
+    };
+    out->outcome = pick_explain(&req);
+    for (uint32_t i = 0; i < pool->pick->site_count; i++)
+        out->site_names[i] = span_str(pool->pick->sites[i].name);
+    pool_view_free(&view);
+    return ERR_OK;
+}
+
+enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct admin_explain *out,
+                          struct buf *message)
+{
+    static const char *const actions[] = {"pool", "respond", "redirect"};
+    struct balancer *b = ctx;
+    struct asked asked = {.ask = ask};
+    struct place place;
+    struct route_match match;
+    arena_reset(&b->answer);
+    enum err e = look_up(b, ask->client, &place, message);
+    if (e == ERR_OK)
+        e = parse_url(b, &asked, message);
+    if (e != ERR_OK)
+        return e;
+    fill_place(&place, &out->place);
+    keep_place(b, &out->place);
+    struct route_request req = {.host = asked.host,
+                                .path = asked.path,
+                                .method = ask->method.n != 0 ? ask->method : SPAN("GET"),
+                                .get = header_value,
+                                .ctx = &asked};
+    out->outcome = route_find(b->current->policy.table, &req, &match);
+    if (out->outcome != ERR_OK)
+        return ERR_OK;
+    const struct policy_route *route = &b->current->policy.routes[match.index];
+    out->route = route->name;
+    out->action = actions[route->action];
+    if (route->pool == NULL)
+        return ERR_OK;
+    out->pool = route->pool->name;
+    out->distance_from = route->pool->from_client ? "client" : "here";
+    return explain_pick(b, route->pool, &place, out);
+}

@@ -1,0 +1,112 @@
+#include "run/health_thread.h"
+
+#include "base/mem.h"
+
+#define BEAT_MS 1000
+
+enum { HEALTH_PLAN, HEALTH_STOP };
+
+struct health_thread {
+    /* set once */
+    struct log *log;
+    pthread_t thread;
+    bool started;
+    /* owner thread */
+    struct loop *loop;
+    struct health *health;
+    struct timer beat;
+    /* shared, atomic */
+    struct mailbox box;
+    _Atomic int64_t beat_ns;
+};
+
+static void on_beat(struct timer *t)
+{
+    struct health_thread *h = container_of(t, struct health_thread, beat);
+    atomic_store_explicit(&h->beat_ns, loop_now_ns(h->loop), memory_order_relaxed);
+    timer_in_ms(t, BEAT_MS);
+}
+
+static void on_mail(void *user, const struct mail *m)
+{
+    struct health_thread *h = user;
+    struct health_plan *plan = m->p;
+    if (m->kind == HEALTH_STOP) {
+        loop_stop(h->loop);
+        return;
+    }
+    if (health_set_targets(h->health, &plan) != ERR_OK)
+        log_event(h->log, LOG_ERROR, "health-plan-refused",
+                  "reason=no-memory effect=\"the old plan stays in force\"");
+}
+
+static void *run(void *arg)
+{
+    struct health_thread *h = arg;
+    on_beat(&h->beat);
+    loop_run(h->loop);
+    return NULL;
+}
+
+enum err health_thread_new(struct log *log, struct health_thread **out)
+{
+    struct health_thread *h = mem_alloc(sizeof *h);
+    struct rng rng;
+    *out = NULL;
+    if (h == NULL)
+        return ERR_NO_MEMORY;
+    *out = h;
+    h->log = log;
+    rng_seed_system(&rng);
+    enum err e = loop_ev_new(&h->loop);
+    if (e == ERR_OK)
+        e = health_new(h->loop, &rng, log, &h->health);
+    if (e == ERR_OK)
+        e = mailbox_init(&h->box, h->loop, on_mail, h);
+    if (e != ERR_OK)
+        return e;
+    timer_init(&h->beat, h->loop, on_beat);
+    atomic_store(&h->beat_ns, loop_now_ns(h->loop));
+    h->started = pthread_create(&h->thread, NULL, run, h) == 0;
+    return h->started ? ERR_OK : ERR_SYSTEM;
+}
+
+void health_thread_free(struct health_thread **hp)
+{
+    struct health_thread *h = *hp;
+    *hp = NULL;
+    if (h == NULL)
+        return;
+    if (h->started) {
+        while (mailbox_post(&h->box, (struct mail){.kind = HEALTH_STOP}) != ERR_OK)
+            sched_yield();
+        pthread_join(h->thread, NULL);
+    }
+    if (h->loop != NULL)
+        timer_stop(&h->beat);
+    health_free(&h->health);
+    mailbox_fini(&h->box);
+    if (h->loop != NULL)
+        loop_free(&h->loop);
+    mem_free(h);
+}
+
+enum err health_thread_plan(struct health_thread *h, struct health_plan **plan)
+{
+    enum err e = mailbox_post(&h->box, (struct mail){.kind = HEALTH_PLAN, .p = *plan});
+    if (e == ERR_OK)
+        *plan = NULL;
+    else
+        health_plan_free(plan);
+    return e;
+}
+
+const struct health_counts *health_thread_counts(const struct health_thread *h)
+{
+    return health_counts(h->health);
+}
+
+int64_t health_thread_beat_ns(const struct health_thread *h)
+{
+    return atomic_load_explicit(&h->beat_ns, memory_order_relaxed);
+}

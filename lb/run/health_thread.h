@@ -1,0 +1,22 @@
+/* health_thread: the thread that runs the health layer: its loop and its mailbox. It knows no
+ * probe. */
+#ifndef MERIDIAN_RUN_HEALTH_THREAD_H
+#define MERIDIAN_RUN_HEALTH_THREAD_H
+
+#include "health/health.h"
+#include "run/mailbox.h"
+
+struct health_thread;
+
+MUST_CHECK
+enum err health_thread_new(struct log *log, struct health_thread **out);
+/* Ends and joins it. */
+void health_thread_free(struct health_thread **h);
+/* Takes the plan in every case. Main thread. */
+MUST_CHECK
+enum err health_thread_plan(struct health_thread *h, struct health_plan **plan);
+const struct health_counts *health_thread_counts(const struct health_thread *h);
+/* As worker_beat_ns. */
+int64_t health_thread_beat_ns(const struct health_thread *h);
+
+#endif

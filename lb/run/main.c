@@ -1,0 +1,66 @@
+/* meridian: the program. */
+#include "geo/version.h"
+#include "net/version.h"
+#include "run/balancer.h"
+
+#include <stdio.h>
+
+static int check(const struct options *o)
+{
+    struct material m = {.path = o->config};
+    int code = 0;
+    material_load(&m);
+    fwrite(m.messages.p, 1, buf_len(&m.messages), stderr);
+    if (m.result != ERR_OK) {
+        code = EXIT_CONFIG;
+    } else if (o->action == RUN_TEST_PRINT) {
+        struct buf out;
+        buf_init(&out, 0);
+        conf_print(m.conf, &out);
+        fwrite(out.p, 1, buf_len(&out), stdout);
+        buf_fini(&out);
+    } else {
+        printf("%s: the configuration is fine\n", o->config);
+    }
+    material_fini(&m);
+    return code;
+}
+
+static void features(void)
+{
+    printf("meridian %s\n", MERIDIAN_VERSION);
+    printf("protocols: http/1.1, websocket\n");
+    printf("features: tls, geo, health checks, reload\n");
+    printf("libraries: %s, libev %s, libmaxminddb %s\n", net_tls_version(), net_loop_version(),
+           geo_library_version());
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    struct buf message;
+    buf_init(&message, KIB(4));
+    if (options_parse(argc, argv, &o, &message) != ERR_OK) {
+        fwrite(message.p, 1, buf_len(&message), stderr);
+        buf_fini(&message);
+        return EXIT_USAGE;
+    }
+    buf_fini(&message);
+    switch (o.action) {
+    case RUN_VERSION:
+        printf("meridian %s\n", MERIDIAN_VERSION);
+        return 0;
+    case RUN_FEATURES:
+        features();
+        return 0;
+    case RUN_HELP:
+        fputs(options_usage, stdout);
+        return 0;
+    case RUN_TEST:
+    case RUN_TEST_PRINT:
+        return check(&o);
+    case RUN_SERVE:
+        break;
+    }
+    return balancer_run(&o);
+}

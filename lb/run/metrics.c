@@ -1,0 +1,156 @@
+/* The workers' counters, summed when somebody asks. */
+#include "run/balancer.h"
+
+static uint64_t worker_sum(const struct balancer *b, size_t offset)
+{
+    uint64_t n = 0;
+    for (unsigned w = 0; w < b->worker_count; w++) {
+        const char *at = (const char *)b->stats.by_worker[w] + offset;
+        n += counter_get((const counter *)(const void *)at);
+    }
+    return n;
+}
+
+static const struct {
+    const char *name, *help;
+    enum metric_type type;
+    size_t offset;
+} totals[] = {
+    {"connections_refused_total", "Connections closed at once because a bound was reached.",
+     METRIC_COUNTER, offsetof(struct worker_stats, refused)},
+    {"tls_handshakes_failed_total", "TLS handshakes with clients that failed or took too long.",
+     METRIC_COUNTER, offsetof(struct worker_stats, handshakes_failed)},
+    {"tunnels", "Tunnels (WebSocket) open now.", METRIC_GAUGE,
+     offsetof(struct worker_stats, tunnels_open)},
+    {"requests_waiting", "Requests that wait for a free server now.", METRIC_GAUGE,
+     offsetof(struct worker_stats, waiting)},
+    {"backend_connections_opened_total", "Connections opened to servers.", METRIC_COUNTER,
+     offsetof(struct worker_stats, backend_connections)},
+    {"backend_connections_reused_total", "Requests sent on a connection used before.",
+     METRIC_COUNTER, offsetof(struct worker_stats, backend_reused)},
+    {"access_log_lines_dropped_total", "Access-log lines that found no room.", METRIC_COUNTER,
+     offsetof(struct worker_stats, log_dropped)},
+};
+
+static void put_totals(const struct balancer *b, struct metrics *m)
+{
+    for (size_t i = 0; i < sizeof totals / sizeof *totals; i++) {
+        metrics_family(m, totals[i].name, totals[i].type, totals[i].help);
+        metrics_u64(m, NULL, 0, worker_sum(b, totals[i].offset));
+    }
+}
+
+static void put_ends(const struct balancer *b, struct metrics *m)
+{
+    metrics_family(m, "requests_ended_total", METRIC_COUNTER,
+                   "Requests by the reason of their end.");
+    for (unsigned i = 0; i < ERR_COUNT; i++) {
+        uint64_t n = worker_sum(b, offsetof(struct worker_stats, ends) + i * sizeof(counter));
+        struct metric_label reason = {"reason", span_str(err_name((enum err)i))};
+        if (n != 0 || i == ERR_OK)
+            metrics_u64(m, &reason, 1, n);
+    }
+}
+
+/* Each series of a route: by_worker is what a policy_route has. */
+struct series {
+    struct span name;
+    struct route_stats **by_worker;
+};
+
+static struct series series_at(const struct balancer *b, uint32_t i)
+{
+    const struct policy *p = &b->current->policy;
+    if (i < p->route_count)
+        return (struct series){p->routes[i].name, p->routes[i].stats};
+    return (struct series){span_str(b->stats.unrouted->name), b->stats.unrouted->by_worker};
+}
+
+static uint64_t route_sum(const struct balancer *b, const struct series *s, size_t offset)
+{
+    uint64_t n = 0;
+    for (unsigned w = 0; w < b->worker_count; w++)
+        n += counter_get((const counter *)(const void *)((const char *)s->by_worker[w] + offset));
+    return n;
+}
+
+static void put_classes(const struct balancer *b, struct metrics *m)
+{
+    static const char *const codes[6] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+    metrics_family(m, "responses_total", METRIC_COUNTER, "Responses by route and status class.");
+    for (uint32_t i = 0; i <= b->current->policy.route_count; i++) {
+        struct series s = series_at(b, i);
+        for (size_t c = 0; c < 6; c++) {
+            struct metric_label labels[2] = {{"route", s.name}, {"code", span_str(codes[c])}};
+            uint64_t n =
+                route_sum(b, &s, offsetof(struct route_stats, classes) + c * sizeof(counter));
+            if (n != 0 || c == 2)
+                metrics_u64(m, labels, 2, n);
+        }
+    }
+}
+
+static void put_route_total(const struct balancer *b, struct metrics *m, const char *name,
+                            const char *help, size_t offset)
+{
+    metrics_family(m, name, METRIC_COUNTER, help);
+    for (uint32_t i = 0; i <= b->current->policy.route_count; i++) {
+        struct series s = series_at(b, i);
+        struct metric_label route = {"route", s.name};
+        metrics_u64(m, &route, 1, route_sum(b, &s, offset));
+    }
+}
+
+static void put_histogram(const struct balancer *b, struct metrics *m, const char *name,
+                          const char *help, size_t offset)
+{
+    double bounds[STATS_BUCKETS - 1];
+    uint64_t counts[STATS_BUCKETS];
+    for (size_t i = 0; i < STATS_BUCKETS - 1; i++)
+        bounds[i] = (double)stats_bucket_us[i] / 1e6;
+    metrics_family(m, name, METRIC_HISTOGRAM, help);
+    for (uint32_t i = 0; i <= b->current->policy.route_count; i++) {
+        struct series s = series_at(b, i);
+        struct metric_label route = {"route", s.name};
+        for (size_t k = 0; k < STATS_BUCKETS; k++)
+            counts[k] =
+                route_sum(b, &s, offset + offsetof(struct histogram, bucket) + k * sizeof(counter));
+        uint64_t us = route_sum(b, &s, offset + offsetof(struct histogram, sum_us));
+        metrics_histogram(m, &route, 1, bounds, STATS_BUCKETS - 1, counts, (double)us / 1e6);
+    }
+}
+
+static void put_checks(const struct balancer *b, struct metrics *m)
+{
+    const struct health_counts *c = health_thread_counts(b->health);
+    struct metric_label good = {"result", SPAN("good")}, bad = {"result", SPAN("bad")};
+    struct metric_label local = {"result", SPAN("none")};
+    metrics_family(m, "health_checks_total", METRIC_COUNTER, "Health checks by result.");
+    metrics_u64(m, &good, 1, atomic_load(&c->good));
+    metrics_u64(m, &bad, 1, atomic_load(&c->bad));
+    metrics_u64(m, &local, 1, atomic_load(&c->local));
+    metrics_family(m, "health_changes_total", METRIC_COUNTER, "Changes of a server's health.");
+    metrics_u64(m, NULL, 0, atomic_load(&c->changes));
+}
+
+void balancer_metrics(void *ctx, struct metrics *out)
+{
+    const struct balancer *b = ctx;
+    put_totals(b, out);
+    put_ends(b, out);
+    put_classes(b, out);
+    put_route_total(b, out, "received_bytes_total", "Bytes received from clients.",
+                    offsetof(struct route_stats, bytes_in));
+    put_route_total(b, out, "sent_bytes_total", "Bytes sent to clients.",
+                    offsetof(struct route_stats, bytes_out));
+    put_route_total(b, out, "attempts_total", "Requests sent to servers, retries included.",
+                    offsetof(struct route_stats, attempts));
+    put_route_total(b, out, "retries_total", "Attempts after the first.",
+                    offsetof(struct route_stats, retries));
+    put_histogram(b, out, "request_seconds", "First byte of the request to end of the response.",
+                  offsetof(struct route_stats, seconds));
+    put_histogram(b, out, "first_byte_seconds",
+                  "Dispatch to the first byte of the server's response.",
+                  offsetof(struct route_stats, first_byte));
+    put_checks(b, out);
+}

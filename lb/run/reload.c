@@ -1,0 +1,202 @@
+/* Reload: load and check on the helper's thread, publish on the main one; a broken configuration
+ * changes nothing (RELIABILITY C1). */
+#include "run/balancer.h"
+
+#include "base/mem.h"
+
+struct reload_job {
+    struct link link;
+    struct admin_job *job;
+};
+
+static void load(void *arg)
+{
+    material_load(arg);
+}
+
+static bool begin(struct balancer *b)
+{
+    struct material *m = mem_alloc(sizeof *m);
+    if (m == NULL)
+        return false;
+    m->path = b->options->config;
+    m->workers = b->worker_count;
+    m->tickets = b->tickets;
+    m->present = b->current->geo;
+    b->loading = m;
+    service_notify("RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=loading the configuration",
+                   (long long)(clock_mono_ns() / 1000));
+    return helper_do(b->helper, load, m);
+}
+
+void balancer_reload(struct balancer *b, struct admin_job *job)
+{
+    bool running = b->loading != NULL;
+    if (job != NULL) {
+        struct reload_job *j = mem_alloc(sizeof *j);
+        if (j == NULL) {
+            admin_job_done(job, ERR_NO_MEMORY, SPAN("no memory for the reload"));
+            return;
+        }
+        j->job = job;
+        list_append(running ? &b->next_jobs : &b->jobs, &j->link);
+    }
+    if (b->draining != 0)
+        return;
+    if (running)
+        b->reload_again = true;
+    else if (!begin(b))
+        log_event(b->log, LOG_ERROR, "reload-failed", "reason=no-memory");
+}
+
+static void apply_limits(struct balancer *b, const struct conf *conf)
+{
+    atomic_store(&b->admission->handshakes_most, (uint32_t)conf->limits.handshakes);
+    atomic_store(&b->admission->source_most, (uint32_t)conf->limits.connections_per_source);
+    if (conf->limits.connections != 0)
+        atomic_store(&b->admission->connections_most, (uint32_t)conf->limits.connections);
+    log_set_level(b->log, conf->log.level);
+    b->drain.requests_ms = conf->drain.requests_ms;
+    b->drain.tunnels_ms = conf->drain.tunnels_ms;
+}
+
+static void free_when_let_go(struct balancer *b, struct snapshot *s)
+{
+    if (s == NULL || s->holders != 0 || s == b->current)
+        return;
+    list_remove(&s->link);
+    snapshot_free(&s);
+    registry_sweep(b->registry);
+}
+
+void balancer_let_go(struct balancer *b, const struct policy *policy)
+{
+    struct snapshot *s = (struct snapshot *)(uintptr_t)policy;
+    s->holders--;
+    free_when_let_go(b, s);
+}
+
+enum err balancer_publish(struct balancer *b, struct material *m, struct buf *messages)
+{
+    struct snapshot_context c = {
+        .workers = b->worker_count,
+        .generation = b->generation + 1,
+        .now_ms = loop_now_ms(b->loop),
+        .reload = b->current != NULL,
+        .registry = b->registry,
+        .sockets = &b->sockets,
+        .stats = &b->stats,
+        .geo = b->current != NULL ? b->current->geo : NULL,
+        .log = b->current != NULL ? b->current->log : NULL,
+    };
+    struct snapshot *s, *before = b->current;
+    struct health_plan *plan;
+    enum err e = snapshot_new(&c, m, &s, messages);
+    if (e == ERR_OK)
+        e = snapshot_health(s, &plan);
+    if (e != ERR_OK) {
+        snapshot_free(&s);
+        return e;
+    }
+    b->generation++;
+    b->current = s;
+    list_append(&b->old, &s->link);
+    apply_limits(b, s->conf);
+    for (unsigned w = 0; w < b->worker_count; w++) {
+        /* A worker that far behind is a stuck one; the watchdog ends the process. */
+        if (worker_post(b->workers[w], (struct mail){.kind = WORKER_ADOPT, .p = s}) == ERR_OK)
+            s->holders++;
+    }
+    if (health_thread_plan(b->health, &plan) != ERR_OK)
+        log_event(b->log, LOG_ERROR, "health-plan-lost", "reason=full");
+    free_when_let_go(b, before);
+    return ERR_OK;
+}
+
+static void warn_kept(struct balancer *b, const struct conf *conf, struct buf *messages)
+{
+    unsigned wanted = material_workers(conf);
+    if (conf->workers != 0 && wanted != b->worker_count)
+        buf_printf(messages,
+                   "warning: workers: %u is kept; a change to %u takes effect at a restart\n",
+                   b->worker_count, wanted);
+}
+
+static void finish_jobs(struct balancer *b, enum err why, struct span messages)
+{
+    list_each (e, &b->jobs) {
+        struct reload_job *j = container_of(e, struct reload_job, link);
+        list_remove(&j->link);
+        admin_job_done(j->job, why, messages);
+        mem_free(j);
+    }
+}
+
+static void log_messages(struct balancer *b, struct span messages)
+{
+    while (messages.n != 0) {
+        struct span line;
+        messages = span_cut(messages, '\n', &line);
+        if (line.n != 0)
+            log_event(b->log, LOG_ERROR, "config", "message=\"%.*s\"", SPAN_FMT(line));
+    }
+}
+
+static void account(struct balancer *b, enum err e, struct span messages)
+{
+    b->reloads++;
+    b->last_reload_failed = e != ERR_OK;
+    b->last_reload_ns = clock_wall_ns();
+    if (e == ERR_OK) {
+        log_event(b->log, LOG_INFO, "reloaded", "generation=%llu",
+                  (unsigned long long)b->generation);
+    } else {
+        b->reloads_failed++;
+        log_event(b->log, LOG_ERROR, "reload-refused",
+                  "reason=%s effect=\"the running configuration stays\"", err_name(e));
+        log_messages(b, messages);
+    }
+    service_notify("READY=1\nSTATUS=generation %llu%s", (unsigned long long)b->generation,
+                   e == ERR_OK ? "" : "; the last reload was refused");
+}
+
+void balancer_loaded(struct balancer *b, struct material *m)
+{
+    struct buf messages;
+    enum err e = m->result;
+    helper_done(b->helper);
+    b->loading = NULL;
+    buf_init(&messages, MIB(1));
+    if (e == ERR_OK)
+        warn_kept(b, m->conf, &messages);
+    if (e == ERR_OK)
+        e = balancer_publish(b, m, &messages);
+    else
+        buf_put_span(&messages, buf_span(&m->messages));
+    account(b, e, buf_span(&messages));
+    if (e == ERR_OK)
+        buf_printf(&messages, "reloaded: generation %llu\n", (unsigned long long)b->generation);
+    finish_jobs(b, e, buf_span(&messages));
+    buf_fini(&messages);
+    material_fini(m);
+    mem_free(m);
+    list_each (j, &b->next_jobs) {
+        list_remove(j);
+        list_append(&b->jobs, j);
+    }
+    if (b->reload_again && b->draining == 0) {
+        b->reload_again = false;
+        (void)!begin(b);
+    }
+}
+
+void balancer_forget_jobs(struct balancer *b)
+{
+    struct link *lists[2] = {&b->jobs, &b->next_jobs};
+    for (size_t i = 0; i < 2; i++) {
+        list_each (e, lists[i]) {
+            list_remove(e);
+            mem_free(container_of(e, struct reload_job, link));
+        }
+    }
+}

@@ -1,0 +1,353 @@
+/* What the admin interface sees of the balancer, as plain rows; and what operators may do. */
+#include "run/balancer.h"
+
+#include <unistd.h>
+
+static uint64_t sum(const struct balancer *b, size_t offset)
+{
+    uint64_t n = 0;
+    for (unsigned w = 0; w < b->worker_count; w++)
+        n += counter_get(
+            (const counter *)(const void *)((const char *)b->stats.by_worker[w] + offset));
+    return n;
+}
+#define SUM(b, field) sum(b, offsetof(struct worker_stats, field))
+
+static bool endpoint_usable(const struct endpoint *e, int64_t now_ms)
+{
+    return endpoint_health(e) == ENDPOINT_UP && endpoint_admin(e) == ENDPOINT_ACTIVE &&
+           !endpoint_out(e, now_ms);
+}
+
+static uint32_t pool_usable(const struct policy_pool *p, int64_t now_ms)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->endpoint_count; i++)
+        n += endpoint_usable(p->endpoints[i].endpoint, now_ms);
+    return n;
+}
+
+/* /readyz: a pool without any usable server takes this balancer out. */
+static const char *not_ready(const struct balancer *b)
+{
+    if (b->draining != 0)
+        return "draining";
+    for (uint32_t i = 0; i < b->current->policy.pool_count; i++) {
+        if (pool_usable(&b->current->policy.pools[i], loop_now_ms(b->loop)) != 0)
+            return NULL;
+    }
+    return b->current->policy.pool_count == 0 ? NULL : "no pool has a usable server";
+}
+
+static uint64_t total_requests(const struct balancer *b)
+{
+    uint64_t n = 0;
+    for (unsigned w = 0; w < b->worker_count; w++) {
+        for (int i = 0; i < ERR_COUNT; i++)
+            n += counter_get(&b->stats.by_worker[w]->ends[i]);
+    }
+    return n;
+}
+
+static void view_server(void *ctx, struct admin_server *out)
+{
+    const struct balancer *b = ctx;
+    *out = (struct admin_server){
+        .version = MERIDIAN_VERSION,
+        .config = b->options->config,
+        .pid = (int)getpid(),
+        .uptime_ms = (clock_mono_ns() - b->started_ns) / NS_PER_MS,
+        .wall_ns = clock_wall_ns(),
+        .generation = b->generation,
+        .workers = b->worker_count,
+        .draining = b->draining != 0,
+        .not_ready = not_ready(b),
+        .connections = SUM(b, connections_open),
+        .requests_running = SUM(b, exchanges_open),
+        .connections_total = SUM(b, connections),
+        .requests_total = total_requests(b),
+        .reloads = b->reloads,
+        .reloads_failed = b->reloads_failed,
+        .last_reload_failed = b->last_reload_failed,
+        .last_reload_ns = b->last_reload_ns,
+        .log_level = log_get_level(b->log),
+    };
+}
+
+static void view_listeners(void *ctx, void (*each)(void *user, const struct admin_listener *l),
+                           void *user)
+{
+    const struct balancer *b = ctx;
+    for (size_t i = 0; i < b->current->listener_count; i++) {
+        const struct snapshot_listener *l = &b->current->listeners[i];
+        for (size_t k = 0; k < l->conf->bind_count; k++) {
+            struct admin_listener row = {
+                .name = l->name, .address = l->conf->binds[k].text.s, .tls = l->servers != NULL};
+            each(user, &row);
+        }
+    }
+}
+
+static uint32_t routes_to(const struct policy *p, const struct policy_pool *pool)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->route_count; i++)
+        n += p->routes[i].pool == pool;
+    return n;
+}
+
+static const char *probe_name(enum conf_probe p)
+{
+    return p == CONF_PROBE_HTTP ? "http" : p == CONF_PROBE_TCP ? "tcp" : "off";
+}
+
+static void view_pools(void *ctx, void (*each)(void *user, const struct admin_pool *p), void *user)
+{
+    const struct balancer *b = ctx;
+    const struct policy *policy = &b->current->policy;
+    for (uint32_t i = 0; i < policy->pool_count; i++) {
+        const struct policy_pool *p = &policy->pools[i];
+        struct admin_pool row = {
+            .name = p->name,
+            .endpoints = p->endpoint_count,
+            .usable = pool_usable(p, loop_now_ms(b->loop)),
+            .sites = p->sites != NULL ? p->pick->site_count : 0,
+            .routes = routes_to(policy, p),
+            .waiting = atomic_load_explicit(&p->pick->state->waiting, memory_order_relaxed),
+            .probe = probe_name(b->current->conf->pools[i].health.probe),
+        };
+        for (uint32_t k = 0; k < p->endpoint_count; k++) {
+            const struct endpoint *e = p->endpoints[k].endpoint;
+            row.inflight += endpoint_inflight(e);
+            row.requests += atomic_load_explicit(&e->requests, memory_order_relaxed);
+            row.errors += atomic_load_explicit(&e->errors, memory_order_relaxed);
+        }
+        each(user, &row);
+    }
+}
+
+static const struct pool_member *member_of(const struct policy_pool *p, const struct endpoint *e,
+                                           const struct pool_site **site)
+{
+    for (uint32_t s = 0; s < p->pick->site_count; s++) {
+        for (uint32_t i = 0; i < p->pick->sites[s].count; i++) {
+            *site = &p->pick->sites[s];
+            if (p->pick->sites[s].members[i].endpoint == e)
+                return &p->pick->sites[s].members[i];
+        }
+    }
+    return NULL;
+}
+
+#define SEEN(field) atomic_load_explicit(&e->field, memory_order_relaxed)
+
+static void show_backend(const struct balancer *b, const struct policy_pool *p,
+                         const struct policy_endpoint *pe,
+                         void (*each)(void *user, const struct admin_backend *row), void *user)
+{
+    const struct endpoint *e = pe->endpoint;
+    const struct pool_site *site;
+    const struct pool_member *m = member_of(p, e, &site);
+    int64_t now_ms = loop_now_ms(b->loop), out = SEEN(out_until), since = SEEN(health_since);
+    uint32_t forced = SEEN(weight);
+    struct site_load load = site_load(site->state);
+    struct admin_backend row = {
+        .pool = p->name,
+        .name = pe->name,
+        .address = e->address,
+        .site = p->sites != NULL ? span_str(site->name) : SPAN_NONE,
+        .weight = forced != 0 ? forced : m->weight,
+        .weight_configured = m->weight,
+        .weight_forced = forced != 0,
+        .admin_forced = endpoint_admin(e) != ENDPOINT_ACTIVE,
+        .health = endpoint_health(e),
+        .admin = endpoint_admin(e),
+        .out_ms = out > now_ms ? out - now_ms : 0,
+        .health_since_ms = since != 0 ? now_ms - since : -1,
+        .inflight = endpoint_inflight(e),
+        .max_inflight = m->max_inflight,
+        .requests = SEEN(requests),
+        .responses = SEEN(responses),
+        .errors = SEEN(errors),
+        .connect_errors = SEEN(connect_errors),
+        .ejections = SEEN(ejections),
+        .history = SEEN(history),
+        .probes = SEEN(probes),
+        .recent_ms = load.samples != 0 ? load.t_ms : 0,
+        .normal_ms = load.samples != 0 ? load.n_ms : 0,
+    };
+    each(user, &row);
+}
+
+static void view_backends(void *ctx, struct span pool,
+                          void (*each)(void *user, const struct admin_backend *row), void *user)
+{
+    const struct balancer *b = ctx;
+    const struct policy *policy = &b->current->policy;
+    for (uint32_t i = 0; i < policy->pool_count; i++) {
+        const struct policy_pool *p = &policy->pools[i];
+        if (pool.n != 0 && !span_eq(pool, p->name))
+            continue;
+        for (uint32_t k = 0; k < p->endpoint_count; k++)
+            show_backend(b, p, &p->endpoints[k], each, user);
+    }
+}
+
+static uint64_t route_requests(const struct balancer *b, const struct policy_route *r)
+{
+    uint64_t n = 0;
+    for (unsigned w = 0; w < b->worker_count; w++) {
+        for (int c = 0; c < 6; c++)
+            n += counter_get(&r->stats[w]->classes[c]);
+    }
+    return n;
+}
+
+static void view_routes(void *ctx, void (*each)(void *user, const struct admin_route *r),
+                        void *user)
+{
+    static const char *const actions[] = {"pool", "respond", "redirect"};
+    const struct balancer *b = ctx;
+    for (uint32_t i = 0; i < b->current->policy.route_count; i++) {
+        const struct policy_route *r = &b->current->policy.routes[i];
+        struct admin_route row = {
+            .name = r->name,
+            .host = b->current->conf->routes[i].match.host.s,
+            .path = b->current->conf->routes[i].match.path.s,
+            .action = actions[r->action],
+            .target = r->pool != NULL ? r->pool->name : r->to,
+            .requests = route_requests(b, r),
+        };
+        each(user, &row);
+    }
+}
+
+static void view_certificates(void *ctx,
+                              void (*each)(void *user, const struct admin_certificate *c),
+                              void *user)
+{
+    const struct balancer *b = ctx;
+    int64_t now_s = clock_wall_ns() / NS_PER_S;
+    for (size_t i = 0; i < b->current->listener_count; i++) {
+        const struct material_front *f = &b->current->fronts[i];
+        for (size_t k = 0; k < f->cert_count; k++) {
+            const char *const *names;
+            struct buf joined;
+            size_t n = tls_cert_names(f->certs[k], &names);
+            buf_init(&joined, KIB(16));
+            for (size_t j = 0; j < n; j++)
+                buf_printf(&joined, "%s%s", j == 0 ? "" : " ", names[j]);
+            int64_t expires = tls_cert_expires(f->certs[k]);
+            struct admin_certificate row = {
+                .listener = b->current->listeners[i].name,
+                .path = b->current->listeners[i].conf->tls.certificates[k].chain.s,
+                .names = buf_span(&joined),
+                .expires_s = expires,
+                .left_s = expires - now_s,
+            };
+            each(user, &row);
+            buf_fini(&joined);
+        }
+    }
+}
+
+/* "POOL/BACKEND" or "POOL/BACKEND@ADDRESS". */
+static bool is_target(struct span target, const struct policy_pool *p,
+                      const struct policy_endpoint *e)
+{
+    struct span pool, backend;
+    struct span rest = span_cut(target, '/', &pool);
+    struct span address = span_cut(rest, '@', &backend);
+    return span_eq(pool, p->name) && span_eq(backend, e->name) &&
+           (address.n == 0 || span_eq(address, e->endpoint->address));
+}
+
+static enum err on_targets(struct balancer *b, struct span target,
+                           void (*act)(struct endpoint *e, uint32_t value), uint32_t value,
+                           size_t *count)
+{
+    *count = 0;
+    for (uint32_t i = 0; i < b->current->policy.pool_count; i++) {
+        const struct policy_pool *p = &b->current->policy.pools[i];
+        for (uint32_t k = 0; k < p->endpoint_count; k++) {
+            if (!is_target(target, p, &p->endpoints[k]))
+                continue;
+            act(p->endpoints[k].endpoint, value);
+            pool_changed(p->pick->state);
+            ++*count;
+        }
+    }
+    if (*count == 0)
+        return ERR_NOT_FOUND;
+    log_event(b->log, LOG_INFO, "operator", "target=\"%.*s\" value=%u endpoints=%zu",
+              SPAN_FMT(target), value, *count);
+    return ERR_OK;
+}
+
+static void act_admin(struct endpoint *e, uint32_t value)
+{
+    (void)endpoint_set_admin(e, (enum endpoint_admin)value);
+}
+
+static void act_weight(struct endpoint *e, uint32_t value)
+{
+    endpoint_set_weight(e, value);
+}
+
+static void act_reset(struct endpoint *e, uint32_t value)
+{
+    act_admin(e, ENDPOINT_ACTIVE);
+    endpoint_set_weight(e, value);
+    endpoint_readmit(e);
+}
+
+static enum err do_set_admin(void *ctx, struct span target, enum endpoint_admin to, size_t *count)
+{
+    return on_targets(ctx, target, act_admin, (uint32_t)to, count);
+}
+
+static enum err do_set_weight(void *ctx, struct span target, uint32_t weight, size_t *count)
+{
+    if (weight == 0 || weight > PICK_WEIGHT_MOST)
+        return ERR_RANGE;
+    return on_targets(ctx, target, act_weight, weight, count);
+}
+
+static enum err do_reset(void *ctx, struct span target, size_t *count)
+{
+    return on_targets(ctx, target, act_reset, 0, count);
+}
+
+static void do_reload(void *ctx, struct admin_job *job)
+{
+    balancer_reload(ctx, job);
+}
+
+static void do_stop(void *ctx, bool now)
+{
+    balancer_stop(ctx, now);
+}
+
+static void do_log_level(void *ctx, enum log_level level)
+{
+    struct balancer *b = ctx;
+    log_set_level(b->log, level);
+}
+
+const struct admin_ops balancer_admin_ops = {
+    .server = view_server,
+    .listeners = view_listeners,
+    .pools = view_pools,
+    .backends = view_backends,
+    .routes = view_routes,
+    .certificates = view_certificates,
+    .metrics = balancer_metrics,
+    .set_admin = do_set_admin,
+    .set_weight = do_set_weight,
+    .reset = do_reset,
+    .reload = do_reload,
+    .stop = do_stop,
+    .set_log_level = do_log_level,
+    .explain = balancer_explain,
+    .geo = balancer_geo,
+};

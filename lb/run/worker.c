@@ -1,0 +1,392 @@
+#include "run/worker.h"
+
+#include "base/mem.h"
+#include "net/listener.h"
+
+#include <signal.h>
+
+#define BEAT_MS   1000
+#define RESUME_MS 100
+#define DRAIN_MS  20
+
+/* One configured listener; connections point to its settings, so it stays while any is there. */
+struct worker_listener {
+    struct proxy_listener settings; /* first */
+    struct link link;
+    char *name;
+    bool wanted;
+};
+
+/* One descriptor watched for it. */
+struct worker_watch {
+    struct link link;
+    struct worker *worker;
+    struct worker_listener *of;
+    struct listener *listener;
+    int fd;
+    bool wanted;
+};
+
+struct worker {
+    /* set once */
+    struct worker_spec spec;
+    pthread_t thread;
+    bool started;
+    /* owner thread */
+    struct loop *loop;
+    struct conn_env env;
+    struct proxy *proxy;
+    struct link listeners, watches;
+    struct log_writer *log;
+    struct timer beat, resume, drain;
+    bool draining, ended;
+    int64_t requests_until_ns, tunnels_until_ns;
+    /* shared, atomic */
+    struct mailbox box;
+    _Atomic int64_t beat_ns, longest_turn_ns;
+};
+
+static void tell_main(struct worker *w, struct mail mail)
+{
+    mail.n = w->spec.index;
+    /* The main thread's box is only full when that thread is stuck; the watchdog sees to that. */
+    if (mailbox_post(w->spec.main, mail) != ERR_OK)
+        counter_add(&w->spec.stats->log_dropped, 1);
+}
+
+static void on_edition_end(void *user, const struct policy *policy)
+{
+    tell_main(user, (struct mail){.kind = MAIN_LET_GO, .p = (void *)(uintptr_t)policy});
+}
+
+/* A lost message costs a waiter the time until it looks for itself. */
+static void on_slot_free(void *user, unsigned worker, struct pool_state *pool)
+{
+    struct worker *w = user;
+    (void)!worker_post(w->spec.peers[worker], (struct mail){.kind = WORKER_SLOT_FREE, .p = pool});
+}
+
+static void on_log_line(void *user, struct span line)
+{
+    struct worker *w = user;
+    if (w->log == NULL || !log_writer_put(w->log, w->spec.index, line))
+        counter_add(&w->spec.stats->log_dropped, 1);
+}
+
+static bool on_accept(void *user, int fd, const struct addr *peer)
+{
+    struct worker_watch *watch = user;
+    struct worker *w = watch->worker;
+    bool more = proxy_accept(w->proxy, &watch->of->settings, fd, peer);
+    if (!more && w->resume.due_ns == 0)
+        timer_in_ms(&w->resume, RESUME_MS);
+    return more;
+}
+
+static void on_resume(struct timer *t)
+{
+    struct worker *w = container_of(t, struct worker, resume);
+    if (!proxy_accepting(w->proxy)) {
+        timer_in_ms(t, RESUME_MS);
+        return;
+    }
+    list_each (e, &w->watches)
+        listener_resume(container_of(e, struct worker_watch, link)->listener);
+}
+
+static void on_beat(struct timer *t)
+{
+    struct worker *w = container_of(t, struct worker, beat);
+    atomic_store_explicit(&w->beat_ns, loop_now_ns(w->loop), memory_order_relaxed);
+    if (w->loop->longest_turn_ns > atomic_load_explicit(&w->longest_turn_ns, memory_order_relaxed))
+        atomic_store_explicit(&w->longest_turn_ns, w->loop->longest_turn_ns, memory_order_relaxed);
+    w->loop->longest_turn_ns = 0;
+    timer_in_ms(t, BEAT_MS);
+}
+
+static struct worker_listener *listener_get(struct worker *w, struct span name)
+{
+    list_each (e, &w->listeners) {
+        struct worker_listener *l = container_of(e, struct worker_listener, link);
+        if (span_eq(span_str(l->name), name))
+            return l;
+    }
+    struct worker_listener *l = mem_alloc(sizeof *l);
+    if (l == NULL)
+        return NULL;
+    l->name = mem_copy_str(name.p, name.n);
+    if (l->name == NULL) {
+        mem_free(l);
+        return NULL;
+    }
+    l->settings.name = span_str(l->name);
+    list_append(&w->listeners, &l->link);
+    return l;
+}
+
+static void settle_listener(struct worker_listener *l, const struct snapshot_listener *from,
+                            unsigned worker)
+{
+    struct span name = l->settings.name;
+    uint32_t clients = l->settings.clients;
+    l->wanted = true;
+    l->settings = from->settings;
+    l->settings.name = name;
+    l->settings.clients = clients;
+    l->settings.tls = from->servers != NULL ? from->servers[worker] : NULL;
+}
+
+static struct worker_watch *watch_find(struct worker *w, int fd)
+{
+    list_each (e, &w->watches) {
+        struct worker_watch *watch = container_of(e, struct worker_watch, link);
+        if (watch->fd == fd)
+            return watch;
+    }
+    return NULL;
+}
+
+static enum err watch(struct worker *w, int fd, struct worker_listener *of)
+{
+    struct worker_watch *watch = watch_find(w, fd);
+    if (watch != NULL) {
+        watch->of = of;
+        watch->wanted = true;
+        return ERR_OK;
+    }
+    watch = mem_alloc(sizeof *watch);
+    if (watch == NULL)
+        return ERR_NO_MEMORY;
+    *watch = (struct worker_watch){.worker = w, .of = of, .fd = fd, .wanted = true};
+    enum err e = listener_start(w->loop, fd, on_accept, watch, &watch->listener);
+    if (e != ERR_OK) {
+        mem_free(watch);
+        return e;
+    }
+    list_append(&w->watches, &watch->link);
+    return ERR_OK;
+}
+
+static void watch_end(struct worker_watch *watch)
+{
+    listener_stop(&watch->listener);
+    list_remove(&watch->link);
+    mem_free(watch);
+}
+
+static enum err watch_bound(struct worker *w, const struct bound *b, struct worker_listener *of)
+{
+    enum err e = ERR_OK;
+    for (unsigned i = 0; e == ERR_OK && i < b->count; i++) {
+        if (b->shared || i % w->spec.count == w->spec.index)
+            e = watch(w, b->fds[i], of);
+    }
+    return e;
+}
+
+static enum err adopt_listeners(struct worker *w, const struct snapshot *s)
+{
+    enum err e = ERR_OK;
+    list_each (l, &w->listeners)
+        container_of(l, struct worker_listener, link)->wanted = false;
+    list_each (v, &w->watches)
+        container_of(v, struct worker_watch, link)->wanted = false;
+    for (size_t i = 0; e == ERR_OK && i < s->listener_count; i++) {
+        const struct snapshot_listener *from = &s->listeners[i];
+        struct worker_listener *l = listener_get(w, from->name);
+        if (l == NULL)
+            return ERR_NO_MEMORY;
+        settle_listener(l, from, w->spec.index);
+        for (size_t b = 0; e == ERR_OK && b < from->conf->bind_count; b++)
+            e = watch_bound(w, from->bounds[b], l);
+    }
+    return e;
+}
+
+/* What the new configuration does not name: stops being watched; goes when its last client has. */
+static void drop_unwanted(struct worker *w)
+{
+    list_each (v, &w->watches) {
+        struct worker_watch *watch = container_of(v, struct worker_watch, link);
+        if (!watch->wanted)
+            watch_end(watch);
+    }
+    list_each (e, &w->listeners) {
+        struct worker_listener *l = container_of(e, struct worker_listener, link);
+        if (l->wanted || l->settings.clients != 0)
+            continue;
+        list_remove(&l->link);
+        mem_free(l->name);
+        mem_free(l);
+    }
+}
+
+static void adopt(struct worker *w, const struct snapshot *s)
+{
+    enum err e = proxy_adopt(w->proxy, &s->policy);
+    if (e == ERR_OK)
+        e = adopt_listeners(w, s);
+    if (e != ERR_OK) {
+        tell_main(w, (struct mail){.kind = MAIN_ADOPT_FAILED, .v = s->policy.generation});
+        return;
+    }
+    drop_unwanted(w);
+    w->proxy->access = s->access;
+    w->log = s->log != NULL ? s->log->writer : NULL;
+}
+
+static void finish(struct worker *w)
+{
+    if (w->ended)
+        return;
+    w->ended = true;
+    timer_stop(&w->drain);
+    tell_main(w, (struct mail){.kind = MAIN_WORKER_DONE});
+    loop_stop(w->loop);
+}
+
+static void on_drain_time(struct timer *t)
+{
+    struct worker *w = container_of(t, struct worker, drain);
+    int64_t now = loop_now_ns(w->loop);
+    if (now >= w->tunnels_until_ns)
+        proxy_kill(w->proxy, false, ERR_SHUTDOWN);
+    else if (now >= w->requests_until_ns)
+        proxy_kill(w->proxy, true, ERR_SHUTDOWN);
+    if (proxy_clients(w->proxy) == 0 && list_empty(&w->proxy->exchanges))
+        finish(w);
+    else
+        timer_in_ms(t, DRAIN_MS);
+}
+
+static void begin_drain(struct worker *w, const struct worker_drain *d)
+{
+    int64_t now = loop_now_ns(w->loop);
+    list_each (v, &w->watches)
+        watch_end(container_of(v, struct worker_watch, link));
+    w->draining = true;
+    w->requests_until_ns = now + d->requests_ms * NS_PER_MS;
+    w->tunnels_until_ns = now + d->tunnels_ms * NS_PER_MS;
+    if (w->tunnels_until_ns < w->requests_until_ns)
+        w->tunnels_until_ns = w->requests_until_ns;
+    proxy_drain(w->proxy);
+    timer_in_ms(&w->drain, DRAIN_MS);
+}
+
+static void on_mail(void *user, const struct mail *m)
+{
+    static const struct worker_drain at_once = {0, 0};
+    struct worker *w = user;
+    switch ((enum worker_mail)m->kind) {
+    case WORKER_ADOPT:
+        adopt(w, m->p);
+        break;
+    case WORKER_SLOT_FREE:
+        proxy_slot_free(w->proxy, m->p);
+        break;
+    case WORKER_DRAIN:
+        begin_drain(w, m->p);
+        break;
+    case WORKER_KILL:
+        begin_drain(w, &at_once);
+        break;
+    }
+}
+
+/* The end of the thread: nothing is in flight any more. */
+static void take_down(struct worker *w)
+{
+    list_each (v, &w->watches)
+        watch_end(container_of(v, struct worker_watch, link));
+    list_each (e, &w->listeners)
+        container_of(e, struct worker_listener, link)->wanted = false;
+    drop_unwanted(w);
+    timer_stop(&w->beat);
+    timer_stop(&w->resume);
+    loop_run_tasks(w->loop);
+    proxy_free(&w->proxy);
+    conn_env_fini(&w->env);
+}
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+    on_beat(&w->beat);
+    loop_run(w->loop);
+    take_down(w);
+    return NULL;
+}
+
+enum err worker_new(const struct worker_spec *spec, struct worker **out)
+{
+    struct worker *w = mem_aligned(64, (sizeof *w + 63) / 64 * 64);
+    *out = NULL;
+    if (w == NULL)
+        return ERR_NO_MEMORY;
+    w->spec = *spec;
+    list_init(&w->listeners);
+    list_init(&w->watches);
+    enum err e = loop_ev_new(&w->loop);
+    if (e == ERR_OK)
+        e = conn_env_init(&w->env, w->loop);
+    if (e == ERR_OK)
+        e = mailbox_init(&w->box, w->loop, on_mail, w);
+    struct proxy_spec proxy = {
+        .worker = spec->index,
+        .workers = spec->count,
+        .env = &w->env,
+        .admission = spec->admission,
+        .stats = spec->stats,
+        .hooks = {.edition_end = on_edition_end,
+                  .slot_free = on_slot_free,
+                  .log_line = on_log_line,
+                  .user = w},
+    };
+    if (e == ERR_OK)
+        e = proxy_new(&proxy, &w->proxy);
+    *out = w;
+    if (e != ERR_OK)
+        return e;
+    timer_init(&w->beat, w->loop, on_beat);
+    timer_init(&w->resume, w->loop, on_resume);
+    timer_init(&w->drain, w->loop, on_drain_time);
+    atomic_store(&w->beat_ns, loop_now_ns(w->loop));
+    return ERR_OK;
+}
+
+enum err worker_start(struct worker *w)
+{
+    w->started = pthread_create(&w->thread, NULL, run, w) == 0;
+    return w->started ? ERR_OK : ERR_SYSTEM;
+}
+
+void worker_free(struct worker **wp)
+{
+    struct worker *w = *wp;
+    *wp = NULL;
+    if (w == NULL)
+        return;
+    if (w->started)
+        pthread_join(w->thread, NULL);
+    else if (w->proxy != NULL)
+        take_down(w);
+    mailbox_fini(&w->box);
+    if (w->loop != NULL)
+        loop_free(&w->loop);
+    mem_free(w);
+}
+
+enum err worker_post(struct worker *w, struct mail mail)
+{
+    return mailbox_post(&w->box, mail);
+}
+
+int64_t worker_beat_ns(const struct worker *w)
+{
+    return atomic_load_explicit(&w->beat_ns, memory_order_relaxed);
+}
+
+int64_t worker_longest_turn_ns(struct worker *w)
+{
+    return atomic_exchange_explicit(&w->longest_turn_ns, 0, memory_order_relaxed);
+}

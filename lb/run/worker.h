@@ -1,0 +1,53 @@
+/* worker: one thread of the request path: its loop, its transport environment, its proxy, the
+ * listening sockets it watches. It takes orders by mail only; what it has to say goes to the main
+ * thread's mailbox the same way. It must not know files, signals or the admin interface. */
+#ifndef MERIDIAN_RUN_WORKER_H
+#define MERIDIAN_RUN_WORKER_H
+
+#include "run/mailbox.h"
+#include "run/snapshot.h"
+
+enum worker_mail {
+    WORKER_ADOPT,     /* p: struct snapshot */
+    WORKER_SLOT_FREE, /* p: struct pool_state */
+    WORKER_DRAIN,     /* p: struct worker_drain, which outlives the worker */
+    WORKER_KILL,      /* end everything now */
+};
+
+enum main_mail {
+    MAIN_LET_GO,       /* p: const struct policy; n: worker: it holds nothing of it any more */
+    MAIN_ADOPT_FAILED, /* v: generation; n: worker: no memory; it goes on with the old one */
+    MAIN_WORKER_DONE,  /* n: worker: drained, its thread ends */
+    MAIN_HELPER,       /* p: the job */
+};
+
+struct worker_drain {
+    int64_t requests_ms, tunnels_ms;
+};
+
+struct worker;
+
+struct worker_spec {
+    unsigned index, count;
+    struct mailbox *main;
+    struct worker **peers; /* all workers; filled before the first thread starts */
+    struct admission *admission;
+    struct worker_stats *stats;
+};
+
+/* Makes it without starting its thread. */
+MUST_CHECK
+enum err worker_new(const struct worker_spec *spec, struct worker **out);
+MUST_CHECK
+enum err worker_start(struct worker *w);
+/* Joins the thread (it must have been told to end) and frees. */
+void worker_free(struct worker **w);
+/* Any thread. */
+MUST_CHECK
+enum err worker_post(struct worker *w, struct mail mail);
+/* Loop time of its last sign of life, monotonic ns. Any thread. */
+int64_t worker_beat_ns(const struct worker *w);
+/* Longest loop turn since the last call, ns. Any thread. */
+int64_t worker_longest_turn_ns(struct worker *w);
+
+#endif
