@@ -85,7 +85,6 @@ void probe_cancel(struct probe *p)
 void probe_end(struct probe *p, enum err why)
 {
     timer_stop(&p->deadline);
-    /* After a good answer the server reads an end, not a reset. */
-    conn_close(&p->conn, why == ERR_OK ? CONN_END_FLUSH : CONN_END_NOW);
+    conn_close(&p->conn, why == ERR_OK ? p->stages->good_end : CONN_END_NOW);
     p->on_done(p, why);
 }

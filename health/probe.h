@@ -20,6 +20,7 @@ struct probe_stages {
     void (*open)(struct probe *p);
     size_t (*bytes)(struct probe *p, struct span bytes);
     void (*eof)(struct probe *p, bool clean);
+    enum conn_end good_end; /* how the connection ends after a good answer */
 };
 extern const struct probe_stages probe_tcp, probe_http;
 

@@ -92,4 +92,9 @@ static void http_eof(struct probe *p, bool clean)
     probe_end(p, ERR_BACKEND_TRUNCATED);
 }
 
-const struct probe_stages probe_http = {.open = http_open, .bytes = http_bytes, .eof = http_eof};
+const struct probe_stages probe_http = {
+    .open = http_open,
+    .bytes = http_bytes,
+    .eof = http_eof,
+    .good_end = CONN_END_FLUSH, /* the server reads an end, not a reset */
+};

@@ -18,4 +18,9 @@ static void tcp_eof(struct probe *p, bool clean)
     probe_end(p, ERR_BACKEND_RESET);
 }
 
-const struct probe_stages probe_tcp = {.open = tcp_open, .bytes = tcp_bytes, .eof = tcp_eof};
+const struct probe_stages probe_tcp = {
+    .open = tcp_open,
+    .bytes = tcp_bytes,
+    .eof = tcp_eof,
+    .good_end = CONN_END_NOW,
+};

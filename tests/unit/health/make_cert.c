@@ -1,0 +1,2 @@
+/* Certificates for the TLS probes: the same maker as the network's tests. */
+#include "unit/net/make_cert.c"
