@@ -108,8 +108,8 @@ void load_conn_event(struct load *load, struct conn *conn, uint32_t events);
 /* Fails what has waited longer than the time-out. */
 void load_conn_sweep(struct load *load, uint64_t now_ns);
 
-/* Counts a request as failed without a connection. */
-void load_fail(struct load *load, enum failure failure, uint64_t due_ns);
+/* Counts a failed request, also in the time that is not counted otherwise. */
+void load_fail(struct load *load, enum failure failure);
 
 /* The report as one JSON object on stdout. */
 void load_report(const struct load *load);

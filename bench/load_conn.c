@@ -57,16 +57,15 @@ static bool counts(const struct load *load, uint64_t due_ns)
     return due_ns >= load->start_ns + load->warm_ns;
 }
 
-void load_fail(struct load *load, enum failure failure, uint64_t due_ns)
+void load_fail(struct load *load, enum failure failure)
 {
-    if (counts(load, due_ns))
-        load->errors[failure]++;
+    load->errors[failure]++;
 }
 
 static void conn_fail(struct load *load, struct conn *conn, enum failure failure)
 {
     load->in_flight--;
-    load_fail(load, failure, conn->started_ns);
+    load_fail(load, failure);
     conn_close(load, conn);
 }
 

@@ -203,14 +203,28 @@ static bool conn_write(struct server *server, struct conn *conn)
     return false;
 }
 
+/* When an answer asked for now leaves: with --slots no more than that many are in work at once, the
+ * others wait for their turn. */
+static uint64_t take_slot(struct personality *who, uint64_t now_ns, uint64_t delay_ns)
+{
+    size_t first = 0;
+    for (size_t i = 1; i < who->slots; i++)
+        if (who->slot_free_ns[i] < who->slot_free_ns[first])
+            first = i;
+    uint64_t start =
+        who->slots && who->slot_free_ns[first] > now_ns ? who->slot_free_ns[first] : now_ns;
+    who->slot_free_ns[first] = start + delay_ns;
+    return start + delay_ns;
+}
+
 /* The request has been read completely. False where the connection is gone or must wait. */
 static bool conn_answer(struct server *server, struct conn *conn)
 {
     conn->sent_total = 0;
-    if (!conn->reply.delay_ms)
+    if (!conn->reply.delay_us)
         return conn_write(server, conn);
     conn->step = WAIT_DELAY;
-    conn->due_ns = tool_now_ns() + conn->reply.delay_ms * 1000000U;
+    conn->due_ns = take_slot(conn->who, tool_now_ns(), conn->reply.delay_us * 1000U);
     heap_add(server, conn);
     conn_watch(server, conn, 0);
     return false;
@@ -377,15 +391,25 @@ static void serve(struct server *server)
 static void usage(void)
 {
     fputs(
-        "origin [--bytes N] [--delay-ms D] [--delay-jitter D] [--name NAME] [--json] [--requests]\n"
-        "       --port N [options of this port] [--port N ...]\n"
+        "origin [--bytes N] [--delay-ms D] [--delay-jitter D] [--slots N] [--name NAME] [--json]\n"
+        "       [--requests] --port N [options of this port] [--port N ...]\n"
         "Options before the first --port hold for all ports. Paths: /bytes/N /delay/MS\n"
-        "/status/NNN /healthz. --requests prints counters at the end; SIGUSR1 prints them now;\n"
+        "/status/NNN /healthz. --slots: so many delayed answers are in work at once. --requests "
+        "prints counters at the end; SIGUSR1 prints them now;\n"
         "SIGUSR2 makes /healthz answer 503, or 200 again. It listens on 127.0.0.1 only.\n",
         stderr);
 }
 
-enum { OPT_PORT = 256, OPT_BYTES, OPT_DELAY, OPT_JITTER, OPT_NAME, OPT_JSON, OPT_REQUESTS };
+enum {
+    OPT_PORT = 256,
+    OPT_BYTES,
+    OPT_DELAY,
+    OPT_JITTER,
+    OPT_NAME,
+    OPT_JSON,
+    OPT_REQUESTS,
+    OPT_SLOTS
+};
 
 static void set_name(struct personality *who, const char *name)
 {
@@ -404,6 +428,9 @@ static void set_option(struct personality *who, int option)
         break;
     case OPT_DELAY:
         who->delay_ms = tool_number("--delay-ms", optarg, 0, 600000);
+        break;
+    case OPT_SLOTS:
+        who->slots = (size_t)tool_number("--slots", optarg, 1, SLOTS_MAX);
         break;
     case OPT_JITTER:
         who->jitter_ms = tool_number("--delay-jitter", optarg, 0, 600000);
@@ -428,6 +455,7 @@ static void read_options(struct server *server, int argc, char **argv)
         {"delay-ms", required_argument, NULL, OPT_DELAY},
         {"delay-jitter", required_argument, NULL, OPT_JITTER},
         {"name", required_argument, NULL, OPT_NAME},
+        {"slots", required_argument, NULL, OPT_SLOTS},
         {"json", no_argument, NULL, OPT_JSON},
         {"requests", no_argument, NULL, OPT_REQUESTS},
         {0},

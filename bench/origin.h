@@ -5,7 +5,7 @@
 
 #include "h1.h"
 
-enum { REPLY_HEAD_MAX = 512, REPLY_PATTERN = 64 * 1024, NAME_MAX_BYTES = 64 };
+enum { REPLY_HEAD_MAX = 512, REPLY_PATTERN = 64 * 1024, NAME_MAX_BYTES = 64, SLOTS_MAX = 64 };
 
 /* One listening port and how it behaves. */
 struct personality {
@@ -15,8 +15,10 @@ struct personality {
     uint64_t body_bytes, delay_ms, jitter_ms;
     char name[NAME_MAX_BYTES + 1];
     bool json;
+    size_t slots; /* delayed answers in work at once; 0: any number */
     /* running */
     bool ill; /* /healthz answers 503 */
+    uint64_t slot_free_ns[SLOTS_MAX];
     uint64_t connections, requests, aborted, broken;
     /* the answer to a plain GET, ready to send */
     size_t ready_len;
@@ -28,7 +30,7 @@ struct reply {
     const char *data;
     size_t data_len;
     uint64_t body;
-    uint64_t delay_ms;
+    uint64_t delay_us;
     char head[REPLY_HEAD_MAX];
 };
 

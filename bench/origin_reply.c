@@ -79,11 +79,12 @@ static void reply_ready(struct reply *reply, const struct personality *who)
     reply->body = 0;
 }
 
+/* In microseconds. */
 static uint64_t usual_delay(const struct personality *who)
 {
     if (!who->jitter_ms)
-        return who->delay_ms;
-    return who->delay_ms + (uint64_t)random() % (who->jitter_ms + 1);
+        return who->delay_ms * 1000;
+    return who->delay_ms * 1000 + (uint64_t)random() % (who->jitter_ms * 1000);
 }
 
 static void drop_body(struct reply *reply)
@@ -96,18 +97,18 @@ static void drop_body(struct reply *reply)
 void origin_reply(struct reply *reply, const struct personality *who, const struct h1_head *head)
 {
     uint64_t number = 0;
-    reply->delay_ms = usual_delay(who);
+    reply->delay_us = usual_delay(who);
     if (path_number(head, "/bytes/", BODY_MAX, &number))
         reply_with(reply, who, 200, number);
     else if (path_number(head, "/status/", 599, &number) && number >= 200)
         reply_with(reply, who, (int)number, 0);
     else if (head->target_len == 8 && memcmp(head->target, "/healthz", 8) == 0) {
         reply_with(reply, who, who->ill ? 503 : 200, 0);
-        reply->delay_ms = 0;
+        reply->delay_us = 0;
     } else
         reply_ready(reply, who);
     if (path_number(head, "/delay/", DELAY_MAX_MS, &number))
-        reply->delay_ms = number;
+        reply->delay_us = number * 1000;
     if (head->method_len == 4 && memcmp(head->method, "HEAD", 4) == 0)
         drop_body(reply);
 }
