@@ -17,7 +17,6 @@ enum err admin_new(struct conn_env *env, const struct admin_ops *ops, void *ctx,
     a->ops = ops;
     a->ctx = ctx;
     a->log = log;
-    a->cache.keep = 4;
     a->control.fd = a->http.fd = -1;
     list_init(&a->control.conns);
     list_init(&a->http.conns);
@@ -39,7 +38,7 @@ void admin_free(struct admin **out)
     }
     control_close_all(a);
     http_close_all(a);
-    arena_cache_fini(&a->cache);
+    loop_run_tasks(a->env->loop);
     mem_free(a);
     *out = NULL;
 }

@@ -159,7 +159,8 @@ MUST_CHECK
 enum err admin_new(struct conn_env *env, const struct admin_ops *ops, void *ctx, struct log *log,
                    struct admin **out);
 /* Closes sockets and connections, removes the control socket's file; jobs not done are forgotten:
- * their owner must not complete them any more. */
+ * their owner must not complete them any more. Not from inside a callback of the loop, whose tasks
+ * it runs so that all memory is given back. */
 void admin_free(struct admin **a);
 /* Opens the control socket (0660) in place of the present one; the same path again changes nothing.
  * On failure the present one stays. */

@@ -4,7 +4,6 @@
 
 #include "admin/admin.h"
 #include "admin/json.h"
-#include "base/arena.h"
 #include "net/listener.h"
 
 #define ADMIN_REPLY_MOST MIB(64) /* of one answer: 100,000 backends and more */
@@ -28,7 +27,6 @@ struct admin {
     struct log *log;
     /* owner thread */
     struct admin_socket control, http;
-    struct arena_cache cache;
     struct link jobs;
 };
 

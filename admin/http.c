@@ -2,12 +2,12 @@
 #include "base/mem.h"
 #include "http/h1_front.h"
 
-#define IDLE_MS 10000
+#define IDLE_MS LIMIT_IDLE_MS /* also for a client that reads slowly */
 
 /* One connection of the HTTP listener; requests are answered as they come, from memory. */
 struct http_conn {
-    struct link link; /* in admin->http.conns */
-    struct admin *admin;
+    struct link link;    /* in admin->http.conns */
+    struct admin *admin; /* NULL: gone */
     struct h1_front *codec;
 };
 
@@ -144,8 +144,9 @@ static void send_answer(struct front *f, const struct request *r, struct answer 
         f->ops->abort(f, ERR_NO_MEMORY);
         return;
     }
-    /* What is not read of a request cannot be passed over: the connection ends with it. */
-    if (r->content != CONTENT_NONE) {
+    /* Unread content cannot be passed over; and a client that asks on without reading would fill
+     * the memory (L40). */
+    if (r->content != CONTENT_NONE || f->ops->pending(f) > LIMIT_FLOW_HIGH) {
         f->ops->keep(f, false);
     }
     bool end = reply.content == CONTENT_NONE;
@@ -216,8 +217,10 @@ static void on_closed(void *owner, enum err why)
 {
     (void)why;
     struct http_conn *c = owner;
-    list_remove(&c->link);
-    c->admin->http.open--;
+    if (c->admin != NULL) {
+        list_remove(&c->link);
+        c->admin->http.open--;
+    }
     mem_free(c);
 }
 
@@ -241,7 +244,8 @@ bool http_accept(void *user, int fd, const struct addr *peer)
         return true;
     }
     c->admin = a;
-    if (h1_front_new(conn, false, &limits, &a->cache, &owner, c, &c->codec) != ERR_OK) {
+    if (h1_front_new(conn, false, &limits, NULL, &owner, c, &c->codec) != ERR_OK) {
+        conn_close(&conn, CONN_END_NOW);
         mem_free(c);
         return true;
     }

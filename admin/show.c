@@ -1,5 +1,14 @@
 #include "admin/admin_impl.h"
 
+/* In one word: what an operator said, else what checks say, else what traffic says. */
+static const char *backend_state(const struct admin_backend *b)
+{
+    if (b->admin != ENDPOINT_ACTIVE) {
+        return endpoint_admin_name(b->admin);
+    }
+    return b->health == ENDPOINT_UP && b->out_ms > 0 ? "out" : endpoint_health_name(b->health);
+}
+
 static const char *probe_reason(const struct admin_backend *b)
 {
     return b->probes > 0 ? err_name(b->probe_err) : NULL;
@@ -92,6 +101,7 @@ static void each_backend(void *user, const struct admin_backend *b)
     json_span(j, "name", b->name);
     json_span(j, "address", b->address);
     json_span(j, "site", b->site);
+    json_str(j, "state", backend_state(b));
     json_str(j, "health", endpoint_health_name(b->health));
     json_str(j, "admin", endpoint_admin_name(b->admin));
     json_bool(j, "admin_forced", b->admin_forced);
