@@ -9,7 +9,7 @@
 uint64_t choose_mask(const struct pick_request *req)
 {
     uint32_t count = req->view->site_count;
-    uint64_t sites = count >= 64 ? UINT64_MAX : (UINT64_C(1) << count) - 1;
+    uint64_t sites = count >= LIMIT_SITES ? UINT64_MAX : (UINT64_C(1) << count) - 1;
     return sites & req->allowed;
 }
 
@@ -38,37 +38,41 @@ struct choose_range choose_range(const struct view_site *site, enum pick_mode mo
 }
 
 /* Section 10. Panic where no allowed site is above its threshold, or none has anybody to offer. */
-static enum pick_mode mode_of(const struct pick_request *req)
+static enum pick_mode mode_of(const struct pick_request *req, uint64_t mask)
 {
     const struct pool_view *view = req->view;
-    uint32_t usable = 0, alive = 0, healthy_sites = 0;
-    for (uint64_t mask = choose_mask(req); mask != 0;) {
-        const struct view_site *site = &view->sites[next_site(&mask)];
-        usable += site->usable;
-        alive += site->alive;
-        healthy_sites += site->count > 0 && !site->poor;
-    }
-    if (view->pool->knobs.panic_percent == 0 || (healthy_sites > 0 && usable > 0))
+    bool served = (mask & view->usable_sites) != 0 && (mask & view->healthy_sites) != 0;
+    if (served || view->pool->knobs.panic_percent == 0)
         return PICK_NORMAL;
-    return alive > 0 ? PICK_PANIC : PICK_LAST_RESORT;
+    return (mask & view->alive_sites) != 0 ? PICK_PANIC : PICK_LAST_RESORT;
+}
+
+/* The sites that the mode can choose from. */
+static uint64_t open_sites(const struct pool_view *view, enum pick_mode mode)
+{
+    switch (mode) {
+    case PICK_NORMAL:
+        return view->usable_sites;
+    case PICK_PANIC:
+        return view->alive_sites;
+    case PICK_LAST_RESORT:
+        break;
+    }
+    return view->any_sites; /* nobody in them is alive: all are HARD */
 }
 
 enum err choose_begin(struct choice *c, const struct pick_request *req)
 {
-    *c = (struct choice){.req = req, .mode = mode_of(req)};
+    uint64_t mask = choose_mask(req);
+    c->req = req;
+    c->mode = mode_of(req, mask);
+    c->open = mask & open_sites(req->view, c->mode);
+    c->full = false;
+    c->item = NULL;
+    c->candidate_count = 0;
     if (c->mode == PICK_LAST_RESORT && req->no_last_resort)
-        return ERR_NO_BACKEND;
-    for (uint64_t mask = choose_mask(req); mask != 0;) {
-        uint32_t i = next_site(&mask);
-        const struct view_site *site = &req->view->sites[i];
-        struct choose_range r = choose_range(site, c->mode);
-        if (r.to == r.from)
-            continue;
-        c->open |= UINT64_C(1) << i;
-        struct site_load load = site_load(site->state);
-        if (load.samples >= SITE_SAMPLES_ENOUGH && (c->base_ms == 0 || load.n_ms < c->base_ms))
-            c->base_ms = load.n_ms;
-    }
+        c->open = 0;
+    c->base_ms = pool_view_base(req->view, c->open);
     return c->open != 0 ? ERR_OK : ERR_NO_BACKEND;
 }
 
@@ -84,16 +88,19 @@ static double load_of(const struct choice *c, const struct site_load *s, uint32_
     return fmin(knobs->spill_cap_ms, knobs->spill_gain * fmax(0, work / room - band));
 }
 
+static double distance_of(const struct choice *c, uint32_t site)
+{
+    const float *distances = c->req->distance_ms;
+    return (double)(distances != NULL ? distances[site] : c->req->view->pool->sites[site].here_ms);
+}
+
 struct choose_cost choose_cost(const struct choice *c, uint32_t site)
 {
-    const struct pool_view *view = c->req->view;
-    const struct view_site *v = &view->sites[site];
+    const struct view_site *v = &c->req->view->sites[site];
     struct choose_range r = choose_range(v, c->mode);
     struct site_load s = site_load(v->state);
-    const float *distances = c->req->distance_ms;
     struct choose_cost out = {.q = s.inflight, .weight = r.weight};
-    out.distance_ms =
-        (double)(distances != NULL ? distances[site] : view->pool->sites[site].here_ms);
+    out.distance_ms = distance_of(c, site);
     out.load_ms = load_of(c, &s, r.to - r.from);
     out.cost_ms = out.distance_ms + out.load_ms;
     return out;
@@ -107,13 +114,18 @@ bool choose_better(const struct choose_cost *a, const struct choose_cost *b)
     return fabs(a->cost_ms - b->cost_ms) <= COST_EQUAL_MS && a->q * b->weight < b->q * a->weight;
 }
 
+/* Load only adds to the distance: most sites are too far to be looked at. */
 static uint32_t cheapest_site(const struct choice *c)
 {
-    uint64_t mask = c->open;
-    uint32_t best = next_site(&mask);
-    struct choose_cost best_cost = mask != 0 ? choose_cost(c, best) : (struct choose_cost){0};
-    while (mask != 0) {
-        uint32_t i = next_site(&mask);
+    uint64_t left = c->open;
+    uint32_t best = next_site(&left);
+    if (left == 0)
+        return best;
+    struct choose_cost best_cost = choose_cost(c, best);
+    while (left != 0) {
+        uint32_t i = next_site(&left);
+        if (distance_of(c, i) > best_cost.cost_ms + COST_EQUAL_MS)
+            continue;
         struct choose_cost cost = choose_cost(c, i);
         if (choose_better(&cost, &best_cost)) {
             best = i;
@@ -172,15 +184,14 @@ static uint32_t weighted_draw(const struct choice *c, const struct view_site *si
                               const struct choose_range *r)
 {
     uint64_t target = r->weight_before + scaled_draw(c, r->weight);
-    uint32_t low = r->from, high = r->to - 1;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (site->ends[middle] > target)
-            high = middle;
-        else
-            low = middle + 1;
+    uint32_t at = r->from, n = r->to - r->from;
+    while (n >
+           1) { /* the first item whose sum is above the target; without a branch to mispredict */
+        uint32_t half = n / 2;
+        at += site->ends[at + half - 1] <= target ? half : 0;
+        n -= half;
     }
-    return low;
+    return at;
 }
 
 static void scan(struct choice *c, const struct view_site *site, const struct choose_range *r,

@@ -99,6 +99,12 @@ struct pool_view {
     uint64_t generation;
     int64_t not_before_ms; /* large pools are not rebuilt for every single change */
     int64_t rebuild_at_ms; /* slow start or the end of an ejection */
+    /* bit i: site i has somebody usable, alive, or in it at all; has some and is not poor */
+    uint64_t usable_sites, alive_sites, any_sites, healthy_sites;
+    /* N of each site (0: too few samples) and the least of the usable ones, read once per ms:
+     * workers keep writing those lines, and N moves with a time constant of 30 s */
+    int64_t normals_ms;
+    double base_ms, normal_ms[LIMIT_SITES];
     uint32_t site_count;
     struct view_site *sites;
 };
@@ -106,8 +112,11 @@ struct pool_view {
 /* NULL without memory. Built for now. */
 struct pool_view *pool_view_new(const struct pick_pool *pool, int64_t now_ms);
 void pool_view_free(struct pool_view **view);
-/* Brings the view up to date where the pool has changed or time asks for it. Owner thread. */
+/* Brings the view up to date where the pool has changed or time has moved on. Owner thread. */
 void pool_view_refresh(struct pool_view *view, int64_t now_ms);
+
+/* The least N over the sites of the mask, 0: none has enough samples. */
+double pool_view_base(const struct pool_view *view, uint64_t sites);
 
 /* Endpoints that could be picked now (UP, ACTIVE, not ejected), over the allowed sites: /readyz. */
 uint32_t pool_view_usable(const struct pool_view *view, uint64_t allowed);

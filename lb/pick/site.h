@@ -33,6 +33,15 @@ struct site_load {
     uint32_t inflight;
 };
 struct site_load site_load(const struct site_state *s);
+/* N where there are enough samples, else 0. */
+static inline double site_normal(const struct site_state *s)
+{
+    uint64_t bits = atomic_load_explicit(&s->n, memory_order_relaxed);
+    double n;
+    memcpy(&n, &bits, sizeof n);
+    uint64_t samples = atomic_load_explicit(&s->samples, memory_order_relaxed);
+    return samples >= SITE_SAMPLES_ENOUGH ? n : 0;
+}
 
 /* One response-time sample: x_ms is first response byte minus the later of dispatch and last
  * request byte, less the measured round trip; q is the site's in-flight just before dispatch.

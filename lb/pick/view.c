@@ -116,6 +116,16 @@ static void place_members(struct pass *p)
         p->to->ends[i] = sum += p->to->items[i].weight;
 }
 
+static void mark_site(struct pool_view *view, uint32_t index)
+{
+    const struct view_site *site = &view->sites[index];
+    uint64_t bit = UINT64_C(1) << index;
+    view->usable_sites |= site->usable > 0 ? bit : 0;
+    view->alive_sites |= site->alive > 0 ? bit : 0;
+    view->any_sites |= site->count > 0 ? bit : 0;
+    view->healthy_sites |= site->count > 0 && !site->poor ? bit : 0;
+}
+
 static void build_site(struct pool_view *view, uint32_t index, int64_t now_ms)
 {
     struct pass p = {.view = view,
@@ -128,8 +138,35 @@ static void build_site(struct pool_view *view, uint32_t index, int64_t now_ms)
     p.to->count = p.to->alive + p.counts[GROUP_HARD];
     p.to->poor = p.down * 100 > (100 - view->pool->knobs.panic_percent) * p.total;
     place_members(&p);
+    mark_site(view, index);
     if (p.slow > 0)
         look_again_at(view, now_ms + SLOW_STEP_MS);
+}
+
+double pool_view_base(const struct pool_view *view, uint64_t sites)
+{
+    double base_ms = 0;
+    if (sites == view->usable_sites)
+        return view->base_ms;
+    for (; sites != 0; sites &= sites - 1) {
+        double normal_ms = view->normal_ms[__builtin_ctzll(sites)];
+        if (normal_ms > 0 && (base_ms == 0 || normal_ms < base_ms))
+            base_ms = normal_ms;
+    }
+    return base_ms;
+}
+
+static void read_normals(struct pool_view *view, int64_t now_ms)
+{
+    view->normals_ms = now_ms;
+    view->base_ms = 0;
+    for (uint32_t i = 0; i < view->site_count; i++) {
+        double normal_ms = site_normal(view->sites[i].state);
+        view->normal_ms[i] = normal_ms;
+        if (normal_ms > 0 && (view->usable_sites >> i & 1) != 0 &&
+            (view->base_ms == 0 || normal_ms < view->base_ms))
+            view->base_ms = normal_ms;
+    }
 }
 
 static void build(struct pool_view *view, uint64_t generation, int64_t now_ms)
@@ -137,8 +174,10 @@ static void build(struct pool_view *view, uint64_t generation, int64_t now_ms)
     view->generation = generation;
     view->not_before_ms = now_ms + view->pool->member_count / REBUILD_PER_MS;
     view->rebuild_at_ms = INT64_MAX;
+    view->usable_sites = view->alive_sites = view->any_sites = view->healthy_sites = 0;
     for (uint32_t i = 0; i < view->site_count; i++)
         build_site(view, i, now_ms);
+    read_normals(view, now_ms);
 }
 
 void pool_view_refresh(struct pool_view *view, int64_t now_ms)
@@ -148,6 +187,8 @@ void pool_view_refresh(struct pool_view *view, int64_t now_ms)
     bool changed = generation != view->generation && now_ms >= view->not_before_ms;
     if (changed || now_ms >= view->rebuild_at_ms)
         build(view, generation, now_ms);
+    else if (now_ms != view->normals_ms)
+        read_normals(view, now_ms);
 }
 
 static void carve(struct pool_view *view, struct view_item *items, uint32_t *ends, uint8_t *groups)

@@ -44,6 +44,7 @@ static void arrange(struct fixture *f, const struct vector *v, struct pick_reque
     if (v->number == 13)
         for (uint32_t i = 0; i < N; i++)
             endpoint_set_health(fixture_endpoint(f, 0, i), ENDPOINT_SOFT, f->now_ms);
+    f->view->normals_ms = 0;
     pool_view_refresh(f->view, f->now_ms);
 }
 

@@ -96,6 +96,7 @@ void fixture_load(const struct fixture *f, uint32_t site, uint32_t q, double a, 
 
 struct pick_request fixture_request(struct fixture *f)
 {
+    f->view->normals_ms = 0; /* loads set within the millisecond are to be seen */
     pool_view_refresh(f->view, f->now_ms);
     return (struct pick_request){
         .view = f->view, .allowed = PICK_ALL, .now_ms = f->now_ms, .dice = pick_dice_rng(&f->rng)};

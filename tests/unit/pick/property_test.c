@@ -338,6 +338,8 @@ TEST(property, no_figure_leaves_the_finite) /* 7 */
         for (uint32_t k = 0; k < w.f.pool->site_count; k++)
             fixture_load(&w.f, k, (uint32_t)wide(&w, 0, INT32_MAX), wide(&w, 0, 2147483648.0),
                          wide(&w, 0.01, 3.6e6), wide(&w, 0.01, 3.6e6));
+        w.f.view->normals_ms = 0;
+        pool_view_refresh(w.f.view, w.f.now_ms);
         for (uint32_t k = 0; k < w.f.pool->site_count; k++) {
             site_sample(w.f.pool->sites[k].state, wide(&w, 0.01, 3.6e6),
                         (uint32_t)wide(&w, 0, INT32_MAX), w.f.now_ms + below(&w, 100000));
