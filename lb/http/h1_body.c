@@ -193,10 +193,8 @@ static enum err step_framing(struct h1_body *b, struct span in, size_t *used)
     enum err e = ERR_OK;
     while (e == ERR_OK && i < in.n && b->part != PART_DATA && b->part != PART_TRAILERS) {
         b->line++;
-        e = take_byte(b, in.p[i++]);
-        if (e == ERR_OK && b->line > LIMIT_CHUNK_LINE + 2) {
-            e = ERR_CHUNK_OVERHEAD;
-        }
+        e = b->line > LIMIT_CHUNK_LINE + 2 ? ERR_CHUNK_OVERHEAD : take_byte(b, in.p[i]);
+        i++;
         if (e == ERR_OK) {
             e = count_overhead(b, 1);
         }

@@ -1,0 +1,62 @@
+#include "check.h"
+#include "http/field.h"
+
+TEST(field, every_name_is_found_again)
+{
+    for (unsigned id = FIELD_OTHER + 1; id < FIELD_COUNT; id++) {
+        struct span name = field_name((enum field_id)id);
+        CHECK_INT(field_id_of(name), id);
+        CHECK(name.n < 32, "%.*s is longer than the table of lengths", SPAN_FMT(name));
+    }
+}
+
+TEST(field, list_is_sorted_by_length)
+{
+    for (unsigned id = FIELD_OTHER + 2; id < FIELD_COUNT; id++) {
+        CHECK(field_name((enum field_id)(id - 1)).n <= field_name((enum field_id)id).n,
+              "%.*s stands behind a longer name", SPAN_FMT(field_name((enum field_id)id)));
+    }
+}
+
+TEST(field, other_names)
+{
+    static const char *const names[] = {"",
+                                        "x",
+                                        "hos",
+                                        "hosta",
+                                        "Host",
+                                        "content-lengt",
+                                        "content_length",
+                                        "xontent-length",
+                                        "a-name-that-is-longer-than-every-known-name",
+                                        "zzzz"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        CHECK(field_id_of(span_str(names[i])) == FIELD_OTHER, "%s", names[i]);
+    }
+    CHECK_INT(field_name(FIELD_OTHER).n, 0);
+}
+
+/* H15: what is for one connection only, and what Connection cannot take away. */
+TEST(field, kinds_H15)
+{
+    static const enum field_id hop[] = {
+        FIELD_CONNECTION, FIELD_TRANSFER_ENCODING, FIELD_KEEP_ALIVE, FIELD_PROXY_CONNECTION,
+        FIELD_TE,         FIELD_TRAILER,           FIELD_UPGRADE,    FIELD_HTTP2_SETTINGS};
+    static const enum field_id kept[] = {FIELD_HOST,
+                                         FIELD_CONTENT_LENGTH,
+                                         FIELD_AUTHORIZATION,
+                                         FIELD_FORWARDED,
+                                         FIELD_X_FORWARDED_FOR,
+                                         FIELD_X_FORWARDED_PROTO,
+                                         FIELD_X_FORWARDED_HOST,
+                                         FIELD_X_REAL_IP};
+    for (size_t i = 0; i < sizeof(hop) / sizeof(hop[0]); i++) {
+        CHECK(field_is_hop(hop[i]) && !field_is_kept(hop[i]), "hop %zu", i);
+    }
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+        CHECK(field_is_kept(kept[i]) && !field_is_hop(kept[i]), "kept %zu", i);
+    }
+    CHECK(field_is_framing(FIELD_HOST) && field_is_framing(FIELD_CONTENT_LENGTH), "framing");
+    CHECK(!field_is_hop(FIELD_OTHER) && !field_is_kept(FIELD_OTHER), "others");
+    CHECK(!field_is_hop(FIELD_ACCEPT) && !field_is_kept(FIELD_ACCEPT), "accept");
+}

@@ -1,0 +1,209 @@
+#include "check.h"
+#include "http/uri.h"
+
+#include <stdlib.h>
+
+TEST(uri, forms)
+{
+    static const struct {
+        const char *target;
+        enum uri_form form;
+        const char *authority, *path, *query; /* query NULL: none */
+    } rows[] = {
+        {"/", URI_ORIGIN, "", "/", NULL},
+        {"/a/b?c=d?e", URI_ORIGIN, "", "/a/b", "c=d?e"},
+        {"/a?", URI_ORIGIN, "", "/a", ""},
+        {"//host/a", URI_ORIGIN, "", "//host/a", NULL},
+        {"/http://x", URI_ORIGIN, "", "/http://x", NULL},
+        {"/a?%", URI_ORIGIN, "", "/a", "%"},
+        {"*", URI_ASTERISK, "", "*", NULL},
+        {"http://h/p?q", URI_ABSOLUTE, "h", "/p", "q"},
+        {"HTTPS://h:1", URI_ABSOLUTE, "h:1", "", NULL},
+        {"http://h?q/r", URI_ABSOLUTE, "h", "", "q/r"},
+        {"http://", URI_ABSOLUTE, "", "", NULL},
+        {"http:///p", URI_ABSOLUTE, "", "/p", NULL},
+        {"h:80", URI_AUTHORITY, "h:80", "", NULL},
+        {"h", URI_AUTHORITY, "h", "", NULL},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct uri u;
+        CHECK(uri_parse(span_str(rows[i].target), &u) == ERR_OK, "%s", rows[i].target);
+        CHECK_INT(u.form, rows[i].form);
+        CHECK_SPAN(u.authority, rows[i].authority);
+        CHECK_SPAN(u.path, rows[i].path);
+        CHECK((u.query.p == NULL) == (rows[i].query == NULL), "%s", rows[i].target);
+        CHECK_SPAN(u.query, rows[i].query != NULL ? rows[i].query : "");
+    }
+}
+
+TEST(uri, refused_H14)
+{
+    static const char *const rows[] = {
+        "",       "/a b",       "/a#b",   "/#",     "/%",       "/%0",          "/%g0",
+        "/%0g",   "/a%2",       "/%00",   "/a%00b", "ftp://h/", "http+x://h/",  "://h/",
+        "/a?b#c", "/\x7f",      "/\xff",  "/\t",    "/a?\x80",  "http://h/%zz", "javascript://x",
+        "h#",     "http://h/#", "/a?b c",
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct uri u;
+        CHECK(uri_parse(span_str(rows[i]), &u) == ERR_BAD_TARGET, "%s", rows[i]);
+    }
+    for (int c = 0; c < 256; c++) {
+        const char target[] = {'/', (char)c, 'a'};
+        struct uri u;
+        bool ok = c > 0x20 && c < 0x7f && c != '#' && c != '%';
+        CHECK((uri_parse(span_of(target, sizeof(target)), &u) == ERR_OK) == ok, "byte %d", c);
+    }
+}
+
+static struct span normal(const char *path, char memory[64])
+{
+    size_t n = strlen(path);
+    memcpy(memory, path, n);
+    return span_of(memory, uri_normalise(memory, n));
+}
+
+TEST(uri, dot_segments_H14)
+{
+    static const struct {
+        const char *path, *want;
+    } rows[] = {
+        {"/", "/"},           {"/a/b", "/a/b"},      {"/a/./b", "/a/b"},
+        {"/a/../b", "/b"},    {"/a/..", "/"},        {"/a/b/..", "/a/"},
+        {"/a/b/.", "/a/b/"},  {"/.", "/"},           {"/..", "/"},
+        {"/../..", "/"},      {"/../a", "/a"},       {"/a/../../b", "/b"},
+        {"/%2e/a", "/a"},     {"/a/%2E%2e/b", "/b"}, {"/a/.%2e/b", "/b"},
+        {"/a/%2e./b", "/b"},  {"/...", "/..."},      {"/.a", "/.a"},
+        {"/a.", "/a."},       {"/..a/b", "/..a/b"},  {"/%2e%2e%2e", "/%2e%2e%2e"},
+        {"/a//../b", "/a/b"}, {"//..", "/"},         {"//", "//"},
+        {"/./", "/"},         {"/a/./", "/a/"},      {"/a/b/c/./../../g", "/a/g"},
+        {"/..;/a", "/..;/a"}, {"/%2fa/..", "/"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char memory[64], again[64];
+        struct span got = normal(rows[i].path, memory);
+        CHECK_SPAN(got, rows[i].want);
+        memcpy(again, got.p, got.n);
+        CHECK_INT(uri_normalise(again, got.n), got.n);
+    }
+}
+
+TEST(uri, odd_paths_H14)
+{
+    static const char *const odd[] = {"/a//b", "//a",     "/a%2fb", "/a%5Cb", "/a\\b",
+                                      "/a;b",  "/%61",    "/a%2e",  "/%7e",   "/a%2D",
+                                      "/;",    "/a/;x=y", "/%5c",   "/a//",   "/%41%00x"};
+    static const char *const even[] = {"/", "/a/b/", "/a%20b", "/a%c3%a4", "/a:b@c", "/%25", "*"};
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+        CHECK(uri_is_odd(span_str(odd[i])), "%s", odd[i]);
+    }
+    for (size_t i = 0; i < sizeof(even) / sizeof(even[0]); i++) {
+        CHECK(!uri_is_odd(span_str(even[i])), "%s", even[i]);
+    }
+}
+
+TEST(uri, readings_H14)
+{
+    static const struct {
+        const char *path;
+        unsigned readings;
+        const char *want;
+    } rows[] = {
+        {"/a//b///c", URI_READ_MERGE, "/a/b/c"},
+        {"/a//b", URI_READ_PARAMS, "/a//b"},
+        {"/a%2fb", URI_READ_SLASH, "/a/b"},
+        {"/a%5cb", URI_READ_SLASH, "/a\\b"},
+        {"/a%5cb", URI_READ_SLASH | URI_READ_BACKSLASH, "/a/b"},
+        {"/a\\..\\b", URI_READ_BACKSLASH, "/b"},
+        {"/a;x/b;y", URI_READ_PARAMS, "/a/b"},
+        {"/a/..;/b", URI_READ_PARAMS, "/b"},
+        {"/%61dmin", URI_READ_PLAIN, "/admin"},
+        {"/x/..%2fadmin", URI_READ_SLASH, "/admin"},
+        {"/x/%2e%2e%5cadmin", URI_READ_SLASH | URI_READ_BACKSLASH, "/admin"},
+        {"/x/;/..", URI_READ_PARAMS, "/x/"},
+        {"/x/;/admin", URI_READ_PARAMS | URI_READ_MERGE, "/x/admin"},
+        {"/a%2", URI_READ_SLASH, "/a%2"},
+        {"", URI_READ_SLASH, ""},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        size_t n = strlen(rows[i].path);
+        char *memory = malloc(n + 1);
+        CHECK(memory != NULL, "memory");
+        CHECK_SPAN(uri_variant(span_of(rows[i].path, n), rows[i].readings, memory), rows[i].want);
+        free(memory);
+    }
+}
+
+TEST(uri, hosts_H8)
+{
+    static const struct {
+        const char *in, *host;
+        unsigned port;
+    } good[] = {
+        {"Example.COM", "example.com", 0},
+        {"example.com:80", "example.com", 80},
+        {"a:0", "a", 0},
+        {"a:65535", "a", 65535},
+        {"a:00080", "a", 80},
+        {"1.2.3.4:5", "1.2.3.4", 5},
+        {"[::1]", "[::1]", 0},
+        {"[2001:DB8::1]:443", "[2001:db8::1]", 443},
+        {"[::ffff:1.2.3.4]", "[::ffff:1.2.3.4]", 0},
+        {"a_b-c~d.", "a_b-c~d.", 0},
+    };
+    static const char *const bad[] = {
+        "",
+        ":80",
+        "a:",
+        "a:65536",
+        "a:1:2",
+        "a:+1",
+        "a:-1",
+        "a: 1",
+        "a b",
+        "a,b",
+        "u@h",
+        "u:p@h",
+        "a/b",
+        "[::1",
+        "::1",
+        "[::1]x",
+        "[::1]:",
+        "[1.2.3.4]",
+        "[fe80::1%25eth0]",
+        "[]",
+        "[:]",
+        "[::1]:99999",
+        "a:123456",
+        "a\tb",
+        "a?b",
+        "a#b",
+        "a%41",
+        "\xc3\xa4",
+        "a;b",
+        "a\\b",
+        "*",
+        "a:8a",
+        "[::1]80",
+    };
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        char copy[64] = {0};
+        struct host h;
+        memcpy(copy, good[i].in, strlen(good[i].in));
+        CHECK(host_parse(copy, strlen(copy), &h) == ERR_OK, "%s", good[i].in);
+        CHECK_SPAN(h.host, good[i].host);
+        CHECK_INT(h.port, good[i].port);
+        CHECK_INT(h.authority.n, strlen(good[i].in));
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char copy[64] = {0};
+        struct host h;
+        memcpy(copy, bad[i], strlen(bad[i]));
+        CHECK(host_parse(copy, strlen(copy), &h) == ERR_BAD_HOST, "%s", bad[i]);
+    }
+    char longest[256];
+    struct host h;
+    memset(longest, 'a', sizeof(longest));
+    CHECK_INT(host_parse(longest, 255, &h), ERR_OK);
+    CHECK_INT(host_parse(longest, 256, &h), ERR_BAD_HOST);
+}
