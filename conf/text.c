@@ -158,10 +158,9 @@ const char *text_target(struct span s)
 
 static bool has_dot_segment(struct span s)
 {
-    struct span rest = s, segment = SPAN_NONE;
+    struct span segment = SPAN_NONE;
     for (size_t at = 0; at <= s.n; at += segment.n + 1) {
-        rest = span_sub(s, at, s.n);
-        span_cut(rest, '/', &segment);
+        span_cut(span_sub(s, at, s.n), '/', &segment);
         if (span_eq(segment, SPAN(".")) || span_eq(segment, SPAN("..")))
             return true;
     }

@@ -175,13 +175,13 @@ static enum err refuse_duplicates(struct builder *b, const struct node *map)
 {
     if (map->count < 2)
         return ERR_OK;
-    const struct node **sorted = arena_take(b->arena, map->count * sizeof *sorted);
+    const struct node **sorted = arena_take(b->arena, map->count * sizeof(const struct node *));
     if (sorted == NULL)
         return ERR_NO_MEMORY;
     size_t n = 0;
     for (const struct node *c = map->first; c != NULL; c = c->next)
         sorted[n++] = c;
-    qsort(sorted, n, sizeof *sorted, compare_keys);
+    qsort(sorted, n, sizeof(const struct node *), compare_keys);
     for (size_t i = 1, first = 0; i < n; i++) {
         if (!span_eq(sorted[i]->key->text, sorted[first]->key->text)) {
             first = i;

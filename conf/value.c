@@ -125,10 +125,11 @@ const struct schema_type type_statuses = {
 
 static struct conf_text lower_text(struct reader *r, const struct node *n)
 {
-    struct conf_text text = reader_text(r, n->text, n->mark);
-    char *p = (char *)(uintptr_t)text.s.p; /* our own copy */
-    for (size_t i = 0; p != NULL && i < text.s.n; i++)
-        p[i] = ascii_lower(p[i]);
+    struct conf_text text = {.mark = n->mark};
+    char *p = reader_zero(r, n->text.n + 1, 1);
+    for (size_t i = 0; p != NULL && i < n->text.n; i++)
+        p[i] = ascii_lower(n->text.p[i]);
+    text.s = span_of(p, p != NULL ? n->text.n : 0);
     return text;
 }
 
