@@ -209,6 +209,22 @@ TEST(guard, a_loaded_busy_one_is_never_ejected)
     fixture_free(&f);
 }
 
+/* W = 400, w = 100, both counts without the answered request itself: light below an eighth of the
+ * site's in-flight. */
+TEST(guard, light_begins_below_half_of_the_share)
+{
+    for (uint32_t q = 0; q < 6; q++) {
+        struct fixture f;
+        fixture_make(&f, SHAPE(1, 4));
+        struct pick_ticket t = take(&f, 0, 0);
+        fixture_inflight(&f, 0, 0, q + 1);
+        atomic_store(&f.pool->sites[0].state->inflight, 24 + 1);
+        pick_note(&t, PICK_BUSY, 1, f.now_ms);
+        CHECK_INT(atomic_load(&t.endpoint->busy), 8 * q < 24 ? 1 : 0);
+        fixture_free(&f);
+    }
+}
+
 TEST(guard, not_more_than_half_of_a_site_goes_out_as_light)
 {
     struct fixture f;

@@ -32,6 +32,31 @@ TEST(site, one_slow_answer_after_many)
     fixture_free(&f);
 }
 
+/* The weights of one sample of 100 after a thousand of 20 are held within bounds. */
+TEST(site, the_weight_of_a_sample_is_bounded)
+{
+    static const struct {
+        int64_t dt_ms;
+        double t, n; /* the weights of the last sample */
+    } rows[] = {{0, 1.0 / 512, 1.0 / 1001},
+                {1, 1.0 / 512, 1.0 / 1001},
+                {100, 1.0 / 64, 0.0033277},
+                {60000, 1.0 / 64, 1.0 / 64}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fixture f;
+        fixture_make(&f, SHAPE(1, 1));
+        struct site_state *s = f.pool->sites[0].state;
+        for (int k = 0; k < 1000; k++)
+            site_sample(s, 20, 0, 1000);
+        site_sample(s, 100, 10, 1000 + rows[i].dt_ms);
+        struct site_load load = site_load(s);
+        CHECK(fabs((load.t_ms - 20) / 80 - rows[i].t) < 1e-6, "row %zu: T = %f", i, load.t_ms);
+        CHECK(fabs(load.a / 10 - rows[i].t) < 1e-6, "row %zu: A = %f", i, load.a);
+        CHECK(fabs((load.n_ms - 20) / 80 - rows[i].n) < 1e-6, "row %zu: N = %f", i, load.n_ms);
+        fixture_free(&f);
+    }
+}
+
 TEST(site, odd_samples_do_no_harm)
 {
     struct fixture f;
