@@ -90,10 +90,10 @@ def test_port_in_use_is_exit_3(env):
 
 
 def test_messages_have_place_and_advice(env):
-    said = messages(env, GOOD.replace("routes:", "roots:") % 8080)
-    assert re.search(r"meridian\.yaml:5:1: error: .*roots", said), said
+    said = messages(env, GOOD.replace("routes:", "rotes:") % 8080)
+    assert re.search(r"meridian\.yaml:5:1: error: .*rotes", said), said
     assert re.search(r"did you mean .?routes", said), said
-    assert "roots:" in said and "^" in said
+    assert "rotes:" in said and "^" in said
 
 
 def test_all_errors_are_shown(env):
