@@ -59,6 +59,8 @@ static void where(const struct exchange *x, struct access_facts *f)
         f->pool = span_str(e->pool->name);
     if (x->stats != NULL)
         f->route = span_str(x->stats->name);
+    if (x->distance_ms < 0)
+        f->site = SPAN_NONE; /* a pool without sites has one that nobody named */
     f->distance_ms = f->backend.n != 0 ? x->distance_ms : -1;
 }
 

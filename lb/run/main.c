@@ -5,19 +5,25 @@
 
 #include <stdio.h>
 
+static void print(FILE *to, const struct buf *b)
+{
+    if (buf_len(b) != 0)
+        fwrite(b->p, 1, buf_len(b), to);
+}
+
 static int check(const struct options *o)
 {
     struct material m = {.path = o->config};
     int code = 0;
     material_load(&m);
-    fwrite(m.messages.p, 1, buf_len(&m.messages), stderr);
+    print(stderr, &m.messages);
     if (m.result != ERR_OK) {
         code = EXIT_CONFIG;
     } else if (o->action == RUN_TEST_PRINT) {
         struct buf out;
         buf_init(&out, 0);
         conf_print(m.conf, &out);
-        fwrite(out.p, 1, buf_len(&out), stdout);
+        print(stdout, &out);
         buf_fini(&out);
     } else {
         printf("%s: the configuration is fine\n", o->config);
@@ -41,7 +47,7 @@ int main(int argc, char **argv)
     struct buf message;
     buf_init(&message, KIB(4));
     if (options_parse(argc, argv, &o, &message) != ERR_OK) {
-        fwrite(message.p, 1, buf_len(&message), stderr);
+        print(stderr, &message);
         buf_fini(&message);
         return EXIT_USAGE;
     }
