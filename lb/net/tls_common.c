@@ -54,34 +54,45 @@ const char *tls_reason(void)
     return reason != NULL ? reason : "refused without a reason";
 }
 
-static const char *file_trouble(unsigned long error)
+static const char *system_trouble(int error)
 {
-    if (ERR_SYSTEM_ERROR(error)) {
-        switch (ERR_GET_REASON(error)) {
-        case ENOENT:
-        case ENOTDIR:
-            return "no such file";
-        case EACCES:
-        case EPERM:
-            return "permission denied: the user that Meridian runs as must be able to read it";
-        case EISDIR:
-            return "this is a directory";
-        default:
-            return "it cannot be read";
-        }
+    switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+        return "no such file";
+    case EACCES:
+    case EPERM:
+        return "permission denied: the user that Meridian runs as must be able to read it";
+    case EISDIR:
+        return "this is a directory";
+    default:
+        return "it cannot be read";
     }
-    if (ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE)
-        return "not in PEM form: it has no such part between BEGIN and END lines";
-    if (ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_BAD_PASSWORD_READ)
+}
+
+/* What OpenSSL noted first and last, in words that say what to do; NULL: nothing better known. */
+static const char *file_trouble(unsigned long first, unsigned long last)
+{
+    int lib = ERR_GET_LIB(last), reason = ERR_GET_REASON(last);
+    if (ERR_SYSTEM_ERROR(first))
+        return system_trouble(ERR_GET_REASON(first));
+    if (lib == ERR_LIB_PEM && reason == PEM_R_BAD_PASSWORD_READ)
         return "it is protected by a passphrase: store it without one, readable only by "
                "Meridian's user";
-    return ERR_reason_error_string(error);
+    if ((lib == ERR_LIB_PEM && reason == PEM_R_NO_START_LINE) || lib == ERR_LIB_OSSL_DECODER)
+        return "not in PEM form: it has no such part between BEGIN and END lines";
+    return NULL;
 }
 
 void tls_say_file(struct buf *message, const char *what, const char *path)
 {
-    unsigned long error = ERR_peek_error();
-    const char *trouble = file_trouble(error);
-    buf_printf(message, "%s %s: %s", what, path, trouble != NULL ? trouble : "damaged");
+    unsigned long last = ERR_peek_last_error();
+    const char *trouble = file_trouble(ERR_peek_error(), last);
+    const char *reason = ERR_reason_error_string(last);
+    if (trouble != NULL)
+        buf_printf(message, "%s %s: %s", what, path, trouble);
+    else
+        buf_printf(message, "%s %s: it is damaged (%s)", what, path,
+                   reason != NULL ? reason : "no reason known");
     ERR_clear_error();
 }

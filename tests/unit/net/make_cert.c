@@ -99,7 +99,10 @@ void make_cert(const char *dir, const char *name, const struct cert_wish *wish,
     CHECK(f != NULL && PEM_write_X509(f, x) == 1, "cannot write %s", out->cert);
     fclose(f);
     f = fopen(out->key, "w");
-    CHECK(f != NULL && PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL) == 1,
+    char secret[] = "secret";
+    const EVP_CIPHER *cipher = wish->passphrase ? EVP_aes_128_cbc() : NULL;
+    CHECK(f != NULL && PEM_write_PrivateKey(f, key, cipher, NULL, 0, NULL,
+                                            wish->passphrase ? secret : NULL) == 1,
           "cannot write %s", out->key);
     fclose(f);
     X509_free(x);

@@ -16,6 +16,7 @@ struct cert_wish {
     const struct made_cert *issuer; /* NULL: signs itself */
     bool authority;
     bool expired;
+    bool passphrase; /* the key is encrypted */
 };
 
 /* Makes a directory of its own; its name is written to dir. */

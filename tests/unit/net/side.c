@@ -177,7 +177,7 @@ static void on_poll(struct timer *t)
 bool pair_run(struct pair *p, bool (*done)(struct pair *))
 {
     p->done = done;
-    p->give_up_ns = clock_mono_ns() + 20 * NS_PER_S;
+    p->give_up_ns = loop_now_ns(p->loop) + 20 * NS_PER_S;
     timer_init(&p->poll, p->loop, on_poll);
     timer_in_ms(&p->poll, 0);
     loop_run(p->loop);
@@ -194,7 +194,7 @@ static bool never(struct pair *p)
 void pair_run_ms(struct pair *p, int64_t ms)
 {
     p->done = never;
-    p->give_up_ns = clock_mono_ns() + ms * NS_PER_MS;
+    p->give_up_ns = loop_now_ns(p->loop) + ms * NS_PER_MS;
     timer_init(&p->poll, p->loop, on_poll);
     timer_in_ms(&p->poll, 0);
     loop_run(p->loop);

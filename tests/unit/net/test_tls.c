@@ -389,7 +389,8 @@ TEST(tls, a_client_certificate_is_required)
     struct world w;
     world_init(&w, &(struct tls_server_spec){0}, &(struct tls_client_spec){.verify = true});
     tls_server_free(&w.server);
-    struct tls_server_spec spec = {.certs = w.certs, .cert_count = 2, .client_ca = w.ca.cert};
+    struct tls_server_spec spec = {
+        .certs = w.certs, .cert_count = 2, .client_ca = w.ca.cert, .tickets = w.tickets};
     CHECK_INT(tls_server_new(&spec, &w.server, &w.message), ERR_OK);
     w.p.tls_server = w.server;
     CHECK_INT(pair_connect(&w.p), ERR_OK);
@@ -449,11 +450,15 @@ TEST(tls, messages_about_files)
     expect_message(a.cert, path, "not in PEM form");
     expect_message(a.cert, b.key, "does not belong to the certificate");
     write_file(path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
-    expect_message(path, a.key, "certificate");
+    expect_message(path, a.key, "damaged");
+    write_file(path, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+    expect_message(a.cert, path, "damaged");
     snprintf(path, sizeof path, "cat %s %s > %s/both", b.cert, a.cert, dir);
     CHECK_INT(system(path), 0);
     snprintf(path, sizeof path, "%s/both", dir);
     expect_message(path, a.key, "must be the first");
+    make_cert(dir, "c", &(struct cert_wish){.common_name = "c", .passphrase = true}, &b);
+    expect_message(b.cert, b.key, "protected by a passphrase");
     if (geteuid() != 0) {
         CHECK_INT(chmod(a.key, 0), 0);
         expect_message(a.cert, a.key, "permission denied");
