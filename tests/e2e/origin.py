@@ -190,7 +190,7 @@ class Origin:
         self.lock = threading.Lock()
         self.turn = 0
         self.probes = 0
-        self._connections = []
+        self._connections, self._requests = [], []
         self._open = set()
         self._listener = None
         if listen:
@@ -210,7 +210,9 @@ class Origin:
 
     @property
     def requests(self):
-        return [request for one in self.connections for request in list(one.requests)]
+        """All requests in the order in which their heads came."""
+        with self.lock:
+            return list(self._requests)
 
     @property
     def malformed(self):
@@ -301,7 +303,9 @@ class Origin:
                 connection.reset()
                 return False
             return text(b"", 200 if self.healthy else 503)(connection, request)
-        connection.requests.append(request)
+        with self.lock:
+            connection.requests.append(request)
+            self._requests.append(request)
         if self.early and not self.early(connection, request):
             return False
         connection.reader.request_body(request)

@@ -94,8 +94,8 @@ def test_metrics_count_requests(env):
     for _ in range(7):
         get(balancer.port)
     get(balancer.port, method="DELETE")
-    until(lambda: (balancer.metric("meridian_requests_total") or 0) >= 8, what="eight requests in the metrics")
-    assert balancer.metric("meridian_requests_total") == 8
+    until(lambda: (balancer.metric("meridian_requests_ended_total") or 0) >= 8, what="eight requests in the metrics")
+    assert balancer.metric("meridian_requests_ended_total") == 8
 
 
 def test_metrics_are_well_formed(env):
@@ -127,7 +127,7 @@ def test_histograms_are_cumulative(env):
     balancer = env.simple(env.origin())
     for _ in range(5):
         get(balancer.port)
-    until(lambda: (balancer.metric("meridian_requests_total") or 0) >= 5)
+    until(lambda: (balancer.metric("meridian_requests_ended_total") or 0) >= 5)
     series = {}
     for name, labels, value in balancer.metrics():
         if name.endswith("_bucket"):
