@@ -150,7 +150,7 @@ static enum err read_upgrade(struct reading *g)
 {
     struct request *r = g->r;
     if (g->facts.upgrade == NULL || !g->facts.upgrading || r->method != METHOD_GET ||
-        r->version != VERSION_1_1 || !h1_list_has(g->facts.upgrade->value, SPAN("websocket")) ||
+        r->version != VERSION_1_1 || !span_eq_nocase(g->facts.upgrade->value, SPAN("websocket")) ||
         fields_count(&r->fields, FIELD_SEC_WEBSOCKET_KEY) != 1 ||
         fields_count(&r->fields, FIELD_SEC_WEBSOCKET_VERSION) != 1) {
         return ERR_OK;

@@ -233,7 +233,8 @@ void exchange_pick(struct exchange *x)
         return;
     }
     if (e != ERR_OK) {
-        exchange_fail(x, x->last_why != ERR_OK ? x->last_why : ERR_NO_BACKEND);
+        bool tried = x->last_why != ERR_OK && !x->last_resort;
+        exchange_fail(x, tried ? x->last_why : ERR_NO_BACKEND);
         return;
     }
     x->noted = false;
@@ -327,7 +328,8 @@ void exchange_attempt_failed(struct exchange *x, enum err why, enum seen seen)
     exchange_unwait(x);
     exchange_release_ticket(x);
     if (!again) {
-        exchange_fail(x, why);
+        /* A last resort that failed says what was known before: nobody can serve. */
+        exchange_fail(x, x->last_resort && seen == SEEN_NO ? ERR_NO_BACKEND : why);
         return;
     }
     counter_add(&x->stats->retries, 1);

@@ -84,6 +84,10 @@ static void on_mail(void *user, const struct mail *m)
         log_event(b->log, LOG_ERROR, "adopt-failed", "worker=%u generation=%llu reason=no-memory",
                   m->n, (unsigned long long)m->v);
         break;
+    case MAIN_UNWATCHED:
+        if (++b->unwatched == b->worker_count)
+            sockets_refuse(&b->sockets);
+        break;
     case MAIN_WORKER_DONE:
         on_worker_done(b);
         break;

@@ -77,7 +77,8 @@ static uint64_t route_sum(const struct balancer *b, const struct series *s, size
 static void put_classes(const struct balancer *b, struct metrics *m)
 {
     static const char *const codes[6] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
-    metrics_family(m, "responses_total", METRIC_COUNTER, "Responses by route and status class.");
+    metrics_family(m, "requests_total", METRIC_COUNTER,
+                   "Requests by route and status class of the response.");
     for (uint32_t i = 0; i <= b->current->policy.route_count; i++) {
         struct series s = series_at(b, i);
         for (size_t c = 0; c < 6; c++) {

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "net/listener.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,16 +14,31 @@ void sockets_init(struct sockets *s, unsigned workers)
     service_sockets(&s->given);
 }
 
+static void bound_close(struct bound *b)
+{
+    for (unsigned i = 0; i < b->count; i++)
+        close(b->fds[i]);
+    if (b->count != 0 && b->at.any.sa_family == AF_UNIX && !b->inherited)
+        unlink(b->at.un.sun_path);
+    b->count = 0;
+}
+
 static void bound_free(struct bound *b)
 {
     list_remove(&b->link);
-    for (unsigned i = 0; i < b->count; i++)
-        close(b->fds[i]);
-    if (b->at.any.sa_family == AF_UNIX && !b->inherited)
-        unlink(b->at.un.sun_path);
+    bound_close(b);
     mem_free(b->fds);
     mem_free(b->name);
     mem_free(b);
+}
+
+void sockets_refuse(struct sockets *s)
+{
+    list_each (e, &s->all) {
+        struct bound *b = container_of(e, struct bound, link);
+        if (!b->inherited)
+            bound_close(b);
+    }
 }
 
 void sockets_fini(struct sockets *s)
@@ -103,7 +119,12 @@ static unsigned adopt_inherited(const struct sockets *s, const struct conf_addre
     for (unsigned i = 0; i < s->given.count; i++) {
         if (!is_meant(s, i, at, &b->at))
             continue;
-        b->fds[n++] = s->given.first + (int)i;
+        int fd = s->given.first + (int)i;
+        int flags = fcntl(fd, F_GETFL);
+        if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+            fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+            continue;
+        b->fds[n++] = fd;
     }
     b->inherited = n != 0;
     b->shared = n == 1 && (s->workers > 1) && !has_reuse_port(b->fds[0]);

@@ -29,6 +29,9 @@ struct sockets {
 };
 
 void sockets_init(struct sockets *s, unsigned workers);
+/* Closes what this process has opened itself, so that new connections are refused while it drains;
+ * inherited sockets stay for the next process. No worker may be watching. */
+void sockets_refuse(struct sockets *s);
 /* Closes everything. */
 void sockets_fini(struct sockets *s);
 /* Finds or opens; takes one reference. Inherited sockets with the address, or the name of

@@ -264,6 +264,8 @@ static void begin_drain(struct worker *w, const struct worker_drain *d)
     int64_t now = loop_now_ns(w->loop);
     list_each (v, &w->watches)
         watch_end(container_of(v, struct worker_watch, link));
+    if (!w->draining)
+        tell_main(w, (struct mail){.kind = MAIN_UNWATCHED});
     w->draining = true;
     w->requests_until_ns = now + d->requests_ms * NS_PER_MS;
     w->tunnels_until_ns = now + d->tunnels_ms * NS_PER_MS;
