@@ -1,0 +1,131 @@
+#include "admin/ctl_print.h"
+#include "admin/ctl_table.h"
+
+static const char *source_text(struct span source)
+{
+    if (span_eq(source, SPAN("database"))) {
+        return "from the database";
+    }
+    if (span_eq(source, SPAN("country"))) {
+        return "the country's central point";
+    }
+    return span_eq(source, SPAN("here")) ? "where this balancer stands" : "";
+}
+
+static void put_code(struct buf *out, const struct json_value *place, const char *title,
+                     const char *name)
+{
+    struct span code = ctl_cell(place, name);
+    if (code.n > 0) {
+        buf_printf(out, "%s ", title);
+        ctl_put_clean(out, code, false);
+        buf_put_str(out, ", ");
+    }
+}
+
+void ctl_print_place(const struct json_value *place, struct buf *out)
+{
+    if (!json_get_bool(place, "known")) {
+        buf_put_str(out, "unknown place, ");
+    }
+    put_code(out, place, "country", "country");
+    put_code(out, place, "subdivision", "subdivision");
+    put_code(out, place, "continent", "continent");
+    if (json_get(place, "latitude") == NULL) {
+        buf_put_str(out, "no coordinates\n");
+        return;
+    }
+    buf_printf(out, "at %.4g %.4g", json_get_number(place, "latitude"),
+               json_get_number(place, "longitude"));
+    if (json_get_number(place, "radius_km") > 0) {
+        buf_printf(out, " within %.0f km", json_get_number(place, "radius_km"));
+    }
+    const char *source = source_text(json_get_text(place, "source"));
+    buf_printf(out, "%s%s%s\n", source[0] != 0 ? " (" : "", source, source[0] != 0 ? ")" : "");
+}
+
+static void print_sites(const struct json_value *reply, size_t width, struct arena *arena,
+                        struct buf *out)
+{
+    static const struct ctl_column columns[] = {
+        {"SITE", false, true},     {"VERDICT", false, false}, {"COST", true, false},
+        {"DISTANCE", true, false}, {"LOAD", true, false},     {"PREDICTED", true, false},
+        {"NORMAL", true, false},   {"SAMPLES", true, false},  {"RUN", true, false},
+        {"USABLE", true, false},
+    };
+    static const char *const times[] = {"cost_ms", "distance_ms", "load_ms", "predicted_ms",
+                                        "normal_ms"};
+    struct ctl_table t;
+    const struct json_value *rows = json_get(reply, "sites");
+    ctl_table_init(&t, arena, columns, sizeof columns / sizeof *columns);
+    for (const struct json_value *r = rows != NULL ? rows->first : NULL; r != NULL; r = r->next) {
+        struct span *cells = ctl_table_row(&t);
+        if (cells == NULL) {
+            return;
+        }
+        cells[0] = ctl_cell(r, "site");
+        cells[1] = ctl_cell(r, "verdict");
+        for (size_t i = 0; i < 5; i++) {
+            cells[2 + i] = ctl_cell_unit(arena, r, times[i], 2, "");
+        }
+        cells[7] = ctl_cell(r, "samples");
+        cells[8] = ctl_cell(r, "inflight");
+        cells[9] = ctl_cell(r, "usable");
+    }
+    buf_put_str(out, "\nSites (times in ms; the lowest cost is chosen)\n");
+    ctl_table_print(&t, width, out);
+}
+
+static void print_candidates(const struct json_value *reply, size_t width, struct arena *arena,
+                             struct buf *out)
+{
+    static const struct ctl_column columns[] = {
+        {"BACKEND", false, true}, {"ADDRESS", false, true}, {"SITE", false, true},
+        {"RUN", true, false},     {"WEIGHT", true, false},  {"VERDICT", false, false},
+    };
+    static const char *const names[] = {"backend",  "address", "site",
+                                        "inflight", "weight",  "verdict"};
+    struct ctl_table t;
+    const struct json_value *rows = json_get(reply, "candidates");
+    if (rows == NULL || rows->count == 0) {
+        return;
+    }
+    ctl_table_init(&t, arena, columns, sizeof columns / sizeof *columns);
+    for (const struct json_value *r = rows->first; r != NULL; r = r->next) {
+        struct span *cells = ctl_table_row(&t);
+        for (size_t i = 0; cells != NULL && i < 6; i++) {
+            cells[i] = ctl_cell(r, names[i]);
+        }
+    }
+    buf_put_str(out, "\nCandidates of that site (fewest running per weight is chosen)\n");
+    ctl_table_print(&t, width, out);
+}
+
+static void put_fact(struct buf *out, const char *title, struct span value)
+{
+    if (value.n > 0) {
+        buf_printf(out, "%-9s", title);
+        ctl_put_clean(out, value, false);
+        buf_put_char(out, '\n');
+    }
+}
+
+void ctl_print_explain(const struct json_value *reply, size_t width, struct arena *arena,
+                       struct buf *out)
+{
+    buf_put_str(out, "client   ");
+    ctl_print_place(json_get(reply, "client"), out);
+    put_fact(out, "route", ctl_cell(reply, "route"));
+    put_fact(out, "action", ctl_cell(reply, "action"));
+    put_fact(out, "pool", ctl_cell(reply, "pool"));
+    if (!span_eq(json_get_text(reply, "outcome"), SPAN("ok"))) {
+        put_fact(out, "outcome", ctl_cell(reply, "outcome_text"));
+    }
+    if (json_get_text(reply, "pool").n == 0) {
+        return;
+    }
+    put_fact(out, "distance", ctl_cell(reply, "distance_from"));
+    put_fact(out, "mode", ctl_cell(reply, "mode"));
+    print_sites(reply, width, arena, out);
+    print_candidates(reply, width, arena, out);
+}
