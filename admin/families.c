@@ -35,8 +35,6 @@ static void write_server(struct admin *a, struct metrics *m)
     metrics_family(m, "connections_total", METRIC_COUNTER, "Client connections accepted.");
     metrics_u64(m, NULL, 0, s.connections_total);
     one(m, "requests_running", METRIC_GAUGE, "Requests under way.", (double)s.requests_running);
-    metrics_family(m, "requests_total", METRIC_COUNTER, "Requests received.");
-    metrics_u64(m, NULL, 0, s.requests_total);
     metrics_family(m, "reloads_total", METRIC_COUNTER, "Reloads by result.");
     struct metric_label ok = {"result", SPAN("ok")}, failed = {"result", SPAN("failed")};
     metrics_u64(m, &ok, 1, s.reloads - s.reloads_failed);

@@ -189,7 +189,6 @@ TEST(metrics, families)
           parsed.samples);
     static const char *const lines[] = {
         "meridian_build_info{version=\"0.1.0\"} 1",
-        "meridian_requests_total 1234567890123",
         "meridian_reloads_total{result=\"ok\"} 2",
         "meridian_ready 1",
         "meridian_uptime_seconds 3725",
