@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -49,6 +50,9 @@ static void send_notice(const char *text, size_t n, int fd)
     int s = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (s < 0)
         return;
+    /* A manager that does not read must not hold up the main thread: a notice is dropped then. */
+    struct timeval patience = {.tv_usec = 100000};
+    (void)setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     while (sendmsg(s, &msg, MSG_NOSIGNAL) < 0 && errno == EINTR) {
     }
     close(s);
