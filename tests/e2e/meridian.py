@@ -45,6 +45,8 @@ class Notify:
 
     def close(self):
         self.socket.close()
+        if not self.path.startswith("\0"):
+            os.unlink(self.path)
 
 
 class Meridian:
@@ -149,6 +151,7 @@ class Meridian:
         finally:
             if self.notify:
                 self.notify.close()
+                self.notify = None
         assert result == status, f"it ended with {result} instead of {status}"
         found = SANITIZER.search(self.errors())
         assert not found, f"a sanitizer complained: {found.group(0)}"

@@ -17,14 +17,14 @@ def trio(env, **kwargs):
 
 
 def test_tables(env):
-    balancer, _ = trio(env)
-    for _ in range(5):
+    balancer, origins = trio(env)
+    for _turn in range(5):
         get(balancer.port)
     assert "meridian" in balancer.ctl("status").lower()
     assert "api" in balancer.ctl("pools")
     table = balancer.ctl("backends")
-    for port in [origin.port for origin in _]:
-        assert str(port) in table
+    for origin in origins:
+        assert str(origin.port) in table
     assert balancer.ctl("backends", "api") == table or "api" in balancer.ctl("backends", "api")
 
 

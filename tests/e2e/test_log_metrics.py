@@ -28,7 +28,7 @@ def test_json_line_of_a_request(env):
 
 def test_end_reasons(env):
     origin = env.origin(script=[reset()])
-    balancer = env.simple(origin, pool={**QUIET, "retries": {"extra": 0}}, route={"match": {"path": "/known"}})
+    balancer = env.simple(origin, workers=1, pool={**QUIET, "retries": {"extra": 0}}, route={"match": {"path": "/known"}})
     get(balancer.port, "/known")
     get(balancer.port, "/unknown")
     with Client(balancer.port) as client:
