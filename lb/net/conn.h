@@ -96,6 +96,7 @@ uint64_t conn_sent(const struct conn *c);
 uint64_t conn_received(const struct conn *c);
 /* Whether bytes were received that the reader has not taken. */
 bool conn_has_unread(const struct conn *c);
+/* On at first. */
 void conn_want_read(struct conn *c, bool want);
 /* No more writes: FIN (and close_notify) after what is pending. */
 void conn_shutdown(struct conn *c);

@@ -47,8 +47,8 @@ struct balancer {
     struct io signals;
     struct timer tick, watchdog, rotate;
     struct worker_drain drain;
-    unsigned draining; /* 0: no; 1: gracefully; 2: at once */
-    unsigned unwatched, workers_done; /* workers that have said so */
+    unsigned draining;                  /* 0: no; 1: gracefully; 2: at once */
+    unsigned unwatched, workers_done;   /* workers that have said so */
     unsigned missed[LIMIT_WORKERS + 1]; /* ticks without a beat; the last is the health thread */
     int64_t beats[LIMIT_WORKERS + 1];
 };

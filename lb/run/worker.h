@@ -17,7 +17,7 @@ enum worker_mail {
 enum main_mail {
     MAIN_LET_GO,       /* p: const struct policy; n: worker: it holds nothing of it any more */
     MAIN_ADOPT_FAILED, /* v: generation; n: worker: no memory; it goes on with the old one */
-    MAIN_UNWATCHED,   /* n: worker: drains, and watches no listening socket any more */
+    MAIN_UNWATCHED,    /* n: worker: drains, and watches no listening socket any more */
     MAIN_WORKER_DONE,  /* n: worker: drained, its thread ends */
     MAIN_HELPER,       /* p: the job */
 };

@@ -1,5 +1,6 @@
 /* Connections and listeners on the simulated network: what holds under every seed. A failure prints
  * the seed that repeats it. */
+#include "base/mem.h"
 #include "check.h"
 #include "make_cert.h"
 #include "net/tls_ctx.h"
@@ -21,7 +22,8 @@ struct world {
     struct listener *listener;
     struct side servers[CLIENTS * 4], clients[CLIENTS];
     size_t accepted, most_accepted;
-    size_t size; /* each client sends so much and wants it back */
+    bool starved; /* allocations may fail */
+    size_t size;  /* each client sends so much and wants it back */
     struct tls_server *tls_server;
     struct tls_client *tls_client;
 };
@@ -50,8 +52,9 @@ static bool on_accept(void *user, int fd, const struct addr *peer)
     s->on_room = read_on;
     s->close_on_eof = s->close_on_fail = true;
     s->close_how = CONN_END_FLUSH;
-    CHECK_INT(conn_accept(&w->server_env, fd, peer, &w->at, w->tls_server, &side_events, s, &s->c),
-              ERR_OK);
+    enum err e =
+        conn_accept(&w->server_env, fd, peer, &w->at, w->tls_server, &side_events, s, &s->c);
+    CHECK(e == ERR_OK || (e == ERR_NO_MEMORY && w->starved), "%s", err_name(e));
     return w->most_accepted == 0 || w->accepted < w->most_accepted;
 }
 
@@ -305,6 +308,33 @@ TEST(sim, the_wall_clock_moves_no_timer)
     CHECK(sim_idle(sim), "nothing is left");
     loop_free(&l);
     sim_free(&sim);
+}
+
+/* Section 5: a failed allocation ends one connection and nothing else. */
+TEST(sim, each_allocation_may_fail)
+{
+    size_t failed = 0, starved = 1;
+    for (uint64_t n = 1; starved > 0; n++) {
+        struct world w;
+        world_init(&w, 9, &rough);
+        w.starved = true;
+        unsigned refused = 0;
+        mem_fail_at(n);
+        for (int i = 0; i < CLIENTS; i++)
+            if (start_client(&w, i) != ERR_OK)
+                refused++, w.clients[i].fails++;
+        CHECK(sim_run_until(w.sim, all_ended, &w, 60 * NS_PER_S), "allocation %d: %s", (int)n,
+              sim_idle(w.sim) ? "stuck" : "slow");
+        starved = 0;
+        for (int i = 0; i < CLIENTS; i++)
+            starved += !side_has(&w.clients[i], w.size, (unsigned)i);
+        CHECK(starved <= 1, "allocation %d ended %zu", (int)n, starved);
+        failed += starved;
+        mem_fail_at(0);
+        world_fini(&w);
+        CHECK(n < 1000, "still failing");
+    }
+    CHECK(failed >= 10, "%zu failed", failed);
 }
 
 /* TLS draws random numbers of its own, so that a seed does not repeat the run; but what must hold

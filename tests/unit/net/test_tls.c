@@ -415,6 +415,37 @@ TEST(tls, a_client_certificate_is_required)
     world_fini(&w);
 }
 
+static SSL *seen_ssl;
+
+static void note_ssl(const SSL *ssl, int where, int ret)
+{
+    (void)where, (void)ret;
+    seen_ssl = (SSL *)ssl;
+}
+
+/* L28: each KeyUpdate costs the other side more than the one who sends it. */
+TEST(tls, key_updates_are_limited)
+{
+    struct world w;
+    world_init(&w, &(struct tls_server_spec){0}, &(struct tls_client_spec){.verify = true});
+    SSL_CTX_set_info_callback(w.tls_client->context, note_ssl);
+    /* The test's server has no callback: the SSL seen last is the client's. */
+    CHECK(pair_open(&w.p), "open");
+    for (int i = 0; i < 20; i++) {
+        CHECK_INT(w.p.server.fails, i <= 16 ? 0 : 1);
+        CHECK_INT(SSL_key_update(seen_ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+        conn_write(w.p.client.c, SPAN("x"));
+        pair_run_ms(&w.p, 2);
+        if (w.p.server.fails > 0)
+            break;
+    }
+    CHECK_INT(w.p.server.fails, 1);
+    CHECK_INT(w.p.server.why, ERR_CLIENT_TLS);
+    CHECK_INT(buf_len(&w.p.server.got), 17); /* what came before the failure was handed over */
+    CHECK_STR(conn_tls_failure(w.p.server.c), "too many key updates");
+    world_fini(&w);
+}
+
 /* ---- files ---- */
 
 static void write_file(const char *path, const char *text)

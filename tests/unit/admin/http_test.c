@@ -1,0 +1,162 @@
+#include "check.h"
+
+#include "desk.h"
+
+#include <stdio.h>
+
+static struct desk desk;
+
+static struct span get(const char *method, const char *path, const char *host)
+{
+    char text[512];
+    snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", method,
+             path, host);
+    return desk_ask(&desk, &desk.http, text);
+}
+
+static bool has(struct span s, const char *what)
+{
+    return memmem(s.p, s.n, what, strlen(what)) != NULL;
+}
+
+static int status_of(struct span answer)
+{
+    uint64_t status = 0;
+    CHECK(span_starts(answer, SPAN("HTTP/1.1 ")), "%.*s", SPAN_FMT(answer));
+    CHECK_INT(span_u64(span_sub(answer, 9, 12), &status), ERR_OK);
+    return (int)status;
+}
+
+TEST(http, resources)
+{
+    static const struct {
+        const char *path, *type, *content;
+    } rows[] = {
+        {"/metrics", "text/plain; version=0.0.4", "\nmeridian_ready 1\n"},
+        {"/healthz", "text/plain", "\r\n\r\nok\n"},
+        {"/readyz", "text/plain", "\r\n\r\nready\n"},
+        {"/v1/status", "application/json", "\r\n\r\n{\"ok\":true,\"command\":\"status\""},
+        {"/v1/pools", "application/json", "\"pools\":[{\"name\":\"api\""},
+        {"/v1/backends", "application/json", "\"address\":\"10.1.0.11:8080\""},
+        {"/v1/routes", "application/json", "\"routes\":["},
+        {"/v1/certificates", "application/json", "\"left_seconds\":-86400"},
+    };
+    desk_init(&desk);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct span got = get("GET", rows[i].path, "localhost");
+        CHECK_INT(status_of(got), 200);
+        CHECK(has(got, rows[i].type) && has(got, rows[i].content), "%s: %.*s", rows[i].path,
+              SPAN_FMT(got));
+        CHECK(has(got, "no-store"), "%s", rows[i].path);
+        got = get("HEAD", rows[i].path, "localhost");
+        CHECK(status_of(got) == 200 && span_ends(got, SPAN("\r\n\r\n")), "%s: no content to HEAD",
+              rows[i].path);
+    }
+    desk_fini(&desk);
+}
+
+TEST(http, not_ready)
+{
+    desk_init(&desk);
+    desk.view.not_ready = "draining";
+    struct span got = get("GET", "/readyz", "x");
+    CHECK(status_of(got) == 503 && span_ends(got, SPAN("draining\n")), "%.*s", SPAN_FMT(got));
+    CHECK_INT(status_of(get("GET", "/healthz", "x")), 200);
+    desk_fini(&desk);
+}
+
+/* L40: a page in somebody's browser must not read what is behind a name that was bent to here. */
+TEST(http, host)
+{
+    static const struct {
+        const char *host;
+        int status;
+    } rows[] = {
+        {"localhost", 200},      {"LOCALHOST", 200},      {"localhost:9977", 200},
+        {"127.0.0.1", 200},      {"127.0.0.1:9977", 200}, {"[::1]", 200},
+        {"[::1]:9977", 200},     {"evil.example", 421},   {"localhost.evil.example", 421},
+        {"127.0.0.1.evil", 421}, {"127.0.0.2", 421},      {"[::2]", 421},
+    };
+    desk_init(&desk);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int status = status_of(get("GET", "/v1/status", rows[i].host));
+        CHECK(status == rows[i].status, "%s: %d", rows[i].host, status);
+        CHECK_INT(status_of(get("GET", "/metrics", rows[i].host)), rows[i].status);
+        CHECK_INT(status_of(get("GET", "/healthz", rows[i].host)), 200);
+    }
+    desk_fini(&desk);
+}
+
+TEST(http, refusals)
+{
+    desk_init(&desk);
+    struct span got = get("DELETE", "/metrics", "localhost");
+    CHECK(status_of(got) == 405 && (has(got, "allow: GET, HEAD") || has(got, "Allow: GET, HEAD")),
+          "%.*s", SPAN_FMT(got));
+    CHECK_INT(status_of(get("GET", "/", "localhost")), 404);
+    CHECK_INT(status_of(get("GET", "/v1/stop", "localhost")), 404);
+    CHECK_INT(status_of(get("GET", "/v1/reload", "localhost")), 404);
+    CHECK_INT(status_of(desk_ask(&desk, &desk.http, "GET / HTTP/1.1\nHost: x\n\n")), 400);
+    CHECK_INT(status_of(desk_ask(&desk, &desk.http,
+                                 "POST /v1/status HTTP/1.1\r\nHost: localhost\r\n"
+                                 "Content-Length: 5\r\n\r\nhello")),
+              405);
+    CHECK(desk.view.stops == 0 && desk.view.job == NULL, "nothing was done");
+    desk_fini(&desk);
+}
+
+TEST(http, keep_alive)
+{
+    struct desk_client c;
+    desk_init(&desk);
+    desk_connect(&desk, &desk.http, &c);
+    desk_send(&c,
+              "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    CHECK(!desk_run(&desk, 100), "it stays open");
+    CHECK(has(buf_span(&c.got), "ok\nHTTP/1.1 200"), "%.*s", SPAN_FMT(buf_span(&c.got)));
+    admin_free(&desk.admin);
+    CHECK(desk_run(&desk, 20000), "until there is no admin side");
+    desk_close(&c);
+    desk_fini(&desk);
+}
+
+/* L40: a client that asks on and never reads is not served for ever. */
+TEST(http, reader_that_does_not_read)
+{
+    struct desk_client c;
+    struct buf flood;
+    desk_init(&desk);
+    desk.view.backend_copies = 300;
+    buf_init(&flood, 0);
+    for (int i = 0; i < 500; i++) {
+        buf_put_str(&flood, "GET /v1/backends HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    }
+    desk_connect(&desk, &desk.http, &c);
+    conn_want_read(c.c, false);
+    conn_write(c.c, buf_span(&flood));
+    desk_run(&desk, 300);
+    conn_want_read(c.c, true);
+    CHECK(desk_run(&desk, 20000), "the end");
+    CHECK(c.got.n < MIB(16), "%zu bytes were held", c.got.n);
+    desk_close(&c);
+    buf_fini(&flood);
+    desk_fini(&desk);
+}
+
+TEST(http, bounded)
+{
+    struct desk_client c[17];
+    desk_init(&desk);
+    for (int i = 0; i < 17; i++) {
+        desk_connect(&desk, &desk.http, &c[i]);
+        desk_run(&desk, 10);
+    }
+    desk_run(&desk, 50);
+    CHECK(c[16].ended && !c[15].ended, "the seventeenth is refused");
+    struct span got = desk_ask(&desk, &desk.control, "{\"command\":\"pools\"}\n");
+    CHECK(got.n > 0, "the control socket has its own places");
+    for (int i = 0; i < 17; i++) {
+        desk_close(&c[i]);
+    }
+    desk_fini(&desk);
+}

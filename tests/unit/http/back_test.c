@@ -1,0 +1,561 @@
+#include "base/limits.h"
+#include "base/mem.h"
+#include "world.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* h1_back against a raw server; the exchange only notes what it is told. */
+
+struct server {
+    struct world w;
+    int listener;
+    struct addr at;
+    struct h1_back *h;
+    struct back *b;
+    struct arena arena;
+    struct h1_back_limits limits;
+    bool closed, release_at_end, silent;
+};
+
+static void release(struct server *s)
+{
+    s->w.operating++;
+    s->b->ops->release(s->b);
+    s->w.operating--;
+    s->b = NULL;
+}
+
+static void on_interim(void *user, const struct reply *r)
+{
+    struct server *s = user;
+    world_note(&s->w, "interim:%u", r->status);
+}
+
+static void on_reply(void *user, struct reply *r, bool end)
+{
+    struct server *s = user;
+    if (!s->silent) {
+        world_note(&s->w, "reply:%u%s%s", r->status, r->upgraded ? ":upgraded" : "",
+                   end ? ":end" : "");
+    }
+    if (end && s->release_at_end) {
+        release(s);
+    }
+}
+
+static void on_body(void *user, struct span bytes)
+{
+    struct server *s = user;
+    if (!s->silent) {
+        world_note(&s->w, "body:%.*s", SPAN_FMT(bytes));
+    }
+}
+
+static void on_end(void *user, const struct fields *trailers)
+{
+    struct server *s = user;
+    if (!s->silent) {
+        world_note(&s->w, "end%s", trailers != NULL ? ":trailers" : "");
+    }
+    if (s->release_at_end) {
+        release(s);
+    }
+}
+
+static void on_room(void *user)
+{
+    struct server *s = user;
+    world_note(&s->w, "room");
+}
+
+static void on_fail(void *user, enum err why, enum seen seen)
+{
+    struct server *s = user;
+    world_note(&s->w, "fail:%s:%s", err_name(why), seen == SEEN_NO ? "no" : "maybe");
+}
+
+static const struct back_events events = {on_interim, on_reply, on_body, on_end, on_room, on_fail};
+
+static void on_open(void *owner, struct h1_back *h)
+{
+    struct server *s = owner;
+    CHECK(h == s->h && h1_back_user(h) == owner, "the same");
+    world_note(&s->w, "open");
+}
+
+static void on_idle(void *owner, struct h1_back *h, int64_t keep_ms)
+{
+    struct server *s = owner;
+    (void)h;
+    if (!s->silent) {
+        world_note(&s->w, keep_ms > 0 ? "idle:%d" : "idle", (int)keep_ms);
+    }
+}
+
+static void on_closed(void *owner, struct h1_back *h, enum err why)
+{
+    struct server *s = owner;
+    (void)h;
+    world_note(&s->w, "closed:%s", err_name(why));
+    s->closed = true;
+    s->h = NULL;
+}
+
+static const struct h1_back_owner owner = {on_open, on_idle, on_closed};
+
+static void server_listen(struct server *s)
+{
+    memset(s, 0, sizeof(*s));
+    world_open(&s->w);
+    arena_init(&s->arena, NULL, KIB(8), 0);
+    s->limits = (struct h1_back_limits){
+        .head = LIMIT_REPLY_HEAD, .fields = LIMIT_REPLY_FIELDS, .interim = LIMIT_INTERIM};
+    s->at.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    s->at.len = sizeof(s->at.v4);
+    s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    CHECK(s->listener >= 0 && bind(s->listener, &s->at.any, s->at.len) == 0 &&
+              listen(s->listener, 8) == 0 && getsockname(s->listener, &s->at.any, &s->at.len) == 0,
+          "listener");
+}
+
+static void server_connect(struct server *s)
+{
+    struct conn_target to = {.addr = &s->at};
+    CHECK_INT(h1_back_new(&s->w.env, &to, &s->limits, &owner, s, &s->h), ERR_OK);
+    CHECK_STR(world_log(&s->w), "");
+    world_turn(&s->w);
+    s->w.fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+static void take(struct server *s)
+{
+    s->w.operating++;
+    s->b = h1_back_take(s->h);
+    s->w.operating--;
+    s->b->events = &events;
+    s->b->user = s;
+    s->b->arena = &s->arena;
+}
+
+static void server_new(struct server *s)
+{
+    server_listen(s);
+    server_connect(s);
+    CHECK_STR(world_log(&s->w), "open");
+    take(s);
+}
+
+static void server_end(struct server *s)
+{
+    if (s->b != NULL) {
+        release(s);
+    }
+    world_turn(&s->w);
+    if (!s->closed) {
+        h1_back_close(&s->h);
+    }
+    close(s->listener);
+    arena_reset(&s->arena);
+    world_close(&s->w);
+}
+
+#define OP(s, name, ...)                                                                           \
+    do {                                                                                           \
+        (s)->w.operating++;                                                                        \
+        (s)->b->ops->name((s)->b, ##__VA_ARGS__);                                                  \
+        (s)->w.operating--;                                                                        \
+    } while (0)
+
+static const struct request get = {
+    .method = METHOD_GET, .method_name = {"GET", 3}, .authority = {"a", 1}, .path = {"/", 1}};
+
+static struct request post(enum content content, uint64_t length)
+{
+    struct request r = get;
+    r.method = METHOD_POST;
+    r.method_name = SPAN("POST");
+    r.content = content;
+    r.length = length;
+    return r;
+}
+
+#define ASKED "GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+#define OK2   "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+static void ask(struct server *s)
+{
+    OP(s, send_head, &get, true);
+    world_turn(&s->w);
+    world_got(&s->w);
+}
+
+TEST(back, used_again_and_again_H20)
+{
+    struct server s;
+    server_new(&s);
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(s.b->reused, i > 0);
+        OP(&s, send_head, &get, true);
+        CHECK_STR(world_got(&s.w), ASKED);
+        CHECK_INT(s.b->bytes_out, sizeof(ASKED) - 1);
+        SAY(&s.w, OK2);
+        CHECK_STR(world_log(&s.w), "reply:200 body:ok end");
+        CHECK_INT(s.b->bytes_in, sizeof(OK2) - 1);
+        CHECK(s.b->first_byte_ns != 0 && s.b->sent_ns != 0, "times");
+        release(&s);
+        CHECK_STR(world_log(&s.w), "");
+        world_turn(&s.w);
+        CHECK_STR(world_log(&s.w), "idle");
+        take(&s);
+    }
+    server_end(&s);
+}
+
+TEST(back, released_from_inside_the_last_event)
+{
+    struct server s;
+    server_new(&s);
+    s.release_at_end = true;
+    ask(&s);
+    SAY(&s.w, "HTTP/1.1 204 No Content\r\nKeep-Alive: timeout=7\r\n\r\n");
+    CHECK_STR(world_log(&s.w), "reply:204:end idle:7000");
+    take(&s);
+    ask(&s);
+    SAY(&s.w, OK2);
+    CHECK_STR(world_log(&s.w), "reply:200 body:ok end idle");
+    take(&s);
+    ask(&s);
+    SAY(&s.w, OK2 "x");
+    CHECK_STR(world_log(&s.w), "reply:200 body:ok end closed:backend-protocol");
+    server_end(&s);
+}
+
+TEST(back, requests_with_content)
+{
+    struct server s;
+    struct request r = post(CONTENT_STREAM, 0);
+    server_new(&s);
+    OP(&s, send_head, &r, false);
+    OP(&s, send_body, SPAN("abc"));
+    OP(&s, send_body, SPAN_NONE);
+    OP(&s, send_end, NULL);
+    CHECK_STR(world_got(&s.w), "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+                               "3\r\nabc\r\n0\r\n\r\n");
+    SAY(&s.w, OK2);
+    release(&s);
+    world_turn(&s.w);
+    CHECK_STR(world_log(&s.w), "reply:200 body:ok end idle");
+    take(&s);
+    r = post(CONTENT_LENGTH, 4);
+    OP(&s, send_head, &r, false);
+    OP(&s, send_body, SPAN("ab"));
+    OP(&s, send_body, SPAN("cd"));
+    OP(&s, send_end, NULL);
+    CHECK_STR(world_got(&s.w), "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nabcd");
+    server_end(&s);
+}
+
+/* What is sent must be what was declared; the exchange hears it after the operation. */
+TEST(back, requests_that_break_their_framing)
+{
+    struct request r = post(CONTENT_LENGTH, 4);
+    struct server s;
+    server_new(&s);
+    OP(&s, send_head, &r, false);
+    OP(&s, send_body, SPAN("ab"));
+    OP(&s, send_end, NULL);
+    CHECK_STR(world_log(&s.w), "");
+    world_turn(&s.w);
+    CHECK_STR(world_log(&s.w), "fail:internal:maybe");
+    release(&s);
+    world_turn(&s.w);
+    CHECK_STR(world_log(&s.w), "closed:ok");
+    server_end(&s);
+    server_new(&s);
+    OP(&s, send_head, &r, false);
+    OP(&s, send_body, SPAN("abcde"));
+    world_turn(&s.w);
+    CHECK_STR(world_log(&s.w), "fail:internal:maybe");
+    server_end(&s);
+}
+
+/* What the server says, whether it may be used again after it (H18 to H20, F6). */
+static const struct {
+    const char *say;
+    bool fin;
+    const char *log;
+} rows[] = {
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-T: 1\r\n\r\n", false,
+     "reply:200 body:ok end:trailers idle"},
+    {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false, "reply:200:end idle"},
+    {"HTTP/1.1 304 x\r\nContent-Length: 9\r\n\r\n", false, "reply:304:end idle"},
+    {"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", false,
+     "reply:200 body:ok end closed:ok"},
+    {"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", false, "reply:200 body:ok end closed:ok"},
+    {OK2 OK2, false, "reply:200 body:ok end closed:ok"},
+    {OK2 "\r\n", false, "reply:200 body:ok end closed:ok"},
+    {OK2, true, "reply:200 body:ok end closed:ok"},
+    {"HTTP/1.1 200 OK\r\n\r\nok", true, "reply:200 body:ok end closed:ok"},
+    {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\n\r\nHTTP/1.1 102 x\r\n\r\n" OK2, false,
+     "interim:100 interim:103 reply:200 body:ok end idle"},
+    /* H19 */
+    {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok", true,
+     "reply:200 body:ok fail:backend-truncated:maybe closed:ok"},
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", true,
+     "reply:200 body:ok fail:backend-truncated:maybe closed:ok"},
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX", true,
+     "reply:200 body:ok fail:backend-truncated:maybe closed:ok"},
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokk", false,
+     "reply:200 body:ok fail:backend-protocol:maybe closed:ok"},
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\nok", false,
+     "reply:200 fail:backend-protocol:maybe closed:ok"},
+    /* before or inside the head */
+    {"", true, "fail:backend-reset:maybe closed:ok"},
+    {"HTTP/1.1 2", true, "fail:backend-reset:maybe closed:ok"},
+    {"HTTP/1.1 100 Continue\r\n\r\n", true, "interim:100 fail:backend-reset:maybe closed:ok"},
+    {"garbage\r\n\r\n", false, "fail:backend-protocol:maybe closed:ok"},
+    {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", false,
+     "fail:backend-protocol:maybe closed:ok"},
+    {"HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", false,
+     "fail:backend-protocol:maybe closed:ok"},
+};
+
+static void run_row(size_t i, bool slowly)
+{
+    struct server s;
+    struct span say = span_str(rows[i].say);
+    server_new(&s);
+    ask(&s);
+    for (size_t at = 0; at < say.n; at += slowly ? 1 : say.n) {
+        world_say(&s.w, slowly ? span_of(say.p + at, 1) : say);
+    }
+    if (rows[i].fin) {
+        world_fin(&s.w);
+    }
+    release(&s);
+    world_turn(&s.w);
+    const char *got = world_log(&s.w);
+    if (slowly) { /* content came in single bytes */
+        CHECK(strcmp(strrchr(got, ' '), strrchr(rows[i].log, ' ')) == 0, "row %zu: %s", i, got);
+    } else {
+        CHECK(strcmp(got, rows[i].log) == 0, "row %zu: %s", i, got);
+    }
+    server_end(&s);
+}
+
+TEST(back, rows_H18_H19_H20)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        run_row(i, false);
+    }
+}
+
+TEST(back, rows_one_byte_at_a_time_F17)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        run_row(i, true);
+    }
+}
+
+/* L17 */
+TEST(back, too_many_interim_responses_L17)
+{
+    struct server s;
+    char want[512] = "";
+    server_new(&s);
+    ask(&s);
+    for (unsigned i = 0; i < LIMIT_INTERIM; i++) {
+        SAY(&s.w, "HTTP/1.1 100 Continue\r\n\r\n");
+        strcat(want, i == 0 ? "interim:100" : " interim:100");
+    }
+    CHECK_STR(world_log(&s.w), want);
+    SAY(&s.w, "HTTP/1.1 100 Continue\r\n\r\n");
+    CHECK_STR(world_log(&s.w), "fail:limit-L17:maybe");
+    server_end(&s);
+}
+
+/* Law 1: NO only where no byte of the request was written. */
+TEST(back, seen)
+{
+    struct server s;
+    server_new(&s);
+    world_reset(&s.w);
+    CHECK_STR(world_log(&s.w), "fail:backend-reset:no");
+    OP(&s, send_head, &get, true);
+    OP(&s, send_body, SPAN("x"));
+    OP(&s, send_end, NULL);
+    world_turn(&s.w);
+    CHECK_STR(world_log(&s.w), "");
+    server_end(&s);
+    server_new(&s);
+    ask(&s);
+    world_reset(&s.w);
+    CHECK_STR(world_log(&s.w), "fail:backend-reset:maybe");
+    server_end(&s);
+    /* a used connection that ends before the request has left */
+    server_new(&s);
+    s.release_at_end = true;
+    ask(&s);
+    SAY(&s.w, OK2);
+    world_log(&s.w);
+    take(&s);
+    world_fin(&s.w);
+    CHECK_STR(world_log(&s.w), "fail:backend-reset:no");
+    server_end(&s);
+    /* an answer before the question */
+    server_new(&s);
+    SAY(&s.w, OK2);
+    CHECK_STR(world_log(&s.w), "fail:backend-protocol:no");
+    server_end(&s);
+}
+
+TEST(back, idle_connections_that_speak_or_end_H20)
+{
+    struct server s;
+    server_listen(&s);
+    server_connect(&s);
+    SAY(&s.w, "HTTP/1.1 408 Request Timeout\r\n\r\n");
+    CHECK_STR(world_log(&s.w), "open closed:backend-protocol");
+    server_end(&s);
+    server_listen(&s);
+    server_connect(&s);
+    world_fin(&s.w);
+    CHECK_STR(world_log(&s.w), "open closed:backend-reset");
+    server_end(&s);
+    server_listen(&s);
+    close(s.listener);
+    server_connect(&s);
+    CHECK_STR(world_log(&s.w), "closed:backend-refused");
+    server_end(&s);
+}
+
+/* H20, F7: delivered, then closed. */
+TEST(back, early_answers_H20)
+{
+    struct server s;
+    struct request r = post(CONTENT_LENGTH, 4);
+    server_new(&s);
+    OP(&s, send_head, &r, false);
+    OP(&s, send_body, SPAN("ab"));
+    SAY(&s.w, "HTTP/1.1 413 x\r\nContent-Length: 2\r\n\r\nno");
+    CHECK_STR(world_log(&s.w), "reply:413 body:no end");
+    OP(&s, send_body, SPAN("cd"));
+    OP(&s, send_end, NULL);
+    release(&s);
+    world_turn(&s.w);
+    CHECK_STR(world_log(&s.w), "closed:ok");
+    server_end(&s);
+}
+
+TEST(back, content_comes_when_wanted)
+{
+    struct server s;
+    server_new(&s);
+    ask(&s);
+    SAY(&s.w, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nab");
+    CHECK_STR(world_log(&s.w), "reply:200 body:ab");
+    OP(&s, want_body, false);
+    SAY(&s.w, "cdef");
+    world_fin(&s.w);
+    CHECK_STR(world_log(&s.w), "");
+    OP(&s, want_body, true);
+    world_turn(&s.w);
+    CHECK_STR(world_log(&s.w), "body:cdef end");
+    server_end(&s);
+}
+
+/* H21 */
+TEST(back, tunnels_H21)
+{
+    struct server s;
+    struct request r = get;
+    r.upgrade = UPGRADE_WEBSOCKET;
+    server_new(&s);
+    OP(&s, send_head, &r, true);
+    CHECK_STR(world_got(&s.w), "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\n"
+                               "upgrade: websocket\r\n\r\n");
+    SAY(&s.w, "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhello");
+    CHECK_STR(world_log(&s.w), "reply:101:upgraded body:hello");
+    OP(&s, send_body, SPAN("up"));
+    CHECK_STR(world_got(&s.w), "up");
+    world_fin(&s.w);
+    CHECK_STR(world_log(&s.w), "end");
+    OP(&s, send_body, SPAN("last"));
+    OP(&s, send_end, NULL);
+    release(&s);
+    CHECK_STR(world_got(&s.w), "last");
+    CHECK_STR(world_log(&s.w), "closed:ok");
+    server_end(&s);
+}
+
+TEST(back, cancelled)
+{
+    struct server s;
+    server_new(&s);
+    ask(&s);
+    release(&s);
+    world_turn(&s.w);
+    CHECK_STR(world_log(&s.w), "closed:ok");
+    CHECK(s.w.got_end, "closed");
+    server_end(&s);
+    server_new(&s);
+    ask(&s);
+    SAY(&s.w, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab");
+    release(&s);
+    world_turn(&s.w);
+    CHECK_STR(world_log(&s.w), "reply:200 body:ab closed:ok");
+    server_end(&s);
+}
+
+TEST(back, room_is_told)
+{
+    static char large[KIB(64)];
+    struct server s;
+    struct request r = post(CONTENT_STREAM, 0);
+    server_new(&s);
+    OP(&s, send_head, &r, false);
+    for (int i = 0; i < 1000 && s.b->ops->pending(s.b) <= LIMIT_FLOW_HIGH; i++) {
+        OP(&s, send_body, span_of(large, sizeof(large)));
+    }
+    CHECK(s.b->ops->pending(s.b) > 0, "a server that does not read fills its buffers");
+    for (int i = 0; i < 1000 && s.b->ops->pending(s.b) > 0; i++) {
+        world_got(&s.w);
+    }
+    CHECK_STR(world_log(&s.w), "room");
+    server_end(&s);
+}
+
+TEST(back, warm_requests_do_not_allocate)
+{
+    struct server s;
+    uint64_t before = 0;
+    server_new(&s);
+    s.silent = s.release_at_end = true;
+    for (int i = 0; i < 20; i++) {
+        ask(&s);
+        SAY(&s.w, "HTTP/1.1 204 x\r\n\r\n");
+        take(&s);
+        if (i == 1) {
+            before = mem_count();
+        }
+    }
+    CHECK(mem_count() - before <= 1, "%d", (int)(mem_count() - before)); /* the arena grows once */
+    server_end(&s);
+}
+
+TEST(back, no_memory)
+{
+    struct server s;
+    server_listen(&s);
+    struct conn_target to = {.addr = &s.at};
+    for (uint64_t nth = 1; nth <= 2; nth++) {
+        mem_fail_at(nth);
+        CHECK_INT(h1_back_new(&s.w.env, &to, &s.limits, &owner, &s, &s.h), ERR_NO_MEMORY);
+    }
+    mem_fail_at(0);
+    s.closed = true;
+    server_end(&s);
+}
