@@ -146,7 +146,7 @@ static void show_backend(const struct balancer *b, const struct policy_pool *p,
                          void (*each)(void *user, const struct admin_backend *row), void *user)
 {
     const struct endpoint *e = pe->endpoint;
-    const struct pool_site *site;
+    const struct pool_site *site = &p->pick->sites[0];
     const struct pool_member *m = member_of(p, e, &site);
     int64_t now_ms = loop_now_ms(b->loop), out = SEEN(out_until), since = SEEN(health_since);
     uint32_t forced = SEEN(weight);
