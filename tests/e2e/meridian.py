@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 SANITIZER = re.compile(r"(ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:|"
@@ -16,34 +17,48 @@ LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 
 
 class Notify:
-    """A service manager's notify socket."""
+    """A service manager's notify socket, read all the time."""
 
-    def __init__(self, path):
+    def __init__(self, path, reading=True):
         self.path = path
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(path)
         self.messages = []
+        self.taken = 0
+        self.news = threading.Condition()
+        if reading:
+            threading.Thread(target=self._read, daemon=True).start()
 
-    def receive(self, timeout):
-        """The next message as a dict, or None."""
-        self.socket.settimeout(max(timeout, 0.001))
-        try:
-            text = self.socket.recv(65536).decode()
-        except TimeoutError:
-            return None
-        message = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-        self.messages.append(message)
-        return message
+    def _read(self):
+        while True:
+            try:
+                text = self.socket.recv(65536).decode()
+            except OSError:
+                return
+            if not text:
+                return
+            with self.news:
+                self.messages.append(dict(line.split("=", 1) for line in text.splitlines() if "=" in line))
+                self.news.notify_all()
 
     def wait(self, key, value, timeout):
+        """The next message, of those not looked at yet, that says so; None after `timeout` seconds."""
         end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            message = self.receive(end - time.monotonic())
-            if message and message.get(key) == value:
-                return message
-        return None
+        with self.news:
+            while True:
+                while self.taken < len(self.messages):
+                    message = self.messages[self.taken]
+                    self.taken += 1
+                    if message.get(key) == value:
+                        return message
+                if not self.news.wait(max(end - time.monotonic(), 0)):
+                    return None
 
     def close(self):
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
         self.socket.close()
         if not self.path.startswith("\0"):
             os.unlink(self.path)

@@ -29,6 +29,18 @@ def test_reloading_is_announced(env):
     assert balancer.notify.wait("READY", "1", 10)
 
 
+def test_notify_socket_that_nobody_reads(env):
+    """P8: a service manager that does not listen stops nothing."""
+    balancer = env.simple(env.origin())
+    balancer.stop()
+    balancer.notify = Notify(os.path.join(balancer.dir, "deaf"), reading=False)
+    balancer.spawn(NOTIFY_SOCKET=balancer.notify.path)
+    until(lambda: balancer.ctl("status", check=False).returncode == 0, what="the control socket")
+    for _ in range(30):
+        balancer.ctl("reload", timeout=5)
+    assert get(balancer.port).status == 200
+
+
 def test_watchdog(env):
     balancer = env.simple(env.origin())
     balancer.stop()
