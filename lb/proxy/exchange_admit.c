@@ -333,6 +333,7 @@ void exchange_attempt_failed(struct exchange *x, enum err why, enum seen seen)
         return;
     }
     counter_add(&x->stats->retries, 1);
+    exchange_front_want(x, false); /* until somebody can take it */
     x->request_sent = false;
     x->first_byte_ns = 0;
     exchange_move(x, EXCHANGE_ADMIT);

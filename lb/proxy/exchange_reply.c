@@ -46,6 +46,7 @@ static void again_elsewhere(struct exchange *x)
     exchange_drop_back(x);
     exchange_release_ticket(x);
     counter_add(&x->stats->retries, 1);
+    exchange_front_want(x, false);
     x->request_sent = false;
     x->first_byte_ns = 0;
     x->last_why = ERR_BACKEND_UNHEALTHY;

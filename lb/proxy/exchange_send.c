@@ -94,10 +94,16 @@ static void invite_content(struct exchange *x)
     exchange_front_want(x, true);
 }
 
+/* Content that has come and is kept nowhere cannot be sent again: the attempt must not begin (P3). */
+static bool content_lost(const struct exchange *x)
+{
+    return x->replay_lost && x->content_in != 0;
+}
+
 void exchange_send(struct exchange *x)
 {
     bool content = x->request->content != CONTENT_NONE;
-    enum err e = make_head(x);
+    enum err e = content_lost(x) ? x->last_why : make_head(x);
     if (e != ERR_OK) {
         exchange_fail(x, e);
         return;
@@ -138,6 +144,8 @@ void exchange_on_body(void *user, struct span bytes)
     keep_for_replay(x, bytes);
     if (x->back != NULL)
         send_content(x, bytes);
+    else if (x->replay_lost && x->last_why != ERR_OK)
+        exchange_fail(x, x->last_why);
 }
 
 void exchange_on_end(void *user, const struct fields *trailers)
