@@ -171,9 +171,8 @@ static uint32_t connections_auto(void)
 static enum err check_connections(struct balancer *b, const struct conf *conf, struct buf *messages)
 {
     struct rlimit limit;
-    uint32_t automatic = connections_auto();
     uint64_t wanted = (uint64_t)conf->limits.connections;
-    atomic_store(&b->admission->connections_most, wanted != 0 ? (uint32_t)wanted : automatic);
+    b->connections_auto = connections_auto();
     if (wanted == 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
         wanted * 2 + RESERVED_FDS <= limit.rlim_cur)
         return ERR_OK;

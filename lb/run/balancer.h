@@ -29,6 +29,7 @@ struct balancer {
     struct stat_book stats;
     struct tls_tickets *tickets;
     struct admission *admission;
+    uint32_t connections_auto; /* L1 where the configuration says auto */
     /* snapshots */
     struct snapshot *current;
     struct link old; /* of struct snapshot: published before, still held by a worker */

@@ -53,8 +53,9 @@ static void apply_limits(struct balancer *b, const struct conf *conf)
 {
     atomic_store(&b->admission->handshakes_most, (uint32_t)conf->limits.handshakes);
     atomic_store(&b->admission->source_most, (uint32_t)conf->limits.connections_per_source);
-    if (conf->limits.connections != 0)
-        atomic_store(&b->admission->connections_most, (uint32_t)conf->limits.connections);
+    uint32_t most =
+        conf->limits.connections != 0 ? (uint32_t)conf->limits.connections : b->connections_auto;
+    atomic_store(&b->admission->connections_most, most);
     log_set_level(b->log, conf->log.level);
     b->drain.requests_ms = conf->drain.requests_ms;
     b->drain.tunnels_ms = conf->drain.tunnels_ms;
@@ -113,6 +114,14 @@ enum err balancer_publish(struct balancer *b, struct material *m, struct buf *me
     return ERR_OK;
 }
 
+static void warn_text(const char *key, const struct conf_text *now, const struct conf_text *then,
+                      struct buf *messages)
+{
+    if (!span_eq(now->s, then->s))
+        buf_printf(messages, "warning: %s: '%.*s' is kept; a change takes effect at a restart\n",
+                   key, SPAN_FMT(now->s));
+}
+
 static void warn_kept(struct balancer *b, const struct conf *conf, struct buf *messages)
 {
     unsigned wanted = material_workers(conf);
@@ -120,6 +129,10 @@ static void warn_kept(struct balancer *b, const struct conf *conf, struct buf *m
         buf_printf(messages,
                    "warning: workers: %u is kept; a change to %u takes effect at a restart\n",
                    b->worker_count, wanted);
+    const struct conf *now = b->current->conf;
+    warn_text("admin.socket", &now->admin.socket, &conf->admin.socket, messages);
+    warn_text("admin.http", &now->admin.http.text, &conf->admin.http.text, messages);
+    warn_text("state", &now->state, &conf->state, messages);
 }
 
 static void finish_jobs(struct balancer *b, enum err why, struct span messages)
