@@ -94,7 +94,8 @@ static void invite_content(struct exchange *x)
     exchange_front_want(x, true);
 }
 
-/* Content that has come and is kept nowhere cannot be sent again: the attempt must not begin (P3). */
+/* Content that has come and is kept nowhere cannot be sent again: the attempt must not begin (P3).
+ */
 static bool content_lost(const struct exchange *x)
 {
     return x->replay_lost && x->content_in != 0;

@@ -169,7 +169,8 @@ static bool server_take(struct peer *s)
             need(s->w, rest.p[k] == pattern((unsigned)i), "another request's bytes", i);
     }
     if (content != wish->send)
-        fprintf(stderr, "wish %lld: %zu of %zu, chunked %d, post %d\n", i, content, wish->send, wish->chunked, wish->post);
+        fprintf(stderr, "wish %lld: %zu of %zu, chunked %d, post %d\n", i, content, wish->send,
+                wish->chunked, wish->post);
     need(s->w, content == wish->send, "content of another length", i);
     wish->heads++;
     need(s->w, !wish->post || wish->heads == 1, "a POST came twice", i);
