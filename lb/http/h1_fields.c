@@ -176,15 +176,3 @@ bool h1_is_chunked(const struct h1_facts *facts)
 {
     return facts->codings == 1 && span_eq_nocase(facts->coding->value, SPAN("chunked"));
 }
-
-bool h1_list_has(struct span list, struct span token)
-{
-    while (list.n > 0) {
-        struct span one;
-        list = span_cut(list, ',', &one);
-        if (span_eq_nocase(span_trim(one), token)) {
-            return true;
-        }
-    }
-    return false;
-}

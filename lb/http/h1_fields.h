@@ -30,7 +30,5 @@ MUST_CHECK
 enum err h1_length(const struct h1_facts *facts, uint64_t *out);
 /* Whether Transfer-Encoding is exactly one "chunked" (H5). */
 bool h1_is_chunked(const struct h1_facts *facts);
-/* Whether the comma-separated list has the token, without case. */
-bool h1_list_has(struct span list, struct span token);
 
 #endif
