@@ -84,7 +84,12 @@ static long long number_in(struct span head, const char *name)
     char text[64];
     int n = snprintf(text, sizeof text, "\r\n%s: ", name);
     const char *p = memmem(head.p, head.n, text, (size_t)n);
-    return p != NULL ? strtoll(p + n, NULL, 10) : -1;
+    if (p == NULL)
+        return -1;
+    long long value = 0;
+    for (p += n; p < head.p + head.n && ascii_digit(*p); p++)
+        value = value * 10 + (*p - '0');
+    return value;
 }
 
 static bool has(struct span s, const char *text)
@@ -108,7 +113,8 @@ static size_t chunked_end(const struct world *w, struct span s, unsigned i, size
         const char *line = memmem(s.p + at, s.n - at, "\r\n", 2);
         if (line == NULL)
             return 0;
-        size_t size = strtoul(s.p + at, NULL, 16);
+        uint64_t size;
+        need(w, span_hex_u64(span_sub(s, at, (size_t)(line - s.p)), &size) == ERR_OK, "a chunk", i);
         at = (size_t)(line - s.p) + 2;
         if (s.n < at + size + 2)
             return 0;
