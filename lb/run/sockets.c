@@ -100,6 +100,24 @@ static bool has_reuse_port(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, &size) == 0 && on != 0;
 }
 
+/* Whether each worker can have a socket of its own of every address: one for each, in a row, made
+ * with SO_REUSEPORT. Else all workers watch all: an address whose one socket belonged to one worker
+ * would have that worker alone. */
+static bool one_for_each(const struct sockets *s, const struct bound *b, unsigned n)
+{
+    struct addr first = {0}, local = {0};
+    for (unsigned i = 0; i < n; i++) {
+        local.len = sizeof local.un;
+        if (!has_reuse_port(b->fds[i]) || getsockname(b->fds[i], &local.any, &local.len) != 0)
+            return false;
+        if (i % s->workers == 0)
+            first = local;
+        else if (!addr_eq(&first, &local))
+            return false;
+    }
+    return n % s->workers == 0;
+}
+
 /* Inherited sockets that are meant: by name, or listening at the address. */
 static bool is_meant(const struct sockets *s, unsigned i, const struct conf_address *at,
                      const struct addr *want)
@@ -127,7 +145,10 @@ static unsigned adopt_inherited(const struct sockets *s, const struct conf_addre
         b->fds[n++] = fd;
     }
     b->inherited = n != 0;
-    b->shared = n == 1 && (s->workers > 1) && !has_reuse_port(b->fds[0]);
+    if (at->family == CONF_SYSTEMD)
+        b->shared = !one_for_each(s, b, n);
+    else
+        b->shared = n == 1 && (s->workers > 1) && !has_reuse_port(b->fds[0]);
     return n;
 }
 
