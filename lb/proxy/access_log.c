@@ -168,7 +168,8 @@ void access_combined(const struct access_facts *f, struct buf *out)
         buf_fixed(&query, memory, sizeof memory);
         (void)hide_secrets(span_sub(f->query, 0, sizeof memory / 2), &query);
         buf_put_char(out, '?');
-        quoted(out, buf_span(&query), LIMIT_LOG_URI);
+        if (buf_len(&query) != 0)
+            quoted(out, buf_span(&query), LIMIT_LOG_URI);
     }
     buf_put_char(out, ' ');
     buf_put_str(out, f->protocol != NULL ? f->protocol : "-");

@@ -104,7 +104,7 @@ void exchange_admit(struct exchange *x)
         return;
     }
     struct pool_slot *slot = x->edition->pools[x->pool->index].slot;
-    retry_budget_request(&slot->budget, x->pool->retries.budget_percent);
+    retry_budget_request(&slot->budget, loop_now_ms(x->proxy->loop));
     exchange_pick(x);
 }
 
@@ -296,6 +296,16 @@ static bool stale(const struct exchange *x, enum err why)
            x->first_byte_ns == 0 && !x->fresh;
 }
 
+/* This worker's share of the least that is always allowed (L30), never none. */
+bool exchange_take_retry(struct exchange *x)
+{
+    struct proxy *p = x->proxy;
+    struct pool_slot *slot = x->edition->pools[x->pool->index].slot;
+    uint32_t least = LIMIT_RETRY_BUDGET_MIN * RETRY_BUDGET_S / p->workers;
+    return retry_budget_take(&slot->budget, loop_now_ms(p->loop), x->pool->retries.budget_percent,
+                             least > 0 ? least : 1);
+}
+
 static bool another_attempt(struct exchange *x, enum err why, enum seen seen)
 {
     struct proxy *p = x->proxy;
@@ -310,9 +320,7 @@ static bool another_attempt(struct exchange *x, enum err why, enum seen seen)
     };
     if (x->pool == NULL || !retry_allowed(&x->pool->retries, &facts))
         return false;
-    struct pool_slot *slot = x->edition->pools[x->pool->index].slot;
-    return retry_budget_take(&slot->budget, loop_now_ms(p->loop),
-                             LIMIT_RETRY_BUDGET_MIN * 1000 / (int64_t)p->workers);
+    return exchange_take_retry(x);
 }
 
 void exchange_attempt_failed(struct exchange *x, enum err why, enum seen seen)

@@ -94,6 +94,8 @@ void exchange_unwait(struct exchange *x);
 /* Books the outcome of the present attempt, once. */
 void exchange_note(struct exchange *x, enum pick_outcome outcome);
 void exchange_release_ticket(struct exchange *x);
+/* Takes one retry from the pool's budget; false: it is used up. */
+bool exchange_take_retry(struct exchange *x);
 /* After a failed attempt: another one, or the failure. */
 void exchange_attempt_failed(struct exchange *x, enum err why, enum seen seen);
 

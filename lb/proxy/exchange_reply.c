@@ -32,11 +32,8 @@ static bool retry_status(struct exchange *x, const struct reply *r)
         .elapsed_ms = (loop_now_ns(x->proxy->loop) - x->begun_ns) / NS_PER_MS,
     };
     const struct pool_view *view = x->edition->pools[x->pool->index].view;
-    struct pool_slot *slot = x->edition->pools[x->pool->index].slot;
     return retry_allowed(&x->pool->retries, &facts) &&
-           pool_view_usable(view, PICK_ALL) > x->tried_count + 1 &&
-           retry_budget_take(&slot->budget, loop_now_ms(x->proxy->loop),
-                             LIMIT_RETRY_BUDGET_MIN * 1000 / (int64_t)x->proxy->workers);
+           pool_view_usable(view, PICK_ALL) > x->tried_count + 1 && exchange_take_retry(x);
 }
 
 static void again_elsewhere(struct exchange *x)

@@ -2,10 +2,6 @@
 
 #include "base/limits.h"
 
-/* What a retried request costs in the budget, and the most that traffic can save up. */
-#define ONE_RETRY         1000
-#define MOST_FROM_TRAFFIC 10000000
-
 static uint32_t kind_of(const struct retry_facts *f)
 {
     if (f->why == ERR_OK)
@@ -32,26 +28,36 @@ bool retry_allowed(const struct retry_rules *rules, const struct retry_facts *f)
     return f->seen == SEEN_NO || method_idempotent(f->method);
 }
 
-void retry_budget_request(struct retry_budget *b, unsigned percent)
+/* The place of the present second, emptied where it still counts an older one. */
+static unsigned place_of(struct retry_budget *b, int64_t now_ms)
 {
-    if (b->credit_milli < MOST_FROM_TRAFFIC)
-        b->credit_milli += (int64_t)percent * ONE_RETRY / 100;
+    int64_t second = now_ms / 1000;
+    unsigned i = (unsigned)(second % RETRY_BUDGET_S);
+    if (b->second[i] != second) {
+        b->second[i] = second;
+        b->requests[i] = b->retries[i] = 0;
+    }
+    return i;
 }
 
-bool retry_budget_take(struct retry_budget *b, int64_t now_ms, int64_t steady_milli)
+void retry_budget_request(struct retry_budget *b, int64_t now_ms)
 {
-    int64_t most = steady_milli * 10;
-    int64_t passed_ms = now_ms - b->filled_ms;
-    if (b->filled_ms == 0 || passed_ms > 10000)
-        passed_ms = 10000;
-    if (b->credit_milli < most) {
-        b->credit_milli += steady_milli * passed_ms / 1000;
-        if (b->credit_milli > most)
-            b->credit_milli = most;
+    b->requests[place_of(b, now_ms)]++;
+}
+
+bool retry_budget_take(struct retry_budget *b, int64_t now_ms, unsigned percent, uint32_t least)
+{
+    uint64_t requests = 0, retries = 0;
+    unsigned at = place_of(b, now_ms);
+    for (unsigned i = 0; i < RETRY_BUDGET_S; i++) {
+        if (b->second[i] <= now_ms / 1000 - RETRY_BUDGET_S)
+            continue;
+        requests += b->requests[i];
+        retries += b->retries[i];
     }
-    b->filled_ms = now_ms;
-    if (b->credit_milli < ONE_RETRY)
+    uint64_t most = requests * percent / 100;
+    if (retries >= (most > least ? most : least))
         return false;
-    b->credit_milli -= ONE_RETRY;
+    b->retries[at]++;
     return true;
 }

@@ -35,16 +35,16 @@ struct retry_facts {
 /* Whether the rules allow one more attempt; the budget is asked apart. */
 bool retry_allowed(const struct retry_rules *rules, const struct retry_facts *facts);
 
-/* One pool on one worker. Owner thread only. */
+/* What one pool had on one worker in the last ten seconds (L30). Owner thread only. */
+#define RETRY_BUDGET_S 10
 struct retry_budget {
-    int64_t credit_milli; /* thousandths of a retry */
-    int64_t filled_ms;    /* when the steady part was last added */
+    int64_t second[RETRY_BUDGET_S]; /* which one each place counts */
+    uint32_t requests[RETRY_BUDGET_S], retries[RETRY_BUDGET_S];
 };
-/* One first attempt: adds percent/100 of a retry. */
-void retry_budget_request(struct retry_budget *b, unsigned percent);
-/* Takes one retry if there is one. steady_milli: thousandths of a retry added each second whatever
- * the traffic (L30: 10/s over all workers). The credit never passes ten seconds' worth of steady
- * retries or 10,000, whichever is more. */
-bool retry_budget_take(struct retry_budget *b, int64_t now_ms, int64_t steady_milli);
+/* One first attempt. */
+void retry_budget_request(struct retry_budget *b, int64_t now_ms);
+/* Takes one retry where the last ten seconds leave one: at most `percent` of their requests, or
+ * `least` whatever the traffic, whichever is more. */
+bool retry_budget_take(struct retry_budget *b, int64_t now_ms, unsigned percent, uint32_t least);
 
 #endif

@@ -1,0 +1,190 @@
+/* Access-log lines: both forms, escaping, what is never written (RELIABILITY H23, L38, F32). */
+#include "proxy/access_log.h"
+
+#include "base/limits.h"
+#include "check.h"
+
+#include <stdlib.h>
+
+static struct access_facts facts(void)
+{
+    return (struct access_facts){
+        .wall_ns = 1795428672345678901, /* 2026-11-23T10:11:12.345Z */
+        .client = SPAN("198.51.100.7"),
+        .peer = SPAN("192.0.2.1"),
+        .listener = SPAN("web"),
+        .route = SPAN("api"),
+        .pool = SPAN("blue"),
+        .backend = SPAN("b1"),
+        .site = SPAN("fra"),
+        .country = SPAN("DE"),
+        .protocol = "HTTP/1.1",
+        .method = SPAN("GET"),
+        .authority = SPAN("shop.example"),
+        .path = SPAN("/a/b"),
+        .user_agent = SPAN("curl/8"),
+        .referer = SPAN("https://r.example/"),
+        .id = SPAN("id-1"),
+        .trace = SPAN("00-ab-cd-01"),
+        .status = 200,
+        .bytes_in = 120,
+        .bytes_out = 4096,
+        .queue_ns = 0,
+        .connect_ns = 1234567,
+        .first_byte_ns = 25000999,
+        .total_ns = 61000000001,
+        .attempts = 2,
+        .end = "ok",
+        .tls_version = "TLSv1.3",
+        .sni = SPAN("shop.example"),
+        .distance_ms = 12.25F,
+    };
+}
+
+static char memory[LIMIT_LOG_LINE * 3];
+
+static const char *written(void (*write)(const struct access_facts *, struct buf *),
+                           const struct access_facts *f)
+{
+    struct buf b;
+    buf_fixed(&b, memory, sizeof memory - 1);
+    write(f, &b);
+    CHECK(!b.failed, "it fits");
+    memory[b.n] = '\0';
+    return memory;
+}
+
+TEST(access_log, json_has_every_field)
+{
+    struct access_facts f = facts();
+    CHECK_STR(written(access_json, &f),
+              "{\"time\":\"2026-11-23T10:11:12.345Z\",\"client\":\"198.51.100.7\","
+              "\"peer\":\"192.0.2.1\",\"listener\":\"web\",\"route\":\"api\",\"pool\":\"blue\","
+              "\"backend\":\"b1\",\"protocol\":\"HTTP/1.1\",\"method\":\"GET\","
+              "\"authority\":\"shop.example\",\"path\":\"/a/b\",\"status\":200,\"bytes_in\":120,"
+              "\"bytes_out\":4096,\"queue\":0.000000,\"connect\":0.001234,"
+              "\"first_byte\":0.025000,\"total\":61.000000,\"attempts\":2,\"end\":\"ok\","
+              "\"country\":\"DE\",\"site\":\"fra\",\"distance_ms\":12.2,\"tls\":\"TLSv1.3\","
+              "\"sni\":\"shop.example\",\"request_id\":\"id-1\",\"trace\":\"00-ab-cd-01\"}\n");
+}
+
+TEST(access_log, json_leaves_out_what_is_not_known)
+{
+    struct access_facts f = {.queue_ns = -1,
+                             .connect_ns = -1,
+                             .first_byte_ns = -1,
+                             .total_ns = 0,
+                             .distance_ms = -1,
+                             .end = "limit-L4"};
+    CHECK_STR(written(access_json, &f),
+              "{\"time\":\"1970-01-01T00:00:00.000Z\",\"status\":0,\"bytes_in\":0,"
+              "\"bytes_out\":0,\"total\":0.000000,\"attempts\":0,\"end\":\"limit-L4\"}\n");
+}
+
+TEST(access_log, combined_is_the_fields_common_form)
+{
+    struct access_facts f = facts();
+    CHECK_STR(written(access_combined, &f),
+              "198.51.100.7 - - [23/Nov/2026:10:11:12 +0000] \"GET /a/b HTTP/1.1\" 200 4096 "
+              "\"https://r.example/\" \"curl/8\"\n");
+    f.query = SPAN("q=1");
+    CHECK(strstr(written(access_combined, &f), "\"GET /a/b?q=1 HTTP/1.1\"") != NULL, "%s", memory);
+    struct access_facts none = {.protocol = NULL};
+    CHECK_STR(written(access_combined, &none),
+              "- - - [01/Jan/1970:00:00:00 +0000] \"- - -\" 0 0 \"-\" \"-\"\n");
+}
+
+/* One line each, whatever the client sends; JSON stays JSON, quotes stay closed. */
+TEST(access_log, every_byte_is_escaped)
+{
+    for (int c = 1; c < 256; c++) {
+        char text[4] = {'x', (char)c, 'y', '\0'};
+        struct access_facts f = facts();
+        f.path = f.user_agent = f.referer = f.query = f.authority = f.id = span_of(text, 3);
+        f.method = f.sni = f.country = span_of(text, 3);
+        for (int form = 0; form < 2; form++) {
+            const char *line = written(form == 0 ? access_json : access_combined, &f);
+            size_t n = strlen(line), quotes = 0;
+            CHECK(line[n - 1] == '\n', "its end");
+            for (size_t i = 0; i + 1 < n; i++) {
+                unsigned char b = (unsigned char)line[i];
+                CHECK(b >= 0x20 && b < 0x7f, "byte %d of 0x%02x in form %d", b, c, form);
+                if (form == 0 && b == '\\')
+                    i++; /* JSON escapes one more at least */
+                else
+                    quotes += b == '"';
+            }
+            CHECK(quotes % 2 == 0, "quotes of 0x%02x in form %d", c, form);
+        }
+    }
+}
+
+TEST(access_log, combined_escapes_as_hex)
+{
+    struct access_facts f = facts();
+    f.user_agent = SPAN("a\"b\\c\r\n\x1b[31m\x7f");
+    f.path = SPAN("/\xc3\xa4\"");
+    CHECK(strstr(written(access_combined, &f), " \"a\\x22b\\x5cc\\x0d\\x0a\\x1b[31m\\x7f\"\n") !=
+              NULL,
+          "%s", memory);
+    CHECK(strstr(memory, "GET /\\xc3\\xa4\\x22 HTTP") != NULL, "%s", memory);
+}
+
+TEST(access_log, query_secrets_are_hidden)
+{
+    static const struct {
+        const char *query, *shown;
+    } rows[] = {
+        {"a=b", "a=b"},
+        {"", ""},
+        {"token=abc", "token=***"},
+        {"access_token=abc&x=1", "access_token=***&x=1"},
+        {"x=1&API-KEY=abc", "x=1&API-KEY=***"},
+        {"PassWord=p&p=q", "PassWord=***&p=q"},
+        {"sig=a=b=c", "sig=***"},
+        {"token=", "token="},
+        {"token", "token"},
+        {"&&a&", "&&a"},
+        {"code=1&state=2&session_id=3", "code=***&state=2&session_id=***"},
+        {"t%6fken=abc", "t%6fken=***"},
+        {"%74%4F%4b%65%6E=abc", "%74%4F%4b%65%6E=***"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct access_facts f = facts();
+        char want[128];
+        f.query = span_str(rows[i].query);
+        snprintf(want, sizeof want, "\"path\":\"/a/b?%s\"", rows[i].shown);
+        CHECK(strstr(written(access_json, &f), want) != NULL, "%s in %s", want, memory);
+        snprintf(want, sizeof want, "GET /a/b?%s HTTP", rows[i].shown);
+        CHECK(strstr(written(access_combined, &f), want) != NULL, "%s in %s", want, memory);
+    }
+}
+
+/* L38: long values are cut, and a secret is not shown because the cut fell into it. */
+TEST(access_log, lines_are_bounded)
+{
+    static char big[20000];
+    memset(big, 'a', sizeof big);
+    struct access_facts f = facts();
+    f.path = f.user_agent = f.referer = f.authority = f.id = f.sni = span_of(big, sizeof big);
+    f.method = f.trace = span_of(big, sizeof big);
+    f.query = span_of(big, sizeof big);
+    CHECK(strlen(written(access_json, &f)) <= LIMIT_LOG_LINE + KIB(4), "%zu", strlen(memory));
+    f = facts();
+    memset(big, '\x01', sizeof big);
+    f.path = f.query = f.user_agent = f.referer = span_of(big, sizeof big);
+    CHECK(strlen(written(access_combined, &f)) <= LIMIT_LOG_LINE * 3, "%zu", strlen(memory));
+}
+
+TEST(access_log, a_query_full_of_secrets_stays_whole_pairs)
+{
+    char query[1600];
+    struct access_facts f = facts();
+    for (size_t i = 0; i + 8 <= sizeof query; i += 8)
+        memcpy(query + i, "token=x&", 8); /* grows when it is hidden */
+    f.query = span_of(query, sizeof query);
+    const char *line = written(access_combined, &f);
+    CHECK(strstr(line, "=x") == NULL, "%s", line);
+    line = written(access_json, &f);
+    CHECK(strstr(line, "=x") == NULL && line[strlen(line) - 1] == '\n', "%s", line);
+}
