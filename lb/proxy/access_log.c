@@ -44,10 +44,25 @@ static void seconds(struct buf *b, const char *key, int64_t ns)
     buf_put(b, digits, sizeof digits);
 }
 
-static bool secret(struct span name)
+/* Percent escapes decoded, as far as out reaches: a name is secret however it is spelled. */
+static struct span decoded(struct span name, char *out, size_t size)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < name.n && n < size; i++) {
+        int high = i + 2 < name.n && name.p[i] == '%' ? ascii_hex(name.p[i + 1]) : -1;
+        int low = high >= 0 ? ascii_hex(name.p[i + 2]) : -1;
+        out[n++] = low >= 0 ? (char)(high * 16 + low) : name.p[i];
+        i += low >= 0 ? 2 : 0;
+    }
+    return span_of(out, n);
+}
+
+static bool secret(struct span written)
 {
     static const char *const words[] = {"token", "secret", "password", "passwd", "key",
                                         "auth",  "sig",    "code",     "session"};
+    char memory[256];
+    struct span name = decoded(written, memory, sizeof memory);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         struct span w = span_str(words[i]);
         for (size_t at = 0; at + w.n <= name.n; at++) {
