@@ -8,7 +8,7 @@
 struct http_conn {
     struct link link;    /* in admin->http.conns */
     struct admin *admin; /* NULL: gone */
-    struct h1_front *codec;
+    struct front_codec *codec;
 };
 
 struct answer {
@@ -17,7 +17,7 @@ struct answer {
     struct buf body;
 };
 
-static const struct h1_front_limits limits = {
+static const struct front_limits limits = {
     .request_line = LIMIT_REQUEST_LINE,
     .head = LIMIT_HEAD,
     .fields = LIMIT_FIELDS,
@@ -257,6 +257,7 @@ bool http_accept(void *user, int fd, const struct addr *peer)
 void http_close_all(struct admin *a)
 {
     list_each (e, &a->http.conns) {
-        h1_front_kill(container_of(e, struct http_conn, link)->codec, ERR_SHUTDOWN);
+        struct front_codec *codec = container_of(e, struct http_conn, link)->codec;
+        codec->ops->kill(codec, ERR_SHUTDOWN);
     }
 }

@@ -1,5 +1,5 @@
 /* front: one request as its receiving side sees it, whatever version speaks: the first of the two
- * tables between codecs and the exchange (docs/architecture.md). A codec (h1_front, later h2_front)
+ * tables between codecs and the exchange (docs/architecture.md). A codec (h1_front, h2_front)
  * or an internal caller embeds struct front and fills ops; the exchange fills events and user.
  * Knows no backend, no route. Owner thread only.
  *
@@ -61,6 +61,28 @@ struct front {
     struct conn *conn;            /* for addresses and TLS facts only; NULL for an internal front */
     uint64_t bytes_in, bytes_out; /* as on the wire, of this request, for the log */
     int64_t begun_ns;             /* first byte of the head (loop time) */
+};
+
+/* How one connection is read; set once per listener and snapshot; borrowed until it ends. */
+struct front_limits {
+    size_t request_line, head, fields, field; /* L12, L13 */
+    uint32_t requests;                        /* L11 */
+    uint32_t streams;                         /* L20, HTTP/2 only */
+    int64_t head_ms, idle_ms, age_ms;         /* L4, L5, L11 */
+};
+
+/* A connection's codec as the owner of the connection sees it. */
+struct front_codec;
+struct front_codec_ops {
+    /* No further request: idle connections close at once, others after their responses. */
+    void (*drain)(struct front_codec *c);
+    /* Ends it now, whatever runs (the exchanges get on_gone first). on_closed follows. */
+    void (*kill)(struct front_codec *c, enum err why);
+    /* Whether no request is there, nor the beginning of one. */
+    bool (*idle)(const struct front_codec *c);
+};
+struct front_codec {
+    const struct front_codec_ops *ops;
 };
 
 struct front_owner {

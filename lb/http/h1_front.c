@@ -97,7 +97,7 @@ static void head_goes_on(struct h1_front *h, bool first)
 
 static size_t read_head(struct h1_front *h, struct span bytes)
 {
-    const struct h1_front_limits *l = h->limits;
+    const struct front_limits *l = h->limits;
     struct h1_limits limits = {
         .line = l->request_line, .head = l->head, .fields = l->fields, .field = l->field};
     struct h1_head head;
@@ -285,7 +285,7 @@ void h1_front_redeliver(struct h1_front *h)
     task_post(conn_loop(h->conn), &h->later);
 }
 
-static size_t hold_limit(const struct h1_front_limits *l)
+static size_t hold_limit(const struct front_limits *l)
 {
     enum { LINE_EXTRA = 6 }; /* colon, spaces, CR LF */
     size_t head = l->request_line + l->head + l->fields * LINE_EXTRA + LIMIT_FIELD_NAME;
@@ -331,15 +331,49 @@ static int64_t age_ns(const struct h1_front *h)
     return most - most / 10 + (fifth > 0 ? (int64_t)(random % (uint64_t)fifth) : 0);
 }
 
-enum err h1_front_new(struct conn *c, bool tls, const struct h1_front_limits *limits,
+static struct h1_front *codec_of(struct front_codec *c)
+{
+    return container_of(c, struct h1_front, codec);
+}
+
+static bool idle(const struct front_codec *c)
+{
+    const struct h1_front *h = container_of(c, const struct h1_front, codec);
+    return h->state == FRONT_HEAD && h->scan.at == 0;
+}
+
+static void drain(struct front_codec *c)
+{
+    struct h1_front *h = codec_of(c);
+    h->closing = true;
+    if (idle(c) && !conn_has_unread(h->conn)) {
+        end_connection(h, ERR_SHUTDOWN, CONN_END_FLUSH);
+    }
+}
+
+static void kill(struct front_codec *c, enum err why)
+{
+    struct h1_front *h = codec_of(c);
+    if (h->state == FRONT_HEAD) {
+        end_connection(h, why, CONN_END_NOW);
+    } else if (h->state == FRONT_BUSY) {
+        h->broken = true;
+        tell_gone(h, why, false);
+    }
+}
+
+static const struct front_codec_ops codec_ops = {.drain = drain, .kill = kill, .idle = idle};
+
+enum err h1_front_new(struct conn *c, bool tls, const struct front_limits *limits,
                       struct arena_cache *cache, const struct front_owner *owner, void *owner_user,
-                      struct h1_front **out)
+                      struct front_codec **out)
 {
     struct h1_front *h = mem_alloc(sizeof(*h));
     if (h == NULL) {
         return ERR_NO_MEMORY;
     }
-    *h = (struct h1_front){.limits = limits,
+    *h = (struct h1_front){.codec.ops = &codec_ops,
+                           .limits = limits,
                            .owner = owner,
                            .owner_user = owner_user,
                            .tls = tls,
@@ -356,29 +390,6 @@ enum err h1_front_new(struct conn *c, bool tls, const struct h1_front_limits *li
     timer_in_ms(&h->timer, limits->head_ms);
     conn_set_hold_limit(c, hold_limit(limits));
     conn_set_events(c, &events, h);
-    *out = h;
+    *out = &h->codec;
     return ERR_OK;
-}
-
-void h1_front_drain(struct h1_front *h)
-{
-    h->closing = true;
-    if (h1_front_idle(h) && !conn_has_unread(h->conn)) {
-        end_connection(h, ERR_SHUTDOWN, CONN_END_FLUSH);
-    }
-}
-
-void h1_front_kill(struct h1_front *h, enum err why)
-{
-    if (h->state == FRONT_HEAD) {
-        end_connection(h, why, CONN_END_NOW);
-    } else if (h->state == FRONT_BUSY) {
-        h->broken = true;
-        tell_gone(h, why, false);
-    }
-}
-
-bool h1_front_idle(const struct h1_front *h)
-{
-    return h->state == FRONT_HEAD && h->scan.at == 0;
 }

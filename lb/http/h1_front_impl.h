@@ -13,10 +13,11 @@ enum h1_front_state {
 };
 
 struct h1_front {
+    struct front_codec codec;
     struct front stream;
 
     /* set once */
-    const struct h1_front_limits *limits;
+    const struct front_limits *limits;
     const struct front_owner *owner;
     void *owner_user;
     int64_t old_ns; /* L11: no further request from then on */

@@ -78,11 +78,11 @@ static enum err start_codec(struct client *c, bool tls)
     struct conn *conn = c->conn;
     c->conn = NULL;
     enum err e = h1_front_new(conn, tls, &c->listener->limits, &c->proxy->arenas, &front_owner, c,
-                              &c->front);
+                              &c->codec);
     if (e != ERR_OK)
         conn_close(&conn, CONN_END_NOW);
     else if (c->proxy->draining)
-        h1_front_drain(c->front);
+        c->codec->ops->drain(c->codec);
     return e;
 }
 
@@ -199,16 +199,16 @@ enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const str
 
 void client_kill(struct client *c, enum err why)
 {
-    if (c->front != NULL)
-        h1_front_kill(c->front, why);
+    if (c->codec != NULL)
+        c->codec->ops->kill(c->codec, why);
     else
         handshake_failed(c);
 }
 
 void client_drain(struct client *c)
 {
-    if (c->front != NULL)
-        h1_front_drain(c->front);
+    if (c->codec != NULL)
+        c->codec->ops->drain(c->codec);
 }
 
 bool client_trusted(const struct client *c, const struct policy *policy)

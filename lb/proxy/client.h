@@ -21,10 +21,10 @@ struct client {
     struct link link;
     struct proxy *proxy;
     struct proxy_listener *listener;
-    struct conn *conn;      /* until the codec takes it */
-    struct h1_front *front; /* NULL during the handshake */
-    struct timer handshake; /* L3 */
-    uint16_t source;        /* slot in the table of sources */
+    struct conn *conn;         /* until the codec takes it */
+    struct front_codec *codec; /* NULL during the handshake */
+    struct timer handshake;    /* L3 */
+    uint16_t source;           /* slot in the table of sources */
     bool handshaking;
     bool spared;           /* carries a tunnel that a drain leaves alone */
     struct origin peer;    /* the TCP peer */

@@ -45,7 +45,7 @@ struct proxy_listener {
     struct tls_server *tls; /* NULL: plain; swapped by a reload */
     bool redirect_to_https;
     uint16_t https_port; /* where redirect_to_https points to */
-    struct h1_front_limits limits;
+    struct front_limits limits;
     int64_t handshake_ms;
 };
 

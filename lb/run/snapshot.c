@@ -2,9 +2,9 @@
 
 #include "base/mem.h"
 
-static struct h1_front_limits limits_of(const struct conf *conf)
+static struct front_limits limits_of(const struct conf *conf)
 {
-    return (struct h1_front_limits){
+    return (struct front_limits){
         .request_line = (size_t)conf->limits.request_line,
         .head = (size_t)conf->limits.head,
         .fields = (size_t)conf->limits.fields,

@@ -6,11 +6,11 @@
 
 struct client {
     struct world w;
-    struct h1_front *h;
+    struct front_codec *h;
     struct front *f;
     struct request *r;
     struct arena_cache cache;
-    struct h1_front_limits limits;
+    struct front_limits limits;
     enum err bad;
     bool closed, answer_at_once, silent;
 };
@@ -123,14 +123,14 @@ static void client_open(struct client *c)
     memset(c, 0, sizeof(*c));
     world_open(&c->w);
     c->cache.keep = 16;
-    c->limits = (struct h1_front_limits){.request_line = LIMIT_REQUEST_LINE,
-                                         .head = LIMIT_HEAD,
-                                         .fields = LIMIT_FIELDS,
-                                         .field = LIMIT_FIELD,
-                                         .requests = 100,
-                                         .head_ms = 10000,
-                                         .idle_ms = 60000,
-                                         .age_ms = 3600000};
+    c->limits = (struct front_limits){.request_line = LIMIT_REQUEST_LINE,
+                                      .head = LIMIT_HEAD,
+                                      .fields = LIMIT_FIELDS,
+                                      .field = LIMIT_FIELD,
+                                      .requests = 100,
+                                      .head_ms = 10000,
+                                      .idle_ms = 60000,
+                                      .age_ms = 3600000};
 }
 
 static void client_new(struct client *c)
@@ -146,7 +146,7 @@ static void client_end(struct client *c)
         release(c);
     }
     if (!c->closed) {
-        h1_front_kill(c->h, ERR_SHUTDOWN);
+        c->h->ops->kill(c->h, ERR_SHUTDOWN);
     }
     world_turn(&c->w);
     CHECK(c->closed, "on_closed");
@@ -161,10 +161,10 @@ TEST(front, requests_one_after_another)
 {
     struct client c;
     client_new(&c);
-    CHECK(h1_front_idle(c.h), "idle");
+    CHECK(c.h->ops->idle(c.h), "idle");
     SAY(&c.w, GET("/1"));
     CHECK_STR(world_log(&c.w), "GET:/1");
-    CHECK(!h1_front_idle(c.h), "busy");
+    CHECK(!c.h->ops->idle(c.h), "busy");
     CHECK_SPAN(c.r->scheme, "http");
     CHECK_INT(c.f->bytes_in, sizeof(GET("/1")) - 1);
     answer(&c, 200, "ok");
@@ -176,7 +176,7 @@ TEST(front, requests_one_after_another)
     answer(&c, 404, "");
     release(&c);
     CHECK_STR(world_got(&c.w), "HTTP/1.1 404 Not Found\r\ndate: d\r\ncontent-length: 0\r\n\r\n");
-    CHECK(h1_front_idle(c.h), "idle again");
+    CHECK(c.h->ops->idle(c.h), "idle again");
     world_fin(&c.w);
     CHECK_STR(world_log(&c.w), "closed:client-closed");
     client_end(&c);
@@ -691,14 +691,14 @@ TEST(front, drain_and_kill)
 {
     struct client c;
     client_new(&c);
-    h1_front_drain(c.h);
+    c.h->ops->drain(c.h);
     CHECK_STR(world_log(&c.w), "");
     world_turn(&c.w);
     CHECK_STR(world_log(&c.w), "closed:shutdown");
     client_end(&c);
     client_new(&c);
     SAY(&c.w, GET("/"));
-    h1_front_drain(c.h);
+    c.h->ops->drain(c.h);
     answer(&c, 200, "ok");
     release(&c);
     CHECK_STR(world_got(&c.w), OK2 "connection: close\r\n\r\nok");
@@ -706,7 +706,7 @@ TEST(front, drain_and_kill)
     client_end(&c);
     client_new(&c);
     SAY(&c.w, GET("/"));
-    h1_front_kill(c.h, ERR_SHUTDOWN);
+    c.h->ops->kill(c.h, ERR_SHUTDOWN);
     CHECK_STR(world_log(&c.w), "GET:/ gone:shutdown");
     release(&c);
     CHECK_STR(world_log(&c.w), "closed:client-abort");
