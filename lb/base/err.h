@@ -60,6 +60,8 @@
     X(HANDSHAKE_TIMEOUT, "limit-L3", 0, "the TLS handshake took too long")                         \
     X(TOO_MANY, "limit-L2", 503, "too many connections from one source")                           \
     X(TUNNEL_IDLE, "limit-L10", 0, "the tunnel was idle too long")                                 \
+    X(H2_PROTOCOL, "h2-protocol", 0, "the client broke the HTTP/2 protocol")                       \
+    X(H2_FLOOD, "h2-flood", 0, "too many resets, control or empty frames on one connection")       \
     /* this side's decisions */                                                                    \
     X(NO_ROUTE, "no-route", 404, "no route matches")                                               \
     X(FORBIDDEN, "forbidden", 403, "access is not allowed")                                        \

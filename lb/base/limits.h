@@ -44,6 +44,28 @@
 #define LIMIT_FLOW_HIGH               KIB(32)  /* L18 */
 #define LIMIT_FLOW_LOW                KIB(16)  /* L18 */
 #define LIMIT_EXCHANGE_BYTES          KIB(128) /* L18 */
+#define LIMIT_H2_STREAMS              100      /* L20 */
+#define LIMIT_H2_WINDOW               KIB(64)  /* L21, of a stream at first */
+#define LIMIT_H2_WINDOW_MOST          MIB(1)   /* L21, of a stream */
+#define LIMIT_H2_WINDOW_CONNECTION    MIB(1)   /* L21 */
+#define LIMIT_H2_FRAME                16384    /* L21 */
+#define LIMIT_H2_TABLE                4096     /* L21, HPACK, each direction */
+#define LIMIT_H2_CONTINUATIONS        8        /* L22 */
+#define LIMIT_H2_BLOCK                KIB(32)  /* L22, encoded */
+#define LIMIT_H2_RESETS               200      /* L23, burst */
+#define LIMIT_H2_RESETS_RATE          33       /* L23, per second */
+#define LIMIT_H2_OWN_RESETS           50       /* L24, burst */
+#define LIMIT_H2_OWN_RESETS_RATE      1        /* L24 */
+#define LIMIT_H2_CONTROL              1000     /* L25, burst */
+#define LIMIT_H2_CONTROL_RATE         100      /* L25 */
+#define LIMIT_H2_SETTINGS             32       /* L25, per frame */
+#define LIMIT_H2_ACKS                 100      /* L25, unsent */
+#define LIMIT_H2_UPDATES              1000     /* L25, WINDOW_UPDATE frames */
+#define LIMIT_H2_UPDATES_DATA         10       /* L25, more for each DATA frame sent */
+#define LIMIT_H2_EMPTY                100      /* L26, burst */
+#define LIMIT_H2_EMPTY_RATE           10       /* L26 */
+#define LIMIT_H2_STALLED_MS           30000    /* L27 */
+#define LIMIT_H2_WAITING              MIB(1)   /* L27, per connection */
 #define LIMIT_RETRY_EXTRA             2        /* L30 */
 #define LIMIT_RETRY_TOTAL_MS          15000    /* L30 */
 #define LIMIT_RETRY_BUDGET_PERCENT    20       /* L30 */

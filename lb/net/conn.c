@@ -371,6 +371,11 @@ const char *conn_tls_failure(const struct conn *c)
     return c->tls != NULL ? tls_failure(c->tls) : NULL;
 }
 
+struct buf_store *conn_store(const struct conn *c)
+{
+    return c->env->store;
+}
+
 struct loop *conn_loop(const struct conn *c)
 {
     return c->env->loop;

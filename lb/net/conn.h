@@ -130,5 +130,7 @@ void conn_tls(const struct conn *c, struct conn_tls_info *out);
  */
 const char *conn_tls_failure(const struct conn *c);
 struct loop *conn_loop(const struct conn *c);
+/* The memory that its env lends while bytes are in flight. */
+struct buf_store *conn_store(const struct conn *c);
 
 #endif

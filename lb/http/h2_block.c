@@ -1,0 +1,161 @@
+#include "http/h2_block.h"
+
+#include "base/buf.h"
+#include "base/limits.h"
+
+void h2_block_begin(struct h2_block *b, struct arena *a, bool strict)
+{
+    *b = (struct h2_block){.arena = a, .strict = strict};
+}
+
+static struct span *pseudo_of(struct h2_block *b, struct span name)
+{
+    const struct {
+        struct span name;
+        struct span *place;
+    } all[] = {
+        {SPAN(":method"), &b->method},       {SPAN(":scheme"), &b->scheme},
+        {SPAN(":authority"), &b->authority}, {SPAN(":path"), &b->path},
+        {SPAN(":protocol"), &b->protocol},   {SPAN(":status"), &b->status},
+    };
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (span_eq(name, all[i].name)) {
+            return all[i].place;
+        }
+    }
+    return NULL;
+}
+
+/* RFC 9113 section 8.2.1. */
+static bool value_sound(struct span v)
+{
+    if (v.n > 0 && (span_trim(v).n != v.n)) {
+        return false;
+    }
+    for (size_t i = 0; i < v.n; i++) {
+        unsigned char c = (unsigned char)v.p[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum name_kind { NAME_PLAIN, NAME_ODD, NAME_BAD };
+
+static enum name_kind name_kind(struct span name)
+{
+    enum name_kind kind = name.n > 0 && name.n <= LIMIT_FIELD_NAME ? NAME_PLAIN : NAME_BAD;
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        if (ascii_alpha(c) && c >= 'A' && c <= 'Z') {
+            return NAME_BAD;
+        }
+        if (!ascii_alpha(c) && !ascii_digit(c) && c != '-') {
+            if (c == '\0' || memchr("!#$%&'*+.^_`|~", c, 14) == NULL) {
+                return NAME_BAD;
+            }
+            kind = NAME_ODD;
+        }
+    }
+    return kind;
+}
+
+static void add_pseudo(struct h2_block *b, struct span name, struct span value)
+{
+    struct span *place = pseudo_of(b, name);
+    if (place == NULL || place->p != NULL || b->fields.n > 0 || b->dropped > 0) {
+        b->bad = ERR_BAD_FIELD;
+        return;
+    }
+    *place = arena_copy(b->arena, value);
+    if (place->p == NULL) {
+        b->bad = ERR_NO_MEMORY;
+    }
+}
+
+/* H9: fields that only a connection can mean. */
+static bool forbidden(enum field_id id, struct span value)
+{
+    if (id == FIELD_TE) {
+        return !span_eq_nocase(value, SPAN("trailers"));
+    }
+    return id == FIELD_CONNECTION || id == FIELD_KEEP_ALIVE || id == FIELD_PROXY_CONNECTION ||
+           id == FIELD_UPGRADE || id == FIELD_TRANSFER_ENCODING;
+}
+
+static void add_field(struct h2_block *b, struct span name, struct span value)
+{
+    enum name_kind kind = name_kind(name);
+    if (kind == NAME_BAD) {
+        b->bad = ERR_BAD_FIELD;
+        return;
+    }
+    if (kind == NAME_ODD && b->strict) {
+        b->dropped++;
+        return;
+    }
+    enum field_id id = field_id_of(name);
+    if (forbidden(id, value)) {
+        b->bad = ERR_BAD_FIELD;
+        return;
+    }
+    struct span kept = id != FIELD_OTHER ? field_name(id) : arena_copy(b->arena, name);
+    struct span copy = arena_copy(b->arena, value);
+    if (kept.p == NULL || copy.p == NULL) {
+        b->bad = ERR_NO_MEMORY;
+        return;
+    }
+    b->bad = fields_add(&b->fields, b->arena, id, kept, copy);
+}
+
+void h2_block_add(struct h2_block *b, const struct h2_block_limits *l, struct span name,
+                  struct span value)
+{
+    if (b->bad != ERR_OK) {
+        return;
+    }
+    b->size += name.n + value.n + LIMIT_FIELD_OVERHEAD;
+    if (name.n + value.n > l->field || b->size > l->size || b->fields.n >= l->fields ||
+        b->dropped >= l->fields) {
+        b->bad = ERR_HEAD_TOO_LARGE;
+    } else if (!value_sound(value)) {
+        b->bad = ERR_BAD_FIELD;
+    } else if (name.n > 0 && name.p[0] == ':') {
+        add_pseudo(b, name, value);
+    } else {
+        add_field(b, name, value);
+    }
+}
+
+void h2_block_finish(struct h2_block *b)
+{
+    size_t need = 0, crumbs = 0;
+    struct field *first = NULL;
+    for (size_t i = 0; i < b->fields.n; i++) {
+        struct field *f = &b->fields.v[i];
+        if (f->id == FIELD_COOKIE) {
+            need += f->value.n + 2;
+            first = crumbs++ == 0 ? f : first;
+        }
+    }
+    if (crumbs < 2 || b->bad != ERR_OK) {
+        return;
+    }
+    char *memory = arena_take(b->arena, need);
+    if (memory == NULL) {
+        b->bad = ERR_NO_MEMORY;
+        return;
+    }
+    struct buf joined;
+    buf_fixed(&joined, memory, need);
+    for (size_t i = 0; i < b->fields.n; i++) {
+        if (b->fields.v[i].id == FIELD_COOKIE) {
+            buf_put_str(&joined, buf_len(&joined) > 0 ? "; " : "");
+            buf_put_span(&joined, b->fields.v[i].value);
+        }
+    }
+    struct field cookie = {first->name, buf_span(&joined), FIELD_COOKIE};
+    fields_remove(&b->fields, FIELD_COOKIE);
+    b->fields.v[b->fields.n++] = cookie; /* there was room for all of them */
+}

@@ -1,0 +1,33 @@
+/* h2_block: one decoded header block (RFC 9113 section 8.3): pseudo-header fields apart, the others
+ * as a field list, sizes counted as L13 does although compression hid them. Shared by requests and
+ * responses; it must not know what the values mean. Pure; memory is the stream's arena. */
+#ifndef MERIDIAN_HTTP_H2_BLOCK_H
+#define MERIDIAN_HTTP_H2_BLOCK_H
+
+#include "http/msg.h"
+
+struct h2_block_limits {
+    size_t size;   /* names + values + 32 for each field, the pseudo-header fields included */
+    size_t fields; /* how many */
+    size_t field;  /* one name + value */
+};
+
+struct h2_block {
+    struct arena *arena;
+    struct span method, scheme, authority, path, protocol, status;
+    struct fields fields;
+    size_t size;
+    unsigned dropped; /* fields left out for their names (H3) */
+    bool strict;      /* names outside [a-z0-9-] are left out */
+    enum err bad;     /* the first thing wrong; what follows is not kept */
+};
+
+/* strict: of requests. */
+void h2_block_begin(struct h2_block *b, struct arena *a, bool strict);
+/* Copies; what passes a limit, or is malformed (H9), is told by bad. */
+void h2_block_add(struct h2_block *b, const struct h2_block_limits *l, struct span name,
+                  struct span value);
+/* Joins cookie crumbs (RFC 9113 section 8.2.3). Call once, at the block's end. */
+void h2_block_finish(struct h2_block *b);
+
+#endif

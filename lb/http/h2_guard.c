@@ -1,0 +1,73 @@
+#include "http/h2_guard.h"
+
+#include "base/limits.h"
+
+enum { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE };
+enum { CONTINUATION = 9, END_STREAM = 1 };
+
+/* One token; rate: per second. */
+static bool take(struct h2_bucket *b, int64_t burst, int64_t rate, int64_t now_ms)
+{
+    int64_t back = (now_ms - b->at_ms) * rate;
+    b->spent = back < b->spent ? b->spent - back : 0;
+    b->at_ms = now_ms;
+    b->spent += 1000;
+    return b->spent <= burst * 1000;
+}
+
+/* L22: CONTINUATION is where an endless header block hides. */
+static bool block_goes_on(struct h2_guard *g, struct h2_frame f)
+{
+    if (f.type == HEADERS) {
+        g->block = 0;
+        g->frames = 0;
+    } else {
+        g->frames++;
+    }
+    g->block += f.length;
+    return g->block <= LIMIT_H2_BLOCK && g->frames <= LIMIT_H2_CONTINUATIONS;
+}
+
+static bool updates_fit(struct h2_guard *g)
+{
+    return ++g->updates <= LIMIT_H2_UPDATES + LIMIT_H2_UPDATES_DATA * g->data_sent;
+}
+
+static bool empty_fits(struct h2_guard *g, int64_t now_ms)
+{
+    return take(&g->empty, LIMIT_H2_EMPTY, LIMIT_H2_EMPTY_RATE, now_ms);
+}
+
+bool h2_guard_received(struct h2_guard *g, struct h2_frame f, int64_t now_ms)
+{
+    bool empty = f.length == 0;
+    switch (f.type) {
+    case DATA:
+        return !empty || (f.flags & END_STREAM) != 0 || empty_fits(g, now_ms);
+    case HEADERS:
+    case CONTINUATION:
+        return block_goes_on(g, f) && (!empty || empty_fits(g, now_ms));
+    case RST_STREAM: /* the session library counts them (L23) */
+    case GOAWAY:
+        return true;
+    case WINDOW_UPDATE:
+        return updates_fit(g);
+    default: /* PRIORITY, SETTINGS, PING, PUSH_PROMISE, and types that nobody knows */
+        return take(&g->control, LIMIT_H2_CONTROL, LIMIT_H2_CONTROL_RATE, now_ms);
+    }
+}
+
+bool h2_guard_reset(struct h2_guard *g, int64_t now_ms)
+{
+    return take(&g->own_resets, LIMIT_H2_OWN_RESETS, LIMIT_H2_OWN_RESETS_RATE, now_ms);
+}
+
+bool h2_guard_refused(struct h2_guard *g, int64_t now_ms)
+{
+    return take(&g->control, LIMIT_H2_CONTROL, LIMIT_H2_CONTROL_RATE, now_ms);
+}
+
+void h2_guard_data_sent(struct h2_guard *g)
+{
+    g->data_sent++;
+}

@@ -1,0 +1,42 @@
+/* h2_guard: how much of what costs the receiver more than the sender one HTTP/2 connection may send
+ * (RELIABILITY L22-L26, F11): control frames, resets, empty frames, header blocks, window updates.
+ * It counts frame headers; it must not know streams or messages. Pure; one thread. */
+#ifndef MERIDIAN_HTTP_H2_GUARD_H
+#define MERIDIAN_HTTP_H2_GUARD_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* All zero: full. */
+struct h2_bucket {
+    int64_t spent; /* thousandths */
+    int64_t at_ms;
+};
+
+/* All zero: nothing has come yet. */
+struct h2_guard {
+    struct h2_bucket control, empty, own_resets;
+    uint64_t updates;   /* WINDOW_UPDATE frames received */
+    uint64_t data_sent; /* DATA frames sent */
+    size_t block;       /* encoded bytes of the header block that is being received */
+    unsigned frames;    /* CONTINUATION frames in it */
+};
+
+struct h2_frame {
+    uint8_t type, flags; /* RFC 9113 section 4.1 */
+    size_t length;
+};
+
+/* A frame header has come. false: the connection must end (ENHANCE_YOUR_CALM). */
+bool h2_guard_received(struct h2_guard *g, struct h2_frame f, int64_t now_ms);
+/* We have reset a stream for what the peer did. false as above. */
+bool h2_guard_reset(struct h2_guard *g, int64_t now_ms);
+/* A stream was refused for want of room. false as above. */
+bool h2_guard_refused(struct h2_guard *g, int64_t now_ms);
+/* A DATA frame has been sent. */
+void h2_guard_data_sent(struct h2_guard *g);
+
+#endif

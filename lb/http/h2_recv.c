@@ -1,0 +1,226 @@
+#include "http/h2_session_impl.h"
+
+/* Frames that come. Whatever a callback finds, the session goes on: streams are reset, or the
+ * connection is condemned, which stops the reading. */
+
+static struct h2_stream *stream_of(nghttp2_session *wire, int32_t id)
+{
+    return id > 0 ? nghttp2_session_get_stream_user_data(wire, id) : NULL;
+}
+
+static void note_block(struct h2_session *s, uint8_t type)
+{
+    if (type == NGHTTP2_HEADERS) {
+        s->block_ns = loop_now_ns(s->loop);
+    } else if (type != NGHTTP2_CONTINUATION) {
+        s->block_ns = 0;
+    }
+}
+
+static int on_begin_frame(nghttp2_session *wire, const nghttp2_frame_hd *hd, void *user)
+{
+    enum { FRAME_HEAD = 9 };
+    struct h2_session *s = user;
+    struct h2_stream *st = stream_of(wire, hd->stream_id);
+    struct h2_frame f = {.type = hd->type, .flags = hd->flags, .length = hd->length};
+    if (st != NULL) {
+        st->bytes_in += hd->length + FRAME_HEAD;
+    }
+    note_block(s, hd->type);
+    if (!h2_guard_received(&s->guard, f, loop_now_ms(s->loop))) {
+        h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_H2_FLOOD);
+    }
+    return s->condemned ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+}
+
+static int refuse(struct h2_session *s, int32_t id)
+{
+    if (!h2_guard_refused(&s->guard, loop_now_ms(s->loop))) {
+        h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_H2_FLOOD);
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+    (void)nghttp2_submit_rst_stream(s->wire, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+/* L20: what counts are the streams whose exchanges live, not those that the wire knows. */
+static int begin_stream(struct h2_session *s, const nghttp2_frame *frame)
+{
+    int32_t id = frame->hd.stream_id;
+    bool room = s->stream_count < s->limits->streams && s->waiting <= LIMIT_H2_WAITING;
+    struct h2_stream *st = room ? s->events->on_begin(s->user) : NULL;
+    if (st == NULL) {
+        return refuse(s, id);
+    }
+    h2_stream_init(s, st, id);
+    st->bytes_in = frame->hd.length + 9;
+    h2_block_begin(&st->block, st->arena, true);
+    return nghttp2_session_set_stream_user_data(s->wire, id, st) == 0
+               ? 0
+               : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+static int on_begin_headers(nghttp2_session *wire, const nghttp2_frame *frame, void *user)
+{
+    struct h2_session *s = user;
+    struct h2_stream *st = stream_of(wire, frame->hd.stream_id);
+    if (frame->hd.type != NGHTTP2_HEADERS) {
+        return 0;
+    }
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        return begin_stream(s, frame);
+    }
+    if (st != NULL) {
+        h2_block_begin(&st->block, st->arena, s->server);
+    }
+    return 0;
+}
+
+static int on_header(nghttp2_session *wire, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_size, const uint8_t *value, size_t value_size, uint8_t flags,
+                     void *user)
+{
+    struct h2_session *s = user;
+    struct h2_stream *st = stream_of(wire, frame->hd.stream_id);
+    (void)flags;
+    if (st != NULL) {
+        h2_block_add(&st->block, st->head_final ? &s->limits->trailers : &s->limits->head,
+                     span_of((const char *)name, name_size),
+                     value_size > 0 ? span_of((const char *)value, value_size) : SPAN(""));
+    }
+    return 0;
+}
+
+/* The library would leave such fields out (H9). */
+static int on_invalid_header(nghttp2_session *wire, const nghttp2_frame *frame, const uint8_t *name,
+                             size_t name_size, const uint8_t *value, size_t value_size,
+                             uint8_t flags, void *user)
+{
+    struct h2_stream *st = stream_of(wire, frame->hd.stream_id);
+    (void)name;
+    (void)name_size;
+    (void)value;
+    (void)value_size;
+    (void)flags;
+    (void)user;
+    if (st != NULL && st->block.bad == ERR_OK) {
+        st->block.bad = ERR_BAD_FIELD;
+    }
+    return 0;
+}
+
+static void received_trailers(struct h2_session *s, struct h2_stream *st)
+{
+    if (st->block.bad != ERR_OK) {
+        (void)nghttp2_submit_rst_stream(s->wire, NGHTTP2_FLAG_NONE, st->id, NGHTTP2_PROTOCOL_ERROR);
+        return;
+    }
+    st->has_trailers = st->block.fields.n > 0;
+    h2_stream_received_end(st);
+}
+
+static void received_head(struct h2_session *s, struct h2_stream *st, bool end)
+{
+    bool interim = !s->server && st->block.status.n > 0 && st->block.status.p[0] == '1';
+    h2_block_finish(&st->block);
+    if (st->head_final) {
+        received_trailers(s, st);
+        return;
+    }
+    st->head_final = !interim;
+    st->peer_done = st->end_told = end;
+    if (!st->released && !st->silent) {
+        s->events->on_head(st, end);
+    }
+}
+
+/* SETTINGS acknowledged: one round trip after the connection's beginning. */
+static void received_settings(struct h2_session *s, bool ack)
+{
+    if (ack && s->rtt_ns == 0) {
+        s->rtt_ns = loop_now_ns(s->loop) - s->born_ns;
+        s->rtt_ns = s->rtt_ns > NS_PER_MS ? s->rtt_ns : NS_PER_MS;
+    } else if (!ack) {
+        s->events->on_terms(s->user);
+    }
+}
+
+static void received_ping(struct h2_session *s, bool ack)
+{
+    if (ack && s->draining) {
+        h2_drain_go_on(s);
+    } else if (ack) {
+        s->events->on_terms(s->user);
+    }
+}
+
+static int on_frame_recv(nghttp2_session *wire, const nghttp2_frame *frame, void *user)
+{
+    struct h2_session *s = user;
+    struct h2_stream *st = stream_of(wire, frame->hd.stream_id);
+    bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    switch ((int)frame->hd.type) { /* as a number: the others are the library's business */
+    case NGHTTP2_HEADERS:
+        s->block_ns = 0;
+        if (st != NULL) {
+            received_head(s, st, end);
+        }
+        break;
+    case NGHTTP2_DATA:
+        if (st != NULL && end) {
+            h2_stream_received_end(st);
+        }
+        break;
+    case NGHTTP2_RST_STREAM:
+        if (st != NULL) {
+            st->peer_reset = true;
+        }
+        break;
+    case NGHTTP2_SETTINGS:
+        received_settings(s, (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0);
+        break;
+    case NGHTTP2_PING:
+        received_ping(s, (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0);
+        break;
+    case NGHTTP2_GOAWAY:
+        s->goaway = true;
+        s->events->on_terms(s->user);
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
+
+static int on_data(nghttp2_session *wire, uint8_t flags, int32_t id, const uint8_t *bytes, size_t n,
+                   void *user)
+{
+    struct h2_stream *st = stream_of(wire, id);
+    (void)flags;
+    (void)user;
+    if (st != NULL && n > 0) {
+        h2_stream_received(st, span_of((const char *)bytes, n));
+    }
+    return 0;
+}
+
+static int on_stream_close(nghttp2_session *wire, int32_t id, uint32_t code, void *user)
+{
+    struct h2_stream *st = stream_of(wire, id);
+    (void)user;
+    if (st != NULL) {
+        h2_stream_closed(st, code, !st->peer_reset);
+    }
+    return 0;
+}
+
+void h2_recv_callbacks(nghttp2_session_callbacks *to)
+{
+    nghttp2_session_callbacks_set_on_begin_frame_callback(to, on_begin_frame);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(to, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(to, on_header);
+    nghttp2_session_callbacks_set_on_invalid_header_callback(to, on_invalid_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(to, on_frame_recv);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(to, on_data);
+    nghttp2_session_callbacks_set_on_stream_close_callback(to, on_stream_close);
+}

@@ -1,0 +1,325 @@
+#include "http/h2_session_impl.h"
+
+#include "base/mem.h"
+
+/* The connection: bytes in and out, its terms, its end. */
+
+enum { WATCH_MS = 1000, QUEUE_MOST = 512 };
+
+void h2_later(struct h2_session *s)
+{
+    task_post(s->loop, &s->later);
+}
+
+void h2_condemn(struct h2_session *s, uint32_t code, enum err why)
+{
+    if (s->condemned || s->ended) {
+        return;
+    }
+    s->condemned = true;
+    s->why = why;
+    (void)nghttp2_session_terminate_session(s->wire, code);
+    h2_later(s);
+}
+
+/* The connection is let go; the streams hear of it. */
+static void end(struct h2_session *s, enum err why, enum conn_end how)
+{
+    if (s->ended) {
+        return;
+    }
+    s->ended = true;
+    s->why = s->why != ERR_OK ? s->why : why;
+    timer_stop(&s->timer);
+    conn_close(&s->conn, how);
+    list_each (e, &s->streams) {
+        h2_stream_closed(container_of(e, struct h2_stream, link), NGHTTP2_CANCEL, false);
+    }
+    h2_later(s);
+}
+
+/* Frames to the connection, as long as it takes them. */
+static void pump(struct h2_session *s)
+{
+    const uint8_t *bytes;
+    while (conn_pending(s->conn) <= LIMIT_FLOW_HIGH) {
+        ssize_t n = nghttp2_session_mem_send(s->wire, &bytes);
+        if (n <= 0) {
+            if (n < 0) {
+                s->condemned = true;
+            }
+            return;
+        }
+        conn_write(s->conn, span_of((const char *)bytes, (size_t)n));
+    }
+}
+
+/* What must not last for ever: a header block, streams that nobody asks for any more, a drain whose
+ * peer does not answer. */
+static bool needs_watch(const struct h2_session *s)
+{
+    return s->block_ns != 0 || s->waiting > 0 || (s->draining && !s->drain_said);
+}
+
+static void settle_wire(struct h2_session *s)
+{
+    pump(s);
+    if (s->condemned ||
+        (nghttp2_session_want_read(s->wire) == 0 && nghttp2_session_want_write(s->wire) == 0)) {
+        end(s, ERR_OK, CONN_END_FLUSH);
+        return;
+    }
+    bool read = nghttp2_session_get_outbound_queue_size(s->wire) < QUEUE_MOST;
+    conn_want_read(s->conn, read);
+    if (needs_watch(s) && s->timer.due_ns == 0) {
+        timer_in_ms(&s->timer, WATCH_MS);
+    }
+}
+
+static void settle_streams(struct h2_session *s)
+{
+    while (!list_empty(&s->news)) {
+        struct link *first = s->news.next;
+        list_remove(first);
+        h2_stream_settle(container_of(first, struct h2_stream, news));
+    }
+}
+
+static void on_later(struct task *t)
+{
+    struct h2_session *s = container_of(t, struct h2_session, later);
+    settle_streams(s);
+    if (!s->ended) {
+        settle_wire(s);
+    }
+    if (!s->ended || s->stream_count > 0) {
+        return;
+    }
+    s->events->on_end_of_session(s->user, s->why);
+    task_cancel(&s->later);
+    nghttp2_session_del(s->wire);
+    mem_free(s);
+}
+
+static void on_time(struct timer *t)
+{
+    struct h2_session *s = container_of(t, struct h2_session, timer);
+    int64_t now = loop_now_ns(s->loop);
+    if (s->block_ns != 0 && now - s->block_ns > s->limits->head_ms * NS_PER_MS) {
+        h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_HEAD_TIMEOUT);
+    }
+    if (s->draining) {
+        h2_drain_go_on(s);
+    }
+    h2_streams_expire(s, now);
+    h2_later(s);
+}
+
+static enum err reason_of(ssize_t error)
+{
+    return error == NGHTTP2_ERR_NOMEM     ? ERR_NO_MEMORY
+           : error == NGHTTP2_ERR_FLOODED ? ERR_H2_FLOOD
+                                          : ERR_H2_PROTOCOL;
+}
+
+static size_t on_bytes(void *user, struct conn *c, struct span bytes)
+{
+    struct h2_session *s = user;
+    (void)c;
+    if (!s->condemned && !s->ended) {
+        ssize_t n = nghttp2_session_mem_recv(s->wire, (const uint8_t *)bytes.p, bytes.n);
+        if (n < 0) {
+            s->why = s->why != ERR_OK ? s->why : reason_of(n);
+            s->condemned = true;
+        }
+        h2_later(s);
+    }
+    return bytes.n;
+}
+
+static void on_eof(void *user, struct conn *c, bool clean)
+{
+    struct h2_session *s = user;
+    (void)c;
+    (void)clean;
+    end(s, s->server ? ERR_CLIENT_CLOSED : ERR_BACKEND_RESET, CONN_END_FLUSH);
+}
+
+static void on_fail(void *user, struct conn *c, enum err why)
+{
+    struct h2_session *s = user;
+    (void)c;
+    end(s, why, CONN_END_NOW);
+}
+
+static void on_room(void *user, struct conn *c)
+{
+    struct h2_session *s = user;
+    (void)c;
+    h2_later(s);
+}
+
+static void on_open(void *user, struct conn *c)
+{
+    (void)user;
+    (void)c;
+}
+
+static const struct conn_events events = {
+    .on_open = on_open,
+    .on_bytes = on_bytes,
+    .on_eof = on_eof,
+    .on_room = on_room,
+    .on_fail = on_fail,
+};
+
+static bool set_options(nghttp2_option *o)
+{
+    nghttp2_option_set_no_auto_window_update(o, 1);
+    nghttp2_option_set_no_closed_streams(o, 1);
+    nghttp2_option_set_max_continuations(o, LIMIT_H2_CONTINUATIONS);
+    nghttp2_option_set_max_settings(o, LIMIT_H2_SETTINGS);
+    nghttp2_option_set_max_outbound_ack(o, LIMIT_H2_ACKS);
+    nghttp2_option_set_stream_reset_rate_limit(o, LIMIT_H2_RESETS, LIMIT_H2_RESETS_RATE);
+    nghttp2_option_set_max_deflate_dynamic_table_size(o, LIMIT_H2_TABLE);
+    return true;
+}
+
+static bool wire_new(struct h2_session *s)
+{
+    nghttp2_session_callbacks *callbacks = NULL;
+    nghttp2_option *options = NULL;
+    bool made = nghttp2_session_callbacks_new(&callbacks) == 0 &&
+                nghttp2_option_new(&options) == 0 && set_options(options);
+    if (made) {
+        h2_recv_callbacks(callbacks);
+        h2_send_callbacks(callbacks);
+        made = (s->server ? nghttp2_session_server_new2(&s->wire, callbacks, s, options)
+                          : nghttp2_session_client_new2(&s->wire, callbacks, s, options)) == 0;
+    }
+    nghttp2_session_callbacks_del(callbacks);
+    nghttp2_option_del(options);
+    return made;
+}
+
+/* L20, L21. */
+static bool say_terms(struct h2_session *s)
+{
+    const nghttp2_settings_entry server[] = {
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, s->limits->streams},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, LIMIT_H2_WINDOW},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)s->limits->head.size},
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
+    };
+    const nghttp2_settings_entry client[] = {
+        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, LIMIT_H2_WINDOW},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)s->limits->head.size},
+    };
+    int r = s->server ? nghttp2_submit_settings(s->wire, NGHTTP2_FLAG_NONE, server,
+                                                sizeof(server) / sizeof(server[0]))
+                      : nghttp2_submit_settings(s->wire, NGHTTP2_FLAG_NONE, client,
+                                                sizeof(client) / sizeof(client[0]));
+    return r == 0 && nghttp2_session_set_local_window_size(s->wire, NGHTTP2_FLAG_NONE, 0,
+                                                           LIMIT_H2_WINDOW_CONNECTION) == 0;
+}
+
+enum err h2_session_new(struct conn *c, bool server, const struct h2_limits *limits,
+                        const struct h2_events *to, void *user, struct h2_session **out)
+{
+    struct h2_session *s = mem_alloc(sizeof(*s));
+    if (s == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    *s = (struct h2_session){.limits = limits,
+                             .events = to,
+                             .user = user,
+                             .server = server,
+                             .conn = c,
+                             .loop = conn_loop(c),
+                             .store = conn_store(c)};
+    if (!wire_new(s) || !say_terms(s)) {
+        nghttp2_session_del(s->wire);
+        mem_free(s);
+        return ERR_NO_MEMORY;
+    }
+    s->born_ns = loop_now_ns(s->loop);
+    list_init(&s->streams);
+    list_init(&s->news);
+    task_init(&s->later, on_later);
+    timer_init(&s->timer, s->loop, on_time);
+    conn_set_hold_limit(c, KIB(64));
+    conn_set_events(c, &events, s);
+    h2_later(s);
+    *out = s;
+    return ERR_OK;
+}
+
+void h2_session_drain(struct h2_session *s)
+{
+    if (s->draining || s->ended) {
+        return;
+    }
+    s->draining = true;
+    (void)nghttp2_submit_shutdown_notice(s->wire);
+    h2_session_ping(s);
+}
+
+/* The peer knows by now that no further stream is taken. */
+void h2_drain_go_on(struct h2_session *s)
+{
+    if (s->drain_said || s->ended) {
+        return;
+    }
+    s->drain_said = true;
+    (void)nghttp2_submit_goaway(s->wire, NGHTTP2_FLAG_NONE,
+                                nghttp2_session_get_last_proc_stream_id(s->wire), NGHTTP2_NO_ERROR,
+                                NULL, 0);
+    h2_later(s);
+}
+
+void h2_session_kill(struct h2_session *s, enum err why)
+{
+    if (s->ended) {
+        return;
+    }
+    (void)nghttp2_session_terminate_session(s->wire, NGHTTP2_NO_ERROR);
+    pump(s);
+    end(s, why, CONN_END_FLUSH);
+}
+
+uint32_t h2_session_streams(const struct h2_session *s)
+{
+    return s->stream_count;
+}
+
+uint32_t h2_session_room(const struct h2_session *s)
+{
+    uint32_t most =
+        nghttp2_session_get_remote_settings(s->wire, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    most = most < LIMIT_H2_STREAMS ? most : LIMIT_H2_STREAMS;
+    bool takes = !h2_session_ending(s) && nghttp2_session_check_request_allowed(s->wire) != 0;
+    return takes && s->stream_count < most ? most - s->stream_count : 0;
+}
+
+bool h2_session_connects(const struct h2_session *s)
+{
+    return nghttp2_session_get_remote_settings(s->wire, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) ==
+           1;
+}
+
+bool h2_session_ending(const struct h2_session *s)
+{
+    return s->ended || s->condemned || s->draining || s->goaway;
+}
+
+void h2_session_ping(struct h2_session *s)
+{
+    (void)nghttp2_submit_ping(s->wire, NGHTTP2_FLAG_NONE, NULL);
+    h2_later(s);
+}
+
+struct conn *h2_session_conn(const struct h2_session *s)
+{
+    return s->conn;
+}

@@ -1,0 +1,131 @@
+/* h2_session: one HTTP/2 connection (RFC 9113) as both codecs, h2_front and h2_back, need it:
+ * frames by libnghttp2, streams with their content in both directions, flow control as
+ * back-pressure, bounds against floods (RELIABILITY L20-L27, H9-H12), and the connection's end. It
+ * knows conn and header blocks; it must not know requests, routes or backends. Owner thread only.
+ *
+ * Life of a stream. Its memory is the codec's: embedded in an object of the codec, which hands it
+ * out in on_begin (peer's streams) or gives it to h2_stream_open (ours). The codec ends its
+ * interest with exactly one h2_stream_release, in every case, also after on_reset; what has been
+ * put is sent still. on_free, at the end of a turn, gives the memory back.
+ *
+ * Events never come from inside a function of this module but from the loop; functions may be
+ * called from inside events. Nothing is sent before the turn ends, so that what several streams say
+ * leaves together.
+ *
+ * Flow control. The peer's window opens only by bytes that were handed to on_body and still wanted
+ * after it. What comes while a stream does not want is held, at most one window. */
+#ifndef MERIDIAN_HTTP_H2_SESSION_H
+#define MERIDIAN_HTTP_H2_SESSION_H
+
+#include "http/h2_block.h"
+#include "net/buf_store.h"
+#include "net/conn.h"
+
+#include <nghttp2/nghttp2.h>
+
+struct h2_session;
+
+struct h2_stream {
+    /* the session's */
+    struct h2_session *session;
+    struct link link; /* in the session's streams */
+    struct link news; /* in its list of those with something to tell */
+    int32_t id;
+    bool open;          /* the wire knows it */
+    bool released;      /* no more events */
+    bool silent;        /* no more events but on_free: reset by the codec, or on_reset was told */
+    bool peer_reset;    /* the peer sent RST_STREAM */
+    bool failed;        /* to be reset by us, and told */
+    bool head_final;    /* what comes next are trailers */
+    struct chain held;  /* received and not wanted yet */
+    size_t owed;        /* bytes not given back to the peer's window */
+    size_t epoch_bytes; /* received since epoch_ns, for the window's size */
+    int64_t epoch_ns;
+    size_t window;
+    bool wants, peer_done, end_told, has_trailers;
+    struct chain out; /* to be sent */
+    const struct fields *trailers;
+    int64_t moved_ns; /* when content last left, or was put into an empty chain */
+    bool finish;      /* nothing more will be put */
+    bool finished;    /* and END_STREAM has left */
+    bool deferred;    /* the wire waits for content */
+    bool above;       /* pending passed the high mark */
+    bool room_due;
+    /* for the codec to read */
+    struct h2_block block; /* of the last header block */
+    struct arena *arena;   /* the codec's, set before it hands the stream out */
+    uint64_t bytes_in, bytes_out;
+    int64_t begun_ns; /* first frame of the stream (loop time) */
+};
+
+struct h2_events {
+    /* Server: a new stream. NULL refuses it (REFUSED_STREAM). */
+    struct h2_stream *(*on_begin)(void *user);
+    /* The header block that is not trailers: a request, an interim or a final response. end: no
+     * content follows, on_end will not come. block.bad tells what is wrong with it. */
+    void (*on_head)(struct h2_stream *st, bool end);
+    void (*on_body)(struct h2_stream *st, struct span bytes);
+    /* trailers NULL where there were none. */
+    void (*on_end)(struct h2_stream *st, const struct fields *trailers);
+    /* h2_stream_pending has fallen to LIMIT_FLOW_LOW after having been above LIMIT_FLOW_HIGH. */
+    void (*on_room)(struct h2_stream *st);
+    /* Nothing more will come or go; also before on_head. code: the peer's (own false), ours where
+     * the peer broke the protocol, NGHTTP2_CANCEL where the connection ended. */
+    void (*on_reset)(struct h2_stream *st, uint32_t code, bool own);
+    void (*on_free)(struct h2_stream *st);
+    /* What the peer allows has changed (SETTINGS), or it said GOAWAY. */
+    void (*on_terms)(void *user);
+    /* The connection has ended and every stream is free; the session is freed after this. */
+    void (*on_end_of_session)(void *user, enum err why);
+};
+
+struct h2_limits {
+    struct h2_block_limits head, trailers;
+    uint32_t streams; /* the peer's at a time (L20); 0 for clients */
+    int64_t head_ms;  /* L4, a header block that has begun */
+};
+
+/* Takes an open connection; its events become the session's. server: we are. ERR_NO_MEMORY: the
+ * connection is the caller's still. */
+MUST_CHECK
+enum err h2_session_new(struct conn *c, bool server, const struct h2_limits *limits,
+                        const struct h2_events *events, void *user, struct h2_session **out);
+/* Says in two steps (RFC 9113 section 6.8) that no further stream is taken, and ends when the last
+ * one has. */
+void h2_session_drain(struct h2_session *s);
+/* Ends it now: streams get on_reset, then on_end_of_session when they are free. Not from inside an
+ * operation of an exchange. */
+void h2_session_kill(struct h2_session *s, enum err why);
+/* Streams whose memory is with the session. */
+uint32_t h2_session_streams(const struct h2_session *s);
+/* Client: how many more streams may be opened now. */
+uint32_t h2_session_room(const struct h2_session *s);
+/* Client: whether the peer takes extended CONNECT (RFC 8441). */
+bool h2_session_connects(const struct h2_session *s);
+/* Whether new streams are refused or not allowed any more. */
+bool h2_session_ending(const struct h2_session *s);
+/* Asks the peer for a sign of life; on_terms follows when it has answered. */
+void h2_session_ping(struct h2_session *s);
+struct conn *h2_session_conn(const struct h2_session *s);
+
+/* Client: begins a stream with its head; nothing of nv is kept. ERR_FULL: no stream is to be had on
+ * this connection. */
+MUST_CHECK
+enum err h2_stream_open(struct h2_session *s, struct h2_stream *st, const nghttp2_nv *nv, size_t n,
+                        bool end);
+/* Server: a response head; interim: more heads follow. */
+void h2_stream_head(struct h2_stream *st, const nghttp2_nv *nv, size_t n, bool interim, bool end);
+/* Copies. */
+void h2_stream_put(struct h2_stream *st, struct span bytes);
+/* No more content. trailers may be NULL or empty; borrowed until on_free. */
+void h2_stream_finish(struct h2_stream *st, const struct fields *trailers);
+/* Off at first. */
+void h2_stream_want(struct h2_stream *st, bool want);
+/* Bytes put and not handed to the connection, and more where the connection holds too much. */
+size_t h2_stream_pending(const struct h2_stream *st);
+/* RST_STREAM; what has been put is dropped. No event follows. */
+void h2_stream_reset(struct h2_stream *st, uint32_t code);
+/* A stream that is neither finished nor ended is reset with CANCEL. */
+void h2_stream_release(struct h2_stream *st);
+
+#endif

@@ -1,0 +1,62 @@
+/* h2_session_impl: what h2_session.c (the connection), h2_recv.c (frames that come) and h2_stream.c
+ * (streams, frames that go) share. Private to the three. */
+#ifndef MERIDIAN_HTTP_H2_SESSION_IMPL_H
+#define MERIDIAN_HTTP_H2_SESSION_IMPL_H
+
+#include "base/limits.h"
+#include "http/h2_guard.h"
+#include "http/h2_session.h"
+
+struct h2_session {
+    /* set once */
+    const struct h2_limits *limits;
+    const struct h2_events *events;
+    void *user;
+    bool server;
+    /* the connection */
+    nghttp2_session *wire;
+    struct conn *conn; /* NULL after its end */
+    struct loop *loop;
+    struct buf_store *store;
+    struct task later;  /* sends, tells, ends */
+    struct timer timer; /* what is bounded in time */
+    struct link streams;
+    struct link news; /* streams that have something to tell at the end of the turn */
+    uint32_t stream_count;
+    struct h2_guard guard;
+    size_t waiting; /* bytes put on all streams */
+    int64_t rtt_ns; /* SETTINGS to its acknowledgement */
+    int64_t born_ns;
+    int64_t block_ns; /* since when a header block is incomplete; 0: none is */
+    bool condemned;   /* GOAWAY for cause: nothing is read any more */
+    bool draining, drain_said;
+    bool goaway; /* the peer takes no more streams */
+    bool eof, ended;
+    enum err why;
+};
+
+/* h2_session.c */
+/* Sends, and tells what is due, at the end of the turn. */
+void h2_later(struct h2_session *s);
+/* GOAWAY for cause (H12): nothing is read after it. */
+void h2_condemn(struct h2_session *s, uint32_t code, enum err why);
+/* The second step of a drain. */
+void h2_drain_go_on(struct h2_session *s);
+
+/* h2_recv.c */
+void h2_recv_callbacks(nghttp2_session_callbacks *to);
+
+/* h2_stream.c */
+void h2_send_callbacks(nghttp2_session_callbacks *to);
+void h2_stream_init(struct h2_session *s, struct h2_stream *st, int32_t id);
+/* Content has come, or its end. */
+void h2_stream_received(struct h2_stream *st, struct span bytes);
+void h2_stream_received_end(struct h2_stream *st);
+/* The wire has forgotten it. */
+void h2_stream_closed(struct h2_stream *st, uint32_t code, bool own);
+/* At the end of the turn: hands over what was held, or the memory. */
+void h2_stream_settle(struct h2_stream *st);
+/* L27: streams that nobody asks for and that do not move. */
+void h2_streams_expire(struct h2_session *s, int64_t now_ns);
+
+#endif

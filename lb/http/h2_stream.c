@@ -1,0 +1,444 @@
+#include "http/h2_session_impl.h"
+
+/* Streams: content in both directions, and the frames that carry ours. */
+
+void h2_stream_init(struct h2_session *s, struct h2_stream *st, int32_t id)
+{
+    st->session = s;
+    st->id = id;
+    st->open = true;
+    st->window = LIMIT_H2_WINDOW;
+    st->begun_ns = loop_now_ns(s->loop);
+    list_init(&st->news);
+    list_append(&s->streams, &st->link);
+    s->stream_count++;
+}
+
+static void tell_later(struct h2_stream *st)
+{
+    if (list_empty(&st->news)) {
+        list_append(&st->session->news, &st->news);
+    }
+    h2_later(st->session);
+}
+
+static bool hears(const struct h2_stream *st)
+{
+    return !st->released && !st->silent;
+}
+
+/* Opens the peer's window by what has been taken. A stream that the wire has forgotten still owes
+ * the connection's window. */
+static void give_back(struct h2_stream *st)
+{
+    struct h2_session *s = st->session;
+    if (st->owed > 0 && !s->ended) {
+        (void)nghttp2_session_consume(s->wire, st->id, st->owed);
+        h2_later(s);
+    }
+    st->owed = 0;
+}
+
+/* L21: a window that is used up within a round trip is what bounds the stream's speed. */
+static void widen(struct h2_stream *st, size_t n)
+{
+    struct h2_session *s = st->session;
+    int64_t now = loop_now_ns(s->loop);
+    if (now - st->epoch_ns > s->rtt_ns) {
+        st->epoch_ns = now;
+        st->epoch_bytes = 0;
+    }
+    st->epoch_bytes += n;
+    if (st->epoch_bytes >= st->window / 2 && st->window < LIMIT_H2_WINDOW_MOST && s->rtt_ns > 0 &&
+        st->open && !st->peer_done) {
+        st->window *= 2;
+        st->epoch_bytes = 0;
+        (void)nghttp2_session_set_local_window_size(s->wire, NGHTTP2_FLAG_NONE, st->id,
+                                                    (int32_t)st->window);
+    }
+}
+
+static void drop_out(struct h2_stream *st)
+{
+    st->session->waiting -= st->out.bytes;
+    chain_clear(&st->out, st->session->store);
+}
+
+static void drop_held(struct h2_stream *st)
+{
+    chain_clear(&st->held, st->session->store);
+    give_back(st);
+}
+
+void h2_stream_received(struct h2_stream *st, struct span bytes)
+{
+    struct h2_session *s = st->session;
+    st->owed += bytes.n;
+    if (!hears(st)) {
+        give_back(st);
+        return;
+    }
+    if (st->wants && st->held.bytes == 0) {
+        s->events->on_body(st, bytes);
+    } else if (!chain_put(&st->held, s->store, bytes)) {
+        st->failed = true;
+        tell_later(st);
+        return;
+    }
+    if (st->wants && st->held.bytes == 0) {
+        widen(st, bytes.n);
+        give_back(st);
+    }
+}
+
+static void tell_end(struct h2_stream *st)
+{
+    if (!hears(st) || st->end_told || !st->peer_done || !st->wants || st->held.bytes > 0) {
+        return;
+    }
+    st->end_told = true;
+    st->session->events->on_end(st, st->has_trailers ? &st->block.fields : NULL);
+}
+
+void h2_stream_received_end(struct h2_stream *st)
+{
+    st->peer_done = true;
+    tell_end(st);
+}
+
+/* Whether the stream came to its natural end: a response that was sent, or received, in full. */
+static bool ended_well(const struct h2_stream *st)
+{
+    return st->session->server ? st->finished && st->peer_done : st->peer_done;
+}
+
+void h2_stream_closed(struct h2_stream *st, uint32_t code, bool own)
+{
+    bool well = ended_well(st) && (code == NGHTTP2_NO_ERROR || !st->session->server);
+    if (!st->open) {
+        return;
+    }
+    st->open = false;
+    drop_out(st);
+    if (!well && hears(st)) {
+        st->silent = true;
+        drop_held(st);
+        st->session->events->on_reset(st, code, own);
+    }
+    tell_later(st);
+}
+
+static void hand_over_held(struct h2_stream *st)
+{
+    struct h2_session *s = st->session;
+    while (st->wants && hears(st) && st->held.bytes > 0) {
+        struct span piece = chunk_span(st->held.first);
+        s->events->on_body(st, piece);
+        chain_take(&st->held, s->store, piece.n);
+    }
+    if (st->wants && st->held.bytes == 0) {
+        give_back(st);
+    }
+}
+
+static void fail(struct h2_stream *st)
+{
+    st->failed = false;
+    if (!hears(st)) {
+        return;
+    }
+    h2_stream_reset(st, NGHTTP2_INTERNAL_ERROR);
+    drop_held(st);
+    st->session->events->on_reset(st, NGHTTP2_INTERNAL_ERROR, true);
+}
+
+void h2_stream_settle(struct h2_stream *st)
+{
+    struct h2_session *s = st->session;
+    if (st->failed) {
+        fail(st);
+    }
+    hand_over_held(st);
+    tell_end(st);
+    if (st->room_due && hears(st)) {
+        st->room_due = false;
+        s->events->on_room(st);
+    }
+    if (st->released && !st->open) {
+        list_remove(&st->news);
+        list_remove(&st->link);
+        s->stream_count--;
+        s->events->on_free(st);
+    }
+}
+
+/* Frames that go. */
+
+/* The wire asks how much of the stream's content the next DATA frame may carry; the bytes are taken
+ * by send_data. */
+static ssize_t read_content(nghttp2_session *wire, int32_t id, uint8_t *into, size_t most,
+                            uint32_t *flags, nghttp2_data_source *source, void *user)
+{
+    struct h2_stream *st = source->ptr;
+    size_t n = st->out.bytes < most ? st->out.bytes : most;
+    (void)into;
+    (void)user;
+    if (n == 0 && !st->finish) {
+        st->deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (n < st->out.bytes || !st->finish) {
+        return (ssize_t)n;
+    }
+    *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (st->trailers != NULL && st->trailers->n > 0) {
+        nghttp2_nv nv[LIMIT_TRAILER_FIELDS];
+        size_t count = 0;
+        for (size_t i = 0; i < st->trailers->n && count < LIMIT_TRAILER_FIELDS; i++) {
+            const struct field *f = &st->trailers->v[i];
+            nv[count++] =
+                (nghttp2_nv){(uint8_t *)(uintptr_t)f->name.p, (uint8_t *)(uintptr_t)f->value.p,
+                             f->name.n, f->value.n, NGHTTP2_NV_FLAG_NONE};
+        }
+        *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        (void)nghttp2_submit_trailer(wire, id, nv, count);
+    }
+    return (ssize_t)n;
+}
+
+static void note_room(struct h2_stream *st)
+{
+    if (st->above && st->out.bytes <= LIMIT_FLOW_LOW) {
+        st->above = false;
+        st->room_due = true;
+        tell_later(st);
+    }
+}
+
+static int send_data(nghttp2_session *wire, nghttp2_frame *frame, const uint8_t *head, size_t n,
+                     nghttp2_data_source *source, void *user)
+{
+    enum { FRAME_HEAD = 9 };
+    struct h2_session *s = user;
+    struct h2_stream *st = source->ptr;
+    (void)wire;
+    (void)frame;
+    if (conn_pending(s->conn) > LIMIT_FLOW_HIGH) {
+        return NGHTTP2_ERR_WOULDBLOCK;
+    }
+    conn_write(s->conn, span_of((const char *)head, FRAME_HEAD));
+    s->waiting -= n;
+    while (n > 0) {
+        struct span piece = span_sub(chunk_span(st->out.first), 0, n);
+        conn_write(s->conn, piece);
+        chain_take(&st->out, s->store, piece.n);
+        n -= piece.n;
+    }
+    st->moved_ns = loop_now_ns(s->loop);
+    note_room(st);
+    return 0;
+}
+
+/* L24: resets that the peer provoked. */
+static bool provoked(uint32_t code)
+{
+    return code != NGHTTP2_NO_ERROR && code != NGHTTP2_CANCEL && code != NGHTTP2_REFUSED_STREAM &&
+           code != NGHTTP2_INTERNAL_ERROR;
+}
+
+static int on_frame_send(nghttp2_session *wire, const nghttp2_frame *frame, void *user)
+{
+    struct h2_session *s = user;
+    struct h2_stream *st = nghttp2_session_get_stream_user_data(wire, frame->hd.stream_id);
+    bool carries = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
+    if (frame->hd.type == NGHTTP2_DATA) {
+        h2_guard_data_sent(&s->guard);
+    }
+    if (frame->hd.type == NGHTTP2_RST_STREAM && provoked(frame->rst_stream.error_code) &&
+        !h2_guard_reset(&s->guard, loop_now_ms(s->loop))) {
+        h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_H2_FLOOD);
+    }
+    if (st != NULL && carries && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+        st->finished = true;
+        if (st->released && s->server && !st->peer_done) {
+            h2_stream_reset(st, NGHTTP2_NO_ERROR);
+        }
+    }
+    return 0;
+}
+
+/* A request that cannot go out any more, because the peer has said GOAWAY: the wire never knew its
+ * stream. */
+static int on_frame_not_send(nghttp2_session *wire, const nghttp2_frame *frame, int error,
+                             void *user)
+{
+    struct h2_session *s = user;
+    (void)wire;
+    (void)error;
+    if (s->server || frame->hd.type != NGHTTP2_HEADERS) {
+        return 0;
+    }
+    list_each (e, &s->streams) {
+        struct h2_stream *st = container_of(e, struct h2_stream, link);
+        if (st->id == frame->hd.stream_id && st->open &&
+            nghttp2_session_find_stream(s->wire, st->id) == NULL) {
+            h2_stream_closed(st, NGHTTP2_REFUSED_STREAM, true);
+        }
+    }
+    return 0;
+}
+
+void h2_send_callbacks(nghttp2_session_callbacks *to)
+{
+    nghttp2_session_callbacks_set_send_data_callback(to, send_data);
+    nghttp2_session_callbacks_set_on_frame_send_callback(to, on_frame_send);
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(to, on_frame_not_send);
+}
+
+void h2_streams_expire(struct h2_session *s, int64_t now_ns)
+{
+    list_each (e, &s->streams) {
+        struct h2_stream *st = container_of(e, struct h2_stream, link);
+        if (st->released && st->open && now_ns - st->moved_ns > LIMIT_H2_STALLED_MS * NS_PER_MS) {
+            h2_stream_reset(st, NGHTTP2_CANCEL);
+        }
+    }
+}
+
+/* What the codecs ask for. */
+
+static nghttp2_data_provider provider(struct h2_stream *st)
+{
+    return (nghttp2_data_provider){.source.ptr = st, .read_callback = read_content};
+}
+
+static uint64_t size_of(const nghttp2_nv *nv, size_t n)
+{
+    uint64_t sum = 9;
+    for (size_t i = 0; i < n; i++) {
+        sum += nv[i].namelen + nv[i].valuelen + 2;
+    }
+    return sum;
+}
+
+enum err h2_stream_open(struct h2_session *s, struct h2_stream *st, const nghttp2_nv *nv, size_t n,
+                        bool end)
+{
+    nghttp2_data_provider content = provider(st);
+    if (h2_session_room(s) == 0) {
+        return ERR_FULL;
+    }
+    int32_t id = nghttp2_submit_request(s->wire, NULL, nv, n, end ? NULL : &content, st);
+    if (id < 0) {
+        return id == NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE ? ERR_FULL : ERR_NO_MEMORY;
+    }
+    h2_stream_init(s, st, id);
+    st->finish = end;
+    st->bytes_out += size_of(nv, n);
+    h2_later(s);
+    return ERR_OK;
+}
+
+void h2_stream_head(struct h2_stream *st, const nghttp2_nv *nv, size_t n, bool interim, bool end)
+{
+    struct h2_session *s = st->session;
+    nghttp2_data_provider content = provider(st);
+    int r;
+    if (!st->open || st->silent || s->ended) {
+        return;
+    }
+    if (interim) {
+        r = nghttp2_submit_headers(s->wire, NGHTTP2_FLAG_NONE, st->id, NULL, nv, n, NULL);
+    } else {
+        r = nghttp2_submit_response(s->wire, st->id, nv, n, end ? NULL : &content);
+        st->finish = end;
+    }
+    st->bytes_out += size_of(nv, n);
+    st->failed = st->failed || r != 0;
+    if (r != 0) {
+        tell_later(st);
+    }
+    h2_later(s);
+}
+
+static void resume(struct h2_stream *st)
+{
+    if (st->deferred) {
+        st->deferred = false;
+        (void)nghttp2_session_resume_data(st->session->wire, st->id);
+    }
+    h2_later(st->session);
+}
+
+void h2_stream_put(struct h2_stream *st, struct span bytes)
+{
+    struct h2_session *s = st->session;
+    if (!st->open || st->silent || st->finish || s->ended || bytes.n == 0) {
+        return;
+    }
+    if (st->out.bytes == 0) {
+        st->moved_ns = loop_now_ns(s->loop);
+    }
+    if (!chain_put(&st->out, s->store, bytes)) {
+        st->failed = true;
+        tell_later(st);
+        return;
+    }
+    s->waiting += bytes.n;
+    st->bytes_out += bytes.n;
+    st->above = st->above || st->out.bytes > LIMIT_FLOW_HIGH;
+    resume(st);
+}
+
+void h2_stream_finish(struct h2_stream *st, const struct fields *trailers)
+{
+    if (!st->open || st->silent || st->finish || st->session->ended) {
+        return;
+    }
+    st->finish = true;
+    st->trailers = trailers;
+    st->moved_ns = loop_now_ns(st->session->loop);
+    resume(st);
+}
+
+void h2_stream_want(struct h2_stream *st, bool want)
+{
+    bool begins = want && !st->wants;
+    st->wants = want;
+    if (begins && hears(st)) {
+        tell_later(st);
+    }
+}
+
+size_t h2_stream_pending(const struct h2_stream *st)
+{
+    return st->out.bytes;
+}
+
+void h2_stream_reset(struct h2_stream *st, uint32_t code)
+{
+    struct h2_session *s = st->session;
+    st->silent = true;
+    drop_out(st);
+    if (st->open && !s->ended) {
+        (void)nghttp2_submit_rst_stream(s->wire, NGHTTP2_FLAG_NONE, st->id, code);
+        h2_later(s);
+    }
+}
+
+/* A server's stream stays until what was put has left. */
+void h2_stream_release(struct h2_stream *st)
+{
+    struct h2_session *s = st->session;
+    st->released = true;
+    drop_held(st);
+    if (st->open && !st->silent) {
+        if (!s->server || !st->finish) {
+            h2_stream_reset(st, NGHTTP2_CANCEL);
+        } else if (st->finished && !st->peer_done) {
+            h2_stream_reset(st, NGHTTP2_NO_ERROR);
+        }
+    }
+    tell_later(st);
+}
