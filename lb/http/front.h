@@ -71,6 +71,10 @@ struct front_limits {
     int64_t head_ms, idle_ms, age_ms;         /* L4, L5, L11 */
 };
 
+/* L11: how old this connection may get: the configured age, plus or minus a tenth, so that clients
+ * that came together do not come again together. */
+int64_t front_age_ns(const struct front_limits *l, const struct conn *c);
+
 /* A connection's codec as the owner of the connection sees it. */
 struct front_codec;
 struct front_codec_ops {

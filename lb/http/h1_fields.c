@@ -151,18 +151,6 @@ enum err h1_facts_gather(struct fields *f, struct h1_facts *out)
     return ERR_OK;
 }
 
-void h1_fields_strip(struct fields *f)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < f->n; i++) {
-        enum field_id id = f->v[i].id;
-        if (f->v[i].name.n > 0 && !field_is_hop(id) && !field_is_framing(id)) {
-            f->v[kept++] = f->v[i];
-        }
-    }
-    f->n = kept;
-}
-
 enum err h1_length(const struct h1_facts *facts, uint64_t *out)
 {
     bool one = facts->lengths == 1;

@@ -22,8 +22,6 @@ struct h1_facts {
  * malformed Connection. */
 MUST_CHECK
 enum err h1_facts_gather(struct fields *f, struct h1_facts *out);
-/* Removes hop-by-hop and framing fields, and those with emptied names. */
-void h1_fields_strip(struct fields *f);
 
 /* Content-Length as H4 wants it. ERR_BAD_LENGTH. */
 MUST_CHECK

@@ -1,6 +1,5 @@
 #include "http/h1_front_impl.h"
 
-#include "base/hash.h"
 #include "base/limits.h"
 #include "base/mem.h"
 
@@ -321,16 +320,6 @@ void h1_front_finish(struct h1_front *h)
     end_connection(h, whole ? ERR_OK : ERR_CLIENT_ABORT, how);
 }
 
-/* L11: the configured age, plus or minus a tenth, so that clients that came together do not come
- * again together. */
-static int64_t age_ns(const struct h1_front *h)
-{
-    const uint64_t seed[2] = {(uint64_t)now_ns(h), addr_port(conn_peer(h->conn))};
-    int64_t most = h->limits->age_ms * NS_PER_MS, fifth = most / 5;
-    uint64_t random = hash_plain(span_of((const char *)seed, sizeof(seed)));
-    return most - most / 10 + (fifth > 0 ? (int64_t)(random % (uint64_t)fifth) : 0);
-}
-
 static struct h1_front *codec_of(struct front_codec *c)
 {
     return container_of(c, struct h1_front, codec);
@@ -383,7 +372,7 @@ enum err h1_front_new(struct conn *c, bool tls, const struct front_limits *limit
     h->stream.ops = &h1_front_ops;
     h->stream.arena = &h->arena;
     h->stream.conn = c;
-    h->old_ns = now_ns(h) + age_ns(h);
+    h->old_ns = now_ns(h) + front_age_ns(limits, c);
     h1_scan_init(&h->scan, H1_REQUEST);
     task_init(&h->later, on_later);
     timer_init(&h->timer, conn_loop(c), on_time);

@@ -107,7 +107,7 @@ static enum err read_reply(const struct h1_scan *s, char *copy, struct h1_asked 
     head->keep_alive = !facts.close && (r->version == VERSION_1_1 || facts.keep_alive) &&
                        head->coding != H1_CLOSE && !r->upgraded;
     head->keep_ms = keep_ms(facts.keep);
-    h1_fields_strip(&r->fields);
+    fields_strip(&r->fields);
     return ERR_OK;
 }
 

@@ -170,6 +170,8 @@ static enum err read_meaning(struct reading *g)
         }
     }
     const struct h1_facts *facts = &g->facts;
+    const struct field *te = fields_get(&g->r->fields, FIELD_TE);
+    g->r->trailers = te != NULL && span_eq_nocase(te->value, SPAN("trailers"));
     g->head->keep_alive = !facts->close && (g->r->version == VERSION_1_1 || facts->keep_alive);
     return ERR_OK;
 }
@@ -189,7 +191,7 @@ static enum err read_request(struct reading *g)
     if (e == ERR_OK) {
         e = read_meaning(g);
     }
-    h1_fields_strip(&g->r->fields);
+    fields_strip(&g->r->fields);
     return e;
 }
 

@@ -128,7 +128,8 @@ static void received_head(struct h2_session *s, struct h2_stream *st, bool end)
         return;
     }
     st->head_final = !interim;
-    st->peer_done = st->end_told = end;
+    st->peer_done = end;
+    st->end_told = end && !s->server;
     if (!st->released && !st->silent) {
         s->events->on_head(st, end);
     }

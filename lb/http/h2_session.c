@@ -31,10 +31,10 @@ static void end(struct h2_session *s, enum err why, enum conn_end how)
     s->ended = true;
     s->why = s->why != ERR_OK ? s->why : why;
     timer_stop(&s->timer);
-    conn_close(&s->conn, how);
     list_each (e, &s->streams) {
         h2_stream_closed(container_of(e, struct h2_stream, link), NGHTTP2_CANCEL, false);
     }
+    conn_close(&s->conn, how);
     h2_later(s);
 }
 

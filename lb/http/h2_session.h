@@ -62,7 +62,8 @@ struct h2_events {
     /* Server: a new stream. NULL refuses it (REFUSED_STREAM). */
     struct h2_stream *(*on_begin)(void *user);
     /* The header block that is not trailers: a request, an interim or a final response. end: no
-     * content follows, on_end will not come. block.bad tells what is wrong with it. */
+     * content follows; on_end comes to servers only, where they want. block.bad tells what is wrong
+     * with it. */
     void (*on_head)(struct h2_stream *st, bool end);
     void (*on_body)(struct h2_stream *st, struct span bytes);
     /* trailers NULL where there were none. */

@@ -79,6 +79,18 @@ void fields_remove(struct fields *f, enum field_id id)
     f->n = kept;
 }
 
+void fields_strip(struct fields *f)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < f->n; i++) {
+        enum field_id id = f->v[i].id;
+        if (f->v[i].name.n > 0 && !field_is_hop(id) && !field_is_framing(id)) {
+            f->v[kept++] = f->v[i];
+        }
+    }
+    f->n = kept;
+}
+
 enum method method_parse(struct span name)
 {
     static const struct span names[METHOD_OTHER] = {

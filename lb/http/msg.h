@@ -59,6 +59,7 @@ struct request {
     enum upgrade upgrade;
     uint64_t length;
     bool expect_continue;
+    bool trailers; /* the client takes trailers (TE) */
     bool path_odd; /* other readers could see another path in it (H14): see uri_variant */
     struct span method_name;
     struct span scheme;    /* "http" or "https" */
@@ -96,6 +97,8 @@ const struct field *fields_find(const struct fields *f, struct span lower_name);
 size_t fields_count(const struct fields *f, enum field_id id);
 /* Removes all with that id, keeping the order. */
 void fields_remove(struct fields *f, enum field_id id);
+/* Removes hop-by-hop and framing fields, and those with empty names. */
+void fields_strip(struct fields *f);
 
 enum method method_parse(struct span name);
 /* RFC 9110's reason phrase for HTTP/1.1, "" where there is none. */
