@@ -90,6 +90,7 @@ struct conf_front_tls {
 };
 
 #define CONF_PROTOCOL_H1 1u /* bits of `protocols` */
+#define CONF_PROTOCOL_H2 2u
 
 struct conf_listener {
     struct conf_text name;

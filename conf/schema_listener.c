@@ -59,6 +59,7 @@ static const struct schema_field tls_fields[] = {
 static const struct schema_map tls_map = {SCHEMA_FIELDS(tls_fields), .optional = true};
 
 static const struct schema_word protocols[] = {
+    {"h2", CONF_PROTOCOL_H2},
     {"http/1.1", CONF_PROTOCOL_H1},
     {NULL, 0},
 };
@@ -87,13 +88,24 @@ static const struct schema_field fields[] = {
      .type = &type_words,
      .offset = offsetof(struct conf_listener, protocols),
      .words = protocols,
-     .initial = CONF_PROTOCOL_H1,
      .least = 1,
-     .help = "Protocols that are spoken with clients; with TLS, offered by ALPN."},
+     .fallback = "[h2, http/1.1] with tls, else [http/1.1]",
+     .help = "Protocols that are spoken with clients: with TLS, offered by ALPN; without, `h2` is "
+             "for clients that know it beforehand."},
     {.key = "redirect_to_https",
      .type = &type_flag,
      .offset = offsetof(struct conf_listener, redirect_to_https),
      .help = "Answer every request with 308 and the same address under https."},
 };
 
-const struct schema_map schema_listener = {SCHEMA_FIELDS(fields)};
+/* What is spoken where nothing was written. */
+static void set_protocols(struct reader *r, const struct node *n, void *at)
+{
+    struct conf_listener *l = at;
+    (void)r;
+    (void)n;
+    if (l->protocols == 0)
+        l->protocols = l->tls.set ? CONF_PROTOCOL_H2 | CONF_PROTOCOL_H1 : CONF_PROTOCOL_H1;
+}
+
+const struct schema_map schema_listener = {SCHEMA_FIELDS(fields), .done = set_protocols};

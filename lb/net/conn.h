@@ -83,7 +83,7 @@ struct conn_target {
 MUST_CHECK
 enum err conn_connect(struct conn_env *env, const struct conn_target *to,
                       const struct conn_events *events, void *user, struct conn **out);
-/* Another reader takes over (an idle pooled connection, a tunnel). */
+/* Another reader takes over. From inside on_bytes that takes nothing: the bytes are its. */
 void conn_set_events(struct conn *c, const struct conn_events *events, void *user);
 /* Most bytes kept unread for the reader; default KIB(64). */
 void conn_set_hold_limit(struct conn *c, size_t bytes);

@@ -62,12 +62,24 @@ static bool keep(struct conn *c, struct span bytes)
     return true;
 }
 
+/* A reader that takes nothing and sets another one in its place has the bytes given to that one. */
+static size_t hand(struct conn *c, struct span bytes)
+{
+    const struct conn_events *reader;
+    size_t taken;
+    do {
+        reader = c->events;
+        taken = reader->on_bytes(c->user, c, bytes);
+    } while (taken == 0 && conn_alive(c) && c->events != reader);
+    return taken;
+}
+
 /* The memory stays where it is even if the reader closes: that is why the end of the turn frees. */
 static void hand_over_held(struct conn *c)
 {
     if (c->held == NULL)
         return;
-    size_t taken = c->events->on_bytes(c->user, c, chunk_span(c->held));
+    size_t taken = hand(c, chunk_span(c->held));
     if (!conn_alive(c))
         return;
     c->held->at += taken;
@@ -83,7 +95,7 @@ static void deliver(struct conn *c, struct span fresh)
             hand_over_held(c);
         return;
     }
-    size_t taken = c->events->on_bytes(c->user, c, fresh);
+    size_t taken = hand(c, fresh);
     if (conn_alive(c))
         (void)keep(c, span_sub(fresh, taken, fresh.n));
 }

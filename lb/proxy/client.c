@@ -2,6 +2,8 @@
 
 #include "base/mem.h"
 #include "geo/near.h"
+#include "http/h1_front.h"
+#include "http/h2_front.h"
 #include "proxy/exchange.h"
 #include "proxy/forward.h"
 
@@ -73,12 +75,14 @@ static void on_closed(void *owner, enum err why)
 static const struct front_owner front_owner = {.on_request = on_request, .on_closed = on_closed};
 
 /* From here on the codec has the connection and ends the client through on_closed. */
-static enum err start_codec(struct client *c, bool tls)
+static enum err start_codec(struct client *c, bool tls, bool h2)
 {
     struct conn *conn = c->conn;
+    const struct front_limits *limits = &c->listener->limits;
+    struct arena_cache *arenas = &c->proxy->arenas;
     c->conn = NULL;
-    enum err e = h1_front_new(conn, tls, &c->listener->limits, &c->proxy->arenas, &front_owner, c,
-                              &c->codec);
+    enum err e = h2 ? h2_front_new(conn, tls, limits, arenas, &front_owner, c, &c->codec)
+                    : h1_front_new(conn, tls, limits, arenas, &front_owner, c, &c->codec);
     if (e != ERR_OK)
         conn_close(&conn, CONN_END_NOW);
     else if (c->proxy->draining)
@@ -96,18 +100,34 @@ static void handshake_failed(struct client *c)
 static void on_open(void *user, struct conn *conn)
 {
     struct client *c = user;
-    (void)conn;
+    struct conn_tls_info tls;
+    conn_tls(conn, &tls);
+    bool h2 = span_eq(tls.alpn, SPAN("h2"));
+    if (!h2 && !c->listener->speaks_h1) { /* RFC 9113 section 3.2: only by ALPN */
+        handshake_failed(c);
+        return;
+    }
     handshake_done(c);
-    if (start_codec(c, true) != ERR_OK)
+    if (start_codec(c, true, h2) != ERR_OK)
         client_free(c);
 }
 
+/* Plain text, and the listener speaks both: HTTP/2 begins with a preface that no request of
+ * HTTP/1.1 begins with (RFC 9113 section 3.4). Nothing is taken here; the codec gets it all. */
 static size_t on_bytes(void *user, struct conn *conn, struct span bytes)
 {
-    (void)user;
+    struct client *c = user;
     (void)conn;
-    (void)bytes;
-    return 0; /* none before on_open */
+    struct span preface = SPAN("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    bool h2 = span_starts(bytes, preface);
+    if (c->handshaking || (!h2 && span_starts(preface, bytes)))
+        return 0;
+    timer_stop(&c->handshake);
+    if (start_codec(c, false, h2) != ERR_OK) {
+        client_free(c);
+        return bytes.n;
+    }
+    return 0;
 }
 
 static void on_eof(void *user, struct conn *conn, bool clean)
@@ -162,11 +182,15 @@ static enum err client_start(struct client *c, int fd, const struct addr *peer)
         conn_accept(p->env, fd, peer, &local, c->listener->tls, &handshake_events, c, &c->conn);
     if (e != ERR_OK)
         return e;
-    if (c->listener->tls == NULL)
-        return start_codec(c, false);
+    timer_in_ms(&c->handshake, c->listener->handshake_ms);
+    if (c->listener->tls == NULL && c->listener->speaks_h1 && c->listener->speaks_h2)
+        return ERR_OK; /* on_bytes sees which */
+    if (c->listener->tls == NULL) {
+        timer_stop(&c->handshake);
+        return start_codec(c, false, c->listener->speaks_h2);
+    }
     c->handshaking = true;
     atomic_fetch_add_explicit(&p->admission->handshakes, 1, memory_order_relaxed);
-    timer_in_ms(&c->handshake, c->listener->handshake_ms);
     return ERR_OK;
 }
 

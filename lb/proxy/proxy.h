@@ -5,7 +5,7 @@
 #define MERIDIAN_PROXY_PROXY_H
 
 #include "base/hash.h"
-#include "http/h1_front.h"
+#include "http/front.h"
 #include "proxy/connpool.h"
 #include "proxy/policy.h"
 
@@ -43,6 +43,7 @@ struct proxy_listener {
     struct span name;
     uint32_t clients;       /* connections that came through it and are still there */
     struct tls_server *tls; /* NULL: plain; swapped by a reload */
+    bool speaks_h1, speaks_h2;
     bool redirect_to_https;
     uint16_t https_port; /* where redirect_to_https points to */
     struct front_limits limits;

@@ -54,17 +54,23 @@ static bool load_certs(const struct conf_front_tls *tls, struct material_front *
     return fine;
 }
 
-static bool make_servers(const struct conf_front_tls *tls, struct material_front *front,
+static bool make_servers(const struct conf_listener *l, struct material_front *front,
                          const struct material *m, struct conf_messages *to, struct buf *said)
 {
-    static const char *const alpn[] = {"http/1.1"};
+    const struct conf_front_tls *tls = &l->tls;
+    const char *alpn[2];
+    size_t alpn_count = 0;
+    if ((l->protocols & CONF_PROTOCOL_H2) != 0)
+        alpn[alpn_count++] = "h2";
+    if ((l->protocols & CONF_PROTOCOL_H1) != 0)
+        alpn[alpn_count++] = "http/1.1";
     struct tls_server_spec spec = {
         .certs = front->certs,
         .cert_count = front->cert_count,
         .minimum = tls->minimum == CONF_TLS_1_3 ? TLS_MINIMUM_1_3 : TLS_MINIMUM_1_2,
         .client_ca = tls->client_ca.s.p,
         .alpn = alpn,
-        .alpn_count = 1,
+        .alpn_count = alpn_count,
         .tickets = m->tickets,
     };
     front->servers = mem_array(m->workers, sizeof(struct tls_server *));
@@ -92,7 +98,7 @@ static bool load_fronts(struct material *m, struct conf_messages *to, struct buf
         if (!tls->set)
             continue;
         fine = load_certs(tls, &m->fronts[i], to, said) &&
-               make_servers(tls, &m->fronts[i], m, to, said) && fine;
+               make_servers(&conf->listeners[i], &m->fronts[i], m, to, said) && fine;
     }
     return fine;
 }

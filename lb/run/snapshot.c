@@ -1,5 +1,6 @@
 #include "run/snapshot_impl.h"
 
+#include "base/limits.h"
 #include "base/mem.h"
 
 static struct front_limits limits_of(const struct conf *conf)
@@ -10,6 +11,7 @@ static struct front_limits limits_of(const struct conf *conf)
         .fields = (size_t)conf->limits.fields,
         .field = (size_t)conf->limits.field,
         .requests = (uint32_t)conf->limits.requests_per_connection,
+        .streams = LIMIT_H2_STREAMS,
         .head_ms = conf->timeouts.request_head_ms,
         .idle_ms = conf->timeouts.idle_ms,
         .age_ms = conf->timeouts.connection_age_ms,
@@ -62,6 +64,8 @@ enum err snapshot_build_listeners(const struct snapshot_context *c, struct snaps
         l->settings = (struct proxy_listener){
             .redirect_to_https = l->conf->redirect_to_https,
             .https_port = https_port(conf),
+            .speaks_h1 = (l->conf->protocols & CONF_PROTOCOL_H1) != 0,
+            .speaks_h2 = (l->conf->protocols & CONF_PROTOCOL_H2) != 0,
             .limits = limits_of(conf),
             .handshake_ms = conf->timeouts.handshake_ms,
         };
