@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "http/h1_write.h"
+#include "http/websocket.h"
 
 /* Responses: the operations of the stream. None of them calls the exchange. */
 
@@ -75,12 +76,36 @@ static bool must_close(const struct h1_front *h, const struct reply *r)
     return unread || tunnel_bytes || h->coding == H1_CLOSE;
 }
 
+/* A tunnel's beginning as this version says it, whatever the server spoke: over HTTP/2 it said 200
+ * and had no key to answer (RFC 8441 section 5). */
+static enum err switch_protocols(struct h1_front *h, const struct reply *r, struct reply *out)
+{
+    const struct field *key = fields_get(&h->request.fields, FIELD_SEC_WEBSOCKET_KEY);
+    *out = *r;
+    out->status = 101;
+    if (fields_get(&r->fields, FIELD_SEC_WEBSOCKET_ACCEPT) != NULL || key == NULL) {
+        return ERR_OK;
+    }
+    char *accept = arena_take(&h->arena, WEBSOCKET_ACCEPT);
+    if (accept == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    websocket_accept(key->value, accept);
+    return fields_put(&out->fields, &h->arena, FIELD_SEC_WEBSOCKET_ACCEPT,
+                      span_of(accept, WEBSOCKET_ACCEPT));
+}
+
 static void reply_head(struct front *f, const struct reply *r, bool end)
 {
     struct h1_front *h = of(f);
+    struct reply switched;
     char date[29];
     if (h->broken || h->begun) {
         return;
+    }
+    if (r->upgraded) {
+        h->broken = switch_protocols(h, r, &switched) != ERR_OK;
+        r = &switched;
     }
     struct loop *l = conn_loop(h->conn);
     h->coding = choose_coding(h, r, end);
