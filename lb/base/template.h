@@ -1,0 +1,69 @@
+/* template: text with {name} in it: its grammar, and the one list of names. `{{` is a brace, any
+ * other brace that opens must name something from the list. Made once, when the configuration is
+ * read; what a name stands for is known to whoever expands it. Pure; any thread. */
+#ifndef MERIDIAN_BASE_TEMPLATE_H
+#define MERIDIAN_BASE_TEMPLATE_H
+
+#include "base/arena.h"
+
+/* X(constant, "name", TEMPLATE_… kind of its value, "what it stands for") */
+#define TEMPLATE_NAMES(X)                                                                          \
+    X(HOST, "host", HOST_PART, "host that the request is for, without port")                       \
+    X(AUTHORITY, "authority", HOST_PART, "the same with the port, where one was written")          \
+    X(METHOD, "method", WORD, "request method")                                                    \
+    X(SCHEME, "scheme", HOST_PART, "`http` or `https`")                                            \
+    X(PATH, "path", PATH_PART, "path as the client sent it, normalised")                           \
+    X(QUERY, "query", ANY, "what follows `?`")                                                     \
+    X(URI, "uri", PATH_PART, "path, and `?` and query where there is one")                         \
+    X(CLIENT_ADDRESS, "client.address", WORD, "client's address after trusted proxies")            \
+    X(PEER_ADDRESS, "peer.address", WORD, "address that the connection comes from")                \
+    X(GEO_COUNTRY, "geo.country", HOST_PART, "client's country, two letters")                      \
+    X(GEO_CONTINENT, "geo.continent", HOST_PART, "client's continent, two letters")                \
+    X(GEO_SUBDIVISION, "geo.subdivision", HOST_PART, "part of the country (ISO 3166-2)")           \
+    X(REQUEST_ID, "request_id", WORD, "request's identifier, as in X-Request-Id")                  \
+    X(LISTENER, "listener", HOST_PART, "name of the listener")                                     \
+    X(ROUTE, "route", ANY, "name of the route")
+
+enum template_name {
+    TEMPLATE_TEXT, /* no name: the piece's text */
+#define TEMPLATE_ENUM_(id, name, kind, help) TEMPLATE_##id,
+    TEMPLATE_NAMES(TEMPLATE_ENUM_)
+#undef TEMPLATE_ENUM_
+        TEMPLATE_NAME_COUNT
+};
+
+/* What the bytes of a value can be. */
+enum template_kind {
+    TEMPLATE_ANY,       /* any that a target or a name may have */
+    TEMPLATE_WORD,      /* nothing that ends a part of a URL */
+    TEMPLATE_HOST_PART, /* nothing that a host may not have */
+    TEMPLATE_PATH_PART, /* begins with '/' */
+};
+
+struct template_piece {
+    enum template_name name;
+    struct span text; /* TEMPLATE_TEXT; borrowed from what was parsed */
+};
+
+struct template
+{
+    const struct template_piece *pieces;
+    size_t count;
+};
+
+/* Pieces are in the arena. ERR_SYNTAX: *bad is the part of s that is wrong: an unknown name without
+ * its braces, or the rest from a brace that nothing closes. ERR_NO_MEMORY. */
+MUST_CHECK
+enum err template_parse(struct span s, struct arena *arena, struct template *out, struct span *bad);
+
+/* "host", and the help; "" for TEMPLATE_TEXT. */
+const char *template_name(enum template_name name);
+const char *template_help(enum template_name name);
+enum template_kind template_kind(enum template_name name);
+
+/* Whether a Location made of it leads where the template says, whatever the values are: to a path
+ * of this host, or to an http(s) address whose host no foreign bytes can change (RELIABILITY H17).
+ * A leading "//" that values make is for whoever expands it. */
+bool template_is_location(const struct template *t);
+
+#endif
