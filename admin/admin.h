@@ -62,8 +62,8 @@ struct admin_backend {
 
 struct admin_route {
     struct span name, host, path;
-    const char *action; /* "pool", "respond", "redirect" */
-    struct span target; /* the pool, the status or the URL */
+    const char *action; /* "pool", "split", "respond", "redirect" */
+    struct span target; /* the pool or pools, or the URL */
     uint64_t requests;
 };
 

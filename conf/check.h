@@ -10,6 +10,9 @@ void check_conf(struct reader *r, struct conf *conf);
 /* Routes: part of check_conf (check_route.c). Pools must be resolvable by name already. */
 struct names;
 void check_routes(struct reader *r, struct conf *conf, const struct names *pools);
+/* What one route does with its requests (check_action.c). */
+void check_action(struct reader *r, const struct conf *conf, struct conf_route *route,
+                  const struct names *pools);
 
 /* An index of things that have a name, sorted. Borrows them. */
 struct names_entry {

@@ -4,42 +4,6 @@
 
 #define LABEL_BYTES 100 /* of a label that is made; written ones are shorter */
 
-static void find_pool(struct reader *r, struct conf_route *route, const struct names *pools)
-{
-    route->action = CONF_TO_POOL;
-    route->pool = names_find(pools, route->pool_name.s);
-    if (route->pool != NULL)
-        return;
-    struct span near = source_wanted(r->m) ? names_near(pools, route->pool_name.s) : SPAN_NONE;
-    conf_report(r->m, route->pool_name.mark, "pool '%.*s' is not defined under pools%s%.*s%s",
-                SPAN_FMT(route->pool_name.s), near.n > 0 ? "; did you mean '" : "", SPAN_FMT(near),
-                near.n > 0 ? "'?" : "");
-}
-
-/* The one action of a route; that there is one was checked by the schema. */
-static void check_action(struct reader *r, struct conf_route *route, const struct names *pools)
-{
-    int64_t status = route->redirect.status;
-    if (route->pool_name.s.p != NULL)
-        find_pool(r, route, pools);
-    else if (route->respond.set)
-        route->action = CONF_RESPOND;
-    else if (route->redirect.set)
-        route->action = CONF_REDIRECT;
-    if (route->redirect.set && status > 303 && status < 307)
-        conf_report(r->m, route->redirect.mark,
-                    "redirect status %d; allowed: 301, 302, 303, 307 or 308", (int)status);
-    bool bare = route->respond.status == 204 || route->respond.status == 205 ||
-                route->respond.status == 304;
-    if (route->respond.set && bare && route->respond.body.s.n > 0)
-        conf_report(r->m, route->respond.body.mark,
-                    "a response with status %d has no content; leave "
-                    "body out",
-                    (int)route->respond.status);
-    if (route->websocket && route->action != CONF_TO_POOL && route->action != CONF_NO_ACTION)
-        conf_report(r->m, route->mark, "websocket is for routes to a pool; leave it out");
-}
-
 static int compare_text(const void *x, const void *y)
 {
     return span_cmp(((const struct conf_text *)x)->s, ((const struct conf_text *)y)->s);
@@ -51,7 +15,8 @@ static int compare_header(const void *x, const void *y)
                     ((const struct conf_header *)y)->name.s);
 }
 
-/* What makes two matches one, the order of methods and fields apart. SPAN_NONE without memory. */
+/* What makes two matches one, the order of methods, fields and countries apart. SPAN_NONE without
+ * memory. */
 static struct span match_key(struct reader *r, const struct conf_match *match)
 {
     struct buf key;
@@ -68,6 +33,10 @@ static struct span match_key(struct reader *r, const struct conf_match *match)
         buf_put_span(&key, match->headers[i].name.s);
         buf_put_char(&key, ':');
         buf_put_span(&key, match->headers[i].value.s);
+    }
+    for (size_t i = 0; i < match->country_count; i++) {
+        buf_put_str(&key, "\n@");
+        buf_put_span(&key, match->countries[i].s);
     }
     struct span copy = key.failed ? SPAN_NONE : arena_copy(r->arena, buf_span(&key));
     if (copy.p == NULL)
@@ -86,6 +55,9 @@ static void check_same_match(struct reader *r, const struct conf *conf)
         struct conf_route *route = &conf->routes[i];
         if (route->match.method_count > 1)
             qsort(route->match.methods, route->match.method_count, sizeof(struct conf_text),
+                  compare_text);
+        if (route->match.country_count > 1)
+            qsort(route->match.countries, route->match.country_count, sizeof(struct conf_text),
                   compare_text);
         if (route->match.header_count > 1)
             qsort(route->match.headers, route->match.header_count, sizeof(struct conf_header),
@@ -172,7 +144,7 @@ void check_routes(struct reader *r, struct conf *conf, const struct names *pools
     for (size_t i = 0; i < conf->route_count; i++) {
         struct conf_route *route = &conf->routes[i];
         inherit(conf, route);
-        check_action(r, route, pools);
+        check_action(r, conf, route, pools);
     }
     check_same_match(r, conf);
     label_routes(r, conf);

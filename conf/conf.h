@@ -190,6 +190,8 @@ struct conf_match {
     size_t method_count; /* 0: all */
     struct conf_header *headers;
     size_t header_count;
+    struct conf_text *countries;
+    size_t country_count; /* 0: everywhere */
 };
 
 struct conf_timeouts {
@@ -209,11 +211,65 @@ struct conf_respond {
 struct conf_redirect {
     bool set;
     struct conf_mark mark;
-    struct conf_text to; /* an absolute http(s) URL or a path from "/" */
+    struct conf_text to; /* a template: an absolute http(s) URL or a path from "/" */
     int64_t status;      /* 301, 302, 303, 307 or 308 */
 };
 
-enum conf_action { CONF_NO_ACTION, CONF_TO_POOL, CONF_RESPOND, CONF_REDIRECT };
+/* One part of a split. */
+struct conf_share {
+    struct conf_text name;
+    int64_t weight;
+    const struct conf_pool *pool;
+};
+
+/* What tells requests apart. NONE: nothing was written. */
+enum conf_key_kind {
+    CONF_KEY_NONE,
+    CONF_KEY_CLIENT,
+    CONF_KEY_ROUTE,
+    CONF_KEY_HEADER,
+    CONF_KEY_COOKIE
+};
+
+struct conf_key {
+    enum conf_key_kind kind;
+    struct conf_text name; /* of the header, lower case, or of the cookie */
+};
+
+struct conf_rate_limit {
+    bool set;
+    struct conf_mark mark;
+    struct conf_key per;
+    int64_t rate_per_hour;
+    int64_t burst; /* requests at once, at least 1 */
+};
+
+struct conf_access {
+    bool set;
+    struct conf_mark mark;
+    struct conf_cidr *allow, *deny;
+    size_t allow_count, deny_count;
+    struct conf_text *allow_countries, *deny_countries;
+    size_t allow_country_count, deny_country_count;
+};
+
+/* Changes of header fields; names are lower case, values are templates. */
+struct conf_field_rules {
+    bool written;
+    struct conf_mark mark;
+    struct conf_header *set, *add;
+    size_t set_count, add_count;
+    struct conf_text *remove;
+    size_t remove_count;
+};
+
+struct conf_rewrite {
+    bool set;
+    struct conf_mark mark;
+    struct conf_text strip_prefix, add_prefix; /* may be absent, one of them is there */
+};
+
+enum conf_action { CONF_NO_ACTION, CONF_TO_POOL, CONF_SPLIT, CONF_RESPOND, CONF_REDIRECT };
 
 struct conf_route {
     struct conf_mark mark;
@@ -223,8 +279,15 @@ struct conf_route {
     enum conf_action action;
     struct conf_text pool_name;
     const struct conf_pool *pool; /* CONF_TO_POOL */
+    struct conf_share *shares;    /* CONF_SPLIT: at least one weighs something */
+    size_t share_count;
+    struct conf_key split_by; /* NONE: by chance */
     struct conf_respond respond;
     struct conf_redirect redirect;
+    struct conf_access access;
+    struct conf_rate_limit rate_limit;
+    struct conf_field_rules request_headers, response_headers;
+    struct conf_rewrite rewrite;
     struct conf_timeouts timeouts; /* the global ones with the route's own put over them */
     int64_t body_bytes;            /* largest request content; 0: no limit */
     bool websocket;

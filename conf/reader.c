@@ -78,6 +78,16 @@ struct conf_text reader_text(struct reader *r, struct span s, struct conf_mark m
     return text;
 }
 
+struct conf_text reader_lower(struct reader *r, const struct node *n)
+{
+    struct conf_text text = {.mark = n->mark};
+    char *p = reader_zero(r, n->text.n + 1, 1);
+    for (size_t i = 0; p != NULL && i < n->text.n; i++)
+        p[i] = ascii_lower(n->text.p[i]);
+    text.s = span_of(p, p != NULL ? n->text.n : 0);
+    return text;
+}
+
 void *reader_zero(struct reader *r, size_t count, size_t size)
 {
     void *p = arena_zero(r->arena, count * size);

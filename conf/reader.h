@@ -28,6 +28,8 @@ void reader_report(struct reader *r, struct conf_mark mark, const char *format, 
 bool reader_scalar(struct reader *r, const struct node *n, const char *allowed, struct span *out);
 /* The node's text with its mark, copied; s.p NULL without memory. */
 struct conf_text reader_text(struct reader *r, struct span s, struct conf_mark mark);
+/* The same in lower case. */
+struct conf_text reader_lower(struct reader *r, const struct node *n);
 void *reader_zero(struct reader *r, size_t count, size_t size);
 
 /* The candidate nearest to s, near enough to be what was meant; SPAN_NONE otherwise. Candidates are

@@ -1,6 +1,8 @@
 /* reference: the manual's page of all keys, made from the tables. */
 #include "conf/schema.h"
 
+#include "base/template.h"
+
 static const char head[] =
     "# Configuration reference\n"
     "\n"
@@ -15,8 +17,9 @@ static const char head[] =
     "or `-`.\n"
     "\n"
     "Units: durations `250ms` `5s` `2m` `12h`; sizes `512B` `16KiB` `1MiB` `1GiB`; rates "
-    "`1KiB/s`;\n"
-    "ratios `20%`. Identifiers such as L13 name the limits of the reliability requirements.\n"
+    "`1KiB/s`\n"
+    "and `100/s` `30/m` `5/h`; ratios `20%`. Identifiers such as L13 name the limits of the "
+    "reliability requirements.\n"
     "\n"
     "`NAME` in a key stands for a name of your choice, `[]` for each element of a list. Keys "
     "marked\n"
@@ -56,7 +59,7 @@ static void put_range(struct buf *out, const struct schema_field *f)
         return;
     }
     bool number = t == &type_count || t == &type_duration || t == &type_size ||
-                  t == &type_byte_rate || t == &type_percent || t == &type_real;
+                  t == &type_byte_rate || t == &type_rate || t == &type_percent || t == &type_real;
     if (!number)
         return;
     struct writer w = {.out = out};
@@ -103,6 +106,19 @@ static void put_rows(struct buf *out, char *path, size_t n, const struct schema_
     }
 }
 
+/* The names that values of type template may have. */
+static void put_names(struct buf *out)
+{
+    buf_put_str(out,
+                "\n## Templates\n\n"
+                "In values of type template `{name}` stands for what the request has, `{{` for "
+                "a brace. Names are\nchecked when the file is read. A value never ends a line or a "
+                "field.\n\n| name | stands for |\n|---|---|\n");
+    for (unsigned i = TEMPLATE_TEXT + 1; i < TEMPLATE_NAME_COUNT; i++)
+        buf_printf(out, "| `{%s}` | %s |\n", template_name((enum template_name)i),
+                   template_help((enum template_name)i));
+}
+
 void conf_reference(struct buf *out)
 {
     buf_put_str(out, head);
@@ -113,4 +129,5 @@ void conf_reference(struct buf *out)
                    schema_root.fields[i].key);
         put_rows(out, path, 0, &one);
     }
+    put_names(out);
 }

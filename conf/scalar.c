@@ -1,5 +1,6 @@
 /* scalar: types of one value: switches, numbers with their units, words and text. Numbers are held
- * in the unit that the struct's field names: ms, bytes, bytes per second, percent. */
+ * in the unit that the struct's field names: ms, bytes, bytes per second, requests per hour,
+ * percent. */
 #include "conf/scalar.h"
 #include "conf/reader.h"
 
@@ -16,6 +17,7 @@ static const struct unit size_units[] = {
     {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}, {0}};
 static const struct unit rate_units[] = {
     {"GiB/s", 1 << 30}, {"MiB/s", 1 << 20}, {"KiB/s", 1 << 10}, {"B/s", 1}, {0}};
+static const struct unit count_rate_units[] = {{"/s", 3600}, {"/m", 60}, {"/h", 1}, {0}};
 static const struct unit percent_units[] = {{"%", 1}, {0}};
 static const struct unit no_units[] = {{"", 1}, {0}};
 
@@ -27,6 +29,8 @@ static const struct unit *units_of(const struct schema_field *f)
         return size_units;
     if (f->type == &type_byte_rate)
         return rate_units;
+    if (f->type == &type_rate)
+        return count_rate_units;
     return f->type == &type_percent ? percent_units : no_units;
 }
 
@@ -130,6 +134,7 @@ const struct schema_type type_size =
     NUMBER_TYPE("size", "a size with its unit, such as 512B, 16KiB or 1MiB");
 const struct schema_type type_byte_rate =
     NUMBER_TYPE("byte rate", "a size per second, such as 1KiB/s");
+const struct schema_type type_rate = NUMBER_TYPE("rate", "a rate, such as 100/s, 30/m or 5/h");
 const struct schema_type type_percent = NUMBER_TYPE("ratio", "a whole percentage, such as 20%");
 
 bool scalar_real(struct span s, double *out)

@@ -55,11 +55,12 @@ struct schema_field {
                                      bytes */
     const char *text;             /* text: the default; a number: the word for 0 ("auto") */
     const struct schema_word *words;
-    const struct schema_map *map;        /* maps and named maps */
-    const struct schema_field *element;  /* lists */
-    size_t element_size;                 /* lists and named maps */
-    const char *(*check)(struct span s); /* text: NULL, or what it must be */
-    unsigned flags;                      /* SCHEMA_* */
+    const struct schema_map *map;       /* maps and named maps */
+    const struct schema_field *element; /* lists; values of maps of fields */
+    size_t element_size;                /* lists and named maps */
+    /* text, and names of maps of fields: NULL, or what it must be */
+    const char *(*check)(struct span s);
+    unsigned flags;       /* SCHEMA_* */
     const char *fallback; /* the reference's words for a default that is no constant */
     const char *help;
 };
@@ -92,13 +93,17 @@ struct schema_optional {
 
 /* scalar.c: numbers; word.c: text */
 extern const struct schema_type type_flag, type_count, type_duration, type_size, type_byte_rate,
-    type_percent, type_real;
+    type_rate, type_percent, type_real;
 extern const struct schema_type type_word, type_words, type_text;
 /* address.c */
 extern const struct schema_type type_bind, type_backend_address, type_cidr, type_admin_http;
 /* value.c */
-extern const struct schema_type type_location, type_statuses, type_host, type_path, type_headers,
-    type_pool_host, type_probe_off;
+extern const struct schema_type type_location, type_statuses, type_host, type_path, type_pool_host,
+    type_probe_off;
+/* fields.c */
+extern const struct schema_type type_fields, type_field_name, type_template, type_redirect_to;
+/* shape.c */
+extern const struct schema_type type_split, type_key;
 /* compound.c */
 extern const struct schema_type type_map, type_named, type_list;
 

@@ -7,6 +7,12 @@
 #define RESPOND_CONTENT KIB(64)
 
 static const struct schema_field method = {.type = &type_text, .check = text_method};
+static const struct schema_field country = {.type = &type_text, .check = text_country};
+static const struct schema_field network = {.type = &type_cidr};
+static const struct schema_field field_value = {.type = &type_text, .check = text_field_value};
+static const struct schema_field field_template = {.type = &type_template,
+                                                   .check = text_field_value};
+static const struct schema_field field_name = {.type = &type_field_name, .check = text_rule_field};
 
 static const struct schema_field match_fields[] = {
     {.key = "host",
@@ -30,9 +36,22 @@ static const struct schema_field match_fields[] = {
      .fallback = "all",
      .help = "Methods that are served; others get 405 where nothing else matches."},
     {.key = "headers",
-     .type = &type_headers,
+     .type = &type_fields,
+     .offset = offsetof(struct conf_match, headers),
+     .count_offset = offsetof(struct conf_match, header_count),
+     .element = &field_value,
      .fallback = "any",
      .help = "Fields that must be there, with exactly these values."},
+    {.key = "countries",
+     .type = &type_list,
+     .offset = offsetof(struct conf_match, countries),
+     .count_offset = offsetof(struct conf_match, country_count),
+     .element = &country,
+     .element_size = sizeof(struct conf_text),
+     .least = 1,
+     .fallback = "everywhere",
+     .help = "Where the client is, by `geo.databases`: ISO 3166-1 codes such as DE. A client whose "
+             "country is not known is in none."},
 };
 
 static const struct schema_map match_map = {SCHEMA_FIELDS(match_fields)};
@@ -64,11 +83,11 @@ static const struct schema_map respond_map = {SCHEMA_FIELDS(respond_fields), .op
 
 static const struct schema_field redirect_fields[] = {
     {.key = "to",
-     .type = &type_text,
+     .type = &type_redirect_to,
      .offset = offsetof(struct conf_redirect, to),
      .check = text_redirect,
      .flags = SCHEMA_REQUIRED,
-     .help = "Location: a fixed address, or a path on the same host."},
+     .help = "Location: an address such as https://new.example{uri}, or a path on the same host."},
     {.key = "status",
      .type = &type_count,
      .offset = offsetof(struct conf_redirect, status),
@@ -115,6 +134,101 @@ static const struct schema_field limit_fields[] = {
 
 static const struct schema_map limit_map = {SCHEMA_FIELDS(limit_fields)};
 
+/* A list of networks or countries of conf_access. */
+#define ACCESS(key_, member, count_member, element_, help_)                                        \
+    {                                                                                              \
+        .key = (key_), .type = &type_list, .offset = offsetof(struct conf_access, member),         \
+        .count_offset = offsetof(struct conf_access, count_member), .element = &(element_),        \
+        .element_size = sizeof *((struct conf_access *)0)->member, .least = 1, .fallback = "none", \
+        .help = (help_)                                                                            \
+    }
+
+static const struct schema_field access_fields[] = {
+    ACCESS("allow", allow, allow_count, network,
+           "Networks that may come. The longest one of `allow` and `deny` that has the address "
+           "decides before countries do."),
+    ACCESS("deny", deny, deny_count, network, "Networks that may not come."),
+    ACCESS("allow_countries", allow_countries, allow_country_count, country,
+           "Countries that may come. Where `allow` or this is given, nobody else may."),
+    ACCESS("deny_countries", deny_countries, deny_country_count, country,
+           "Countries that may not come."),
+};
+
+static const struct schema_map access_map = {SCHEMA_FIELDS(access_fields), .optional = true};
+
+static const struct schema_field rate_fields[] = {
+    {.key = "per",
+     .type = &type_key,
+     .offset = offsetof(struct conf_rate_limit, per),
+     .initial = CONF_KEY_CLIENT,
+     .help = "Whose requests are counted together: each `client`'s (an IPv6 network of 64 bits is "
+             "one), all of the `route`, or those with the same value of \"header NAME\" or "
+             "\"cookie NAME\"; requests without it count for their client."},
+    {.key = "rate",
+     .type = &type_rate,
+     .offset = offsetof(struct conf_rate_limit, rate_per_hour),
+     .least = 1,
+     .most = (int64_t)100000 * 3600,
+     .flags = SCHEMA_REQUIRED,
+     .help = "Requests that may come in the long run; more get 429 with Retry-After."},
+    {.key = "burst",
+     .type = &type_count,
+     .offset = offsetof(struct conf_rate_limit, burst),
+     .least = 1,
+     .most = 1000000,
+     .fallback = "the rate of one second, at least 1",
+     .help = "Requests that may come at once after a pause."},
+};
+
+static const struct schema_map rate_map = {SCHEMA_FIELDS(rate_fields), .optional = true};
+
+static const struct schema_field rule_fields[] = {
+    {.key = "set",
+     .type = &type_fields,
+     .offset = offsetof(struct conf_field_rules, set),
+     .count_offset = offsetof(struct conf_field_rules, set_count),
+     .element = &field_template,
+     .check = text_rule_field,
+     .fallback = "none",
+     .help = "Fields and their values, in place of what is there. A value is a template; one that "
+             "comes out empty leaves the field out."},
+    {.key = "add",
+     .type = &type_fields,
+     .offset = offsetof(struct conf_field_rules, add),
+     .count_offset = offsetof(struct conf_field_rules, add_count),
+     .element = &field_template,
+     .check = text_rule_field,
+     .fallback = "none",
+     .help = "The same, beside what is there."},
+    {.key = "remove",
+     .type = &type_list,
+     .offset = offsetof(struct conf_field_rules, remove),
+     .count_offset = offsetof(struct conf_field_rules, remove_count),
+     .element = &field_name,
+     .element_size = sizeof(struct conf_text),
+     .fallback = "none",
+     .help = "Fields that are left out; this comes first."},
+};
+
+static const struct schema_map rule_map = {SCHEMA_FIELDS(rule_fields), .optional = true};
+
+static const struct schema_field rewrite_fields[] = {
+    {.key = "strip_prefix",
+     .type = &type_text,
+     .offset = offsetof(struct conf_rewrite, strip_prefix),
+     .check = text_prefix,
+     .fallback = "none",
+     .help = "Taken from the path where it begins so, at a segment's border."},
+    {.key = "add_prefix",
+     .type = &type_text,
+     .offset = offsetof(struct conf_rewrite, add_prefix),
+     .check = text_prefix,
+     .fallback = "none",
+     .help = "Then put before the path."},
+};
+
+static const struct schema_map rewrite_map = {SCHEMA_FIELDS(rewrite_fields), .optional = true};
+
 static const struct schema_field fields[] = {
     {.key = "name",
      .type = &type_text,
@@ -133,7 +247,18 @@ static const struct schema_field fields[] = {
      .offset = offsetof(struct conf_route, pool_name),
      .check = text_name,
      .fallback = "none",
-     .help = "Pass the request to this pool. Exactly one of `pool`, `respond` and `redirect`."},
+     .help = "Pass the request to this pool. Exactly one of `pool`, `split`, `respond` and "
+             "`redirect`."},
+    {.key = "split",
+     .type = &type_split,
+     .fallback = "none",
+     .help = "Pass the request to one of several pools, by weight: {api: 95, canary: 5}."},
+    {.key = "split_by",
+     .type = &type_key,
+     .offset = offsetof(struct conf_route, split_by),
+     .fallback = "chance, request by request",
+     .help = "What stays with one pool of the split while the weights stay: `client`, "
+             "\"header NAME\" or \"cookie NAME\"; requests without it go by their client."},
     {.key = "respond",
      .type = &type_map,
      .offset = offsetof(struct conf_route, respond),
@@ -146,6 +271,37 @@ static const struct schema_field fields[] = {
      .map = &redirect_map,
      .fallback = "none",
      .help = "Answer with a redirect."},
+    {.key = "access",
+     .type = &type_map,
+     .offset = offsetof(struct conf_route, access),
+     .map = &access_map,
+     .fallback = "everybody",
+     .help = "Who may come; others get 403."},
+    {.key = "rate_limit",
+     .type = &type_map,
+     .offset = offsetof(struct conf_route, rate_limit),
+     .map = &rate_map,
+     .fallback = "none",
+     .help = "How often; counted over all workers and kept over reloads, by the route's name."},
+    {.key = "request_headers",
+     .type = &type_map,
+     .offset = offsetof(struct conf_route, request_headers),
+     .map = &rule_map,
+     .fallback = "none",
+     .help = "Changes of the request's header fields, after the forwarding fields are made."},
+    {.key = "response_headers",
+     .type = &type_map,
+     .offset = offsetof(struct conf_route, response_headers),
+     .map = &rule_map,
+     .fallback = "none",
+     .help = "Changes of the response's header fields, also of answers that Meridian makes for "
+             "the route."},
+    {.key = "rewrite",
+     .type = &type_map,
+     .offset = offsetof(struct conf_route, rewrite),
+     .map = &rewrite_map,
+     .fallback = "none",
+     .help = "Changes of the path towards backends; logs and templates have it as it came."},
     {.key = "timeouts",
      .type = &type_map,
      .offset = offsetof(struct conf_route, timeouts),
@@ -158,7 +314,7 @@ static const struct schema_field fields[] = {
      .help = "Allow the upgrade to WebSocket."},
 };
 
-static const char *const actions[] = {"pool", "respond", "redirect", NULL};
+static const char *const actions[] = {"pool", "split", "respond", "redirect", NULL};
 
 const struct schema_map schema_route = {SCHEMA_FIELDS(fields), .one_of = actions,
                                         .one_needed = true, .marked = true};

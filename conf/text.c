@@ -175,19 +175,35 @@ const char *text_route_path(struct span s)
 
 const char *text_redirect(struct span s)
 {
-    struct span rest = s;
-    if (span_starts(s, SPAN("https://")))
-        rest = span_sub(s, 8, s.n);
-    else if (span_starts(s, SPAN("http://")))
-        rest = span_sub(s, 7, s.n);
-    bool whole = rest.n < s.n;
-    bool good =
-        whole ? rest.n > 0 && rest.p[0] != '/' && rest.n <= PATH_BYTES : is_path(rest, "?#");
-    for (size_t i = 0; whole && good && i < rest.n; i++)
-        good = visible(rest.p[i]) && strchr("\"<>\\^`{|}", rest.p[i]) == NULL;
-    return good && !span_starts(s, SPAN("//"))
+    bool good = s.n > 0 && s.n <= PATH_BYTES;
+    for (size_t i = 0; good && i < s.n; i++)
+        good = visible(s.p[i]) && strchr("\"<>\\^`|", s.p[i]) == NULL;
+    return good ? NULL : "an https:// or http:// address, or a path from '/', without blanks";
+}
+
+const char *text_prefix(struct span s)
+{
+    return s.n > 1 && text_route_path(s) == NULL && !span_starts(s, SPAN("//"))
                ? NULL
-               : "a fixed https:// or http:// address, or a path from '/'";
+               : "a path prefix such as /v1, longer than '/'";
+}
+
+const char *text_field_value(struct span s)
+{
+    return text_is_field_value(s) ? NULL
+                                  : "a field value of visible characters (RFC 9110 section 5.5)";
+}
+
+const char *text_rule_field(struct span s)
+{
+    static const char *const names[] = {
+        "connection",     "content-length",    "expect",           "host",
+        "http2-settings", "keep-alive",        "proxy-connection", "te",
+        "trailer",        "transfer-encoding", "upgrade"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (span_eq_nocase(s, span_str(names[i])))
+            return "a field that is not of one connection or of the message's framing";
+    return text_is_token(s) ? NULL : "a field name, which is a token (RFC 9110 section 5.1)";
 }
 
 const char *text_media_type(struct span s)

@@ -14,7 +14,12 @@ const char *text_method(struct span s);     /* RFC 9110 section 9.1, capital let
 const char *text_host(struct span s);       /* a host name or an IP address, no port */
 const char *text_target(struct span s);     /* a path, with or without a query (health checks) */
 const char *text_route_path(struct span s); /* a path that a normalised request can have */
-const char *text_redirect(struct span s);   /* an absolute http(s) URL or a path */
+const char *text_redirect(struct span s);   /* bytes that a URL may have, and braces */
+const char *text_prefix(struct span s);     /* as text_route_path, but more than "/" */
+const char *text_field_value(struct span s);
+/* A field that rules may change: none of one connection or of the framing (RFC 9110 section 7.6.1;
+ * RELIABILITY H15). */
+const char *text_rule_field(struct span s);
 const char *text_media_type(struct span s); /* RFC 9110 section 8.3.1 */
 const char *text_content(struct span s);    /* any text with lines */
 

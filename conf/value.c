@@ -3,8 +3,6 @@
 #include "conf/scalar.h"
 #include "conf/text.h"
 
-#define HEADERS_MOST 16 /* named in type_headers.allowed */
-
 /* One of the two numbers of a location. */
 static bool read_degrees(struct reader *r, const struct node *n, double most, double *out)
 {
@@ -123,16 +121,6 @@ const struct schema_type type_statuses = {
     .write = statuses_write,
 };
 
-static struct conf_text lower_text(struct reader *r, const struct node *n)
-{
-    struct conf_text text = {.mark = n->mark};
-    char *p = reader_zero(r, n->text.n + 1, 1);
-    for (size_t i = 0; p != NULL && i < n->text.n; i++)
-        p[i] = ascii_lower(n->text.p[i]);
-    text.s = span_of(p, p != NULL ? n->text.n : 0);
-    return text;
-}
-
 static void host_read(struct reader *r, const struct schema_field *f, const struct node *n,
                       void *at)
 {
@@ -144,7 +132,7 @@ static void host_read(struct reader *r, const struct schema_field *f, const stru
         reader_must_be(r, n, f->type->allowed);
         return;
     }
-    struct conf_text text = lower_text(r, n);
+    struct conf_text text = reader_lower(r, n);
     memcpy(at, &text, sizeof text);
 }
 
@@ -216,79 +204,6 @@ const struct schema_type type_path = {
     .preset = path_preset,
     .read = path_read,
     .write = path_write,
-};
-
-/* One condition on a field, put behind those that match holds already. */
-static void read_header(struct reader *r, const struct node *n, struct conf_match *match)
-{
-    struct span value;
-    if (n->key->kind != NODE_SCALAR || !text_is_token(n->key->text)) {
-        reader_report(r, n->key->mark, "a field name must be a token (RFC 9110 section 5.1)");
-        return;
-    }
-    if (!reader_scalar(r, n, "the field's value", &value))
-        return;
-    if (!text_is_field_value(value)) {
-        reader_must_be(r, n, "a field value of visible characters (RFC 9110 section 5.5)");
-        return;
-    }
-    for (size_t i = 0; i < match->header_count; i++) {
-        const struct conf_text *other = &match->headers[i].name;
-        if (span_eq_nocase(other->s, n->key->text))
-            reader_report(r, n->key->mark, "the field is named twice, first at %.*s:%u:%u",
-                          SPAN_FMT(r->m->source->name), (unsigned)other->mark.line,
-                          (unsigned)other->mark.column);
-    }
-    struct conf_header *header = &match->headers[match->header_count++];
-    header->name = lower_text(r, n->key);
-    header->value = reader_text(r, value, n->mark);
-}
-
-/* The field's struct is conf_match: the fields and their count. */
-static void headers_read(struct reader *r, const struct schema_field *f, const struct node *n,
-                         void *at)
-{
-    struct conf_match *match = at;
-    if (n->kind != NODE_MAP || n->count > HEADERS_MOST) {
-        reader_must_be(r, n, f->type->allowed);
-        return;
-    }
-    match->headers = n->count > 0 ? reader_zero(r, n->count, sizeof *match->headers) : NULL;
-    for (const struct node *c = n->first; match->headers != NULL && c != NULL; c = c->next) {
-        size_t before = reader_enter(r, c->key->text);
-        read_header(r, c, match);
-        reader_leave(r, before);
-    }
-}
-
-static bool headers_present(const struct schema_field *f, const void *at)
-{
-    (void)f;
-    return ((const struct conf_match *)at)->header_count > 0;
-}
-
-static void headers_write(struct writer *w, const struct schema_field *f, const void *at)
-{
-    (void)f;
-    const struct conf_match *match = at;
-    buf_put_char(w->out, '\n');
-    w->indent += 2;
-    for (size_t i = 0; i < match->header_count; i++) {
-        write_indent(w);
-        write_text(w, match->headers[i].name.s);
-        buf_put_str(w->out, ": ");
-        write_text(w, match->headers[i].value.s);
-        write_end(w);
-    }
-    w->indent -= 2;
-}
-
-const struct schema_type type_headers = {
-    .name = "map of fields",
-    .allowed = "a map of at most 16 field names and their values",
-    .read = headers_read,
-    .present = headers_present,
-    .write = headers_write,
 };
 
 /* The field's struct is conf_pool: the choice and the name. */

@@ -17,7 +17,8 @@ struct rule {
     bool wildcard, exact;
     const struct span *methods;
     const struct route_header *headers;
-    size_t method_count, header_count;
+    const struct span *countries;
+    size_t method_count, header_count, country_count;
     uint32_t index;
 };
 
@@ -49,7 +50,7 @@ struct route_table {
 
 static size_t conditions(const struct rule *r)
 {
-    return r->header_count + (r->method_count > 0 ? 1 : 0);
+    return r->header_count + (r->method_count > 0 ? 1 : 0) + (r->country_count > 0 ? 1 : 0);
 }
 
 static int compare_hosts(const struct rule *a, const struct rule *b)
@@ -80,13 +81,13 @@ static struct span copy(struct route_table *t, struct span s, bool *failed)
     return out;
 }
 
-static const struct span *copy_methods(struct route_table *t, const struct route_rule *from,
-                                       bool *failed)
+static const struct span *copy_all(struct route_table *t, const struct span *from, size_t count,
+                                   bool *failed)
 {
-    struct span *out = arena_zero(&t->arena, from->method_count * sizeof *out + 1);
+    struct span *out = arena_zero(&t->arena, count * sizeof *out + 1);
     *failed |= out == NULL;
-    for (size_t i = 0; out != NULL && i < from->method_count; i++)
-        out[i] = copy(t, from->methods[i], failed);
+    for (size_t i = 0; out != NULL && i < count; i++)
+        out[i] = copy(t, from[i], failed);
     return out;
 }
 
@@ -113,8 +114,10 @@ static enum err copy_rule(struct route_table *t, const struct route_rule *from, 
     to->host = copy(t, span_sub(host, to->wildcard ? 2 : 0, host.n), &failed);
     to->exact = from->exact;
     to->path = copy(t, from->path.n == 1 && !from->exact ? SPAN_NONE : from->path, &failed);
-    to->methods = copy_methods(t, from, &failed);
+    to->methods = copy_all(t, from->methods, from->method_count, &failed);
     to->method_count = from->method_count;
+    to->countries = copy_all(t, from->countries, from->country_count, &failed);
+    to->country_count = from->country_count;
     to->headers = copy_headers(t, from, &failed);
     to->header_count = from->header_count;
     to->index = from->index;
@@ -335,12 +338,13 @@ static bool headers_hold(const struct rule *r, const struct route_request *req)
     return true;
 }
 
-static bool method_holds(const struct rule *r, struct span method)
+/* Whether the value is one of them, or any is good. */
+static bool one_holds(const struct span *values, size_t count, struct span value)
 {
-    for (size_t i = 0; i < r->method_count; i++)
-        if (span_eq(r->methods[i], method))
+    for (size_t i = 0; i < count; i++)
+        if (span_eq(values[i], value))
             return true;
-    return r->method_count == 0;
+    return count == 0;
 }
 
 static void allow(struct route_match *out, struct span method)
@@ -358,9 +362,10 @@ static const struct rule *try_node(const struct route_table *t, const struct nod
 {
     for (uint32_t i = n->rule; i < n->rule + n->rule_count; i++) {
         const struct rule *r = &t->rules[i];
-        if (!path_holds(r, req->path) || !headers_hold(r, req))
+        if (!path_holds(r, req->path) || !one_holds(r->countries, r->country_count, req->country) ||
+            !headers_hold(r, req))
             continue;
-        if (method_holds(r, req->method))
+        if (one_holds(r->methods, r->method_count, req->method))
             return r;
         for (size_t k = 0; k < r->method_count; k++)
             allow(out, r->methods[k]);

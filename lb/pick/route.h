@@ -28,6 +28,8 @@ struct route_rule {
     size_t method_count;
     const struct route_header *headers; /* each is one condition; all methods together are one */
     size_t header_count;
+    const struct span *countries; /* none: everywhere; all together are one condition */
+    size_t country_count;
     uint32_t index; /* what a look-up returns; also the order in the file */
 };
 
@@ -35,6 +37,7 @@ struct route_request {
     struct span host; /* lower case, without port */
     struct span path; /* without query; "*" for OPTIONS * */
     struct span method;
+    struct span country; /* where the client is; empty: not known */
     /* The value of a request field, p == NULL where there is none; name as written in the rule. */
     struct span (*get)(void *ctx, struct span name);
     void *ctx;

@@ -1,75 +1,7 @@
-/* Who serves: admission, route, pick, connection, and what follows a failed attempt. */
+/* Who serves: admission, pick, connection, and what follows a failed attempt. */
 #include "proxy/exchange_impl.h"
 
 #include "base/limits.h"
-#include "http/uri.h"
-
-static struct span field_value(void *ctx, struct span name)
-{
-    const struct request *r = ctx;
-    const struct field *f = fields_find(&r->fields, name);
-    return f != NULL ? f->value : SPAN_NONE;
-}
-
-static enum err find_route(struct exchange *x, struct span path, struct route_match *match)
-{
-    struct request *r = x->request;
-    struct route_request req = {
-        .host = r->host,
-        .path = path,
-        .method = r->method_name,
-        .get = field_value,
-        .ctx = r,
-    };
-    return route_find(x->edition->policy->table, &req, match);
-}
-
-/* H14: where another reading of the path would lead to another route, it is refused. */
-static enum err check_readings(struct exchange *x, const struct route_match *chosen)
-{
-    struct span path = x->request->path;
-    char *memory = arena_take(x->front->arena, path.n);
-    if (memory == NULL)
-        return ERR_NO_MEMORY;
-    for (unsigned readings = 1; readings < URI_READ_END; readings++) {
-        struct route_match other;
-        struct span variant = uri_variant(path, readings, memory);
-        if (find_route(x, variant, &other) != ERR_OK || other.index != chosen->index)
-            return ERR_BAD_TARGET;
-    }
-    return ERR_OK;
-}
-
-static enum err choose_route(struct exchange *x)
-{
-    const struct policy *policy = x->edition->policy;
-    struct route_match match;
-    enum err e = find_route(x, x->request->path, &match);
-    if (e != ERR_OK)
-        return e;
-    if (x->request->path_odd)
-        e = check_readings(x, &match);
-    if (e != ERR_OK)
-        return e;
-    x->route = &policy->routes[match.index];
-    x->stats = x->route->stats[x->proxy->worker];
-    x->pool = x->route->pool;
-    x->timeouts = x->route->timeouts;
-    x->body_most = x->route->body_bytes;
-    x->request_rate = policy->request_rate;
-    x->response_rate = policy->response_rate;
-    return ERR_OK;
-}
-
-static enum err check_request(const struct exchange *x)
-{
-    const struct request *r = x->request;
-    if (r->content == CONTENT_LENGTH && x->body_most != 0 && r->length > x->body_most)
-        return ERR_BODY_TOO_LARGE;
-    if (r->upgrade != UPGRADE_NONE && !x->route->websocket)
-        return ERR_TUNNEL_REFUSED;
-    return ERR_OK;
-}
 
 static enum err identify(struct exchange *x)
 {
@@ -92,14 +24,12 @@ void exchange_admit(struct exchange *x)
         return;
     }
     if (e == ERR_OK)
-        e = choose_route(x);
-    if (e == ERR_OK)
-        e = check_request(x);
+        e = exchange_route(x);
     if (e != ERR_OK) {
         exchange_fail(x, e);
         return;
     }
-    if (x->route->action != POLICY_POOL) {
+    if (x->pool == NULL) {
         exchange_answer_route(x);
         return;
     }

@@ -1,5 +1,6 @@
 /* exchange_impl: what the files of the exchange share, and nobody else may see. exchange.c moves
- * and ends; exchange_admit.c decides who serves; exchange_send.c carries the request,
+ * and ends; exchange_route.c finds the route and keeps
+ * its gate; exchange_admit.c decides who serves; exchange_send.c carries the request,
  * exchange_reply.c the response; exchange_time.c watches the time. */
 #ifndef MERIDIAN_PROXY_EXCHANGE_IMPL_H
 #define MERIDIAN_PROXY_EXCHANGE_IMPL_H
@@ -59,7 +60,8 @@ struct exchange {
     bool back_wanted;
     uint16_t status; /* sent to the client; 0: none */
     uint64_t content_out;
-    bool local; /* the answer is Meridian's own */
+    bool local;             /* the answer is Meridian's own */
+    unsigned retry_after_s; /* of an answer to a request that came too early */
     /* state and time */
     enum exchange_state state;
     enum err end; /* why it ended, as it is logged */
@@ -86,6 +88,15 @@ void exchange_drop_back(struct exchange *x);
 void exchange_leave_edition(struct exchange *x);
 extern const struct back_events exchange_back_events;
 extern const struct front_events exchange_front_events;
+
+/* exchange_route.c */
+/* The route and what it asks for, the pool where it leads to one. Errors are answered. */
+MUST_CHECK
+enum err exchange_route(struct exchange *x);
+MUST_CHECK
+enum err exchange_find_route(struct exchange *x, struct span path, struct route_match *match);
+/* What names of templates stand for; borrowed from the exchange, the edition and the client. */
+void exchange_facts(const struct exchange *x, struct expand_facts *out);
 
 /* exchange_admit.c */
 void exchange_admit(struct exchange *x);

@@ -75,6 +75,19 @@ static void begin_relay(struct exchange *x, bool end)
     exchange_aim(x);
 }
 
+/* The head as the client shall see it. */
+static enum err make_reply(struct exchange *x, struct reply *r)
+{
+    struct expand_facts facts;
+    struct arena *arena = x->front->arena;
+    enum err e = x->local ? fields_put(&r->fields, arena, FIELD_X_REQUEST_ID, x->id)
+                          : forward_reply(r, arena);
+    if (e != ERR_OK || x->route == NULL)
+        return e;
+    exchange_facts(x, &facts);
+    return field_rules_apply(&x->route->response_fields, &facts, arena, &r->fields);
+}
+
 void exchange_on_reply(void *user, struct reply *r, bool end)
 {
     struct exchange *x = user;
@@ -88,9 +101,7 @@ void exchange_on_reply(void *user, struct reply *r, bool end)
     }
     if (!x->local && x->stats != NULL)
         histogram_add(&x->stats->first_byte, (x->first_byte_ns - x->dispatched_ns) / NS_PER_US);
-    enum err e = x->local ? ERR_OK : forward_reply(r, x->front->arena);
-    if (e == ERR_OK && x->local)
-        e = fields_put(&r->fields, x->front->arena, FIELD_X_REQUEST_ID, x->id);
+    enum err e = make_reply(x, r);
     if (e != ERR_OK) {
         exchange_fail(x, e);
         return;
@@ -193,11 +204,9 @@ static void answer_with(struct exchange *x, const struct local_answer *answer)
 static struct span allow_value(struct exchange *x)
 {
     struct route_match match;
-    struct request *r = x->request;
-    struct route_request req = {.host = r->host, .path = r->path, .method = r->method_name};
     struct span fallback = SPAN("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-    if (x->edition == NULL || r->path.n == 0 ||
-        route_find(x->edition->policy->table, &req, &match) != ERR_BAD_METHOD)
+    if (x->edition == NULL || x->request->path.n == 0 ||
+        exchange_find_route(x, x->request->path, &match) != ERR_BAD_METHOD)
         return fallback;
     struct buf b;
     char *memory = arena_take(x->front->arena, 512);
@@ -228,19 +237,35 @@ void exchange_answer(struct exchange *x, enum err why)
     }
     if (why == ERR_BAD_METHOD)
         answer.allow = allow_value(x);
+    if (why == ERR_RATE_LIMIT)
+        answer.retry_after_s = x->retry_after_s;
+    answer_with(x, &answer);
+}
+
+static void answer_redirect(struct exchange *x, uint16_t status, struct span to)
+{
+    struct local_answer answer = {.status = status, .location = to};
+    x->end = ERR_REDIRECTED;
     answer_with(x, &answer);
 }
 
 void exchange_answer_route(struct exchange *x)
 {
     const struct policy_route *route = x->route;
-    struct local_answer answer = {
-        .status = route->status, .body = route->body, .type = route->type};
-    if (route->action == POLICY_REDIRECT) {
-        answer = (struct local_answer){.status = route->status, .location = route->to};
-        x->end = ERR_REDIRECTED;
+    struct expand_facts facts;
+    struct span to;
+    if (route->action == POLICY_RESPOND) {
+        struct local_answer answer = {
+            .status = route->status, .body = route->body, .type = route->type};
+        answer_with(x, &answer);
+        return;
     }
-    answer_with(x, &answer);
+    exchange_facts(x, &facts);
+    enum err e = expand_location(&route->to, &facts, x->front->arena, &to);
+    if (e != ERR_OK)
+        exchange_fail(x, e);
+    else
+        answer_redirect(x, route->status, to);
 }
 
 /* H17: the host is one that passed host_parse, and the path begins with exactly one slash. */
@@ -268,7 +293,5 @@ void exchange_redirect_to_https(struct exchange *x)
         exchange_fail(x, ERR_NO_MEMORY);
         return;
     }
-    struct local_answer answer = {.status = 308, .location = span_str(to)};
-    x->end = ERR_REDIRECTED;
-    answer_with(x, &answer);
+    answer_redirect(x, 308, span_str(to));
 }

@@ -65,6 +65,18 @@ static void content_sent(struct exchange *x)
     }
 }
 
+/* What the route changes of the head that is about to be sent. */
+static enum err shape_head(struct exchange *x)
+{
+    struct expand_facts facts;
+    const struct policy_route *route = x->route;
+    enum err e = rewrite_path(&route->rewrite, x->request->path, x->front->arena, &x->sent.path);
+    if (e != ERR_OK)
+        return e;
+    exchange_facts(x, &facts);
+    return field_rules_apply(&route->request_fields, &facts, x->front->arena, &x->sent.fields);
+}
+
 static enum err make_head(struct exchange *x)
 {
     const struct policy_pool *pool = x->pool;
@@ -82,7 +94,8 @@ static enum err make_head(struct exchange *x)
         if (pool->endpoints[i].endpoint == x->ticket.endpoint)
             facts.authority = pool->endpoints[i].authority;
     }
-    return forward_request(x->request, &facts, x->front->arena, &x->sent);
+    enum err e = forward_request(x->request, &facts, x->front->arena, &x->sent);
+    return e == ERR_OK ? shape_head(x) : e;
 }
 
 /* RFC 9110 section 10.1.1, H7: the client may send its content now that somebody can take it. */

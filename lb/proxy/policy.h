@@ -11,7 +11,13 @@
 #include "net/tls_ctx.h"
 #include "pick/pool.h"
 #include "pick/route.h"
+#include "proxy/access.h"
+#include "proxy/field_rules.h"
+#include "proxy/rate.h"
+#include "proxy/request_key.h"
 #include "proxy/retry.h"
+#include "proxy/rewrite.h"
+#include "proxy/split.h"
 #include "proxy/stats.h"
 
 struct policy_timeouts {
@@ -52,19 +58,37 @@ struct policy_pool {
     struct policy_location *sites; /* as pick->sites; NULL: the pool has no sites */
 };
 
-enum policy_action { POLICY_POOL, POLICY_RESPOND, POLICY_REDIRECT };
+enum policy_action { POLICY_POOL, POLICY_SPLIT, POLICY_RESPOND, POLICY_REDIRECT };
+
+struct policy_split {
+    struct policy_pool **pools;
+    uint32_t *ends; /* as split_choose has them */
+    uint32_t count;
+    struct key_rule by; /* KEY_NONE: by chance */
+};
+
+struct policy_rate {
+    struct rate_rule rule;
+    struct key_rule per;
+    uint64_t seed; /* of the route's name: a reload finds the same buckets */
+};
 
 struct policy_route {
     struct span name;
     enum policy_action action;
-    struct policy_pool *pool;
+    struct policy_pool *pool;  /* POLICY_POOL */
+    struct policy_split split; /* POLICY_SPLIT */
+    struct access *access;     /* NULL: everybody */
+    struct policy_rate *rate;  /* NULL: no limit */
+    struct field_rules request_fields, response_fields;
+    struct rewrite rewrite;
     struct policy_timeouts timeouts;
     uint64_t body_bytes; /* L16; 0: none */
     bool websocket;
     uint16_t status;            /* POLICY_RESPOND, POLICY_REDIRECT */
     struct span body;           /* POLICY_RESPOND */
     struct span type;           /* POLICY_RESPOND: Content-Type */
-    struct span to;             /* POLICY_REDIRECT: Location */
+    struct template to;         /* POLICY_REDIRECT: Location */
     struct route_stats **stats; /* one per worker */
 };
 

@@ -60,6 +60,7 @@ struct admission {
     struct hash_key key;
     _Atomic uint16_t
         sources[1 << 16]; /* by keyed hash of the source; a collision counts for both */
+    struct rate_table rates; /* token buckets of all routes */
 };
 
 /* How the proxy reaches what is not its own; user is lb/run's worker. */

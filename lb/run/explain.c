@@ -149,10 +149,23 @@ static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
     return ERR_OK;
 }
 
+/* Of a split the part that weighs most. */
+static const struct policy_pool *main_pool(const struct policy_route *route)
+{
+    const struct policy_split *split = &route->split;
+    uint32_t most = 0, weight = 0;
+    for (uint32_t i = 0; i < split->count; i++) {
+        uint32_t own = split->ends[i] - (i > 0 ? split->ends[i - 1] : 0);
+        most = own > weight ? i : most;
+        weight = own > weight ? own : weight;
+    }
+    return split->count > 0 ? split->pools[most] : route->pool;
+}
+
 enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct admin_explain *out,
                           struct buf *message)
 {
-    static const char *const actions[] = {"pool", "respond", "redirect"};
+    static const char *const actions[] = {"pool", "split", "respond", "redirect"};
     struct balancer *b = ctx;
     struct asked asked = {.ask = ask};
     struct place place;
@@ -168,6 +181,7 @@ enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct
     struct route_request req = {.host = asked.host,
                                 .path = asked.path,
                                 .method = ask->method.n != 0 ? ask->method : SPAN("GET"),
+                                .country = span_str(place.country),
                                 .get = header_value,
                                 .ctx = &asked};
     out->outcome = route_find(b->current->policy.table, &req, &match);
@@ -176,9 +190,10 @@ enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct
     const struct policy_route *route = &b->current->policy.routes[match.index];
     out->route = route->name;
     out->action = actions[route->action];
-    if (route->pool == NULL)
+    const struct policy_pool *pool = main_pool(route);
+    if (pool == NULL)
         return ERR_OK;
-    out->pool = route->pool->name;
-    out->distance_from = route->pool->from_client ? "client" : "here";
-    return explain_pick(b, route->pool, &place, out);
+    out->pool = pool->name;
+    out->distance_from = pool->from_client ? "client" : "here";
+    return explain_pick(b, pool, &place, out);
 }

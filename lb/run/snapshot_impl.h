@@ -6,6 +6,11 @@
 
 enum err snapshot_build_pools(const struct snapshot_context *c, struct snapshot *s);
 enum err snapshot_build_routes(const struct snapshot_context *c, struct snapshot *s);
+/* The target of one route, and what it asks for (snapshot_shape.c). ERR_NO_MEMORY. */
+enum err snapshot_route_action(struct snapshot *s, const struct conf_route *from,
+                               struct policy_route *to);
+enum err snapshot_route_shape(struct snapshot *s, const struct conf_route *from,
+                              struct policy_route *to);
 enum err snapshot_build_listeners(const struct snapshot_context *c, struct snapshot *s,
                                   struct conf_messages *to);
 

@@ -13,50 +13,34 @@ static struct policy_timeouts timeouts_of(const struct conf_timeouts *t)
     };
 }
 
-static void fill_action(struct snapshot *s, const struct conf_route *from, struct policy_route *to)
+static const struct span *spans_of(struct snapshot *s, const struct conf_text *from, size_t n)
 {
-    switch (from->action) {
-    case CONF_TO_POOL:
-        to->action = POLICY_POOL;
-        to->pool = &s->policy.pools[from->pool - s->conf->pools];
-        break;
-    case CONF_RESPOND:
-        to->action = POLICY_RESPOND;
-        to->status = (uint16_t)from->respond.status;
-        to->body = from->respond.body.s;
-        to->type = from->respond.type.s;
-        break;
-    case CONF_REDIRECT:
-        to->action = POLICY_REDIRECT;
-        to->status = (uint16_t)from->redirect.status;
-        to->to = from->redirect.to.s;
-        break;
-    case CONF_NO_ACTION:
-        break;
-    }
+    struct span *out = arena_take(&s->arena, (n + 1) * sizeof *out);
+    for (size_t i = 0; out != NULL && i < n; i++)
+        out[i] = from[i].s;
+    return out;
 }
 
 static enum err fill_rule(struct snapshot *s, const struct conf_match *m, uint32_t index,
                           struct route_rule *rule)
 {
-    struct span *methods = arena_take(&s->arena, (m->method_count + 1) * sizeof *methods);
     struct route_header *headers = arena_take(&s->arena, (m->header_count + 1) * sizeof *headers);
-    if (methods == NULL || headers == NULL)
-        return ERR_NO_MEMORY;
-    for (size_t i = 0; i < m->method_count; i++)
-        methods[i] = m->methods[i].s;
-    for (size_t i = 0; i < m->header_count; i++)
-        headers[i] = (struct route_header){m->headers[i].name.s, m->headers[i].value.s};
     *rule = (struct route_rule){
         .host = m->host.s,
         .path = m->path.s,
         .exact = m->exact,
-        .methods = methods,
+        .methods = spans_of(s, m->methods, m->method_count),
         .method_count = m->method_count,
         .headers = headers,
         .header_count = m->header_count,
+        .countries = spans_of(s, m->countries, m->country_count),
+        .country_count = m->country_count,
         .index = index,
     };
+    if (rule->methods == NULL || headers == NULL || rule->countries == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < m->header_count; i++)
+        headers[i] = (struct route_header){m->headers[i].name.s, m->headers[i].value.s};
     return ERR_OK;
 }
 
@@ -73,8 +57,8 @@ static enum err fill_route(const struct snapshot_context *c, struct snapshot *s,
     to->body_bytes = (uint64_t)from->body_bytes;
     to->websocket = from->websocket;
     to->stats = stats->by_worker;
-    fill_action(s, from, to);
-    return ERR_OK;
+    enum err e = snapshot_route_action(s, from, to);
+    return e == ERR_OK ? snapshot_route_shape(s, from, to) : e;
 }
 
 enum err snapshot_build_routes(const struct snapshot_context *c, struct snapshot *s)

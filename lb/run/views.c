@@ -203,11 +203,25 @@ static uint64_t route_requests(const struct balancer *b, const struct policy_rou
     return n;
 }
 
+/* The pool, the pools of a split, or the URL as configured. */
+static struct span route_target(const struct conf_route *r, struct buf *memory)
+{
+    buf_clear(memory);
+    for (size_t i = 0; i < r->share_count; i++)
+        buf_printf(memory, "%s%.*s", i > 0 ? ", " : "", SPAN_FMT(r->shares[i].name.s));
+    return r->share_count > 0 ? buf_span(memory)
+           : r->pool != NULL  ? r->pool->name.s
+                              : r->redirect.to.s;
+}
+
 static void view_routes(void *ctx, void (*each)(void *user, const struct admin_route *r),
                         void *user)
 {
-    static const char *const actions[] = {"pool", "respond", "redirect"};
+    static const char *const actions[] = {"pool", "split", "respond", "redirect"};
     const struct balancer *b = ctx;
+    char memory[512];
+    struct buf target;
+    buf_fixed(&target, memory, sizeof memory);
     for (uint32_t i = 0; i < b->current->policy.route_count; i++) {
         const struct policy_route *r = &b->current->policy.routes[i];
         struct admin_route row = {
@@ -215,7 +229,7 @@ static void view_routes(void *ctx, void (*each)(void *user, const struct admin_r
             .host = b->current->conf->routes[i].match.host.s,
             .path = b->current->conf->routes[i].match.path.s,
             .action = actions[r->action],
-            .target = r->pool != NULL ? r->pool->name : r->to,
+            .target = route_target(&b->current->conf->routes[i], &target),
             .requests = route_requests(b, r),
         };
         each(user, &row);

@@ -196,11 +196,45 @@ TEST(conf_load, values_of_routes)
 TEST(conf_load, labels_are_made_and_unique)
 {
     struct conf *c = load_everything();
-    static const char *const want[] = {"first",   "*.example.com/x", "/old",
-                                       "/teapot", "other",           "other#2"};
-    CHECK_INT(c->route_count, 6);
+    static const char *const want[] = {"first",   "*.example.com/x", "/old",  "/teapot", "/moved",
+                                       "/shared", "/chance",         "other", "other#2"};
+    CHECK_INT(c->route_count, sizeof want / sizeof *want);
     for (size_t i = 0; i < c->route_count; i++)
         CHECK_SPAN(c->routes[i].name.s, want[i]);
+    conf_free(&c);
+}
+
+TEST(conf_load, routes_that_shape_traffic)
+{
+    struct conf *c = load_everything();
+    const struct conf_route *moved = &c->routes[4], *shared = &c->routes[5],
+                            *chance = &c->routes[6];
+    CHECK_SPAN(moved->match.countries[1].s, "DE"); /* sorted, to find the same match twice */
+    CHECK_SPAN(moved->redirect.to.s, "https://{geo.country}.example.com{uri}");
+    CHECK_INT(moved->redirect.status, 308);
+    CHECK_INT(moved->access.allow_count, 2);
+    CHECK_INT(moved->access.allow[1].bits, 32);
+    CHECK_INT(moved->access.deny[0].bytes[1], 1);
+    CHECK_SPAN(moved->access.deny_countries[0].s, "XX");
+    CHECK_INT(shared->action, CONF_SPLIT);
+    CHECK_INT(shared->share_count, 2);
+    CHECK_SPAN(shared->shares[0].pool->name.s, "other");
+    CHECK_INT(shared->shares[0].weight, 95);
+    CHECK_INT(shared->split_by.kind, CONF_KEY_COOKIE);
+    CHECK_SPAN(shared->split_by.name.s, "session");
+    CHECK_INT(shared->rate_limit.per.kind, CONF_KEY_HEADER);
+    CHECK_SPAN(shared->rate_limit.per.name.s, "x-api-key");
+    CHECK_INT(shared->rate_limit.rate_per_hour, 90 * 60);
+    CHECK_INT(shared->rate_limit.burst, 20);
+    CHECK_SPAN(shared->request_headers.set[0].name.s, "x-country");
+    CHECK_SPAN(shared->request_headers.add[0].value.s, "{request_id}");
+    CHECK_SPAN(shared->request_headers.remove[0].s, "cookie");
+    CHECK_SPAN(shared->rewrite.add_prefix.s, "/v2/");
+    CHECK_INT(chance->split_by.kind, CONF_KEY_NONE);
+    CHECK_INT(chance->rate_limit.per.kind, CONF_KEY_CLIENT);
+    CHECK_INT(chance->rate_limit.burst, 1); /* 5/h has less than one in a second */
+    CHECK(!c->routes[0].access.set && !c->routes[0].rate_limit.set && !c->routes[0].rewrite.set,
+          "what is not written is there");
     conf_free(&c);
 }
 

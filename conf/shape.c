@@ -1,0 +1,139 @@
+/* shape: types of values that shape traffic: shares of a split, and what tells requests apart. */
+#include "conf/reader.h"
+#include "conf/text.h"
+
+#define SHARES_MOST 64 /* named in type_split.allowed */
+#define WEIGHT_MOST 1000000
+
+static bool read_weight(struct reader *r, const struct node *n, int64_t *out)
+{
+    uint64_t weight = 0;
+    bool good = n->kind == NODE_SCALAR && !n->quoted && span_u64(n->text, &weight) == ERR_OK &&
+                weight <= WEIGHT_MOST;
+    if (!good)
+        reader_must_be(r, n, "a weight, 0 to 1000000");
+    *out = (int64_t)weight;
+    return good;
+}
+
+/* The field's struct is conf_route: the shares and their count. */
+static void split_read(struct reader *r, const struct schema_field *f, const struct node *n,
+                       void *at)
+{
+    struct conf_route *route = at;
+    if (n->kind != NODE_MAP || n->count == 0 || n->count > SHARES_MOST) {
+        reader_must_be(r, n, f->type->allowed);
+        return;
+    }
+    int64_t sum = 0;
+    bool good = true;
+    route->shares = reader_zero(r, n->count, sizeof *route->shares);
+    for (const struct node *c = n->first; route->shares != NULL && c != NULL; c = c->next) {
+        struct conf_share *share = &route->shares[route->share_count++];
+        size_t before = reader_enter(r, c->key->text);
+        share->name = reader_text(r, c->key->text, c->key->mark);
+        good = read_weight(r, c, &share->weight) && good;
+        sum += share->weight;
+        reader_leave(r, before);
+    }
+    if (good && sum == 0)
+        reader_report(r, n->mark, "all weights are 0; one at least must be more");
+}
+
+static bool split_present(const struct schema_field *f, const void *at)
+{
+    (void)f;
+    return ((const struct conf_route *)at)->share_count > 0;
+}
+
+static void split_write(struct writer *w, const struct schema_field *f, const void *at)
+{
+    (void)f;
+    const struct conf_route *route = at;
+    buf_put_char(w->out, '\n');
+    w->indent += 2;
+    for (size_t i = 0; i < route->share_count; i++) {
+        write_indent(w);
+        write_text(w, route->shares[i].name.s);
+        buf_printf(w->out, ": %lld", (long long)route->shares[i].weight);
+        write_end(w);
+    }
+    w->indent -= 2;
+}
+
+const struct schema_type type_split = {
+    .name = "map of shares",
+    .allowed = "a map from 1 to 64 pools to their weights",
+    .read = split_read,
+    .present = split_present,
+    .write = split_write,
+};
+
+/* `initial` is the kind where nothing is written. Where that is the client, the route can be one
+ * key for all. */
+static const char *key_allowed(const struct schema_field *f)
+{
+    return f->initial == CONF_KEY_CLIENT ? "client, route, \"header NAME\" or \"cookie NAME\""
+                                         : f->type->allowed;
+}
+
+static void key_preset(const struct schema_field *f, void *at)
+{
+    struct conf_key key = {.kind = (enum conf_key_kind)f->initial};
+    memcpy(at, &key, sizeof key);
+}
+
+static void key_read(struct reader *r, const struct schema_field *f, const struct node *n, void *at)
+{
+    struct span s, kind;
+    struct conf_key key = {0};
+    if (!reader_scalar(r, n, key_allowed(f), &s))
+        return;
+    struct span name = span_trim(span_cut(s, ' ', &kind));
+    if (span_eq(s, SPAN("client")))
+        key.kind = CONF_KEY_CLIENT;
+    else if (span_eq(s, SPAN("route")) && f->initial == CONF_KEY_CLIENT)
+        key.kind = CONF_KEY_ROUTE;
+    else if (span_eq(kind, SPAN("header")) && text_is_token(name))
+        key.kind = CONF_KEY_HEADER;
+    else if (span_eq(kind, SPAN("cookie")) && text_is_token(name))
+        key.kind = CONF_KEY_COOKIE;
+    if (key.kind == CONF_KEY_NONE) {
+        reader_must_be(r, n, key_allowed(f));
+        return;
+    }
+    struct node part = *n;
+    part.text = name;
+    if (key.kind == CONF_KEY_HEADER)
+        key.name = reader_lower(r, &part);
+    if (key.kind == CONF_KEY_COOKIE)
+        key.name = reader_text(r, name, n->mark);
+    memcpy(at, &key, sizeof key);
+}
+
+static bool key_present(const struct schema_field *f, const void *at)
+{
+    (void)f;
+    return ((const struct conf_key *)at)->kind != CONF_KEY_NONE;
+}
+
+static void key_write(struct writer *w, const struct schema_field *f, const void *at)
+{
+    static const char *const kinds[] = {"", "client", "route", "header", "cookie"};
+    (void)f;
+    const struct conf_key *key = at;
+    if (key->name.s.n > 0)
+        buf_printf(w->out, " \"%s %.*s\"", kinds[key->kind], SPAN_FMT(key->name.s));
+    else
+        buf_printf(w->out, " %s", kinds[key->kind]);
+    write_end(w);
+}
+
+const struct schema_type type_key = {
+    .name = "key",
+    .allowed = "client, \"header NAME\" or \"cookie NAME\"",
+    .preset = key_preset,
+    .read = key_read,
+    .present = key_present,
+    .write = key_write,
+};

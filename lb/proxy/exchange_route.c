@@ -1,0 +1,144 @@
+/* What is decided before anybody is picked: the route, who may come, how often, and to which pool.
+ */
+#include "proxy/exchange_impl.h"
+
+#include "base/limits.h"
+#include "http/uri.h"
+
+static struct span field_value(void *ctx, struct span name)
+{
+    const struct request *r = ctx;
+    const struct field *f = fields_find(&r->fields, name);
+    return f != NULL ? f->value : SPAN_NONE;
+}
+
+enum err exchange_find_route(struct exchange *x, struct span path, struct route_match *match)
+{
+    struct request *r = x->request;
+    struct route_request req = {
+        .host = r->host,
+        .path = path,
+        .method = r->method_name,
+        .country = x->origin != NULL ? span_str(x->origin->place.country) : SPAN_NONE,
+        .get = field_value,
+        .ctx = r,
+    };
+    return route_find(x->edition->policy->table, &req, match);
+}
+
+/* H14: where another reading of the path would lead to another route, it is refused. */
+static enum err check_readings(struct exchange *x, const struct route_match *chosen)
+{
+    struct span path = x->request->path;
+    char *memory = arena_take(x->front->arena, path.n);
+    if (memory == NULL)
+        return ERR_NO_MEMORY;
+    for (unsigned readings = 1; readings < URI_READ_END; readings++) {
+        struct route_match other;
+        struct span variant = uri_variant(path, readings, memory);
+        if (exchange_find_route(x, variant, &other) != ERR_OK || other.index != chosen->index)
+            return ERR_BAD_TARGET;
+    }
+    return ERR_OK;
+}
+
+static enum err choose_route(struct exchange *x)
+{
+    const struct policy *policy = x->edition->policy;
+    struct route_match match;
+    enum err e = exchange_find_route(x, x->request->path, &match);
+    if (e != ERR_OK)
+        return e;
+    if (x->request->path_odd)
+        e = check_readings(x, &match);
+    if (e != ERR_OK)
+        return e;
+    x->route = &policy->routes[match.index];
+    x->stats = x->route->stats[x->proxy->worker];
+    x->timeouts = x->route->timeouts;
+    x->body_most = x->route->body_bytes;
+    x->request_rate = policy->request_rate;
+    x->response_rate = policy->response_rate;
+    return ERR_OK;
+}
+
+static enum err check_request(const struct exchange *x)
+{
+    const struct request *r = x->request;
+    if (r->content == CONTENT_LENGTH && x->body_most != 0 && r->length > x->body_most)
+        return ERR_BODY_TOO_LARGE;
+    if (r->upgrade != UPGRADE_NONE && !x->route->websocket)
+        return ERR_TUNNEL_REFUSED;
+    return ERR_OK;
+}
+
+/* Whoever has no address (an internal request) has nothing to be judged by. */
+static enum err check_access(const struct exchange *x)
+{
+    const struct access *a = x->route->access;
+    if (a == NULL || x->origin == NULL)
+        return ERR_OK;
+    return access_allows(a, &x->origin->addr, x->origin->place.country) ? ERR_OK : ERR_FORBIDDEN;
+}
+
+static uint64_t key_of(const struct exchange *x, const struct key_rule *rule,
+                       const struct hash_key *secret)
+{
+    return request_key(rule, x->request, x->origin != NULL ? &x->origin->addr : NULL, secret);
+}
+
+static enum err check_rate(struct exchange *x)
+{
+    const struct policy_rate *limit = x->route->rate;
+    struct admission *admission = x->proxy->admission;
+    if (limit == NULL || x->origin == NULL)
+        return ERR_OK;
+    uint64_t key = key_of(x, &limit->per, &admission->key) ^ limit->seed;
+    int64_t wait_ns = rate_take(&admission->rates, key, &limit->rule, loop_now_ns(x->proxy->loop));
+    if (wait_ns == 0)
+        return ERR_OK;
+    x->retry_after_s = (unsigned)((wait_ns + NS_PER_S - 1) / NS_PER_S);
+    return ERR_RATE_LIMIT;
+}
+
+static void choose_pool(struct exchange *x)
+{
+    const struct policy_route *route = x->route;
+    x->pool = route->pool;
+    if (route->action != POLICY_SPLIT)
+        return;
+    const struct policy_split *split = &route->split;
+    uint64_t random =
+        split->by.kind != KEY_NONE ? key_of(x, &split->by, NULL) : rng_u64(&x->proxy->rng);
+    x->pool = split->pools[split_choose(split->ends, split->count, random)];
+}
+
+enum err exchange_route(struct exchange *x)
+{
+    enum err e = choose_route(x);
+    if (e == ERR_OK)
+        e = check_access(x);
+    if (e == ERR_OK)
+        e = check_rate(x);
+    if (e == ERR_OK)
+        e = check_request(x);
+    if (e == ERR_OK)
+        choose_pool(x);
+    return e;
+}
+
+void exchange_facts(const struct exchange *x, struct expand_facts *out)
+{
+    const struct client *c = x->client;
+    *out = (struct expand_facts){.request = x->request, .id = x->id};
+    if (x->route != NULL)
+        out->route = x->route->name;
+    if (x->origin != NULL) {
+        out->place = &x->origin->place;
+        out->client = span_of(x->origin->text, x->origin->text_size);
+    }
+    if (c != NULL) {
+        out->peer = span_of(c->peer.text, c->peer.text_size);
+        out->listener = c->listener->name;
+    }
+}

@@ -1,0 +1,47 @@
+#include "proxy/request_key.h"
+
+/* RFC 6265 section 4.2: "a=1; b=2"; fields may be many (RFC 9113 section 8.2.3). */
+static struct span cookie(const struct request *r, struct span wanted)
+{
+    for (size_t i = 0; i < r->fields.n; i++) {
+        struct span rest = r->fields.v[i].value, pair, name;
+        if (r->fields.v[i].id != FIELD_COOKIE)
+            continue;
+        while (rest.n > 0) {
+            rest = span_cut(rest, ';', &pair);
+            struct span value = span_cut(span_trim(pair), '=', &name);
+            if (value.p != NULL && span_eq(name, wanted))
+                return value;
+        }
+    }
+    return SPAN_NONE;
+}
+
+static struct span client_bytes(const struct addr *client)
+{
+    const uint8_t *bytes = NULL;
+    size_t n = client != NULL ? addr_bytes(client, &bytes) : 0;
+    return span_of((const char *)bytes, n == 16 ? 8 : n);
+}
+
+static uint64_t hash(const struct hash_key *secret, struct span s)
+{
+    return secret != NULL ? hash_keyed(secret, s) : hash_plain(s);
+}
+
+uint64_t request_key(const struct key_rule *rule, const struct request *r,
+                     const struct addr *client, const struct hash_key *secret)
+{
+    struct span s = SPAN_NONE;
+    if (rule->kind == KEY_NONE)
+        return 0;
+    if (rule->kind == KEY_HEADER) {
+        const struct field *f = fields_find(&r->fields, rule->name);
+        s = f != NULL ? f->value : SPAN_NONE;
+    } else if (rule->kind == KEY_COOKIE) {
+        s = cookie(r, rule->name);
+    }
+    if (s.n > 0)
+        return hash(secret, s);
+    return ~hash(secret, client_bytes(client)); /* never what a field of the same bytes has */
+}

@@ -1,0 +1,28 @@
+/* request_key: what tells requests apart where they are counted or shared out: the client's
+ * address, a header field or a cookie. Pure; immutable, part of a policy. Knows no table. */
+#ifndef MERIDIAN_PROXY_REQUEST_KEY_H
+#define MERIDIAN_PROXY_REQUEST_KEY_H
+
+#include "base/hash.h"
+#include "http/msg.h"
+#include "net/addr.h"
+
+enum key_kind {
+    KEY_NONE,   /* nothing: all requests are one */
+    KEY_CLIENT, /* IPv4 address, or IPv6 network of 64 bits */
+    KEY_HEADER,
+    KEY_COOKIE,
+};
+
+struct key_rule {
+    enum key_kind kind;
+    struct span name; /* of the header, lower case, or of the cookie */
+};
+
+/* 64 bits of the key. A request without the header or cookie has its client for key. `secret` keys
+ * the hash where clients must not choose who shares a place with them; NULL: the same everywhere
+ * and for ever. client NULL: nobody's. */
+uint64_t request_key(const struct key_rule *rule, const struct request *r,
+                     const struct addr *client, const struct hash_key *secret);
+
+#endif
