@@ -83,7 +83,7 @@ static enum err switch_protocols(struct h1_front *h, const struct reply *r, stru
     const struct field *key = fields_get(&h->request.fields, FIELD_SEC_WEBSOCKET_KEY);
     *out = *r;
     out->status = 101;
-    if (fields_get(&r->fields, FIELD_SEC_WEBSOCKET_ACCEPT) != NULL || key == NULL) {
+    if (r->status == 101 || key == NULL) {
         return ERR_OK;
     }
     char *accept = arena_take(&h->arena, WEBSOCKET_ACCEPT);

@@ -1,0 +1,257 @@
+#include "base/buf.h"
+#include "base/limits.h"
+#include "check.h"
+#include "http/h2_message.h"
+
+/* Header blocks to messages and back. A block is written as lines "name: value". */
+
+struct reading {
+    struct arena arena;
+    struct h2_block block;
+    struct request request;
+    struct reply reply;
+};
+
+static const struct h2_block_limits limits = {
+    .size = LIMIT_HEAD, .fields = LIMIT_FIELDS, .field = LIMIT_FIELD};
+
+static void block(struct reading *g, const char *lines, bool strict)
+{
+    struct span rest = span_str(lines);
+    h2_block_begin(&g->block, &g->arena, strict);
+    while (rest.n > 0) {
+        struct span line;
+        rest = span_cut(rest, '\n', &line);
+        size_t colon = 1 + span_find(span_sub(line, 1, line.n), ':');
+        h2_block_add(&g->block, &limits, span_sub(line, 0, colon),
+                     colon + 2 < line.n ? span_sub(line, colon + 2, line.n) : SPAN(""));
+    }
+    h2_block_finish(&g->block);
+}
+
+static enum err request(struct reading *g, const char *lines, bool end)
+{
+    arena_reset(&g->arena);
+    block(g, lines, true);
+    return h2_request_read(&g->block, end, LIMIT_REQUEST_LINE, &g->request);
+}
+
+#define HEAD(method, path)                                                                         \
+    ":method: " method "\n:scheme: https\n:authority: Example.com:8443\n:path: " path "\n"
+#define GET HEAD("GET", "/")
+
+static void reading_open(struct reading *g)
+{
+    *g = (struct reading){0};
+    arena_init(&g->arena, NULL, 4096, 0);
+}
+
+TEST(h2_message, a_request_means_what_it_would_over_http_1)
+{
+    struct reading g;
+    reading_open(&g);
+    CHECK_INT(
+        request(&g,
+                HEAD("POST", "/a/../b%2ec?x=1") "cookie: a=1\nx-a: b\ncookie: c=2\nte: trailers\n"
+                                                "content-length: 5\nx_odd: 1\n",
+                false),
+        ERR_OK);
+    CHECK_SPAN(g.request.method_name, "POST");
+    CHECK_SPAN(g.request.path, "/b%2ec");
+    CHECK_SPAN(g.request.query, "x=1");
+    CHECK_SPAN(g.request.authority, "example.com:8443");
+    CHECK_SPAN(g.request.host, "example.com");
+    CHECK_INT(g.request.content, CONTENT_LENGTH);
+    CHECK_INT(g.request.length, 5);
+    CHECK_INT(g.request.dropped, 1);
+    CHECK(g.request.trailers && g.request.path_odd, "facts");
+    CHECK_INT(g.request.fields.n, 2);
+    CHECK_SPAN(fields_get(&g.request.fields, FIELD_COOKIE)->value, "a=1; c=2");
+    arena_reset(&g.arena);
+}
+
+TEST(h2_message, what_is_refused)
+{
+    static const struct {
+        const char *lines;
+        enum err want;
+    } rows[] = {
+        {GET "connection: close\n", ERR_BAD_FIELD},
+        {GET "transfer-encoding: chunked\n", ERR_BAD_FIELD},
+        {GET "upgrade: h2c\n", ERR_BAD_FIELD},
+        {GET "keep-alive: 5\n", ERR_BAD_FIELD},
+        {GET "proxy-connection: x\n", ERR_BAD_FIELD},
+        {GET "te: gzip\n", ERR_BAD_FIELD},
+        {GET "X-Upper: 1\n", ERR_BAD_FIELD},
+        {GET "x-a: b \n", ERR_BAD_FIELD},
+        {GET "x-a: b\rc\n", ERR_BAD_FIELD},
+        {GET "x a: b\n", ERR_BAD_FIELD},
+        {GET "x-a: 1\n:path: /b\n", ERR_BAD_FIELD},
+        {GET ":path: /b\n", ERR_BAD_FIELD},
+        {GET ":status: 200\n:foo: 1\n", ERR_BAD_FIELD},
+        {GET "host: other\n", ERR_BAD_HOST},
+        {":method: GET\n:scheme: https\n:path: /\n", ERR_BAD_HOST},
+        {":method: GET\n:scheme: https\n:path: /\n:authority: a,b\n", ERR_BAD_HOST},
+        {":method: GET\n:scheme: https\n:path: /\n:authority: u@a\n", ERR_BAD_HOST},
+        {":method: GET\n:scheme: ftp\n:path: /\n:authority: a\n", ERR_BAD_REQUEST},
+        {":method: GET\n:scheme: https\n:authority: a\n", ERR_BAD_REQUEST},
+        {":scheme: https\n:path: /\n:authority: a\n", ERR_BAD_REQUEST},
+        {HEAD("GET", ""), ERR_BAD_TARGET},
+        {HEAD("GET", "*"), ERR_BAD_TARGET},
+        {HEAD("GET", "http://b/"), ERR_BAD_TARGET},
+        {HEAD("GET", "/a b"), ERR_BAD_TARGET},
+        {HEAD("GET", "/%00"), ERR_BAD_TARGET},
+        {HEAD("TRACE", "/"), ERR_BAD_METHOD},
+        {HEAD("CONNECT", "/"), ERR_BAD_METHOD},
+        {HEAD("BREW", "/"), ERR_BAD_METHOD},
+        {GET "content-length: 5\n", ERR_BAD_LENGTH},
+        {GET "content-length: x\n", ERR_BAD_LENGTH},
+        {GET "content-length: 0\ncontent-length: 0\n", ERR_BAD_LENGTH},
+        {GET "expect: more\n", ERR_BAD_EXPECT},
+        {GET ":protocol: websocket\n", ERR_BAD_REQUEST},
+        {HEAD("CONNECT", "/") ":protocol: foo\nsec-websocket-version: 13\n", ERR_BAD_UPGRADE},
+    };
+    struct reading g;
+    reading_open(&g);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        CHECK_INT(request(&g, rows[i].lines, true), rows[i].want);
+    }
+    arena_reset(&g.arena);
+}
+
+TEST(h2_message, sizes_count_what_compression_hid)
+{
+    struct reading g;
+    char value[4096];
+    reading_open(&g);
+    block(&g, GET, true);
+    memset(value, 'a', sizeof(value));
+    for (unsigned i = 0; g.block.bad == ERR_OK; i++) {
+        CHECK(i < 9, "32 KiB");
+        h2_block_add(&g.block, &limits, SPAN("cookie"), span_of(value, sizeof(value)));
+    }
+    CHECK_INT(g.block.bad, ERR_HEAD_TOO_LARGE);
+    CHECK_INT(h2_request_read(&g.block, true, LIMIT_REQUEST_LINE, &g.request), ERR_HEAD_TOO_LARGE);
+    CHECK_SPAN(g.request.path, "/");
+    arena_reset(&g.arena);
+    block(&g, GET, true);
+    for (unsigned i = 0; g.block.bad == ERR_OK; i++) {
+        CHECK(i <= LIMIT_FIELDS, "fields");
+        h2_block_add(&g.block, &limits, SPAN("a"), SPAN(""));
+    }
+    CHECK_INT(g.block.bad, ERR_HEAD_TOO_LARGE);
+    arena_reset(&g.arena);
+}
+
+TEST(h2_message, h21_a_websocket_opens_with_extended_connect)
+{
+    struct reading g;
+    reading_open(&g);
+    CHECK_INT(request(&g,
+                      HEAD("CONNECT", "/chat") ":protocol: websocket\nsec-websocket-version: 13\n",
+                      false),
+              ERR_OK);
+    CHECK_INT(g.request.method, METHOD_GET);
+    CHECK_INT(g.request.upgrade, UPGRADE_WEBSOCKET);
+    CHECK_INT(g.request.content, CONTENT_NONE);
+    arena_reset(&g.arena);
+}
+
+static const char *text_of(struct reading *g, const struct h2_nv *nv)
+{
+    struct buf out;
+    char *memory = arena_take(&g->arena, 4096);
+    CHECK(memory != NULL, "memory");
+    buf_fixed(&out, memory, 4095);
+    for (size_t i = 0; i < nv->n; i++) {
+        buf_printf(&out, "%.*s=%.*s;", (int)nv->v[i].namelen, (const char *)nv->v[i].name,
+                   (int)nv->v[i].valuelen, (const char *)nv->v[i].value);
+    }
+    memory[buf_len(&out)] = '\0';
+    return memory;
+}
+
+TEST(h2_message, requests_are_written_without_what_belongs_to_a_connection)
+{
+    struct reading g;
+    struct h2_nv nv;
+    reading_open(&g);
+    struct request r = {.method = METHOD_POST,
+                        .method_name = SPAN("POST"),
+                        .content = CONTENT_LENGTH,
+                        .length = 7,
+                        .trailers = true,
+                        .scheme = SPAN("https"),
+                        .authority = SPAN("a"),
+                        .path = SPAN("/p"),
+                        .query = SPAN("q")};
+    CHECK_INT(fields_put(&r.fields, &g.arena, FIELD_CONNECTION, SPAN("close")), ERR_OK);
+    CHECK_INT(fields_put(&r.fields, &g.arena, FIELD_ACCEPT, SPAN("*/*")), ERR_OK);
+    CHECK_INT(h2_request_write(&r, &g.arena, &nv), ERR_OK);
+    CHECK_STR(text_of(&g, &nv), ":method=POST;:scheme=https;:authority=a;:path=/p?q;accept=*/*;"
+                                "te=trailers;content-length=7;");
+    r = (struct request){.method = METHOD_GET,
+                         .method_name = SPAN("GET"),
+                         .upgrade = UPGRADE_WEBSOCKET,
+                         .scheme = SPAN("http"),
+                         .authority = SPAN("a"),
+                         .path = SPAN("/")};
+    CHECK_INT(fields_put(&r.fields, &g.arena, FIELD_SEC_WEBSOCKET_KEY, SPAN("k")), ERR_OK);
+    CHECK_INT(h2_request_write(&r, &g.arena, &nv), ERR_OK);
+    CHECK_STR(text_of(&g, &nv),
+              ":method=CONNECT;:protocol=websocket;:scheme=http;:authority=a;:path=/;");
+    arena_reset(&g.arena);
+}
+
+static enum err reply(struct reading *g, const char *lines, const struct request *asked, bool end)
+{
+    arena_reset(&g->arena);
+    block(g, lines, false);
+    return h2_reply_read(&g->block, asked, end, &g->reply);
+}
+
+TEST(h2_message, replies_are_read)
+{
+    struct reading g;
+    struct request get = {.method = METHOD_GET}, head = {.method = METHOD_HEAD},
+                   socket = {.method = METHOD_GET, .upgrade = UPGRADE_WEBSOCKET};
+    reading_open(&g);
+    CHECK_INT(reply(&g, ":status: 200\ncontent-length: 3\nx_a: 1\n", &get, false), ERR_OK);
+    CHECK_INT(g.reply.content, CONTENT_LENGTH);
+    CHECK_INT(g.reply.fields.n, 1);
+    CHECK_INT(reply(&g, ":status: 200\n", &get, false), ERR_OK);
+    CHECK_INT(g.reply.content, CONTENT_STREAM);
+    CHECK_INT(reply(&g, ":status: 200\ncontent-length: 3\n", &head, true), ERR_OK);
+    CHECK(g.reply.content == CONTENT_NONE && g.reply.has_length && g.reply.length == 3, "HEAD");
+    CHECK_INT(reply(&g, ":status: 200\n", &socket, false), ERR_OK);
+    CHECK(g.reply.upgraded, "RFC 8441");
+    CHECK_INT(reply(&g, ":status: 403\n", &socket, false), ERR_OK);
+    CHECK(!g.reply.upgraded, "refused");
+    CHECK_INT(reply(&g, ":status: 101\n", &socket, false), ERR_BACKEND_PROTOCOL);
+    CHECK_INT(reply(&g, ":status: 20\n", &get, false), ERR_BACKEND_PROTOCOL);
+    CHECK_INT(reply(&g, "x: y\n", &get, false), ERR_BACKEND_PROTOCOL);
+    CHECK_INT(reply(&g, ":status: 200\nconnection: close\n", &get, false), ERR_BACKEND_PROTOCOL);
+    arena_reset(&g.arena);
+}
+
+TEST(h2_message, replies_are_written)
+{
+    struct reading g;
+    struct h2_nv nv;
+    struct reply r = {.status = 200, .content = CONTENT_LENGTH, .length = 5, .has_length = true};
+    reading_open(&g);
+    CHECK_INT(fields_put(&r.fields, &g.arena, FIELD_KEEP_ALIVE, SPAN("1")), ERR_OK);
+    CHECK_INT(h2_reply_write(&r, SPAN("now"), &g.arena, &nv), ERR_OK);
+    CHECK_STR(text_of(&g, &nv), ":status=200;date=now;content-length=5;");
+    r = (struct reply){.status = 103};
+    CHECK_INT(h2_reply_write(&r, SPAN("now"), &g.arena, &nv), ERR_OK);
+    CHECK_STR(text_of(&g, &nv), ":status=103;");
+    r = (struct reply){.status = 101, .upgraded = true};
+    CHECK_INT(fields_put(&r.fields, &g.arena, FIELD_SEC_WEBSOCKET_ACCEPT, SPAN("1")), ERR_OK);
+    CHECK_INT(h2_reply_write(&r, SPAN_NONE, &g.arena, &nv), ERR_OK);
+    CHECK_STR(text_of(&g, &nv), ":status=200;");
+    r = (struct reply){.status = 204, .has_length = true};
+    CHECK_INT(h2_reply_write(&r, SPAN_NONE, &g.arena, &nv), ERR_OK);
+    CHECK_STR(text_of(&g, &nv), ":status=204;");
+    arena_reset(&g.arena);
+}
