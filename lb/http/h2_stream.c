@@ -247,6 +247,14 @@ static bool provoked(uint32_t code)
            code != NGHTTP2_INTERNAL_ERROR;
 }
 
+/* What we have said GOAWAY for, where the library itself found it. */
+static enum err reason_of(uint32_t code)
+{
+    return code == NGHTTP2_NO_ERROR            ? ERR_OK
+           : code == NGHTTP2_ENHANCE_YOUR_CALM ? ERR_H2_FLOOD
+                                               : ERR_H2_PROTOCOL;
+}
+
 static int on_frame_send(nghttp2_session *wire, const nghttp2_frame *frame, void *user)
 {
     struct h2_session *s = user;
@@ -258,6 +266,9 @@ static int on_frame_send(nghttp2_session *wire, const nghttp2_frame *frame, void
     if (frame->hd.type == NGHTTP2_RST_STREAM && provoked(frame->rst_stream.error_code) &&
         !h2_guard_reset(&s->guard, loop_now_ms(s->loop))) {
         h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_H2_FLOOD);
+    }
+    if (frame->hd.type == NGHTTP2_GOAWAY && s->why == ERR_OK) {
+        s->why = reason_of(frame->goaway.error_code);
     }
     if (st != NULL && carries && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
         st->finished = true;

@@ -48,6 +48,7 @@ int world_pair(struct world *w)
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     int on = 1;
     CHECK(fd >= 0 && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0, "accept");
+    CHECK(setsockopt(w->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0, "no delay");
     close(listener);
     return fd;
 }
