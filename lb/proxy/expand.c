@@ -112,13 +112,28 @@ static bool names_host(const struct template *t)
     return false;
 }
 
+/* A path with one slash at its beginning, in place of a run of slashes and backslashes. */
+static enum err one_slash(struct arena *arena, struct span *path)
+{
+    size_t run = 0;
+    while (run < path->n && (path->p[run] == '/' || path->p[run] == '\\'))
+        run++;
+    if (run < 2)
+        return ERR_OK;
+    char *p = arena_take(arena, path->n - run + 1);
+    if (p == NULL)
+        return ERR_NO_MEMORY;
+    p[0] = '/';
+    memcpy(p + 1, path->p + run, path->n - run);
+    *path = span_of(p, path->n - run + 1);
+    return ERR_OK;
+}
+
 enum err expand_location(const struct template *t, const struct expand_facts *facts,
                          struct arena *arena, struct span *out)
 {
     if (facts->request->host.n == 0 && names_host(t))
         return ERR_BAD_HOST;
     enum err e = expand_template(t, facts, arena, out);
-    while (e == ERR_OK && out->n > 1 && out->p[0] == '/' && (out->p[1] == '/' || out->p[1] == '\\'))
-        *out = span_sub(*out, 1, out->n);
-    return e;
+    return e == ERR_OK && out->n > 0 && out->p[0] == '/' ? one_slash(arena, out) : e;
 }

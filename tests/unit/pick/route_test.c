@@ -142,6 +142,38 @@ TEST(route, a_wrong_method_is_told_what_is_allowed)
     route_table_free(&t);
 }
 
+/* Countries are one condition; who is nowhere is in none. */
+TEST(route, countries)
+{
+    static const struct span here[] = {SPAN("DE"), SPAN("AT")};
+    static const struct route_rule by_country[] = {
+        RULE("", "/", .index = 0),
+        RULE("", "/", .countries = here, .country_count = 2, .index = 1),
+        RULE("", "/", .countries = here, .country_count = 1, .methods = post, .method_count = 1,
+             .index = 2),
+        RULE("", "/only", .countries = here, .country_count = 2, .index = 3),
+    };
+    static const struct {
+        const char *path, *method, *country;
+        uint32_t want;
+    } rows[] = {
+        {"/", "GET", "DE", 1},     {"/", "GET", "AT", 1},     {"/", "GET", "CH", 0},
+        {"/", "GET", "", 0},       {"/", "POST", "DE", 2},    {"/", "POST", "AT", 1},
+        {"/only", "GET", "AT", 3}, {"/only", "GET", "CH", 0}, {"/only", "GET", "", 0},
+    };
+    struct route_table *t;
+    CHECK_INT(route_table_new(by_country, 4, &t), ERR_OK);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct route_match match;
+        struct route_request req = {.path = span_str(rows[i].path),
+                                    .method = span_str(rows[i].method),
+                                    .country = span_str(rows[i].country)};
+        CHECK_INT(route_find(t, &req, &match), ERR_OK);
+        CHECK_INT(match.index, rows[i].want);
+    }
+    route_table_free(&t);
+}
+
 TEST(route, an_empty_table_has_no_route)
 {
     struct route_table *t = NULL;

@@ -1,0 +1,268 @@
+"""Traffic shaping by route: redirects and templates, header rules, rewrites, splits, access, countries."""
+import collections
+import copy
+import json
+
+from client import Client, get
+from origin import text
+
+PLACES = [("5.1.0.0/16", "FR", "EU", "IDF", 48.9, 2.35, 10),
+          ("5.2.0.0/16", "US", "NA", "NY", 40.7, -74.0, 20)]
+TRUST = {"trusted_proxies": {"from": ["127.0.0.0/8"], "header": "x-forwarded-for"}}
+
+
+def shaped(env, routes, pools=None, geo=False, **config):
+    """A balancer with these routes; pools are named for their origins' names."""
+    port = env.port()
+    pools = pools or {"api": [env.origin(name="api")]}
+    if geo:
+        config = {**TRUST, "geo": {"databases": [env.geo_database(PLACES)]}, **config}
+    balancer = env.meridian({
+        "listeners": {"public": {"bind": f"127.0.0.1:{port}"}},
+        "pools": {name: {"backends": {f"{name}-{i}": {"address": origin.address}
+                                      for i, origin in enumerate(origins)}}
+                  for name, origins in pools.items()},
+        "routes": routes, **config})
+    balancer.port = port
+    return balancer
+
+
+def location(port, path, **headers):
+    answer = get(port, path, headers=headers)
+    return answer.status, answer.fields.get("location")
+
+
+# --- answers that no server gives ---
+
+def test_redirect_templates(env):
+    balancer = shaped(env, [
+        {"match": {"path": "/old"}, "redirect": {"to": "https://new.example{uri}"}},
+        {"match": {"path": "/moved"}, "redirect": {"to": "https://{host}/there?{query}", "status": 302}},
+        {"match": {"path": "/fixed"}, "redirect": {"to": "/else/where", "status": 301}},
+        {"match": {"path": "/"}, "redirect": {"to": "{path}x", "status": 307}}])
+    assert location(balancer.port, "/old/a%20b?c=d&e") == (308, "https://new.example/old/a%20b?c=d&e")
+    assert location(balancer.port, "/old") == (308, "https://new.example/old")
+    assert location(balancer.port, "/moved?a", Host="Shop.Example:81") == (302, "https://shop.example/there?a")
+    assert location(balancer.port, "/fixed?x") == (301, "/else/where")
+    assert location(balancer.port, "/x/../y") == (307, "/yx")
+
+
+def test_redirect_never_leaves_the_host(env):
+    balancer = shaped(env, [{"redirect": {"to": "{uri}"}}])
+    for path in ["//evil.example/", "/\\evil.example", "///evil.example", "//\\/evil.example/x", "/.//evil.example/"]:
+        status, to = location(balancer.port, path)
+        assert status in (308, 400), (path, status)
+        if status == 308:
+            assert to[0] == "/" and to[1] not in "/\\", (path, to)
+
+
+def test_redirect_without_host(env):
+    balancer = shaped(env, [{"redirect": {"to": "https://{host}{uri}"}}])
+    with Client(balancer.port) as client:
+        client.send(b"GET /x HTTP/1.0\r\n\r\n")
+        assert client.response().status == 400
+
+
+def test_response_headers_on_all_answers(env):
+    origin = env.origin(reply=lambda _: text(
+        b"x", fields=[("Server", "origin"), ("X-Powered-By", "y"), ("Cache-Control", "a")]))
+    rules = {"set": {"Strict-Transport-Security": "max-age=31536000", "Cache-Control": "no-store",
+                     "X-Route": "{route}"}, "add": {"Vary": "Accept"}, "remove": ["Server", "X-Powered-By"]}
+    balancer = shaped(env, [
+        {"name": "fixed", "match": {"path": "/fixed"}, "respond": {"status": 200, "body": "hi"},
+         "response_headers": rules},
+        {"name": "away", "match": {"path": "/away"}, "redirect": {"to": "/x"}, "response_headers": rules},
+        {"name": "closed", "match": {"path": "/closed"}, "pool": "api", "access": {"deny": ["127.0.0.0/8"]},
+         "response_headers": rules},
+        {"name": "served", "pool": "api", "response_headers": rules}], {"api": [origin]})
+    for path, status, route in [("/fixed", 200, "fixed"), ("/away", 308, "away"), ("/closed", 403, "closed"),
+                                ("/", 200, "served")]:
+        answer = get(balancer.port, path)
+        assert answer.status == status
+        assert answer.fields.all("strict-transport-security") == ["max-age=31536000"], path
+        assert answer.fields.all("cache-control") == ["no-store"], path
+        assert answer.fields.all("x-route") == [route], path
+        assert "Accept" in answer.fields.all("vary"), path
+        assert "x-powered-by" not in answer.fields and "origin" not in answer.fields.all("server")
+
+
+def test_method_not_allowed_beside_header_conditions(env):
+    """A route's header conditions are asked again for the Allow field of a 405."""
+    balancer = shaped(env, [{"match": {"headers": {"X-Plan": "gold"}, "methods": ["GET", "PUT"]}, "pool": "api"}])
+    answer = get(balancer.port, method="POST", headers={"X-Plan": "gold"})
+    assert answer.status == 405 and answer.fields.get("allow") == "GET, PUT"
+    assert get(balancer.port, method="POST").status == 404
+
+
+# --- heads towards servers ---
+
+def test_request_headers(env):
+    origin = env.origin(name="api")
+    balancer = shaped(env, [{
+        "name": "main", "pool": "api",
+        "request_headers": {"set": {"X-Country": "{geo.country}", "X-Where": "{geo.continent}/{geo.subdivision}",
+                                    "X-From": "{client.address} {peer.address}", "X-Json": '{{"p": "{path}"}',
+                                    "X-Line": "{method} {scheme}://{authority}{uri} {listener}/{route}",
+                                    "X-Id": "{request_id}"},
+                            "add": {"X-Tag": "two"}, "remove": ["X-Debug", "Cookie"]}}], {"api": [origin]}, geo=True)
+    answer = get(balancer.port, "/a?b=c", headers={
+        "Host": "shop.example", "X-Forwarded-For": "5.1.2.3", "X-Debug": "1", "Cookie": "a=b", "X-Tag": "one",
+        "X-Country": "XX", "X-Request-Id": "abc-1"})
+    assert answer.status == 200
+    fields = origin.last().fields
+    assert fields.all("x-country") == ["FR"]
+    assert fields.get("x-where") == "EU/IDF"
+    assert fields.get("x-from") == "5.1.2.3 127.0.0.1"
+    assert fields.get("x-json") == '{"p": "/a"}'
+    assert fields.get("x-line") == "GET http://shop.example/a?b=c public/main"
+    assert fields.get("x-id") == "abc-1"
+    assert fields.all("x-tag") == ["one", "two"]
+    assert "x-debug" not in fields and "cookie" not in fields
+    # What is not known is left out, and the client's own word with it.
+    get(balancer.port, headers={"X-Forwarded-For": "203.0.113.9", "X-Country": "DE"})
+    assert "x-country" not in origin.last().fields
+
+
+def test_rules_hold_for_every_attempt(env):
+    bad = env.origin(reply=lambda _: text(b"", status=503))
+    good = env.origin(name="good")
+    balancer = shaped(env, [{"pool": "api", "request_headers": {"set": {"X-A": "{path}"}},
+                             "rewrite": {"strip_prefix": "/v1"}}], {"api": [bad, good]})
+    config = copy.deepcopy(balancer.config)
+    config["pools"]["api"]["retries"] = {"on": ["503"]}
+    balancer.reload(config)
+    for _ in range(6):
+        assert get(balancer.port, "/v1/x").body == b"good"
+    assert bad.requests and all(r.fields.all("x-a") == ["/v1/x"] and r.target == "/x"
+                                for r in bad.requests + good.requests)
+
+
+def test_rewrite(env):
+    origin = env.origin(name="api")
+    balancer = shaped(env, [
+        {"match": {"path": "/both"}, "pool": "api", "rewrite": {"strip_prefix": "/both/", "add_prefix": "/api/"}},
+        {"match": {"path": "/strip"}, "pool": "api", "rewrite": {"strip_prefix": "/strip"}},
+        {"pool": "api", "rewrite": {"add_prefix": "/root"}}], {"api": [origin]})
+    for path, seen in [("/both/x?q", "/api/x?q"), ("/both", "/api"), ("/both/", "/api/"), ("/strip", "/"),
+                       ("/strip?q", "/?q"), ("/strip/a/b", "/a/b"), ("/strip/a//b", "/a//b"),
+                       ("/strip//evil.example/", "/evil.example/"), ("/stripped", "/root/stripped"),
+                       ("/", "/root/")]:
+        answer = get(balancer.port, path)
+        assert answer.status == 200, (path, answer.status)
+        assert origin.last().target == seen, (path, origin.last().target)
+    assert "/both/x?q" in {line["path"] for line in balancer.access_log(10)}
+
+
+# --- which pool ---
+
+def test_split_by_weight(env):
+    balancer = shaped(env, [{"split": {"api": 3, "canary": 1, "never": 0}}],
+                      {name: [env.origin(name=name)] for name in ("api", "canary", "never")})
+    with Client(balancer.port) as client:
+        seen = collections.Counter(client.get().body.decode() for _ in range(800))
+    assert set(seen) == {"api", "canary"}
+    assert 120 <= seen["canary"] <= 290, seen  # 200 ± 7 standard deviations
+
+
+def test_split_is_stable(env):
+    pools = {name: [env.origin(name=name)] for name in ("api", "canary")}
+    balancer = shaped(env, [
+        {"match": {"path": "/cookie"}, "split": {"api": 1, "canary": 1}, "split_by": "cookie who"},
+        {"match": {"path": "/header"}, "split": {"api": 1, "canary": 1}, "split_by": "header X-Who"},
+        {"split": {"api": 1, "canary": 1}, "split_by": "client"}], pools, **TRUST)
+
+    def ask(path, who):
+        headers = {"/cookie": {"Cookie": f"x=1; who={who}"}, "/header": {"X-Who": who},
+                   "/": {"X-Forwarded-For": f"9.1.2.{who}"}}[path]
+        return get(balancer.port, path, headers=headers).body
+
+    first = {(path, who): ask(path, str(who)) for path in ("/cookie", "/header", "/") for who in range(24)}
+    for path in ("/cookie", "/header", "/"):
+        assert len({first[path, who] for who in range(24)}) == 2, f"{path}: all went to one"
+    balancer.reload(balancer.config)
+    assert all(ask(path, str(who)) == body for (path, who), body in first.items())
+    # Without the cookie it goes by the client.
+    assert len({get(balancer.port, "/cookie").body for _ in range(8)}) == 1
+    # Where the canary grows, nobody leaves it.
+    config = copy.deepcopy(balancer.config)
+    config["routes"][0]["split"] = {"api": 1, "canary": 3}
+    balancer.reload(config)
+    for who in range(24):
+        now = ask("/cookie", str(who))
+        assert first["/cookie", who] == b"api" or now == b"canary", who
+
+
+# --- who may come ---
+
+def status_of(port, address, path="/"):
+    return get(port, path, headers={"X-Forwarded-For": address}).status
+
+
+def test_access_by_network(env):
+    balancer = shaped(env, [
+        {"match": {"path": "/allow"}, "pool": "api",
+         "access": {"allow": ["10.0.0.0/8", "2001:db8::/32"], "deny": ["10.1.0.0/16", "10.2.0.1"]}},
+        {"match": {"path": "/deny"}, "pool": "api",
+         "access": {"deny": ["10.0.0.0/8", "::/0"], "allow": ["10.1.0.0/16"]}},
+        {"pool": "api", "access": {"deny": ["10.0.0.0/8"]}}], **TRUST)
+    for path, address, status in [
+            ("/allow", "10.9.9.9", 200), ("/allow", "10.1.0.1", 403), ("/allow", "10.2.0.1", 403),
+            ("/allow", "10.2.0.2", 200), ("/allow", "11.0.0.1", 403), ("/allow", "2001:db8::1", 200),
+            ("/allow", "2001:db9::1", 403), ("/allow", "::ffff:10.9.9.9", 200),
+            ("/deny", "10.1.2.3", 200), ("/deny", "10.2.2.3", 403), ("/deny", "11.0.0.1", 403),
+            ("/deny", "2001:db8::1", 403), ("/", "10.0.0.1", 403), ("/", "9.255.255.255", 200),
+            ("/", "11.0.0.0", 200), ("/", "::1", 200)]:
+        assert status_of(balancer.port, address, path) == status, (path, address)
+    assert collections.Counter(line["end"] for line in balancer.access_log(16)) == {"ok": 8, "forbidden": 8}
+
+
+def test_access_by_country(env):
+    balancer = shaped(env, [
+        {"match": {"path": "/eu"}, "pool": "api", "access": {"allow_countries": ["FR", "DE"], "allow": ["10.0.0.0/8"]}},
+        {"match": {"path": "/not"}, "pool": "api", "access": {"deny_countries": ["FR"], "allow": ["5.1.7.0/24"]}},
+        {"pool": "api", "access": {"deny_countries": ["FR"]}}], geo=True)
+    for path, address, status in [
+            ("/eu", "5.1.0.1", 200), ("/eu", "5.2.0.1", 403), ("/eu", "9.9.9.9", 403), ("/eu", "10.0.0.1", 200),
+            ("/not", "5.1.0.1", 403), ("/not", "5.1.7.1", 200), ("/not", "5.2.0.1", 403),
+            ("/", "5.1.0.1", 403), ("/", "5.2.0.1", 200), ("/", "9.9.9.9", 200)]:
+        assert status_of(balancer.port, address, path) == status, (path, address)
+
+
+def test_route_by_country(env):
+    pools = {name: [env.origin(name=name)] for name in ("fr", "world")}
+    balancer = shaped(env, [{"pool": "world"}, {"match": {"countries": ["FR", "DE"]}, "pool": "fr"}], pools, geo=True)
+    for address, pool in [("5.1.0.1", b"fr"), ("5.2.0.1", b"world"), ("9.9.9.9", b"world")]:
+        assert get(balancer.port, headers={"X-Forwarded-For": address}).body == pool, address
+    told = balancer.ctl_json("explain", "--client", "5.1.0.1", "http://localhost/")
+    assert "fr" in json.dumps(told), told
+
+
+# --- how often ---
+
+def test_rate_limit(env):
+    balancer = shaped(env, [
+        {"name": "client", "match": {"path": "/client"}, "pool": "api", "rate_limit": {"rate": "6/m", "burst": 3}},
+        {"name": "all", "match": {"path": "/all"}, "pool": "api",
+         "rate_limit": {"per": "route", "rate": "6/m", "burst": 3}},
+        {"name": "key", "match": {"path": "/key"}, "pool": "api",
+         "rate_limit": {"per": "header X-Key", "rate": "6/m", "burst": 2}}], workers=2, **TRUST)
+
+    def burst(path, count, **headers):
+        return [get(balancer.port, path, headers=headers).status for _ in range(count)]
+
+    one, two = {"X-Forwarded-For": "9.0.0.1"}, {"X-Forwarded-For": "9.0.0.2"}
+    assert burst("/client", 4, **one) == [200, 200, 200, 429]
+    assert burst("/client", 4, **two) == [200, 200, 200, 429]
+    assert burst("/all", 2, **one) + burst("/all", 2, **two) == [200, 200, 200, 429]
+    assert burst("/key", 3, **{"X-Key": "a"}) == [200, 200, 429]
+    assert burst("/key", 3, **{"X-Key": "b"}) == [200, 200, 429]
+    assert burst("/key", 3, **one) == [200, 200, 429]  # without the field: by the client
+    refused = get(balancer.port, "/client", headers=one)
+    assert refused.status == 429 and 1 <= int(refused.fields.get("retry-after")) <= 10
+    # A reload keeps the buckets, and another rate begins where the old one was.
+    config = copy.deepcopy(balancer.config)
+    config["routes"][0]["rate_limit"]["burst"] = 4
+    balancer.reload(config)
+    assert burst("/client", 2, **one) == [200, 429]
+    ends = collections.Counter((line["route"], line["end"]) for line in balancer.access_log(24))
+    assert ends["all", "ok"] == 3 and ends["all", "rate-limit"] == 1, ends
