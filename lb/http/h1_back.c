@@ -20,7 +20,7 @@ static void h1_back_free(struct h1_back *h)
 static void end_now(struct h1_back *h, enum err why)
 {
     conn_close(&h->conn, CONN_END_NOW);
-    h->owner->on_closed(h->owner_user, h, why);
+    h->link.owner->on_closed(h->link.owner_user, why);
     h1_back_free(h);
 }
 
@@ -83,7 +83,7 @@ static void final(struct h1_back *h, const struct h1_head *head)
 
 static size_t read_head(struct h1_back *h, struct span bytes)
 {
-    const struct h1_back_limits *l = h->limits;
+    const struct back_limits *l = h->limits;
     struct h1_limits limits = {
         .line = l->head, .head = l->head, .fields = l->fields, .field = l->head};
     struct h1_head head;
@@ -225,12 +225,11 @@ static void on_room(void *user, struct conn *c)
     }
 }
 
+/* It was open when it came. */
 static void on_open(void *user, struct conn *c)
 {
-    struct h1_back *h = user;
+    (void)user;
     (void)c;
-    h->state = BACK_IDLE;
-    h->owner->on_open(h->owner_user, h); /* which may close it */
 }
 
 static const struct conn_events events = {
@@ -246,16 +245,14 @@ static void on_later(struct task *t)
     struct h1_back *h = container_of(t, struct h1_back, later);
     switch (h->state) {
     case BACK_ENDED:
-        h->owner->on_closed(h->owner_user, h, h->why);
+        h->link.owner->on_closed(h->link.owner_user, h->why);
         h1_back_free(h);
         break;
     case BACK_IDLE:
-        h->owner->on_idle(h->owner_user, h, h->keep_ms); /* which may close it */
+        h->link.owner->on_slots(h->link.owner_user, h->keep_ms); /* which may close it */
         break;
     case BACK_BUSY:
         h1_back_fail(h, h->why);
-        break;
-    case BACK_CONNECTING:
         break;
     }
 }
@@ -282,30 +279,34 @@ void h1_back_finish(struct h1_back *h)
     end_connection(h, ERR_OK, h->tunnel && h->done ? CONN_END_FLUSH : CONN_END_NOW);
 }
 
-enum err h1_back_new(struct conn_env *env, const struct conn_target *to,
-                     const struct h1_back_limits *limits, const struct h1_back_owner *owner,
-                     void *owner_user, struct h1_back **out)
+static struct h1_back *of(struct back_link *l)
 {
-    struct h1_back *h = mem_alloc(sizeof(*h));
-    if (h == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    *h = (struct h1_back){
-        .limits = limits, .owner = owner, .owner_user = owner_user, .state = BACK_CONNECTING};
-    h->stream.ops = &h1_back_ops;
-    task_init(&h->later, on_later);
-    enum err e = conn_connect(env, to, &events, h, &h->conn);
-    if (e != ERR_OK) {
-        mem_free(h);
-        return e;
-    }
-    *out = h;
-    return ERR_OK;
+    return container_of(l, struct h1_back, link);
 }
 
-struct back *h1_back_take(struct h1_back *h)
+static bool is_free(const struct back_link *l)
 {
+    const struct h1_back *h = container_of(l, const struct h1_back, link);
+    return h->state == BACK_IDLE && list_empty(&h->later.link);
+}
+
+static uint32_t slots(const struct back_link *l)
+{
+    return is_free(l) ? 1 : 0;
+}
+
+static uint32_t busy(const struct back_link *l)
+{
+    return is_free(l) ? 0 : 1;
+}
+
+static struct back *take(struct back_link *l)
+{
+    struct h1_back *h = of(l);
     struct back *b = &h->stream;
+    if (!is_free(l)) {
+        return NULL;
+    }
     h->state = BACK_BUSY;
     h->exchanges++;
     h->sent_before = conn_sent(h->conn);
@@ -323,21 +324,34 @@ struct back *h1_back_take(struct h1_back *h)
     return b;
 }
 
-void h1_back_close(struct h1_back **h)
+static void close_link(struct back_link *l)
 {
-    if ((*h)->conn != NULL) {
-        conn_close(&(*h)->conn, CONN_END_NOW);
+    struct h1_back *h = of(l);
+    if (h->conn != NULL) {
+        conn_close(&h->conn, CONN_END_NOW);
     }
-    h1_back_free(*h);
-    *h = NULL;
+    h1_back_free(h);
 }
 
-void *h1_back_user(const struct h1_back *h)
-{
-    return h->owner_user;
-}
+static const struct back_link_ops link_ops = {
+    .take = take, .slots = slots, .busy = busy, .close = close_link};
 
-void h1_back_set_user(struct h1_back *h, void *owner_user)
+enum err h1_back_new(struct conn *c, const struct back_limits *limits,
+                     const struct back_owner *owner, void *owner_user, struct back_link **out)
 {
-    h->owner_user = owner_user;
+    struct h1_back *h = mem_alloc(sizeof(*h));
+    if (h == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    *h = (struct h1_back){
+        .link = {.ops = &link_ops, .owner = owner, .owner_user = owner_user},
+        .stream.ops = &h1_back_ops,
+        .limits = limits,
+        .conn = c,
+        .state = BACK_IDLE,
+    };
+    task_init(&h->later, on_later);
+    conn_set_events(c, &events, h);
+    *out = &h->link;
+    return ERR_OK;
 }

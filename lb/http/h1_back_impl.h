@@ -7,19 +7,17 @@
 #include "http/h1_body.h"
 
 enum h1_back_state {
-    BACK_CONNECTING,
-    BACK_IDLE,  /* open, no exchange */
+    BACK_IDLE,  /* no exchange; while `later` waits the owner does not know it yet */
     BACK_BUSY,  /* an exchange has the stream, until release */
     BACK_ENDED, /* closed; the owner learns it at the end of the turn */
 };
 
 struct h1_back {
+    struct back_link link;
     struct back stream;
 
     /* set once */
-    const struct h1_back_limits *limits;
-    const struct h1_back_owner *owner;
-    void *owner_user;
+    const struct back_limits *limits;
 
     /* the connection */
     struct conn *conn;

@@ -1,49 +1,13 @@
-#include "proxy/connpool.h"
+#include "proxy/connpool_impl.h"
 
 #include "base/limits.h"
 #include "base/mem.h"
 
 #include <assert.h>
 
-/* One connection. It is in exactly one list of its host: opening, idle, or busy. */
-struct pooled {
-    struct link link;
-    struct connpool_host *host;
-    struct h1_back *codec;
-    int64_t idle_ns;  /* since when */
-    int64_t until_ns; /* close it then at the latest, while idle */
-    uint64_t settings;
-    bool open;
-};
-
-/* One endpoint. */
-struct connpool_host {
-    struct connpool *pool;
-    struct endpoint *endpoint; /* referenced */
-    struct addr address;
-    struct tls_client *tls;
-    char *server_name;
-    size_t server_name_size;
-    uint64_t settings, generation;
-    uint32_t most, most_idle;
-    uint32_t count, idle_count, opening_count, waiting_count;
-    struct link opening, idle, busy; /* of struct pooled; idle: last used first */
-    struct link waiters;             /* of struct connpool_wait, oldest first */
-    struct timer upkeep;             /* closes what has been idle too long */
-    struct connpool_host *next;      /* in the bucket */
-};
+/* Hosts, and who gets a stream of which connection. */
 
 #define BUCKETS_FIRST 64
-
-struct connpool {
-    struct conn_env *env;
-    struct worker_stats *stats;
-    struct connpool_host **buckets;
-    size_t bucket_count, host_count;
-};
-
-static const struct h1_back_limits back_limits = {
-    .head = LIMIT_REPLY_HEAD, .fields = LIMIT_REPLY_FIELDS, .interim = LIMIT_INTERIM};
 
 static size_t bucket_of(const struct connpool *p, const struct endpoint *e)
 {
@@ -58,31 +22,18 @@ static struct connpool_host *host_find(const struct connpool *p, const struct en
     return h;
 }
 
-static void pooled_forget(struct pooled *c)
-{
-    struct connpool_host *h = c->host;
-    list_remove(&c->link);
-    h->count--;
-    mem_free(c);
-}
-
-static void idle_remove(struct pooled *c)
-{
-    list_remove(&c->link);
-    c->host->idle_count--;
-}
-
-static void idle_close(struct pooled *c)
-{
-    idle_remove(c);
-    h1_back_close(&c->codec);
-    pooled_forget(c);
-}
-
 static void close_idle(struct connpool_host *h)
 {
-    list_each (e, &h->idle)
-        idle_close(container_of(e, struct pooled, link));
+    list_each (e, &h->places[PLACE_IDLE])
+        pooled_close(container_of(e, struct pooled, link));
+}
+
+/* Those with streams get no more; they close after the last one. */
+static void close_unused(struct connpool_host *h)
+{
+    close_idle(h);
+    list_each (e, &h->places[PLACE_SHARED])
+        pooled_move(container_of(e, struct pooled, link), PLACE_BUSY);
 }
 
 static void host_free(struct connpool_host *h)
@@ -99,15 +50,20 @@ static void host_free(struct connpool_host *h)
     mem_free(h);
 }
 
-/* Oldest idle connections first: they are at the list's end. */
+void connpool_host_settle(struct connpool_host *h)
+{
+    if (h->generation == 0 && h->count == 0 && h->waiting_count == 0)
+        host_free(h);
+}
+
 static void on_upkeep(struct timer *t)
 {
     struct connpool_host *h = container_of(t, struct connpool_host, upkeep);
     int64_t now = loop_now_ns(t->loop), next = 0;
-    list_each (e, &h->idle) {
+    list_each (e, &h->places[PLACE_IDLE]) {
         struct pooled *c = container_of(e, struct pooled, link);
         if (c->until_ns <= now)
-            idle_close(c);
+            pooled_close(c);
         else if (next == 0 || c->until_ns < next)
             next = c->until_ns;
     }
@@ -115,129 +71,62 @@ static void on_upkeep(struct timer *t)
         timer_aim(t, next);
 }
 
-static void wait_done(struct connpool_wait *w)
+void connpool_wait_done(struct connpool_wait *w)
 {
     list_remove(&w->link);
     w->host->waiting_count--;
     w->host = NULL;
 }
 
-static struct back *stream_take(struct pooled *c)
+static struct pooled *first_in(const struct connpool_host *h, enum connpool_place place)
 {
-    struct connpool_host *h = c->host;
-    list_push(&h->busy, &c->link);
-    return h1_back_take(c->codec);
+    const struct link *l = &h->places[place];
+    return list_empty(l) ? NULL : container_of(l->next, struct pooled, link);
 }
 
-/* An open connection without work: the oldest waiter gets it, else it waits in the idle list. */
-static void settle(struct pooled *c, int64_t keep_ms)
+static struct back *take_from(struct pooled *c)
 {
-    struct connpool_host *h = c->host;
-    struct loop *loop = h->pool->env->loop;
-    if (!list_empty(&h->waiters)) {
-        struct connpool_wait *w = container_of(h->waiters.next, struct connpool_wait, link);
-        wait_done(w);
-        w->events->on_stream(w->user, stream_take(c));
-        return;
-    }
-    list_push(&h->idle, &c->link);
-    h->idle_count++;
-    if (c->settings != h->settings || h->idle_count > h->most_idle || h->generation == 0) {
-        idle_close(c);
-        return;
-    }
-    int64_t most_ms = LIMIT_BACKEND_IDLE_MS;
-    if (keep_ms > 0 && keep_ms - 1000 < most_ms)
-        most_ms = keep_ms - 1000;
-    c->idle_ns = loop_now_ns(loop);
-    c->until_ns = c->idle_ns + (most_ms > 0 ? most_ms : 0) * NS_PER_MS;
-    if (h->upkeep.due_ns == 0 || c->until_ns < h->upkeep.due_ns)
-        timer_aim(&h->upkeep, c->until_ns);
-}
-
-static void on_open(void *owner, struct h1_back *codec)
-{
-    struct pooled *c = owner;
-    (void)codec;
-    c->open = true;
-    c->host->opening_count--;
-    list_remove(&c->link);
-    counter_add(&c->host->pool->stats->backend_connections, 1);
-    settle(c, 0);
-}
-
-static void on_idle(void *owner, struct h1_back *codec, int64_t keep_ms)
-{
-    struct pooled *c = owner;
-    (void)codec;
-    list_remove(&c->link);
-    settle(c, keep_ms);
-}
-
-static enum err open_one(struct connpool_host *h);
-
-/* As many attempts as there are waiters that no opening connection will serve. */
-static void open_for_waiters(struct connpool_host *h)
-{
-    while (h->opening_count < h->waiting_count && h->count < h->most) {
-        if (open_one(h) != ERR_OK)
-            return;
-    }
-}
-
-static void fail_oldest(struct connpool_host *h, enum err why)
-{
-    if (list_empty(&h->waiters))
-        return;
-    struct connpool_wait *w = container_of(h->waiters.next, struct connpool_wait, link);
-    wait_done(w);
-    w->events->on_fail(w->user, why);
-}
-
-static void on_closed(void *owner, struct h1_back *codec, enum err why)
-{
-    struct pooled *c = owner;
-    struct connpool_host *h = c->host;
-    bool opened = c->open;
-    (void)codec;
-    if (!opened)
-        h->opening_count--;
-    else if (c->idle_ns != 0)
-        h->idle_count--;
-    pooled_forget(c);
-    if (!opened)
-        fail_oldest(h, why);
+    struct back *b = c->codec->ops->take(c->codec);
+    bool more = b != NULL && c->codec->ops->slots(c->codec) > 0;
+    if (b == NULL && c->codec->ops->busy(c->codec) == 0)
+        pooled_close(c);
     else
-        open_for_waiters(h);
-    if (h->generation == 0 && h->count == 0 && h->waiting_count == 0)
-        host_free(h);
+        pooled_move(c, more ? PLACE_SHARED : PLACE_BUSY);
+    return b;
 }
 
-static const struct h1_back_owner back_owner = {
-    .on_open = on_open, .on_idle = on_idle, .on_closed = on_closed};
-
-static enum err open_one(struct connpool_host *h)
+/* A stream of a connection that is there. One that has other streams proves itself by them. */
+static struct back *take_now(struct connpool_host *h, bool fresh)
 {
-    struct pooled *c = mem_alloc(sizeof *c);
-    if (c == NULL)
-        return ERR_NO_MEMORY;
-    struct conn_target to = {
-        .addr = &h->address,
-        .tls = h->tls,
-        .server_name = span_of(h->server_name, h->server_name_size),
-        .session_key = (uint64_t)(uintptr_t)h->endpoint,
-    };
-    c->host = h;
-    c->settings = h->settings;
-    enum err e = h1_back_new(h->pool->env, &to, &back_limits, &back_owner, c, &c->codec);
-    if (e != ERR_OK) {
-        mem_free(c);
-        return e;
+    struct pooled *c;
+    struct back *b = NULL;
+    while (b == NULL && (c = first_in(h, PLACE_SHARED)) != NULL)
+        b = take_from(c);
+    int64_t now = loop_now_ns(h->pool->env->loop);
+    while (b == NULL && (c = first_in(h, PLACE_IDLE)) != NULL) {
+        if (fresh && now - c->since_ns >= LIMIT_FRESH_IDLE_MS * NS_PER_MS)
+            return NULL;
+        b = take_from(c);
     }
-    h->count++;
-    h->opening_count++;
-    list_append(&h->opening, &c->link);
-    return ERR_OK;
+    return b;
+}
+
+static void close_oldest_idle(struct connpool_host *h)
+{
+    const struct link *idle = &h->places[PLACE_IDLE];
+    if (!list_empty(idle))
+        pooled_close(container_of(idle->prev, struct pooled, link));
+}
+
+/* Sees to it that a connection is coming for one more who waits. */
+static enum err expect_one(struct connpool_host *h)
+{
+    struct pooled *idle = first_in(h, PLACE_IDLE);
+    if (h->promised > h->waiting_count || (idle != NULL && pooled_check(idle)))
+        return ERR_OK;
+    if (h->count >= h->most)
+        close_oldest_idle(h);
+    return h->count >= h->most ? ERR_FULL : pooled_open(h);
 }
 
 enum err connpool_get(struct connpool *p, struct endpoint *endpoint, bool fresh,
@@ -246,25 +135,16 @@ enum err connpool_get(struct connpool *p, struct endpoint *endpoint, bool fresh,
     struct connpool_host *h = host_find(p, endpoint);
     if (h == NULL)
         return ERR_INTERNAL;
-    if (!list_empty(&h->idle)) {
-        struct pooled *c = container_of(h->idle.next, struct pooled, link);
-        int64_t idle_ns = loop_now_ns(p->env->loop) - c->idle_ns;
-        if (!fresh || idle_ns < LIMIT_FRESH_IDLE_MS * NS_PER_MS) {
-            idle_remove(c);
-            c->idle_ns = 0;
-            counter_add(&p->stats->backend_reused, 1);
-            *out = stream_take(c);
-            return ERR_OK;
-        }
+    *out = take_now(h, fresh);
+    if (*out != NULL) {
+        counter_add(&p->stats->backend_reused, 1);
+        return ERR_OK;
     }
-    if (h->count >= h->most && !list_empty(&h->idle))
-        idle_close(container_of(h->idle.prev, struct pooled, link));
-    if (h->count >= h->most)
-        return ERR_FULL;
-    enum err e = open_one(h);
+    enum err e = expect_one(h);
     if (e != ERR_OK)
         return e;
     wait->host = h;
+    wait->since_ns = loop_now_ns(p->env->loop);
     list_append(&h->waiters, &wait->link);
     h->waiting_count++;
     return ERR_AGAIN;
@@ -273,7 +153,7 @@ enum err connpool_get(struct connpool *p, struct endpoint *endpoint, bool fresh,
 void connpool_cancel(struct connpool_wait *wait)
 {
     if (wait->host != NULL)
-        wait_done(wait);
+        connpool_wait_done(wait);
 }
 
 void connpool_give_up(struct connpool_wait *wait)
@@ -281,13 +161,15 @@ void connpool_give_up(struct connpool_wait *wait)
     struct connpool_host *h = wait->host;
     if (h == NULL)
         return;
-    wait_done(wait);
-    if (h->opening_count <= h->waiting_count || list_empty(&h->opening))
+    connpool_wait_done(wait);
+    struct pooled *oldest = first_in(h, PLACE_OPENING);
+    if (oldest == NULL)
         return;
-    struct pooled *c = container_of(h->opening.next, struct pooled, link);
-    h->opening_count--;
-    h1_back_close(&c->codec);
-    pooled_forget(c);
+    bool spare = h->promised - oldest->promise >= h->waiting_count;
+    if (!spare && oldest->since_ns > wait->since_ns)
+        return;
+    pooled_close(oldest);
+    pooled_open_for_waiters(h);
 }
 
 static bool name_set(struct connpool_host *h, struct span name)
@@ -310,9 +192,8 @@ static struct connpool_host *host_new(struct connpool *p, struct endpoint *e)
         return NULL;
     h->pool = p;
     h->endpoint = endpoint_ref(e);
-    list_init(&h->opening);
-    list_init(&h->idle);
-    list_init(&h->busy);
+    for (int i = 0; i < PLACES; i++)
+        list_init(&h->places[i]);
     list_init(&h->waiters);
     timer_init(&h->upkeep, p->env->loop, on_upkeep);
     size_t b = bucket_of(p, e);
@@ -355,11 +236,15 @@ enum err connpool_declare(struct connpool *p, const struct connpool_target *t, u
         return ERR_NO_MEMORY;
     h->address = *t->address;
     h->tls = t->tls;
+    h->secure = t->tls != NULL;
+    h->protocol = t->protocol;
     h->most = t->connections;
     h->most_idle = t->idle;
     h->generation = generation;
-    if (h->settings != t->settings)
-        close_idle(h);
+    if (h->settings != t->settings) {
+        h->single = false;
+        close_unused(h);
+    }
     h->settings = t->settings;
     return ERR_OK;
 }
@@ -368,9 +253,8 @@ static void host_retire(struct connpool_host *h)
 {
     h->generation = 0;
     h->tls = NULL;
-    close_idle(h);
-    if (h->count == 0 && h->waiting_count == 0)
-        host_free(h);
+    close_unused(h);
+    connpool_host_settle(h);
 }
 
 void connpool_sweep(struct connpool *p, uint64_t generation)
@@ -406,14 +290,9 @@ enum err connpool_new(struct conn_env *env, struct worker_stats *stats, struct c
 
 static void host_close_all(struct connpool_host *h)
 {
-    close_idle(h);
-    struct link *lists[2] = {&h->opening, &h->busy};
-    for (size_t i = 0; i < 2; i++) {
-        list_each (e, lists[i]) {
-            struct pooled *c = container_of(e, struct pooled, link);
-            h1_back_close(&c->codec);
-            pooled_forget(c);
-        }
+    for (int i = 0; i < PLACES; i++) {
+        list_each (e, &h->places[i])
+            pooled_close(container_of(e, struct pooled, link));
     }
 }
 
@@ -439,5 +318,5 @@ void connpool_facts(const struct connpool *p, const struct endpoint *e, struct c
     const struct connpool_host *h = host_find(p, e);
     *out = (struct connpool_facts){0};
     if (h != NULL)
-        *out = (struct connpool_facts){h->count, h->idle_count, h->waiting_count};
+        *out = (struct connpool_facts){h->count, h->counts[PLACE_IDLE], h->waiting_count};
 }

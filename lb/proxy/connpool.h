@@ -1,12 +1,14 @@
 /* connpool: the connections of one worker to endpoints. It hands out streams (struct back), at once
- * where an idle connection is there, else when one has opened; an HTTP/1.1 connection is one with a
- * single slot, used again last in first out so that the surplus grows old and closes. It knows
- * addresses, TLS settings and ages; it must not know requests, routes or why an endpoint was
- * picked. Owner thread only. Outlives editions. */
+ * where a connection has a free slot, else when one has opened. An HTTP/1.1 connection has a single
+ * slot; an HTTP/2 connection as many as the server allows, so that one is opened for many who wait,
+ * and more when its slots are used up. What is used already is used first, and of idle ones the
+ * last used, so that the surplus grows old and closes. It knows addresses, TLS settings and ages;
+ * it must not know requests, routes or why an endpoint was picked. Owner thread only. Outlives
+ * editions. */
 #ifndef MERIDIAN_PROXY_CONNPOOL_H
 #define MERIDIAN_PROXY_CONNPOOL_H
 
-#include "http/h1_back.h"
+#include "http/back.h"
 #include "pick/endpoint.h"
 #include "proxy/stats.h"
 
@@ -17,12 +19,19 @@ enum err connpool_new(struct conn_env *env, struct worker_stats *stats, struct c
 /* Closes everything; nobody may be waiting. */
 void connpool_free(struct connpool **p);
 
+enum connpool_protocol {
+    CONNPOOL_HTTP_1_1,
+    CONNPOOL_H2,   /* without TLS: by prior knowledge (RFC 9113 section 3.3) */
+    CONNPOOL_AUTO, /* what the TLS handshake has chosen (ALPN), else HTTP/1.1 */
+};
+
 struct connpool_target {
     struct endpoint *endpoint;
     const struct addr *address;
     struct tls_client *tls; /* borrowed until replaced by a later declaration or its removal */
     struct span server_name;
-    uint64_t settings;
+    enum connpool_protocol protocol;
+    uint64_t settings;          /* of all that makes connections differ */
     uint32_t connections, idle; /* bounds (L34) */
 };
 /* Declares an endpoint, or new settings for one: idle connections opened under other settings
@@ -42,8 +51,10 @@ struct connpool_events {
 struct connpool_wait {
     const struct connpool_events *events;
     void *user;
-    struct link link; /* the pool's */
+    /* the pool's */
+    struct link link;
     struct connpool_host *host;
+    int64_t since_ns;
 };
 
 /* fresh: the request may not be repeated, so only a connection idle for less than
@@ -56,11 +67,13 @@ enum err connpool_get(struct connpool *p, struct endpoint *endpoint, bool fresh,
 /* Forgets a wait; the connection being opened is kept for the next one. */
 void connpool_cancel(struct connpool_wait *wait);
 
-/* The same for one that took too long: the oldest connection being opened goes too. */
+/* The same for one that took too long: the oldest connection being opened goes too, unless it is
+ * younger than the wait and somebody else needs it. */
 void connpool_give_up(struct connpool_wait *wait);
 
 struct connpool_facts {
-    uint32_t open, idle, waiting;
+    uint32_t open; /* connections, those being opened included */
+    uint32_t idle, waiting;
 };
 void connpool_facts(const struct connpool *p, const struct endpoint *e, struct connpool_facts *out);
 

@@ -1,0 +1,78 @@
+/* connpool_impl: what connpool.c (hosts, declarations, who gets a stream) and connpool_link.c (the
+ * life of one connection) share. Private to the two. */
+#ifndef MERIDIAN_PROXY_CONNPOOL_IMPL_H
+#define MERIDIAN_PROXY_CONNPOOL_IMPL_H
+
+#include "http/back_link.h"
+#include "proxy/connpool.h"
+
+/* Where a connection stands: in exactly one list of its host. */
+enum connpool_place {
+    PLACE_OPENING, /* or asked for a sign of life; oldest first */
+    PLACE_SHARED,  /* has streams, and free slots */
+    PLACE_IDLE,    /* has none; last used first */
+    PLACE_BUSY,    /* has no free slot, or is given none any more */
+    PLACES,
+};
+
+struct pooled {
+    struct link link;
+    struct connpool_host *host;
+    struct conn *conn;       /* while connecting */
+    struct back_link *codec; /* from then on */
+    enum connpool_place place;
+    int64_t since_ns; /* PLACE_OPENING, PLACE_IDLE */
+    int64_t until_ns; /* close it then at the latest, while idle */
+    uint64_t settings;
+    uint32_t promise; /* slots expected of it while in PLACE_OPENING */
+    bool opened;
+};
+
+/* One endpoint. */
+struct connpool_host {
+    struct connpool *pool;
+    struct endpoint *endpoint; /* referenced */
+    struct addr address;
+    struct tls_client *tls;
+    bool secure; /* tls was given; it is not there any more once the endpoint is not wanted */
+    bool single; /* the last connection opened had one slot only */
+    enum connpool_protocol protocol;
+    char *server_name;
+    size_t server_name_size;
+    uint64_t settings, generation; /* 0: not wanted any more */
+    uint32_t most, most_idle;
+    uint32_t count, counts[PLACES];
+    uint32_t promised; /* slots of all in PLACE_OPENING */
+    uint32_t waiting_count;
+    struct link places[PLACES];
+    struct link waiters;        /* of struct connpool_wait, oldest first */
+    struct timer upkeep;        /* closes what has been idle too long */
+    struct connpool_host *next; /* in the bucket */
+};
+
+struct connpool {
+    struct conn_env *env;
+    struct worker_stats *stats;
+    struct connpool_host **buckets;
+    size_t bucket_count, host_count;
+};
+
+/* connpool.c */
+void connpool_wait_done(struct connpool_wait *w);
+/* Frees a host that nobody wants and nothing belongs to. */
+void connpool_host_settle(struct connpool_host *h);
+
+/* connpool_link.c */
+/* Begins to connect. */
+MUST_CHECK
+enum err pooled_open(struct connpool_host *h);
+void pooled_move(struct pooled *c, enum connpool_place to);
+/* Ends it at once, without a word to anybody. */
+void pooled_close(struct pooled *c);
+/* Asks an idle one for a sign of life; it serves who waits when that has come. false: its protocol
+ * cannot. */
+bool pooled_check(struct pooled *c);
+/* As many attempts as those who wait need. */
+void pooled_open_for_waiters(struct connpool_host *h);
+
+#endif

@@ -1,0 +1,262 @@
+#include "base/limits.h"
+#include "base/mem.h"
+#include "http/h1_back.h"
+#include "proxy/connpool_impl.h"
+
+/* The life of one connection: opening, its protocol, its slots, its end. */
+
+static const struct back_limits back_limits = {
+    .head = LIMIT_REPLY_HEAD, .fields = LIMIT_REPLY_FIELDS, .interim = LIMIT_INTERIM};
+
+static void leave_place(struct pooled *c)
+{
+    struct connpool_host *h = c->host;
+    list_remove(&c->link);
+    h->counts[c->place]--;
+    if (c->place == PLACE_OPENING)
+        h->promised -= c->promise;
+}
+
+static void enter_place(struct pooled *c, enum connpool_place to)
+{
+    struct connpool_host *h = c->host;
+    c->place = to;
+    h->counts[to]++;
+    if (to == PLACE_OPENING) {
+        h->promised += c->promise;
+        c->since_ns = loop_now_ns(h->pool->env->loop);
+        list_append(&h->places[to], &c->link);
+    } else {
+        list_push(&h->places[to], &c->link);
+    }
+}
+
+void pooled_move(struct pooled *c, enum connpool_place to)
+{
+    if (c->place == to)
+        return;
+    leave_place(c);
+    enter_place(c, to);
+}
+
+static void forget(struct pooled *c)
+{
+    leave_place(c);
+    c->host->count--;
+    mem_free(c);
+}
+
+void pooled_close(struct pooled *c)
+{
+    if (c->conn != NULL)
+        conn_close(&c->conn, CONN_END_NOW);
+    else if (c->codec != NULL)
+        c->codec->ops->close(c->codec);
+    forget(c);
+}
+
+bool pooled_check(struct pooled *c)
+{
+    if (c->codec->ops->check == NULL)
+        return false;
+    c->codec->ops->check(c->codec);
+    pooled_move(c, PLACE_OPENING);
+    return true;
+}
+
+static bool outdated(const struct pooled *c)
+{
+    return c->settings != c->host->settings || c->host->generation == 0;
+}
+
+/* Free slots go to those who wait, the oldest first. */
+static void serve_waiters(struct pooled *c)
+{
+    struct connpool_host *h = c->host;
+    while (!list_empty(&h->waiters) && c->codec->ops->slots(c->codec) > 0) {
+        struct back *b = c->codec->ops->take(c->codec);
+        if (b == NULL)
+            return;
+        struct connpool_wait *w = container_of(h->waiters.next, struct connpool_wait, link);
+        connpool_wait_done(w);
+        w->events->on_stream(w->user, b);
+    }
+}
+
+static void rest(struct pooled *c, int64_t keep_ms)
+{
+    struct connpool_host *h = c->host;
+    int64_t most_ms = LIMIT_BACKEND_IDLE_MS;
+    if (h->counts[PLACE_IDLE] >= h->most_idle) {
+        pooled_close(c);
+        return;
+    }
+    if (keep_ms > 0 && keep_ms - 1000 < most_ms)
+        most_ms = keep_ms - 1000;
+    c->since_ns = loop_now_ns(h->pool->env->loop);
+    c->until_ns = c->since_ns + (most_ms > 0 ? most_ms : 0) * NS_PER_MS;
+    pooled_move(c, PLACE_IDLE);
+    if (h->upkeep.due_ns == 0 || c->until_ns < h->upkeep.due_ns)
+        timer_aim(&h->upkeep, c->until_ns);
+}
+
+/* Its slots have changed: they serve, or it finds its place. A connection that was opened for those
+ * who wait serves them even if settings have changed meanwhile. */
+static void settle(struct pooled *c, int64_t keep_ms)
+{
+    bool serves = !c->opened || c->settings == c->host->settings;
+    c->opened = true;
+    pooled_move(c, PLACE_BUSY);
+    if (serves)
+        serve_waiters(c);
+    bool free = c->codec->ops->slots(c->codec) > 0;
+    if (c->codec->ops->busy(c->codec) > 0) {
+        if (free && !outdated(c))
+            pooled_move(c, PLACE_SHARED);
+    } else if (outdated(c)) {
+        pooled_close(c);
+    } else if (free) {
+        rest(c, keep_ms);
+    }
+}
+
+/* They are told that it failed: those for whom no other connection is being opened, one at least.
+ */
+static void fail_waiters(struct connpool_host *h, enum err why)
+{
+    do {
+        if (list_empty(&h->waiters))
+            return;
+        struct connpool_wait *w = container_of(h->waiters.next, struct connpool_wait, link);
+        connpool_wait_done(w);
+        w->events->on_fail(w->user, why);
+    } while (h->waiting_count > h->promised);
+}
+
+static void closed(struct pooled *c, enum err why)
+{
+    struct connpool_host *h = c->host;
+    bool opened = c->opened;
+    forget(c);
+    if (!opened)
+        fail_waiters(h, why);
+    pooled_open_for_waiters(h);
+    connpool_host_settle(h);
+}
+
+static void on_slots(void *owner, int64_t keep_ms)
+{
+    struct pooled *c = owner;
+    struct connpool_host *h = c->host;
+    if (!c->opened)
+        counter_add(&h->pool->stats->backend_connections, 1);
+    settle(c, keep_ms);
+    pooled_open_for_waiters(h);
+    connpool_host_settle(h);
+}
+
+static void on_closed(void *owner, enum err why)
+{
+    closed(owner, why);
+}
+
+static const struct back_owner back_owner = {.on_slots = on_slots, .on_closed = on_closed};
+
+static enum err speak(struct pooled *c)
+{
+    struct connpool_host *h = c->host;
+    h->single = true;
+    return h1_back_new(c->conn, &back_limits, &back_owner, c, &c->codec);
+}
+
+static void on_open(void *user, struct conn *conn)
+{
+    struct pooled *c = user;
+    enum err e = speak(c);
+    (void)conn;
+    if (e != ERR_OK) {
+        conn_close(&c->conn, CONN_END_NOW);
+        closed(c, e);
+        return;
+    }
+    c->conn = NULL; /* the codec's */
+    if (c->codec->ops->slots(c->codec) > 0)
+        on_slots(c, 0);
+}
+
+static size_t on_bytes(void *user, struct conn *conn, struct span bytes)
+{
+    (void)user;
+    (void)conn;
+    (void)bytes;
+    return 0;
+}
+
+static void on_eof(void *user, struct conn *conn, bool clean)
+{
+    (void)user;
+    (void)conn;
+    (void)clean;
+}
+
+static void on_room(void *user, struct conn *conn)
+{
+    (void)user;
+    (void)conn;
+}
+
+static void on_fail(void *user, struct conn *conn, enum err why)
+{
+    struct pooled *c = user;
+    (void)conn;
+    conn_close(&c->conn, CONN_END_NOW);
+    closed(c, why);
+}
+
+/* Until a codec takes over; of all these only on_open and on_fail can come. */
+static const struct conn_events connecting = {
+    .on_open = on_open,
+    .on_bytes = on_bytes,
+    .on_eof = on_eof,
+    .on_room = on_room,
+    .on_fail = on_fail,
+};
+
+/* Until it is known how many slots a connection has. */
+static uint32_t promise_of(const struct connpool_host *h)
+{
+    bool many = h->protocol == CONNPOOL_H2 || (h->protocol == CONNPOOL_AUTO && !h->single);
+    return many ? LIMIT_H2_STREAMS : 1;
+}
+
+enum err pooled_open(struct connpool_host *h)
+{
+    if (h->secure && h->tls == NULL)
+        return ERR_NO_BACKEND;
+    struct pooled *c = mem_alloc(sizeof *c);
+    if (c == NULL)
+        return ERR_NO_MEMORY;
+    struct conn_target to = {
+        .addr = &h->address,
+        .tls = h->tls,
+        .server_name = span_of(h->server_name, h->server_name_size),
+        .session_key = (uint64_t)(uintptr_t)h->endpoint,
+    };
+    *c = (struct pooled){.host = h, .settings = h->settings, .promise = promise_of(h)};
+    enum err e = conn_connect(h->pool->env, &to, &connecting, c, &c->conn);
+    if (e != ERR_OK) {
+        mem_free(c);
+        return e;
+    }
+    h->count++;
+    enter_place(c, PLACE_OPENING);
+    return ERR_OK;
+}
+
+void pooled_open_for_waiters(struct connpool_host *h)
+{
+    while (h->promised < h->waiting_count && h->count < h->most) {
+        if (pooled_open(h) != ERR_OK)
+            return;
+    }
+}
