@@ -98,12 +98,13 @@ static void send_body(struct back *b, struct span bytes)
     }
 }
 
-static void put_last_chunk(struct h1_back *h, const struct fields *trailers)
+/* L14: no trailers; too many servers of this version merge them into the header fields. */
+static void put_last_chunk(struct h1_back *h)
 {
     char memory[HEAD_STACK];
     struct buf out;
     buf_fixed(&out, memory, sizeof(memory));
-    h1_write_last_chunk(&out, trailers);
+    h1_write_last_chunk(&out, NULL);
     if (out.failed) {
         fail_later(h, ERR_NO_MEMORY);
     } else {
@@ -114,13 +115,14 @@ static void put_last_chunk(struct h1_back *h, const struct fields *trailers)
 static void send_end(struct back *b, const struct fields *trailers)
 {
     struct h1_back *h = of(b);
+    (void)trailers;
     if (h->failed) {
         return;
     }
     if (h->tunnel) {
         conn_shutdown(h->conn);
     } else if (!h->request_done && h->coding == H1_CHUNKED) {
-        put_last_chunk(h, trailers);
+        put_last_chunk(h);
     } else if (h->left > 0) {
         fail_later(h, ERR_INTERNAL); /* less than was declared must not look complete */
     }

@@ -1,5 +1,6 @@
 /* Who serves: admission, pick, connection, and what follows a failed attempt. */
 #include "proxy/exchange_impl.h"
+#include "proxy/grpc.h"
 
 #include "base/limits.h"
 
@@ -9,6 +10,8 @@ static enum err identify(struct exchange *x)
     x->id = forward_id(x->request, rng_u64(&p->rng), rng_u64(&p->rng), x->front->arena);
     if (x->id.p == NULL)
         return ERR_NO_MEMORY;
+    int64_t patience = grpc_is_call(x->request) ? grpc_timeout_ns(x->request) : 0;
+    x->deadline_ns = patience > 0 ? x->begun_ns + patience : 0;
     if (x->client == NULL)
         return ERR_OK;
     x->origin = client_origin(x->client, x->edition->policy, x->request);

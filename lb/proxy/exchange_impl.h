@@ -47,13 +47,14 @@ struct exchange {
     bool last_resort;
     enum err last_why; /* how the last attempt failed */
     /* request content */
-    struct buf replay;   /* what has come, for another attempt (H22) */
-    bool replay_lost;    /* more came than is kept */
-    bool front_asked;    /* want_body has been switched on */
-    bool front_wanted;   /* its present position */
-    bool request_ended;  /* all content has come */
-    bool request_sent;   /* and has been handed to the present back */
-    uint64_t content_in; /* bytes of request content */
+    struct buf replay;             /* what has come, for another attempt (H22) */
+    bool replay_lost;              /* more came than is kept */
+    bool front_asked;              /* want_body has been switched on */
+    bool front_wanted;             /* its present position */
+    bool request_ended;            /* all content has come */
+    const struct fields *trailers; /* and these after it; NULL: none */
+    bool request_sent;             /* and has been handed to the present back */
+    uint64_t content_in;           /* bytes of request content */
     /* response */
     bool reply_begun; /* the head has gone to the front */
     bool reply_ended;
@@ -68,6 +69,7 @@ struct exchange {
     struct timer timer;
     struct pace client_in, client_out, server_in, server_out;
     int64_t begun_ns;             /* first byte of the request */
+    int64_t deadline_ns;          /* by the client's own word (gRPC); 0: none */
     int64_t phase_ns;             /* when the present state was entered */
     int64_t dispatched_ns;        /* when the last attempt's request head was handed over */
     int64_t first_byte_ns;        /* of the response; 0: none */

@@ -133,7 +133,7 @@ void exchange_send(struct exchange *x)
     if (buf_len(&x->replay) != 0)
         send_content(x, buf_span(&x->replay));
     if (x->request_ended) {
-        x->back->ops->send_end(x->back, NULL);
+        x->back->ops->send_end(x->back, x->trailers);
         content_sent(x);
         return;
     }
@@ -165,15 +165,15 @@ void exchange_on_body(void *user, struct span bytes)
 void exchange_on_end(void *user, const struct fields *trailers)
 {
     struct exchange *x = user;
-    (void)trailers; /* request trailers go no further (L14) */
     if (x->state == EXCHANGE_DONE)
         return;
     x->request_ended = true;
+    x->trailers = trailers;
     x->front_wanted = false;
     pace_rest(&x->client_in);
     if (x->back == NULL)
         return;
-    x->back->ops->send_end(x->back, NULL);
+    x->back->ops->send_end(x->back, x->trailers);
     content_sent(x);
 }
 

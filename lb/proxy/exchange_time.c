@@ -90,9 +90,17 @@ static int64_t due(const struct exchange *x)
     return PACE_NEVER;
 }
 
+/* A11: the client has said how long it will wait at all. */
+static bool bounded(const struct exchange *x)
+{
+    return x->deadline_ns != 0 && !x->local && x->state != EXCHANGE_FAILING;
+}
+
 void exchange_aim(struct exchange *x)
 {
     int64_t at = due(x);
+    if (bounded(x))
+        at = sooner(at, x->deadline_ns);
     if (at == PACE_NEVER)
         timer_stop(&x->timer);
     else
@@ -156,7 +164,9 @@ void exchange_on_time(struct timer *t)
     struct exchange *x = container_of(t, struct exchange, timer);
     int64_t now = loop_now_ns(t->loop);
     enum err slow;
-    if (x->state == EXCHANGE_WAIT) {
+    if (bounded(x) && now >= x->deadline_ns && x->state != EXCHANGE_DONE) {
+        exchange_fail(x, ERR_DEADLINE);
+    } else if (x->state == EXCHANGE_WAIT) {
         on_wait_time(x, now);
     } else if (x->state == EXCHANGE_TUNNEL) {
         on_tunnel_time(x, now);

@@ -1,6 +1,7 @@
 #include "proxy/local.h"
 
 #include "base/buf.h"
+#include "proxy/grpc.h"
 
 /* Whether the client would rather read a page: text/html is named and problem+json is not. */
 static bool wants_page(const struct request *in)
@@ -43,10 +44,28 @@ static char *page(struct arena *a, enum err why, unsigned status, struct span id
                         err_phrase(why), err_name(why), SPAN_FMT(id));
 }
 
+/* The status of HTTP is 200: that of the call is in the fields, which are head and trailers in one.
+ */
+static enum err call_error(enum err why, struct arena *arena, struct local_answer *out)
+{
+    char *status = arena_printf(arena, "%u", grpc_status(why));
+    if (status == NULL)
+        return ERR_NO_MEMORY;
+    *out = (struct local_answer){
+        .status = 200,
+        .type = SPAN("application/grpc"),
+        .grpc_status = span_str(status),
+        .grpc_message = span_str(err_phrase(why)),
+    };
+    return ERR_OK;
+}
+
 enum err local_error(enum err why, const struct request *in, struct span id, struct arena *arena,
                      struct local_answer *out)
 {
     unsigned status = (unsigned)err_status(why);
+    if (grpc_is_call(in))
+        return call_error(why, arena, out);
     bool as_page = wants_page(in);
     if (status < 400 || status > 599)
         status = 500;
@@ -142,6 +161,10 @@ static enum err put_fields(struct reply *r, const struct local_answer *a, struct
     enum err e = ERR_OK;
     if (a->type.n != 0)
         e = fields_put(&r->fields, arena, FIELD_CONTENT_TYPE, a->type);
+    if (e == ERR_OK && a->grpc_status.n != 0)
+        e = fields_put(&r->fields, arena, FIELD_GRPC_STATUS, a->grpc_status);
+    if (e == ERR_OK && a->grpc_message.n != 0)
+        e = fields_put(&r->fields, arena, FIELD_GRPC_MESSAGE, a->grpc_message);
     if (e == ERR_OK && a->no_store)
         e = fields_put(&r->fields, arena, FIELD_CACHE_CONTROL, SPAN("no-store"));
     if (e == ERR_OK && a->location.n != 0)
@@ -172,7 +195,7 @@ enum err local_new(struct loop *loop, const struct local_answer *answer, bool he
     task_init(&l->deliver, deliver);
     l->reply.status = answer->status;
     l->reply.version = VERSION_1_1;
-    l->reply.has_length = !no_content;
+    l->reply.has_length = !no_content && answer->grpc_status.n == 0;
     l->reply.length = answer->body.n;
     l->reply.content = head || no_content || answer->body.n == 0 ? CONTENT_NONE : CONTENT_LENGTH;
     *out = &l->back;

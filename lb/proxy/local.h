@@ -15,6 +15,7 @@ struct local_answer {
     struct span allow;      /* 405 */
     unsigned retry_after_s; /* 0: none */
     bool no_store;
+    struct span grpc_status, grpc_message; /* a call that failed; empty: none */
 };
 
 struct local {
@@ -27,7 +28,7 @@ struct local {
 };
 
 /* Error answer by Accept: application/problem+json (RFC 9457) or a short page; id is the request's
- * identifier. ERR_NO_MEMORY. */
+ * identifier. A gRPC call is answered as gRPC wants it, with trailers only. ERR_NO_MEMORY. */
 MUST_CHECK
 enum err local_error(enum err why, const struct request *in, struct span id, struct arena *arena,
                      struct local_answer *out);

@@ -59,7 +59,7 @@ struct admission {
     _Atomic uint32_t source_most;     /* L2 */
     struct hash_key key;
     _Atomic uint16_t
-        sources[1 << 16]; /* by keyed hash of the source; a collision counts for both */
+        sources[1 << 16];    /* by keyed hash of the source; a collision counts for both */
     struct rate_table rates; /* token buckets of all routes */
 };
 
