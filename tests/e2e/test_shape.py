@@ -2,8 +2,12 @@
 import collections
 import copy
 import json
+import os
+import re
+import subprocess
 
 from client import Client, get
+from env import alone
 from origin import text
 
 PLACES = [("5.1.0.0/16", "FR", "EU", "IDF", 48.9, 2.35, 10),
@@ -266,3 +270,32 @@ def test_rate_limit(env):
     assert burst("/client", 2, **one) == [200, 429]
     ends = collections.Counter((line["route"], line["end"]) for line in balancer.access_log(24))
     assert ends["all", "ok"] == 3 and ends["all", "rate-limit"] == 1, ends
+
+
+@alone
+def test_rate_is_exact_over_two_workers(env):
+    rate, burst = 400, 40
+    balancer = shaped(env, [{"respond": {"status": 200}, "rate_limit": {"per": "route", "rate": f"{rate}/s",
+                                                                        "burst": burst}}], workers=2)
+    report = env.load(f"http://127.0.0.1:{balancer.port}/", "--rate", 3 * rate, "--seconds", 5, "--connections", 16)
+    served, refused = report["statuses"]["200"], report["statuses"]["429"]
+    assert refused > rate, report
+    assert 5 * rate * 0.99 <= served <= (report["seconds"] * rate + burst) * 1.01, report
+
+
+# --- the page ---
+
+def test_examples_of_the_page_are_valid(env):
+    with open(os.path.join(env.root, "docs", "routes.md"), encoding="utf-8") as page:
+        blocks = re.findall(r"```yaml\n(.*?)```", page.read(), re.S)
+    assert len(blocks) >= 4
+    rest = """
+listeners: {public: {bind: "127.0.0.1:8080"}}
+pools:
+  api: {backends: {one: {address: "127.0.0.1:9001"}}}
+  canary: {backends: {one: {address: "127.0.0.1:9002"}}}
+"""
+    for block in blocks:
+        done = subprocess.run([env.program("meridian"), "-t", "-c", env.write("block.yaml", block + rest)],
+                              capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, done.stderr
