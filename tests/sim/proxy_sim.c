@@ -453,8 +453,15 @@ static void build_proxy(struct world *w)
     need(w, proxy_adopt(w->proxy, &w->policy) == ERR_OK, "adopt", 0);
     w->proxy->access = ACCESS_JSON;
     w->listener = (struct proxy_listener){.name = SPAN("sim"),
-                                          .limits = {LIMIT_REQUEST_LINE, LIMIT_HEAD, LIMIT_FIELDS,
-                                                     LIMIT_FIELD, 10000, 10000, 60000, 3600000},
+                                          .limits = {.request_line = LIMIT_REQUEST_LINE,
+                                                     .head = LIMIT_HEAD,
+                                                     .fields = LIMIT_FIELDS,
+                                                     .field = LIMIT_FIELD,
+                                                     .requests = 10000,
+                                                     .streams = LIMIT_H2_STREAMS,
+                                                     .head_ms = 10000,
+                                                     .idle_ms = 60000,
+                                                     .age_ms = 3600000},
                                           .handshake_ms = 10000};
 }
 
