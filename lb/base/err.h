@@ -86,6 +86,7 @@
     X(BACKEND_BODY_TIMEOUT, "backend-body-timeout", 504, "the server stopped inside its response") \
     X(BACKEND_SEND_TIMEOUT, "backend-send-timeout", 504, "the server stopped taking the request")  \
     X(BACKEND_TRUNCATED, "backend-truncated", 502, "the server's response ended early")            \
+    X(BACKEND_NO_TUNNEL, "backend-no-tunnel", 502, "the server takes no WebSocket over HTTP/2")    \
     X(BACKEND_UNHEALTHY, "backend-unhealthy", 502, "the server's answer is not the expected one")
 
 enum err {

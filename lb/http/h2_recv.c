@@ -70,7 +70,7 @@ static int on_begin_headers(nghttp2_session *wire, const nghttp2_frame *frame, v
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         return begin_stream(s, frame);
     }
-    if (st != NULL) {
+    if (st != NULL && !st->released) {
         h2_block_begin(&st->block, st->arena, s->server);
     }
     return 0;
@@ -83,7 +83,7 @@ static int on_header(nghttp2_session *wire, const nghttp2_frame *frame, const ui
     struct h2_session *s = user;
     struct h2_stream *st = stream_of(wire, frame->hd.stream_id);
     (void)flags;
-    if (st != NULL) {
+    if (st != NULL && !st->released) { /* its arena may have gone */
         h2_block_add(&st->block, st->head_final ? &s->limits->trailers : &s->limits->head,
                      span_of((const char *)name, name_size),
                      value_size > 0 ? span_of((const char *)value, value_size) : SPAN(""));
@@ -122,7 +122,9 @@ static void received_trailers(struct h2_session *s, struct h2_stream *st)
 static void received_head(struct h2_session *s, struct h2_stream *st, bool end)
 {
     bool interim = !s->server && st->block.status.n > 0 && st->block.status.p[0] == '1';
-    h2_block_finish(&st->block);
+    if (!st->released) {
+        h2_block_finish(&st->block);
+    }
     if (st->head_final) {
         received_trailers(s, st);
         return;

@@ -309,6 +309,7 @@ void connpool_free(struct connpool **pp)
             host_free(p->buckets[b]);
         }
     }
+    loop_run_tasks(p->env->loop); /* HTTP/2 connections go at the end of a turn */
     mem_free(p->buckets);
     mem_free(p);
 }

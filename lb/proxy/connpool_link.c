@@ -1,6 +1,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "http/h1_back.h"
+#include "http/h2_back.h"
 #include "proxy/connpool_impl.h"
 
 /* The life of one connection: opening, its protocol, its slots, its end. */
@@ -162,10 +163,20 @@ static void on_closed(void *owner, enum err why)
 
 static const struct back_owner back_owner = {.on_slots = on_slots, .on_closed = on_closed};
 
+static bool speaks_h2(const struct pooled *c)
+{
+    struct conn_tls_info tls;
+    if (c->host->protocol != CONNPOOL_AUTO)
+        return c->host->protocol == CONNPOOL_H2;
+    conn_tls(c->conn, &tls);
+    return span_eq(tls.alpn, SPAN("h2"));
+}
+
 static enum err speak(struct pooled *c)
 {
-    struct connpool_host *h = c->host;
-    h->single = true;
+    c->host->single = !speaks_h2(c);
+    if (!c->host->single)
+        return h2_back_new(c->conn, &back_limits, &back_owner, c, &c->codec);
     return h1_back_new(c->conn, &back_limits, &back_owner, c, &c->codec);
 }
 
