@@ -1,7 +1,7 @@
 /* Measures what one pick and one route look-up cost, on one thread: BALANCING.md section 11 wants
  * at most 500 ns for a pick among 10,000 backends in 64 sites; a look-up must not grow with the
- * number of routes. Prints nanoseconds and, for routes, the ratio. Links lb/pick itself, no other
- * part. */
+ * number of routes. The other algorithms stand beside it. Prints nanoseconds and, for routes, the
+ * ratio. Links lb/pick itself, no other part. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "pick/pick.h"
@@ -27,7 +27,8 @@ static void *memory(size_t count, size_t size)
     return p;
 }
 
-static struct pick_pool *make_pool(struct registry *registry, uint32_t backends, uint32_t sites)
+static struct pick_pool *make_pool(struct registry *registry, uint32_t backends, uint32_t sites,
+                                   enum pick_algorithm algorithm)
 {
     char(*names)[NAME] = memory(backends, NAME);
     struct pool_member_conf *members = memory(backends, sizeof *members);
@@ -48,6 +49,7 @@ static struct pick_pool *make_pool(struct registry *registry, uint32_t backends,
                              .site_count = sites,
                              .members = members,
                              .member_count = backends};
+    conf.knobs.algorithm = algorithm;
     if (pick_pool_new(registry, &conf, 0, &pool) != ERR_OK)
         fail("the pool cannot be built");
     mem_free(places);
@@ -81,6 +83,8 @@ static double time_picks(struct pool_view *view, struct rng *rng)
                                    .distance_ms = distances[i % HELD],
                                    .allowed = PICK_ALL,
                                    .now_ms = now_ms,
+                                   .key = rng_u64(rng),
+                                   .has_key = true,
                                    .dice = pick_dice_rng(rng)};
         if (pick(&req, t) != ERR_OK)
             fail("nobody was picked");
@@ -97,7 +101,7 @@ static double least(double a, double b)
     return a < b ? a : b;
 }
 
-static double bench_picks(uint32_t backends, uint32_t sites)
+static double bench_picks(uint32_t backends, uint32_t sites, enum pick_algorithm algorithm)
 {
     struct rng rng;
     double ns = 1e9;
@@ -105,7 +109,7 @@ static double bench_picks(uint32_t backends, uint32_t sites)
     struct registry *registry = registry_new(backends);
     if (registry == NULL)
         fail("no memory");
-    struct pick_pool *pool = make_pool(registry, backends, sites);
+    struct pick_pool *pool = make_pool(registry, backends, sites, algorithm);
     warm(pool, &rng);
     struct pool_view *view = pool_view_new(pool, 2000);
     if (view == NULL)
@@ -171,12 +175,22 @@ static void print_routes(const char *what, bool hosts)
            many, many / few);
 }
 
+static void print_picks(enum pick_algorithm algorithm)
+{
+    static const struct {
+        uint32_t backends, sites;
+    } rows[] = {{10, 1}, {BACKENDS, 1}, {BACKENDS, SITES}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        printf("pick, %-17s %5u backends in %2u sites  %6.1f ns%s\n",
+               pick_algorithm_name(algorithm), rows[i].backends, rows[i].sites,
+               bench_picks(rows[i].backends, rows[i].sites, algorithm),
+               algorithm == PICK_NEAREST && rows[i].sites == SITES ? "   (at most 500)" : "");
+}
+
 int main(void)
 {
-    printf("pick, 10 backends in 1 site       %6.1f ns\n", bench_picks(10, 1));
-    printf("pick, 10000 backends in 1 site    %6.1f ns\n", bench_picks(BACKENDS, 1));
-    printf("pick, 10000 backends in 64 sites  %6.1f ns   (at most 500)\n",
-           bench_picks(BACKENDS, SITES));
+    for (int a = PICK_NEAREST; a <= PICK_CONSISTENT_HASH; a++)
+        print_picks((enum pick_algorithm)a);
     print_routes("path", false);
     print_routes("host", true);
     return 0;

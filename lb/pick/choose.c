@@ -3,8 +3,6 @@
 #include <math.h>
 
 #define COST_EQUAL_MS 1e-9
-#define DRAWS_LEAST   12 /* draws at most, for up to three choices; four for each where more */
-#define DRAWS_EACH    4
 
 uint64_t choose_mask(const struct pick_request *req)
 {
@@ -37,43 +35,68 @@ struct choose_range choose_range(const struct view_site *site, enum pick_mode mo
     return r;
 }
 
-/* Section 10. Panic where no allowed site is above its threshold, or none has anybody to offer. */
+/* Section 10. Panic where no allowed site is above its threshold, or none has anybody to offer; a
+ * healthy backup prevents it. */
 static enum pick_mode mode_of(const struct pick_request *req, uint64_t mask)
 {
     const struct pool_view *view = req->view;
-    bool served = (mask & view->usable_sites) != 0 && (mask & view->healthy_sites) != 0;
-    if (served || view->pool->knobs.panic_percent == 0)
+    uint64_t alive = 0;
+    if (view->pool->knobs.panic_percent == 0)
         return PICK_NORMAL;
-    return (mask & view->alive_sites) != 0 ? PICK_PANIC : PICK_LAST_RESORT;
+    for (uint32_t t = 0; t < view->tier_count; t++) {
+        const struct view_tier *tier = &view->tiers[t];
+        if ((mask & tier->usable_sites) != 0 && (mask & tier->healthy_sites) != 0)
+            return PICK_NORMAL;
+        alive |= mask & tier->alive_sites;
+    }
+    return alive != 0 ? PICK_PANIC : PICK_LAST_RESORT;
 }
 
 /* The sites that the mode can choose from. */
-static uint64_t open_sites(const struct pool_view *view, enum pick_mode mode)
+static uint64_t open_sites(const struct view_tier *tier, enum pick_mode mode)
 {
     switch (mode) {
     case PICK_NORMAL:
-        return view->usable_sites;
+        return tier->usable_sites;
     case PICK_PANIC:
-        return view->alive_sites;
+        return tier->alive_sites;
     case PICK_LAST_RESORT:
         break;
     }
-    return view->any_sites; /* nobody in them is alive: all are HARD */
+    return tier->any_sites; /* nobody in them is alive: all are HARD */
+}
+
+/* The first tier from this one on that has somebody for the mode. */
+static bool enter_tier(struct choice *c, uint32_t from)
+{
+    const struct pool_view *view = c->req->view;
+    uint64_t mask = choose_mask(c->req);
+    for (uint32_t t = from; t < view->tier_count; t++) {
+        uint64_t open = mask & open_sites(&view->tiers[t], c->mode);
+        if (open == 0)
+            continue;
+        c->tier = &view->tiers[t];
+        c->open = open;
+        c->base_ms = pool_view_base(view, c->tier, open);
+        return true;
+    }
+    c->open = 0;
+    return false;
 }
 
 enum err choose_begin(struct choice *c, const struct pick_request *req)
 {
-    uint64_t mask = choose_mask(req);
     c->req = req;
-    c->mode = mode_of(req, mask);
-    c->open = mask & open_sites(req->view, c->mode);
+    c->mode = mode_of(req, choose_mask(req));
+    c->tier = &req->view->tiers[0];
+    c->open = 0;
+    c->base_ms = 0;
     c->full = false;
     c->item = NULL;
     c->candidate_count = 0;
     if (c->mode == PICK_LAST_RESORT && req->no_last_resort)
-        c->open = 0;
-    c->base_ms = pool_view_base(req->view, c->open);
-    return c->open != 0 ? ERR_OK : ERR_NO_BACKEND;
+        return ERR_NO_BACKEND;
+    return enter_tier(c, 0) ? ERR_OK : ERR_NO_BACKEND;
 }
 
 /* p = T (Q + n) / (A + n): what the next request is predicted to take. */
@@ -96,7 +119,7 @@ static double distance_of(const struct choice *c, uint32_t site)
 
 struct choose_cost choose_cost(const struct choice *c, uint32_t site)
 {
-    const struct view_site *v = &c->req->view->sites[site];
+    const struct view_site *v = &c->tier->sites[site];
     struct choose_range r = choose_range(v, c->mode);
     struct site_load s = site_load(v->state);
     struct choose_cost out = {.q = s.inflight, .weight = r.weight};
@@ -135,116 +158,46 @@ static uint32_t cheapest_site(const struct choice *c)
     return best;
 }
 
-/* Only whether the mode may use it; in-flight comes separately. */
-static bool eligible(const struct choice *c, const struct endpoint *e)
+/* BALANCING.md section 7: the cheapest site, and the least busy of some in it. */
+static bool choose_nearest(struct choice *c)
 {
-    if (endpoint_admin(e) != ENDPOINT_ACTIVE)
-        return false;
-    enum endpoint_health health = endpoint_health(e);
-    if (c->mode == PICK_NORMAL && (health != ENDPOINT_UP || endpoint_out(e, c->req->now_ms)))
-        return false;
-    if (c->mode == PICK_PANIC && health == ENDPOINT_HARD)
-        return false;
-    for (size_t i = 0; i < c->req->tried_count; i++)
-        if (c->req->tried[i] == e)
-            return false;
-    return true;
-}
-
-static bool is_drawn(const struct choice *c, uint32_t item)
-{
-    for (uint32_t i = 0; i < c->candidate_count; i++)
-        if (c->candidates[i].item == item)
+    while (c->open != 0) {
+        uint32_t site = cheapest_site(c);
+        choose_candidates(c, site, c->req->view->pool->knobs.choices);
+        if (choose_least_loaded(c))
             return true;
+        c->open &= ~(UINT64_C(1) << site);
+    }
     return false;
 }
 
-/* Makes the item a candidate where it is a usable one that is not among them already. */
-static void consider(struct choice *c, const struct view_site *site, uint32_t item)
+static bool choose_in_tier(struct choice *c)
 {
-    const struct view_item *v = &site->items[item];
-    if (is_drawn(c, item) || !eligible(c, v->endpoint))
-        return;
-    uint32_t q = endpoint_inflight(v->endpoint);
-    if (v->max_inflight != 0 && q >= v->max_inflight) {
-        c->full = true;
-        return;
+    switch (c->req->view->pool->knobs.algorithm) {
+    case PICK_NEAREST:
+        return choose_nearest(c);
+    case PICK_ROUND_ROBIN:
+        return choose_turn(c);
+    case PICK_LEAST_CONNECTIONS:
+    case PICK_TWO_CHOICES:
+        return choose_spread(c);
+    case PICK_CONSISTENT_HASH:
+        break;
     }
-    c->candidates[c->candidate_count++] = (struct choose_candidate){.item = item, .q = q};
-}
-
-/* floor(draw * bound / 2^64): a draw scales with the weights (property 3). */
-static uint64_t scaled_draw(const struct choice *c, uint64_t bound)
-{
-    uint64_t draw = c->req->dice.draw(c->req->dice.ctx);
-    return (uint64_t)((unsigned __int128)draw * bound >> 64);
-}
-
-static uint32_t weighted_draw(const struct choice *c, const struct view_site *site,
-                              const struct choose_range *r)
-{
-    uint64_t target = r->weight_before + scaled_draw(c, r->weight);
-    uint32_t at = r->from, n = r->to - r->from;
-    while (n >
-           1) { /* the first item whose sum is above the target; without a branch to mispredict */
-        uint32_t half = n / 2;
-        at += site->ends[at + half - 1] <= target ? half : 0;
-        n -= half;
-    }
-    return at;
-}
-
-static void scan(struct choice *c, const struct view_site *site, const struct choose_range *r,
-                 uint32_t start, uint32_t most)
-{
-    uint32_t n = r->to - r->from, item = start;
-    for (uint32_t i = 0; i < n && c->candidate_count < most; i++) {
-        consider(c, site, item);
-        item = item + 1 < r->to ? item + 1 : r->from;
-    }
-}
-
-static void draw_candidates(struct choice *c, const struct view_site *site)
-{
-    struct choose_range r = choose_range(site, c->mode);
-    uint32_t n = r.to - r.from, most = c->req->view->pool->knobs.choices;
-    c->candidate_count = 0;
-    if (n <= most) {
-        scan(c, site, &r, weighted_draw(c, site, &r), most);
-        return;
-    }
-    uint32_t draws = most * DRAWS_EACH > DRAWS_LEAST ? most * DRAWS_EACH : DRAWS_LEAST;
-    while (draws-- > 0 && c->candidate_count < most)
-        consider(c, site, weighted_draw(c, site, &r));
-    if (c->candidate_count < most)
-        scan(c, site, &r, r.from + (uint32_t)scaled_draw(c, n), most);
-}
-
-/* The least q/w, not (q + 1)/w: the latter starves light ones. Strict, so ties keep the earlier. */
-static const struct view_item *least_loaded(const struct choice *c, const struct view_site *site)
-{
-    const struct choose_candidate *keep = &c->candidates[0];
-    for (uint32_t i = 1; i < c->candidate_count; i++) {
-        const struct choose_candidate *next = &c->candidates[i];
-        if ((uint64_t)next->q * site->items[keep->item].weight <
-            (uint64_t)keep->q * site->items[next->item].weight)
-            keep = next;
-    }
-    return &site->items[keep->item];
+    return choose_hashed(c);
 }
 
 enum err choose(struct choice *c)
 {
-    c->item = NULL;
-    while (c->open != 0) {
-        c->site = cheapest_site(c);
-        const struct view_site *site = &c->req->view->sites[c->site];
-        draw_candidates(c, site);
-        if (c->candidate_count > 0) {
-            c->item = least_loaded(c, site);
+    do {
+        if (choose_in_tier(c))
             return ERR_OK;
-        }
-        c->open &= ~(UINT64_C(1) << c->site);
-    }
+    } while (enter_tier(c, (uint32_t)(c->tier - c->req->view->tiers) + 1));
     return c->full ? ERR_FULL : ERR_NO_BACKEND;
+}
+
+void choose_taken(const struct choice *c)
+{
+    if (c->req->view->pool->knobs.algorithm == PICK_ROUND_ROBIN)
+        choose_turn_taken(c);
 }

@@ -1,5 +1,7 @@
 /* choose: the choice itself, without taking anything (BALANCING.md sections 7 and 10). Inside
- * lb/pick only: pick.c takes what is chosen here, explain.c shows how it came about. */
+ * lb/pick only: pick.c takes what is chosen here, explain.c shows how it came about. choose.c
+ * decides the mode, the tier and the site; draw.c looks at endpoints; each other algorithm has its
+ * file. */
 #ifndef MERIDIAN_PICK_CHOOSE_H
 #define MERIDIAN_PICK_CHOOSE_H
 
@@ -12,19 +14,22 @@ struct choose_range {
 };
 
 struct choose_candidate {
-    uint32_t item;
-    uint32_t q; /* its in-flight when it was drawn */
+    uint32_t site, item;
+    uint32_t q; /* its in-flight when it was looked at */
+    bool over;  /* above its share of the load: PICK_CONSISTENT_HASH */
 };
 
 struct choice {
     const struct pick_request *req;
     enum pick_mode mode;
+    const struct view_tier *tier;
     uint64_t open;  /* sites that may still be chosen */
     double base_ms; /* least N of the sites with enough samples; 0: none */
     bool full;      /* somebody was passed over only because of max_inflight */
     /* the result */
     uint32_t site;
     const struct view_item *item; /* NULL: nobody */
+    uint64_t next_unit;           /* PICK_ROUND_ROBIN in PICK_NORMAL: where the turn goes on */
     uint32_t candidate_count;
     struct choose_candidate candidates[PICK_CHOICES_MOST]; /* in draw order */
 };
@@ -41,12 +46,51 @@ struct choose_cost choose_cost(const struct choice *c, uint32_t site);
 /* a is to be preferred to b, which comes earlier in configuration order. */
 bool choose_better(const struct choose_cost *a, const struct choose_cost *b);
 
-/* Decides the mode and the base; ERR_NO_BACKEND where nobody is left to choose from. */
+/* Decides the mode, the tier and the base; ERR_NO_BACKEND where nobody is left to choose from. */
 MUST_CHECK
 enum err choose_begin(struct choice *c, const struct pick_request *req);
 /* Fills the result. ERR_NO_BACKEND, ERR_FULL. */
 MUST_CHECK
 enum err choose(struct choice *c);
+/* What was chosen was taken: whose turn is next. */
+void choose_taken(const struct choice *c);
+
+/* draw.c. A uniform draw below the bound: floor(draw * bound / 2^64). */
+uint64_t choose_scaled(uint64_t draw, uint64_t bound);
+uint64_t choose_draw(const struct choice *c);
+/* The item at this distance into the range's weights. */
+uint32_t choose_item_at(const struct view_site *site, const struct choose_range *r, uint64_t at);
+/* Whether the item can be chosen: the mode may use it, it was not tried, it is not full. */
+bool choose_look(struct choice *c, uint32_t site, uint32_t item, struct choose_candidate *out);
+/* Makes it a candidate where it can be chosen and is not one already. False: it cannot. */
+bool choose_consider(struct choice *c, uint32_t site, uint32_t item);
+/* Up to `most` candidates of a site by weighted draws; then whoever is there. */
+void choose_candidates(struct choice *c, uint32_t site, uint32_t most);
+/* From any item on round the site's range. */
+void choose_scan(struct choice *c, uint32_t site, uint32_t most);
+/* The result is the candidate, or the least busy per weight of all. False: there is none. */
+void choose_settle(struct choice *c, const struct choose_candidate *chosen);
+bool choose_least_loaded(struct choice *c);
+
+/* spread.c. All open sites laid end to end. */
+struct spread {
+    uint32_t count, items;
+    uint64_t ends[LIMIT_SITES]; /* sums of weights */
+    uint8_t sites[LIMIT_SITES];
+};
+struct spread_place {
+    uint32_t nth, item; /* of spread.sites */
+};
+void spread_init(const struct choice *c, struct spread *s);
+struct spread_place spread_at(const struct choice *c, const struct spread *s, uint64_t draw);
+/* The next one, round all. */
+void spread_next(const struct choice *c, const struct spread *s, struct spread_place *p);
+
+/* The algorithms: fill the result from the sites of c->open; false: nobody there can be chosen. */
+bool choose_turn(struct choice *c);   /* turn.c: PICK_ROUND_ROBIN */
+bool choose_spread(struct choice *c); /* spread.c: PICK_LEAST_CONNECTIONS, PICK_TWO_CHOICES */
+bool choose_hashed(struct choice *c); /* hashed.c: PICK_CONSISTENT_HASH */
+void choose_turn_taken(const struct choice *c);
 
 /* explain.c */
 void explain_choice(const struct choice *c, struct pick_explain *out);

@@ -4,8 +4,8 @@
 
 const char *pick_verdict_name(enum pick_verdict verdict)
 {
-    static const char *const names[] = {"chosen",   "forbidden",   "empty",
-                                        "costlier", "more-loaded", "tied"};
+    static const char *const names[] = {"chosen",      "forbidden", "empty",     "costlier",
+                                        "more-loaded", "tied",      "elsewhere", "over-share"};
     return names[verdict];
 }
 
@@ -36,13 +36,16 @@ static enum pick_verdict site_verdict(const struct choice *c, uint32_t site,
         return PICK_EMPTY;
     if (site == c->site)
         return PICK_CHOSEN;
+    if (c->req->view->pool->knobs.algorithm != PICK_NEAREST)
+        return PICK_ELSEWHERE;
     struct choose_cost chosen = choose_cost(c, c->site);
     return lost_by(cost, &chosen);
 }
 
 static void explain_site(const struct choice *c, uint32_t i, struct pick_site_terms *out)
 {
-    const struct view_site *site = &c->req->view->sites[i];
+    const struct view_site *site = &c->tier->sites[i];
+    bool costs = c->req->view->pool->knobs.algorithm == PICK_NEAREST;
     struct choose_range r = choose_range(site, c->mode);
     struct choose_cost cost = choose_cost(c, i);
     struct site_load load = site_load(site->state);
@@ -57,27 +60,34 @@ static void explain_site(const struct choice *c, uint32_t i, struct pick_site_te
         .n_ms = load.n_ms,
         .a = load.a,
         .samples = load.samples,
-        .load_ms = cost.load_ms,
-        .cost_ms = cost.cost_ms,
+        .load_ms = costs ? cost.load_ms : 0,
+        .cost_ms = costs ? cost.cost_ms : 0,
     };
-    if (n > 0)
+    if (costs && n > 0)
         out->predicted_ms = load.t_ms * ((double)load.inflight + n) / (load.a + n);
+}
+
+static const struct view_item *item_of(const struct choice *c, uint32_t candidate)
+{
+    const struct choose_candidate *k = &c->candidates[candidate];
+    return &c->tier->sites[k->site].items[k->item];
 }
 
 static void explain_candidate(const struct choice *c, uint32_t i, struct pick_candidate *out)
 {
-    const struct view_site *site = &c->req->view->sites[c->site];
-    const struct view_item *item = &site->items[c->candidates[i].item];
+    const struct view_item *item = item_of(c, i);
     uint32_t chosen_q = 0;
     for (uint32_t k = 0; k < c->candidate_count; k++)
-        if (&site->items[c->candidates[k].item] == c->item)
+        if (item_of(c, k) == c->item)
             chosen_q = c->candidates[k].q;
     *out = (struct pick_candidate){.endpoint = item->endpoint,
-                                   .site = c->site,
+                                   .site = c->candidates[i].site,
                                    .inflight = c->candidates[i].q,
                                    .weight = item->weight,
                                    .verdict = PICK_CHOSEN};
-    if (item != c->item)
+    if (item != c->item && c->candidates[i].over)
+        out->verdict = PICK_OVER_SHARE;
+    else if (item != c->item)
         out->verdict = (uint64_t)out->inflight * c->item->weight > (uint64_t)chosen_q * item->weight
                            ? PICK_MORE_LOADED
                            : PICK_TIED;
@@ -85,7 +95,10 @@ static void explain_candidate(const struct choice *c, uint32_t i, struct pick_ca
 
 void explain_choice(const struct choice *c, struct pick_explain *out)
 {
-    *out = (struct pick_explain){.mode = c->mode,
+    *out = (struct pick_explain){.algorithm = c->req->view->pool->knobs.algorithm,
+                                 .mode = c->mode,
+                                 .backup = c->tier != c->req->view->tiers,
+                                 .keyed = c->req->has_key,
                                  .base_ms = c->base_ms,
                                  .site_count = c->req->view->site_count,
                                  .candidate_count = c->item != NULL ? c->candidate_count : 0};

@@ -39,10 +39,11 @@ static bool raise_inflight(const struct view_item *item)
 
 static bool take(const struct choice *c, struct pick_ticket *out)
 {
-    const struct view_site *site = &c->req->view->sites[c->site];
+    const struct view_site *site = &c->tier->sites[c->site];
     struct endpoint *e = c->item->endpoint;
     if (!raise_inflight(c->item))
         return false;
+    choose_taken(c);
     end_ejection(e, c->req->now_ms);
     atomic_fetch_add_explicit(&e->requests, 1, memory_order_relaxed);
     int32_t q = atomic_fetch_add_explicit(&site->state->inflight, 1, memory_order_relaxed);

@@ -36,6 +36,8 @@ struct pick_request {
     uint64_t allowed;         /* bit i: site i may serve (residency); PICK_ALL */
     struct endpoint *const *tried;
     size_t tried_count;
+    uint64_t key;        /* PICK_CONSISTENT_HASH: what must stay together has the same one */
+    bool has_key;        /* else anybody is drawn */
     bool no_last_resort; /* an earlier attempt of this request was PICK_LAST_RESORT */
     int64_t now_ms;
     struct pick_dice dice;
@@ -56,7 +58,7 @@ struct pick_ticket {
 /* Chooses and takes: in-flight of endpoint and site are raised. ERR_NO_BACKEND: nobody in the
  * allowed sites can serve. ERR_FULL: somebody could, but all such are at max_inflight: wait
  * (RELIABILITY L9). O(sites) + O(choices log n); O(n) of a site only where its draws find nobody.
- */
+ * Owner thread of the view. */
 MUST_CHECK
 enum err pick(const struct pick_request *req, struct pick_ticket *out);
 
@@ -88,7 +90,9 @@ enum pick_verdict {
     PICK_EMPTY,     /* no endpoint can be used */
     PICK_COSTLIER,
     PICK_MORE_LOADED, /* equal cost, higher Q/W; or an endpoint with more in flight per weight */
-    PICK_TIED         /* equal in all, later in order */
+    PICK_TIED,        /* equal in all, later in order */
+    PICK_ELSEWHERE,   /* a site: the algorithm knows no sites, and went to another one's endpoint */
+    PICK_OVER_SHARE   /* an endpoint: the key's, but it has its share (PICK_CONSISTENT_HASH) */
 };
 const char *pick_verdict_name(enum pick_verdict verdict); /* "chosen", "forbidden", … */
 const char *pick_mode_name(enum pick_mode mode);          /* "normal", "panic", "last-resort" */
@@ -99,7 +103,7 @@ struct pick_site_terms {
     uint64_t weight;           /* W */
     double distance_ms, t_ms, n_ms, a;
     uint64_t samples;
-    double predicted_ms, load_ms, cost_ms; /* p, load, c */
+    double predicted_ms, load_ms, cost_ms; /* p, load, c; 0 but for PICK_NEAREST */
 };
 struct pick_candidate {
     const struct endpoint *endpoint; /* valid as long as the snapshot */
@@ -107,11 +111,14 @@ struct pick_candidate {
     enum pick_verdict verdict;
 };
 struct pick_explain {
+    enum pick_algorithm algorithm;
     enum pick_mode mode;
+    bool backup;    /* nobody in front can serve: the figures are the backups' */
+    bool keyed;     /* the request has what PICK_CONSISTENT_HASH goes by */
     double base_ms; /* 0: no site with enough samples */
     uint32_t site_count, candidate_count;
     struct pick_site_terms sites[LIMIT_SITES];
-    struct pick_candidate candidates[PICK_CHOICES_MOST]; /* of the chosen site, in draw order */
+    struct pick_candidate candidates[PICK_CHOICES_MOST]; /* in draw order */
 };
 
 /* As pick, but takes nothing; req->explain must be set. */

@@ -1,12 +1,21 @@
 #include "pick/pool.h"
 
 #include "base/mem.h"
+#include "pick/ring.h"
+
+static bool hash_in_range(const struct pool_conf *conf)
+{
+    return conf->knobs.algorithm != PICK_CONSISTENT_HASH ||
+           (conf->member_count <= PICK_HASHED_MOST && conf->knobs.hash_load_percent > 100 &&
+            conf->knobs.hash_load_percent <= 1000);
+}
 
 static bool conf_in_range(const struct pool_conf *conf)
 {
     if (conf->site_count == 0 || conf->site_count > LIMIT_SITES ||
         conf->member_count > LIMIT_CONF_NODES || conf->knobs.choices == 0 ||
-        conf->knobs.choices > PICK_CHOICES_MOST || conf->knobs.panic_percent > 100)
+        conf->knobs.choices > PICK_CHOICES_MOST || conf->knobs.panic_percent > 100 ||
+        !hash_in_range(conf))
         return false;
     for (size_t i = 0; i < conf->member_count; i++) {
         const struct pool_member_conf *m = &conf->members[i];
@@ -41,6 +50,10 @@ static enum err add_members(struct registry *r, struct pick_pool *pool,
             struct pool_member *m = &pool->members[pool->member_count];
             m->weight = from->weight;
             m->max_inflight = from->max_inflight;
+            m->site = s;
+            m->tier = from->backup ? 1 : 0;
+            if (m->tier >= pool->tier_count)
+                pool->tier_count = m->tier + 1U;
             enum err err = registry_endpoint(r, pool->state, from->backend, from->address,
                                              slow_from_ms, &m->endpoint);
             if (err != ERR_OK)
@@ -56,6 +69,7 @@ static enum err fill(struct registry *r, struct pick_pool *pool, const struct po
                      int64_t slow_from_ms)
 {
     pool->knobs = conf->knobs;
+    pool->tier_count = 1;
     pool->sites = mem_array(conf->site_count, sizeof *pool->sites);
     pool->members = mem_array(conf->member_count + 1, sizeof *pool->members);
     if (pool->sites == NULL || pool->members == NULL)
@@ -65,7 +79,16 @@ static enum err fill(struct registry *r, struct pick_pool *pool, const struct po
         err = add_site(r, pool, &conf->sites[i]);
     if (err == ERR_OK)
         err = add_members(r, pool, conf, slow_from_ms);
+    if (err == ERR_OK && conf->knobs.algorithm == PICK_CONSISTENT_HASH)
+        err = ring_new(pool->members, pool->member_count, &pool->ring);
     return err;
+}
+
+const char *pick_algorithm_name(enum pick_algorithm algorithm)
+{
+    static const char *const names[] = {"nearest", "round_robin", "least_connections",
+                                        "two_choices", "consistent_hash"};
+    return names[algorithm];
 }
 
 enum err pick_pool_new(struct registry *r, const struct pool_conf *conf, int64_t slow_from_ms,
@@ -95,6 +118,7 @@ void pick_pool_free(struct pick_pool **pool)
         mem_free(p->sites[i].name);
     }
     pool_state_unref(&p->state);
+    ring_free(&p->ring);
     mem_free(p->sites);
     mem_free(p->members);
     mem_free(p);

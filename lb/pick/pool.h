@@ -14,6 +14,19 @@
 #define PICK_WEIGHT_DEFAULT 100
 #define PICK_WEIGHT_MOST    1000
 #define PICK_CHOICES_MOST   16
+#define PICK_HASHED_MOST    10000 /* endpoints of a pool with PICK_CONSISTENT_HASH */
+#define PICK_TIERS          2     /* 0: those in front; 1: the backups */
+
+/* How a request finds its endpoint. The hard rules hold for all of them: the mask, health,
+ * ejection, max_inflight, tried, drain, panic, and backups only where nobody else can serve. */
+enum pick_algorithm {
+    PICK_NEAREST,           /* BALANCING.md section 7: the cheapest site, the least busy of some */
+    PICK_ROUND_ROBIN,       /* in turns by weight, each worker by itself */
+    PICK_LEAST_CONNECTIONS, /* the least busy per weight of up to 16, over all sites */
+    PICK_TWO_CHOICES,       /* the less busy per weight of two, over all sites */
+    PICK_CONSISTENT_HASH    /* the request's key says it, but nobody gets more than its share */
+};
+const char *pick_algorithm_name(enum pick_algorithm algorithm); /* "nearest", "round_robin", … */
 
 /* BALANCING.md section 8. */
 struct pick_knobs {
@@ -24,11 +37,14 @@ struct pick_knobs {
     uint32_t choices;       /* 1..16 */
     uint32_t slow_start_ms; /* 0..3600000; 0 = none */
     uint32_t panic_percent; /* 0..100; 0 = no panic */
+    enum pick_algorithm algorithm;
+    uint32_t hash_load_percent; /* 101..1000: the most that one may have in flight, of its share */
 };
 #define PICK_KNOBS_DEFAULT                                                                         \
     {                                                                                              \
         .distance_weight = 1.0, .spill_band = 1.5, .spill_gain = 3.0, .spill_cap_ms = 500.0,       \
         .choices = 3, .slow_start_ms = LIMIT_SLOW_START_MS, .panic_percent = 50,                   \
+        .algorithm = PICK_NEAREST, .hash_load_percent = 125,                                       \
     }
 
 /* What a pool is built from; everything is borrowed for the call. */
@@ -41,6 +57,7 @@ struct pool_member_conf {
     uint32_t site;         /* index */
     uint32_t weight;       /* 1..1000 */
     uint32_t max_inflight; /* 0 = no limit */
+    bool backup;           /* serves only where nobody else can */
 };
 struct pool_conf {
     struct span name;
@@ -55,6 +72,8 @@ struct pool_conf {
 struct pool_member {
     struct endpoint *endpoint; /* referenced */
     uint32_t weight, max_inflight;
+    uint32_t site; /* index */
+    uint8_t tier;  /* 0, or 1: a backup */
 };
 struct pool_site {
     char *name;
@@ -68,11 +87,13 @@ struct pick_pool {
     struct pool_state *state; /* referenced */
     struct pool_site *sites;  /* in configuration order; bit i of a mask is sites[i] */
     struct pool_member *members;
-    uint32_t site_count, member_count;
+    uint32_t site_count, member_count, tier_count;
+    struct ring *ring; /* PICK_CONSISTENT_HASH, else NULL */
 };
 
 /* Main thread. slow_from_ms as registry_endpoint: now on a reload, 0 at process start.
- * ERR_NO_MEMORY, ERR_FULL, ERR_RANGE (no site or too many, an index or a weight out of range). */
+ * ERR_NO_MEMORY, ERR_FULL, ERR_RANGE (no site or too many, an index or a weight out of range, too
+ * many endpoints to be hashed). */
 MUST_CHECK
 enum err pick_pool_new(struct registry *r, const struct pool_conf *conf, int64_t slow_from_ms,
                        struct pick_pool **out);
@@ -83,31 +104,40 @@ struct view_item {
     uint32_t weight; /* effective: override and slow start applied */
     uint32_t max_inflight;
 };
-/* items: [0, usable) UP and not ejected; [usable, alive) UP but ejected, and SOFT: for panic;
+/* Those of one tier at one site.
+ * items: [0, usable) UP and not ejected; [usable, alive) UP but ejected, and SOFT: for panic;
  * [alive, count) HARD: the last resort. DRAIN and MAINT are not in it. */
 struct view_site {
     struct site_state *state;
     struct view_item *items;
-    uint32_t *ends;  /* ends[i]: sum of the weights of items[0..i] */
-    uint8_t *groups; /* of the members in configuration order; the builder's own */
+    uint32_t *ends; /* ends[i]: sum of the weights of items[0..i] */
     uint32_t usable, alive, count;
-    uint32_t members; /* configured endpoints */
+    uint32_t members; /* configured endpoints of the site, of any tier */
     bool poor;        /* DOWN ones hold more than 100 - panic_percent % of the weight */
+};
+struct view_tier {
+    /* bit i: site i has somebody usable, alive, or in it at all; has some and is not poor */
+    uint64_t usable_sites, alive_sites, any_sites, healthy_sites;
+    double base_ms; /* the least N of the usable sites, 0: none has enough samples */
+    struct view_site *sites;
+    struct view_turns *turns; /* PICK_ROUND_ROBIN, else NULL; picks move it on */
 };
 struct pool_view {
     const struct pick_pool *pool; /* borrowed */
     uint64_t generation;
     int64_t not_before_ms; /* large pools are not rebuilt for every single change */
     int64_t rebuild_at_ms; /* slow start or the end of an ejection */
-    /* bit i: site i has somebody usable, alive, or in it at all; has some and is not poor */
-    uint64_t usable_sites, alive_sites, any_sites, healthy_sites;
-    /* N of each site (0: too few samples) and the least of the usable ones, read once per ms:
-     * workers keep writing those lines, and N moves with a time constant of 30 s */
+    /* N of each site (0: too few samples), read once per ms: workers keep writing those lines, and
+     * N moves with a time constant of 30 s */
     int64_t normals_ms;
-    double base_ms, normal_ms[LIMIT_SITES];
-    uint32_t site_count;
-    struct view_site *sites;
+    double normal_ms[LIMIT_SITES];
+    uint32_t site_count, tier_count;
+    struct view_tier tiers[PICK_TIERS];
+    double heaviest;  /* the largest ratio of a weight in effect to the configured one */
+    uint32_t *places; /* by member of the pool: where it is in its items, or VIEW_NOWHERE */
+    uint8_t *groups;  /* of a site's members in configuration order; the builder's own */
 };
+#define VIEW_NOWHERE UINT32_MAX
 
 /* NULL without memory. Built for now. */
 struct pool_view *pool_view_new(const struct pick_pool *pool, int64_t now_ms);
@@ -116,7 +146,7 @@ void pool_view_free(struct pool_view **view);
 void pool_view_refresh(struct pool_view *view, int64_t now_ms);
 
 /* The least N over the sites of the mask, 0: none has enough samples. */
-double pool_view_base(const struct pool_view *view, uint64_t sites);
+double pool_view_base(const struct pool_view *view, const struct view_tier *tier, uint64_t sites);
 
 /* Endpoints that could be picked now (UP, ACTIVE, not ejected), over the allowed sites: /readyz. */
 uint32_t pool_view_usable(const struct pool_view *view, uint64_t allowed);

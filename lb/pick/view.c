@@ -1,6 +1,6 @@
 /* The view of a pool (pool.h): which endpoints can be used now, with effective weights. */
 #include "base/mem.h"
-#include "pick/pool.h"
+#include "pick/turns.h"
 
 #define SLOW_STEP_MS 1000 /* views are rebuilt this often while somebody is in slow start */
 #define SLOW_PERCENT 10   /* the least share in slow start */
@@ -58,6 +58,7 @@ static void look_again_at(struct pool_view *view, int64_t at_ms)
 struct pass {
     struct pool_view *view;
     const struct pool_site *from;
+    uint8_t tier;
     struct view_site *to;
     int64_t now_ms;
     uint32_t slow, counts[GROUP_NONE + 1];
@@ -69,8 +70,8 @@ static void group_members(struct pass *p)
     uint32_t slow_start_ms = p->view->pool->knobs.slow_start_ms;
     for (uint32_t i = 0; i < p->from->count; i++) {
         const struct pool_member *m = &p->from->members[i];
-        enum group group = group_of(m->endpoint, p->now_ms);
-        p->to->groups[i] = (uint8_t)group;
+        enum group group = m->tier == p->tier ? group_of(m->endpoint, p->now_ms) : GROUP_NONE;
+        p->view->groups[i] = (uint8_t)group;
         p->counts[group]++;
         if (group == GROUP_NONE)
             continue;
@@ -97,40 +98,49 @@ static uint32_t effective_weight(const struct pass *p, const struct pool_member 
     return pool_slow_weight(weight, p->now_ms - since, slow_start_ms);
 }
 
+static void place_member(struct pass *p, const struct pool_member *m, enum group group, uint32_t at)
+{
+    uint32_t weight = group == GROUP_USABLE ? effective_weight(p, m) : base_weight(m);
+    p->to->items[at] = (struct view_item){
+        .endpoint = m->endpoint, .weight = weight, .max_inflight = m->max_inflight};
+    p->view->places[m - p->view->pool->members] = at;
+    if (weight > p->view->heaviest * m->weight)
+        p->view->heaviest = (double)weight / m->weight;
+}
+
 static void place_members(struct pass *p)
 {
     uint32_t at[GROUP_NONE] = {0, p->to->usable, p->to->alive};
     for (uint32_t i = 0; i < p->from->count; i++) {
         const struct pool_member *m = &p->from->members[i];
-        uint8_t group = p->to->groups[i];
-        if (group == GROUP_NONE)
-            continue;
-        p->to->items[at[group]++] = (struct view_item){
-            .endpoint = m->endpoint,
-            .weight = group == GROUP_USABLE ? effective_weight(p, m) : base_weight(m),
-            .max_inflight = m->max_inflight,
-        };
+        enum group group = (enum group)p->view->groups[i];
+        if (group != GROUP_NONE)
+            place_member(p, m, group, at[group]++);
+        else if (m->tier == p->tier)
+            p->view->places[m - p->view->pool->members] = VIEW_NOWHERE;
     }
     uint32_t sum = 0;
     for (uint32_t i = 0; i < p->to->count; i++)
         p->to->ends[i] = sum += p->to->items[i].weight;
 }
 
-static void mark_site(struct pool_view *view, uint32_t index)
+static void mark_site(struct view_tier *tier, uint32_t index)
 {
-    const struct view_site *site = &view->sites[index];
+    const struct view_site *site = &tier->sites[index];
     uint64_t bit = UINT64_C(1) << index;
-    view->usable_sites |= site->usable > 0 ? bit : 0;
-    view->alive_sites |= site->alive > 0 ? bit : 0;
-    view->any_sites |= site->count > 0 ? bit : 0;
-    view->healthy_sites |= site->count > 0 && !site->poor ? bit : 0;
+    tier->usable_sites |= site->usable > 0 ? bit : 0;
+    tier->alive_sites |= site->alive > 0 ? bit : 0;
+    tier->any_sites |= site->count > 0 ? bit : 0;
+    tier->healthy_sites |= site->count > 0 && !site->poor ? bit : 0;
 }
 
-static void build_site(struct pool_view *view, uint32_t index, int64_t now_ms)
+static void build_site(struct pool_view *view, uint8_t tier, uint32_t index, int64_t now_ms)
 {
+    struct view_tier *to = &view->tiers[tier];
     struct pass p = {.view = view,
                      .from = &view->pool->sites[index],
-                     .to = &view->sites[index],
+                     .tier = tier,
+                     .to = &to->sites[index],
                      .now_ms = now_ms};
     group_members(&p);
     p.to->usable = p.counts[GROUP_USABLE];
@@ -138,16 +148,16 @@ static void build_site(struct pool_view *view, uint32_t index, int64_t now_ms)
     p.to->count = p.to->alive + p.counts[GROUP_HARD];
     p.to->poor = p.down * 100 > (100 - view->pool->knobs.panic_percent) * p.total;
     place_members(&p);
-    mark_site(view, index);
+    mark_site(to, index);
+    if (to->turns != NULL)
+        turns_build(&to->turns->sites[index], p.to);
     if (p.slow > 0)
         look_again_at(view, now_ms + SLOW_STEP_MS);
 }
 
-double pool_view_base(const struct pool_view *view, uint64_t sites)
+static double least_normal(const struct pool_view *view, uint64_t sites)
 {
     double base_ms = 0;
-    if (sites == view->usable_sites)
-        return view->base_ms;
     for (; sites != 0; sites &= sites - 1) {
         double normal_ms = view->normal_ms[__builtin_ctzll(sites)];
         if (normal_ms > 0 && (base_ms == 0 || normal_ms < base_ms))
@@ -156,17 +166,26 @@ double pool_view_base(const struct pool_view *view, uint64_t sites)
     return base_ms;
 }
 
+double pool_view_base(const struct pool_view *view, const struct view_tier *tier, uint64_t sites)
+{
+    return sites == tier->usable_sites ? tier->base_ms : least_normal(view, sites);
+}
+
 static void read_normals(struct pool_view *view, int64_t now_ms)
 {
     view->normals_ms = now_ms;
-    view->base_ms = 0;
-    for (uint32_t i = 0; i < view->site_count; i++) {
-        double normal_ms = site_normal(view->sites[i].state);
-        view->normal_ms[i] = normal_ms;
-        if (normal_ms > 0 && (view->usable_sites >> i & 1) != 0 &&
-            (view->base_ms == 0 || normal_ms < view->base_ms))
-            view->base_ms = normal_ms;
-    }
+    for (uint32_t i = 0; i < view->site_count; i++)
+        view->normal_ms[i] = site_normal(view->pool->sites[i].state);
+    for (uint32_t t = 0; t < view->tier_count; t++)
+        view->tiers[t].base_ms = least_normal(view, view->tiers[t].usable_sites);
+}
+
+static void build_tier(struct pool_view *view, uint8_t index, int64_t now_ms)
+{
+    struct view_tier *tier = &view->tiers[index];
+    tier->usable_sites = tier->alive_sites = tier->any_sites = tier->healthy_sites = 0;
+    for (uint32_t i = 0; i < view->site_count; i++)
+        build_site(view, index, i, now_ms);
 }
 
 static void build(struct pool_view *view, uint64_t generation, int64_t now_ms)
@@ -174,9 +193,9 @@ static void build(struct pool_view *view, uint64_t generation, int64_t now_ms)
     view->generation = generation;
     view->not_before_ms = now_ms + view->pool->member_count / REBUILD_PER_MS;
     view->rebuild_at_ms = INT64_MAX;
-    view->usable_sites = view->alive_sites = view->any_sites = view->healthy_sites = 0;
-    for (uint32_t i = 0; i < view->site_count; i++)
-        build_site(view, i, now_ms);
+    view->heaviest = 0;
+    for (uint32_t t = 0; t < view->tier_count; t++)
+        build_tier(view, (uint8_t)t, now_ms);
     read_normals(view, now_ms);
 }
 
@@ -191,34 +210,59 @@ void pool_view_refresh(struct pool_view *view, int64_t now_ms)
         read_normals(view, now_ms);
 }
 
-static void carve(struct pool_view *view, struct view_item *items, uint32_t *ends, uint8_t *groups)
+/* A view's memory lies behind it: what is aligned most comes first. */
+struct carving {
+    struct view_site *sites;
+    struct view_item *items;
+    uint32_t *ends;
+};
+
+static void carve_tier(struct pool_view *view, uint32_t index, struct carving *from)
 {
-    for (uint32_t i = 0; i < view->site_count; i++) {
-        const struct pool_site *from = &view->pool->sites[i];
-        view->sites[i] = (struct view_site){.state = from->state,
-                                            .items = items,
-                                            .ends = ends,
-                                            .groups = groups,
-                                            .members = from->count};
-        items += from->count;
-        ends += from->count;
-        groups += from->count;
+    struct view_tier *tier = &view->tiers[index];
+    tier->sites = from->sites;
+    from->sites += view->site_count;
+    for (uint32_t s = 0; s < view->site_count; s++) {
+        const struct pool_site *site = &view->pool->sites[s];
+        tier->sites[s] = (struct view_site){
+            .state = site->state, .items = from->items, .ends = from->ends, .members = site->count};
+        for (uint32_t i = 0; i < site->count; i++) {
+            bool in = site->members[i].tier == index;
+            from->items += in ? 1 : 0;
+            from->ends += in ? 1 : 0;
+        }
+    }
+}
+
+static void carve(struct pool_view *view, size_t turns)
+{
+    size_t n = view->pool->member_count;
+    struct view_turns *turn = (void *)(view + 1);
+    struct carving from = {.sites = (void *)(turn + turns)};
+    from.items = (void *)(from.sites + (size_t)view->tier_count * view->site_count);
+    from.ends = (void *)(from.items + n);
+    view->places = from.ends + n;
+    view->groups = (uint8_t *)(view->places + n);
+    for (uint32_t t = 0; t < view->tier_count; t++) {
+        carve_tier(view, t, &from);
+        view->tiers[t].turns = turns > 0 ? &turn[t] : NULL;
     }
 }
 
 struct pool_view *pool_view_new(const struct pick_pool *pool, int64_t now_ms)
 {
-    size_t n = pool->member_count, sites = pool->site_count;
-    struct pool_view *view = mem_alloc(sizeof *view + sites * sizeof(struct view_site) +
-                                       n * (sizeof(struct view_item) + sizeof(uint32_t) + 1));
+    size_t n = pool->member_count, tiers = pool->tier_count;
+    size_t turns = pool->knobs.algorithm == PICK_ROUND_ROBIN ? tiers : 0;
+    struct pool_view *view =
+        mem_alloc(sizeof *view + turns * sizeof(struct view_turns) +
+                  tiers * pool->site_count * sizeof(struct view_site) +
+                  n * (sizeof(struct view_item) + sizeof *view->places + sizeof(uint32_t) + 1));
     if (view == NULL)
         return NULL;
     view->pool = pool;
     view->site_count = pool->site_count;
-    view->sites = (void *)(view + 1);
-    struct view_item *items = (void *)(view->sites + sites);
-    uint32_t *ends = (void *)(items + n);
-    carve(view, items, ends, (uint8_t *)(ends + n));
+    view->tier_count = pool->tier_count;
+    carve(view, turns);
     build(view, atomic_load_explicit(&pool->state->generation, memory_order_acquire), now_ms);
     return view;
 }
@@ -232,8 +276,9 @@ void pool_view_free(struct pool_view **view)
 uint32_t pool_view_usable(const struct pool_view *view, uint64_t allowed)
 {
     uint32_t usable = 0;
-    for (uint32_t i = 0; i < view->site_count; i++)
-        if (allowed >> i & 1)
-            usable += view->sites[i].usable;
+    for (uint32_t t = 0; t < view->tier_count; t++)
+        for (uint32_t i = 0; i < view->site_count; i++)
+            if (allowed >> i & 1)
+                usable += view->tiers[t].sites[i].usable;
     return usable;
 }

@@ -396,8 +396,9 @@ static bool proxy_door(void *user, int fd, const struct addr *peer)
 static void build_pool(struct world *w)
 {
     static const struct pool_site_conf site = {.name = SPAN("default")};
-    struct pool_member_conf members[SERVERS] = {{SPAN("one"), SPAN("10.0.0.11:80"), 0, 100, 6},
-                                                {SPAN("two"), SPAN("10.0.0.12:80"), 0, 100, 6}};
+    struct pool_member_conf members[SERVERS] = {
+        {SPAN("one"), SPAN("10.0.0.11:80"), 0, 100, 6, false},
+        {SPAN("two"), SPAN("10.0.0.12:80"), 0, 100, 6, false}};
     struct pool_conf conf = {.name = SPAN("api"),
                              .knobs = PICK_KNOBS_DEFAULT,
                              .sites = &site,

@@ -265,10 +265,10 @@ TEST(guard, an_operator_ends_an_ejection)
     for (int i = 0; i < LIMIT_EJECT_FAILS; i++)
         attempt(&f, 0, PICK_FAILED);
     pool_view_refresh(f.view, f.now_ms);
-    CHECK_INT(f.view->sites[0].usable, 3);
+    CHECK_INT(f.view->tiers[0].sites[0].usable, 3);
     endpoint_readmit(fixture_endpoint(&f, 0, 0));
     pool_view_refresh(f.view, f.now_ms);
-    CHECK_INT(f.view->sites[0].usable, 4);
+    CHECK_INT(f.view->tiers[0].sites[0].usable, 4);
     CHECK_INT(atomic_load(&fixture_endpoint(&f, 0, 0)->fails), 0);
     fixture_free(&f);
 }

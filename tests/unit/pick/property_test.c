@@ -1,184 +1,7 @@
 /* The properties of BALANCING.md section 11, by their numbers, over random pools. */
-#include "fixture.h"
+#include "world.h"
 
 #include <math.h>
-
-enum { SITES = 5, MEMBERS = 6, ALL = SITES * MEMBERS };
-
-struct world {
-    struct fixture f;
-    struct rng rng;
-    uint32_t weights[ALL];
-    float distances[SITES];
-    struct endpoint *tried[4];
-    struct pick_request req;
-};
-
-static uint32_t below(struct world *w, uint32_t bound)
-{
-    return (uint32_t)rng_below(&w->rng, bound);
-}
-
-static struct endpoint *any_endpoint(struct world *w)
-{
-    return w->f.pool->members[below(w, w->f.pool->member_count)].endpoint;
-}
-
-static void random_state(struct world *w, struct endpoint *e, uint32_t trouble)
-{
-    atomic_store(&e->inflight, below(w, 20));
-    if (below(w, 100) >= trouble)
-        return;
-    switch (below(w, 5)) {
-    case 0:
-        endpoint_set_health(e, ENDPOINT_SOFT, w->f.now_ms);
-        break;
-    case 1:
-        endpoint_set_health(e, ENDPOINT_HARD, w->f.now_ms);
-        break;
-    case 2:
-        endpoint_set_admin(e, ENDPOINT_DRAIN);
-        break;
-    case 3:
-        endpoint_set_admin(e, ENDPOINT_MAINT);
-        break;
-    default:
-        endpoint_eject(e, w->f.now_ms + 1 + below(w, 9000), true);
-    }
-}
-
-/* A pool of random shape, weights, load and trouble (percent of endpoints), and a request for it.
- */
-static void world_make(struct world *w, uint32_t trouble)
-{
-    uint32_t sites = 1 + below(w, SITES), members = 1 + below(w, MEMBERS);
-    for (uint32_t i = 0; i < ALL; i++)
-        w->weights[i] = 1 + below(w, 10);
-    fixture_make(&w->f, SHAPE(sites, members, .weights = w->weights,
-                              .max_inflight = below(w, 4) == 0 ? 15 : 0));
-    w->f.pool->knobs.choices = 1 + below(w, 4);
-    w->f.pool->knobs.panic_percent = below(w, 4) == 0 ? below(w, 101) : 50;
-    for (uint32_t i = 0; i < w->f.pool->member_count; i++)
-        random_state(w, w->f.pool->members[i].endpoint, trouble);
-    for (uint32_t i = 0; i < sites; i++) {
-        w->distances[i] = (float)below(w, 4) * 40;
-        fixture_load(&w->f, i, below(w, 100), below(w, 60), 1 + below(w, 60), 1 + below(w, 40));
-        if (below(w, 5) == 0)
-            atomic_store(&w->f.pool->sites[i].state->samples, 31);
-    }
-    w->req = fixture_request(&w->f);
-    w->req.distance_ms = w->distances;
-    w->req.allowed = below(w, 3) == 0 ? rng_u64(&w->rng) : PICK_ALL;
-    w->req.tried = w->tried;
-    for (uint32_t n = below(w, 5); w->req.tried_count < n;)
-        w->tried[w->req.tried_count++] = any_endpoint(w);
-}
-
-static bool was_tried(const struct world *w, const struct endpoint *e)
-{
-    for (size_t i = 0; i < w->req.tried_count; i++)
-        if (w->tried[i] == e)
-            return true;
-    return false;
-}
-
-/* May the mode use it? Written from section 7 and 10, not from the code. */
-static bool may_serve(const struct world *w, const struct endpoint *e, enum pick_mode mode,
-                      uint32_t max_inflight)
-{
-    if (was_tried(w, e) || endpoint_admin(e) != ENDPOINT_ACTIVE)
-        return false;
-    if (max_inflight != 0 && endpoint_inflight(e) >= max_inflight)
-        return false;
-    if (mode == PICK_NORMAL)
-        return endpoint_health(e) == ENDPOINT_UP && !endpoint_out(e, w->f.now_ms);
-    return mode == PICK_PANIC ? endpoint_health(e) != ENDPOINT_HARD
-                              : endpoint_health(e) == ENDPOINT_HARD;
-}
-
-static bool site_can(const struct world *w, uint32_t site, enum pick_mode mode)
-{
-    const struct pool_site *s = &w->f.pool->sites[site];
-    for (uint32_t i = 0; i < s->count; i++)
-        if (may_serve(w, s->members[i].endpoint, mode, s->members[i].max_inflight))
-            return true;
-    return false;
-}
-
-/* n and W of section 7, without regard to tried and max_inflight. */
-static uint32_t usable(const struct world *w, uint32_t site, enum pick_mode mode, uint64_t *weight)
-{
-    const struct pool_site *s = &w->f.pool->sites[site];
-    uint32_t n = 0;
-    *weight = 0;
-    for (uint32_t i = 0; i < s->count; i++) {
-        const struct endpoint *e = s->members[i].endpoint;
-        bool out = endpoint_out(e, w->f.now_ms);
-        enum endpoint_health health = endpoint_health(e);
-        bool in = mode == PICK_NORMAL  ? health == ENDPOINT_UP && !out
-                  : mode == PICK_PANIC ? health != ENDPOINT_HARD
-                                       : health == ENDPOINT_HARD;
-        if (!in || endpoint_admin(e) != ENDPOINT_ACTIVE)
-            continue;
-        n++;
-        *weight += s->members[i].weight;
-    }
-    return n;
-}
-
-/* The site by the words of section 7; UINT32_MAX: none. */
-static uint32_t naive_site(const struct world *w, enum pick_mode mode)
-{
-    uint32_t best = UINT32_MAX;
-    double best_cost = 0, best_load = 0, base = 0;
-    uint64_t weight;
-    for (uint32_t i = 0; i < w->f.pool->site_count; i++) {
-        struct site_load s = site_load(w->f.pool->sites[i].state);
-        if ((w->req.allowed >> i & 1) && s.samples >= 32 && usable(w, i, mode, &weight) > 0 &&
-            (base == 0 || s.n_ms < base))
-            base = s.n_ms;
-    }
-    for (uint32_t i = 0; i < w->f.pool->site_count; i++) {
-        struct site_load s = site_load(w->f.pool->sites[i].state);
-        uint32_t n = usable(w, i, mode, &weight);
-        if (!(w->req.allowed >> i & 1) || !site_can(w, i, mode))
-            continue;
-        double p = s.t_ms * (s.inflight + n) / (s.a + n);
-        double load = s.samples >= 32 ? fmin(500, 3 * fmax(0, p - 1.5 * base)) : 0;
-        double cost = (double)w->distances[i] + load, u = (double)s.inflight / (double)weight;
-        if (best == UINT32_MAX || cost < best_cost - 1e-9 ||
-            (fabs(cost - best_cost) <= 1e-9 && u < best_load - 1e-12)) {
-            best = i;
-            best_cost = cost;
-            best_load = u;
-        }
-    }
-    return best;
-}
-
-static enum pick_mode naive_mode(const struct world *w)
-{
-    uint32_t normal = 0, panic = 0, healthy = 0;
-    for (uint32_t i = 0; i < w->f.pool->site_count; i++) {
-        if (!(w->req.allowed >> i & 1))
-            continue;
-        const struct pool_site *s = &w->f.pool->sites[i];
-        uint64_t weight, down = 0, total = 0;
-        normal += usable(w, i, PICK_NORMAL, &weight);
-        panic += usable(w, i, PICK_PANIC, &weight);
-        for (uint32_t k = 0; k < s->count; k++) {
-            const struct endpoint *e = s->members[k].endpoint;
-            if (endpoint_admin(e) != ENDPOINT_ACTIVE)
-                continue;
-            total += s->members[k].weight;
-            down += endpoint_health(e) != ENDPOINT_UP ? s->members[k].weight : 0;
-        }
-        healthy += total > 0 && down * 100 <= total * (100 - w->f.pool->knobs.panic_percent);
-    }
-    if (w->f.pool->knobs.panic_percent == 0 || (healthy > 0 && normal > 0))
-        return PICK_NORMAL;
-    return panic > 0 ? PICK_PANIC : PICK_LAST_RESORT;
-}
 
 /* 1 and 5: mask, usability, ties; and the whole choice of the site against a naive one. */
 TEST(property, the_choice_is_allowed_usable_and_the_cheapest)
@@ -188,7 +11,7 @@ TEST(property, the_choice_is_allowed_usable_and_the_cheapest)
     seed_of("property 1, 5", &w.rng);
     for (size_t i = cases(FULL_CASES); i > 0; i--) {
         struct pick_ticket t;
-        world_make(&w, below(&w, 120));
+        world_make(&w, PICK_NEAREST, below(&w, 120));
         enum pick_mode mode = naive_mode(&w);
         uint32_t want = naive_site(&w, mode);
         enum err err = pick(&w.req, &t);
@@ -198,7 +21,8 @@ TEST(property, the_choice_is_allowed_usable_and_the_cheapest)
             CHECK_INT(t.mode, mode);
             CHECK_INT(t.site_index, want);
             atomic_fetch_sub(&t.endpoint->inflight, 1);
-            CHECK(may_serve(&w, t.endpoint, mode, w.f.pool->members[0].max_inflight), "usable");
+            CHECK(may_serve(&w, member_of(&w, t.endpoint), mode), "usable");
+            CHECK_INT(member_of(&w, t.endpoint)->tier, naive_tier(&w, mode));
             atomic_fetch_add(&t.endpoint->inflight, 1);
             CHECK(w.req.allowed >> t.site_index & 1, "in the mask");
             picked[mode]++;
@@ -240,7 +64,7 @@ TEST(property, more_load_never_attracts) /* 2 */
     seed_of("property 2", &w.rng);
     for (size_t i = cases(FULL_CASES); i > 0; i--) {
         struct pick_explain before, after;
-        world_make(&w, 20);
+        world_make(&w, PICK_NEAREST, 20);
         if (replay(&w, &before) == ERR_OK) {
             struct endpoint *e = any_endpoint(&w);
             uint32_t was = endpoint_inflight(e);
@@ -267,7 +91,7 @@ TEST(property, only_the_ratio_of_weights_matters) /* 3 */
     seed_of("property 3", &w.rng);
     for (size_t i = cases(FULL_CASES); i > 0; i--) {
         struct pick_explain one, many;
-        world_make(&w, 20);
+        world_make(&w, PICK_NEAREST, 20);
         enum err err = replay(&w, &one);
         uint32_t factor = 1 + below(&w, 100);
         for (uint32_t k = 0; k < w.f.pool->member_count; k++)
@@ -332,7 +156,7 @@ TEST(property, no_figure_leaves_the_finite) /* 7 */
     seed_of("property 7", &w.rng);
     for (size_t i = cases(FULL_CASES); i > 0; i--) {
         struct pick_explain x;
-        world_make(&w, 0);
+        world_make(&w, PICK_NEAREST, 0);
         w.req.allowed = PICK_ALL;
         w.req.tried_count = 0;
         for (uint32_t k = 0; k < w.f.pool->site_count; k++)

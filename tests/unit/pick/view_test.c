@@ -3,7 +3,7 @@
 
 static uint32_t effective(const struct fixture *f, uint32_t item)
 {
-    return f->view->sites[0].items[item].weight;
+    return f->view->tiers[0].sites[0].items[item].weight;
 }
 
 TEST(view, slow_start_vectors)
@@ -26,11 +26,11 @@ TEST(view, slow_start_after_recovery_grows_every_second)
     CHECK(endpoint_set_health(e, ENDPOINT_SOFT, f.now_ms), "changed");
     CHECK(!endpoint_set_health(e, ENDPOINT_SOFT, f.now_ms), "no change");
     pool_view_refresh(f.view, f.now_ms);
-    CHECK_INT(f.view->sites[0].usable, 1);
+    CHECK_INT(f.view->tiers[0].sites[0].usable, 1);
     endpoint_set_health(e, ENDPOINT_UP, f.now_ms);
     pool_view_refresh(f.view, f.now_ms);
     CHECK_INT(effective(&f, 0), 10);
-    CHECK_INT(f.view->sites[0].ends[1], 110);
+    CHECK_INT(f.view->tiers[0].sites[0].ends[1], 110);
     pool_view_refresh(f.view, f.now_ms + 15000);
     CHECK_INT(effective(&f, 0), 50);
     pool_view_refresh(f.view, f.now_ms + 30000);
@@ -63,7 +63,7 @@ TEST(view, those_added_by_a_reload_start_slowly_the_others_keep_everything)
     fixture_reload(&f, SHAPE(1, 3));
     CHECK(fixture_endpoint(&f, 0, 1) == old, "found again by its key");
     CHECK_INT(endpoint_admin(old), ENDPOINT_DRAIN);
-    CHECK_INT(f.view->sites[0].usable, 2);
+    CHECK_INT(f.view->tiers[0].sites[0].usable, 2);
     CHECK_INT(effective(&f, 0), 300);
     CHECK_INT(effective(&f, 1), 10);
     endpoint_set_weight(fixture_endpoint(&f, 0, 0), 0);
