@@ -150,7 +150,7 @@ void h2_block_finish(struct h2_block *b)
     struct buf joined;
     buf_fixed(&joined, memory, need);
     for (size_t i = 0; i < b->fields.n; i++) {
-        if (b->fields.v[i].id == FIELD_COOKIE) {
+        if (b->fields.v[i].id == FIELD_COOKIE && b->fields.v[i].value.n > 0) {
             buf_put_str(&joined, buf_len(&joined) > 0 ? "; " : "");
             buf_put_span(&joined, b->fields.v[i].value);
         }

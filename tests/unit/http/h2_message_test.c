@@ -52,8 +52,9 @@ TEST(h2_message, a_request_means_what_it_would_over_http_1)
     reading_open(&g);
     CHECK_INT(
         request(&g,
-                HEAD("POST", "/a/../b%2ec?x=1") "cookie: a=1\nx-a: b\ncookie: c=2\nte: trailers\n"
-                                                "content-length: 5\nx_odd: 1\n",
+                HEAD("POST",
+                     "/a/../b%2ec?x=1") "cookie: a=1\nx-a: b\ncookie: c=2\ncookie: \nte: trailers\n"
+                                        "content-length: 5\nx_odd: 1\n",
                 false),
         ERR_OK);
     CHECK_SPAN(g.request.method_name, "POST");
