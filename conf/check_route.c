@@ -139,13 +139,21 @@ static void inherit(const struct conf *conf, struct conf_route *route)
     own->connection_age_ms = conf->timeouts.connection_age_ms;
 }
 
+static void number_pages(struct conf *conf, struct conf_pages *pages)
+{
+    for (size_t i = 0; i < pages->count; i++)
+        pages->v[i].index = conf->page_count++;
+}
+
 void check_routes(struct reader *r, struct conf *conf, const struct names *pools)
 {
     for (size_t i = 0; i < conf->route_count; i++) {
         struct conf_route *route = &conf->routes[i];
         inherit(conf, route);
         check_action(r, conf, route, pools);
+        number_pages(conf, &route->pages);
     }
+    number_pages(conf, &conf->pages);
     check_same_match(r, conf);
     label_routes(r, conf);
 }

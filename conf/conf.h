@@ -161,7 +161,11 @@ struct conf_queue {
     int64_t timeout_ms;
 };
 
-enum conf_protocol { CONF_HTTP_1_1 };
+enum conf_protocol {
+    CONF_HTTP_1_1,
+    CONF_HTTP_2,
+    CONF_HTTP_AUTO, /* what the TLS handshake agrees on */
+};
 
 struct conf_pool {
     struct conf_text name;
@@ -269,6 +273,18 @@ struct conf_rewrite {
     struct conf_text strip_prefix, add_prefix; /* may be absent, one of them is there */
 };
 
+/* A page in place of Meridian's own for one status. */
+struct conf_page {
+    int64_t status; /* 400..599 */
+    struct conf_text path;
+    size_t index; /* in the order of all pages of the configuration */
+};
+
+struct conf_pages {
+    struct conf_page *v;
+    size_t count;
+};
+
 enum conf_action { CONF_NO_ACTION, CONF_TO_POOL, CONF_SPLIT, CONF_RESPOND, CONF_REDIRECT };
 
 struct conf_route {
@@ -288,6 +304,7 @@ struct conf_route {
     struct conf_rate_limit rate_limit;
     struct conf_field_rules request_headers, response_headers;
     struct conf_rewrite rewrite;
+    struct conf_pages pages;
     struct conf_timeouts timeouts; /* the global ones with the route's own put over them */
     int64_t body_bytes;            /* largest request content; 0: no limit */
     bool websocket;
@@ -337,6 +354,8 @@ struct conf {
     size_t pool_count;
     struct conf_route *routes; /* in the order of the file */
     size_t route_count;
+    struct conf_pages pages;
+    size_t page_count; /* of all, those of routes too */
     struct conf_timeouts timeouts;
     struct conf_limits limits;
     struct conf_drain drain;

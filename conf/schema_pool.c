@@ -271,7 +271,12 @@ static const struct schema_field queue_fields[] = {
 
 static const struct schema_map queue_map = {SCHEMA_FIELDS(queue_fields)};
 
-static const struct schema_word pool_protocols[] = {{"http/1.1", CONF_HTTP_1_1}, {NULL, 0}};
+static const struct schema_word pool_protocols[] = {
+    {"http/1.1", CONF_HTTP_1_1},
+    {"h2", CONF_HTTP_2},
+    {"auto", CONF_HTTP_AUTO},
+    {NULL, 0},
+};
 
 static const struct schema_field fields[] = {
     {.key = "backends",
@@ -293,7 +298,9 @@ static const struct schema_field fields[] = {
      .offset = offsetof(struct conf_pool, protocol),
      .words = pool_protocols,
      .initial = CONF_HTTP_1_1,
-     .help = "Protocol that is spoken with the backends."},
+     .help = "Protocol that is spoken with the backends. `h2`: HTTP/2, without `tls` by prior "
+             "knowledge; `auto`: what the TLS handshake agrees on, HTTP/1.1 without `tls`. HTTP "
+             "checks speak HTTP/1.1 in any case."},
     {.key = "health",
      .type = &type_map,
      .offset = offsetof(struct conf_pool, health),

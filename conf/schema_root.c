@@ -294,6 +294,14 @@ static const struct schema_field fields[] = {
      .offset = offsetof(struct conf, drain),
      .map = &drain_map,
      .help = "Stopping in peace."},
+    {.key = "error_pages",
+     .type = &type_pages,
+     .offset = offsetof(struct conf, pages),
+     .fallback = "Meridian's own",
+     .help =
+         "HTML files, by status, for errors that Meridian answers itself: {503: "
+         "/etc/meridian/busy.html}. Who would rather have JSON gets it. Read again on reload; at "
+         "most 64 KiB each."},
     {.key = "log",
      .type = &type_map,
      .offset = offsetof(struct conf, log),

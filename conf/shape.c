@@ -1,9 +1,11 @@
-/* shape: types of values that shape traffic: shares of a split, and what tells requests apart. */
+/* shape: types of values that shape traffic: shares of a split, what tells requests apart, pages
+ * for errors. */
 #include "conf/reader.h"
 #include "conf/text.h"
 
 #define SHARES_MOST 64 /* named in type_split.allowed */
 #define WEIGHT_MOST 1000000
+#define PAGES_MOST  64 /* named in type_pages.allowed */
 
 static bool read_weight(struct reader *r, const struct node *n, int64_t *out)
 {
@@ -136,4 +138,66 @@ const struct schema_type type_key = {
     .read = key_read,
     .present = key_present,
     .write = key_write,
+};
+
+static void read_page(struct reader *r, const struct node *n, struct conf_page *page)
+{
+    struct span path;
+    uint64_t status = 0;
+    if (span_u64(n->key->text, &status) != ERR_OK || status < 400 || status > 599)
+        reader_report(r, n->key->mark, "'%.*s' must be a status of errors, 400 to 599",
+                      SPAN_FMT(source_clip(n->key->text)));
+    if (!reader_scalar(r, n, "an absolute path, such as /etc/meridian/file", &path))
+        return;
+    const char *must = text_file(path);
+    if (must != NULL)
+        reader_must_be(r, n, must);
+    page->status = (int64_t)status;
+    page->path = reader_text(r, path, n->mark);
+}
+
+static void pages_read(struct reader *r, const struct schema_field *f, const struct node *n,
+                       void *at)
+{
+    struct conf_pages pages = {0};
+    if (n->kind != NODE_MAP || n->count == 0 || n->count > PAGES_MOST) {
+        reader_must_be(r, n, f->type->allowed);
+        return;
+    }
+    pages.v = reader_zero(r, n->count, sizeof *pages.v);
+    for (const struct node *c = n->first; pages.v != NULL && c != NULL; c = c->next) {
+        size_t before = reader_enter(r, c->key->text);
+        read_page(r, c, &pages.v[pages.count++]);
+        reader_leave(r, before);
+    }
+    memcpy(at, &pages, sizeof pages);
+}
+
+static bool pages_present(const struct schema_field *f, const void *at)
+{
+    (void)f;
+    return ((const struct conf_pages *)at)->count > 0;
+}
+
+static void pages_write(struct writer *w, const struct schema_field *f, const void *at)
+{
+    (void)f;
+    const struct conf_pages *pages = at;
+    buf_put_char(w->out, '\n');
+    w->indent += 2;
+    for (size_t i = 0; i < pages->count; i++) {
+        write_indent(w);
+        buf_printf(w->out, "%lld: ", (long long)pages->v[i].status);
+        write_text(w, pages->v[i].path.s);
+        write_end(w);
+    }
+    w->indent -= 2;
+}
+
+const struct schema_type type_pages = {
+    .name = "map of pages",
+    .allowed = "a map from 1 to 64 statuses, 400 to 599, to files",
+    .read = pages_read,
+    .present = pages_present,
+    .write = pages_write,
 };

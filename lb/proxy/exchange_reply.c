@@ -220,6 +220,26 @@ static struct span allow_value(struct exchange *x)
     return b.failed ? fallback : buf_span(&b);
 }
 
+static bool find_page(const struct policy_pages *pages, uint16_t status, struct span *out)
+{
+    for (size_t i = 0; i < pages->count; i++) {
+        if (pages->v[i].status == status) {
+            *out = pages->v[i].body;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The page that is configured for the status, of the route before that of all. */
+static void choose_page(const struct exchange *x, struct local_answer *answer)
+{
+    if (!answer->page || x->edition == NULL)
+        return;
+    if (x->route == NULL || !find_page(&x->route->pages, answer->status, &answer->body))
+        (void)find_page(&x->edition->policy->pages, answer->status, &answer->body);
+}
+
 void exchange_answer(struct exchange *x, enum err why)
 {
     struct local_answer answer;
@@ -235,6 +255,7 @@ void exchange_answer(struct exchange *x, enum err why)
         exchange_end(x, e);
         return;
     }
+    choose_page(x, &answer);
     if (why == ERR_BAD_METHOD)
         answer.allow = allow_value(x);
     if (why == ERR_RATE_LIMIT)

@@ -78,6 +78,7 @@ enum err local_error(enum err why, const struct request *in, struct span id, str
         .body = span_str(text),
         .retry_after_s = status == 503 ? 1 : 0,
         .no_store = true,
+        .page = as_page,
     };
     return ERR_OK;
 }

@@ -15,6 +15,7 @@ struct local_answer {
     struct span allow;      /* 405 */
     unsigned retry_after_s; /* 0: none */
     bool no_store;
+    bool page;                             /* local_error: the client would rather read a page */
     struct span grpc_status, grpc_message; /* a call that failed; empty: none */
 };
 

@@ -12,6 +12,7 @@
 #include "pick/pool.h"
 #include "pick/route.h"
 #include "proxy/access.h"
+#include "proxy/connpool.h"
 #include "proxy/field_rules.h"
 #include "proxy/rate.h"
 #include "proxy/request_key.h"
@@ -47,6 +48,7 @@ struct policy_pool {
     struct policy_endpoint *endpoints; /* as pick->members */
     uint32_t endpoint_count;
     struct tls_client **tls; /* one per worker, or NULL: plain */
+    enum connpool_protocol protocol;
     uint64_t settings;       /* connections opened under other settings are not used again */
     enum policy_host host;
     struct span host_name;
@@ -73,6 +75,17 @@ struct policy_rate {
     uint64_t seed; /* of the route's name: a reload finds the same buckets */
 };
 
+/* What is shown in place of Meridian's own page for a status. */
+struct policy_page {
+    uint16_t status;
+    struct span body; /* text/html; charset=utf-8 */
+};
+
+struct policy_pages {
+    const struct policy_page *v;
+    size_t count;
+};
+
 struct policy_route {
     struct span name;
     enum policy_action action;
@@ -82,6 +95,7 @@ struct policy_route {
     struct policy_rate *rate;  /* NULL: no limit */
     struct field_rules request_fields, response_fields;
     struct rewrite rewrite;
+    struct policy_pages pages; /* before the policy's */
     struct policy_timeouts timeouts;
     uint64_t body_bytes; /* L16; 0: none */
     bool websocket;
@@ -101,6 +115,7 @@ struct policy {
     uint32_t route_count;
     struct policy_pool *pools;
     uint32_t pool_count;
+    struct policy_pages pages;
     struct geo_db *geo; /* may be NULL */
     struct cidr *trusted;
     size_t trusted_count;

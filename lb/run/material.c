@@ -1,6 +1,7 @@
 #include "run/material.h"
 
 #include "base/mem.h"
+#include "run/pages.h"
 
 #include <assert.h>
 #include <sched.h>
@@ -103,13 +104,18 @@ static bool load_fronts(struct material *m, struct conf_messages *to, struct buf
     return fine;
 }
 
-/* One per worker, and a last one for the health thread. */
-static struct tls_client **make_clients(const struct conf_back_tls *tls, unsigned n,
+static const char *const h2_first[] = {"h2", "http/1.1"};
+
+/* One per worker, and a last one for the health thread, which speaks HTTP/1.1. */
+static struct tls_client **make_clients(const struct conf_pool *pool, unsigned n,
                                         struct conf_messages *to, struct buf *said)
 {
-    struct tls_client_spec spec = {.ca = tls->ca.s.p, .verify = tls->verify};
+    const struct conf_back_tls *tls = &pool->tls;
+    struct tls_client_spec spec = {.ca = tls->ca.s.p, .verify = tls->verify, .alpn = h2_first};
     struct tls_client **all = mem_array(n, sizeof(struct tls_client *));
     for (unsigned w = 0; all != NULL && w < n; w++) {
+        bool asks = pool->protocol != CONF_HTTP_1_1 && w + 1 < n;
+        spec.alpn_count = !asks ? 0 : pool->protocol == CONF_HTTP_2 ? 1 : 2;
         enum err e = tls_client_new(&spec, &all[w], said);
         if (e != ERR_OK) {
             report(to, tls->ca.s.p != NULL ? tls->ca.mark : tls->mark, said, e);
@@ -129,7 +135,7 @@ static bool load_backs(struct material *m, struct conf_messages *to, struct buf 
     for (size_t i = 0; i < conf->pool_count; i++) {
         if (!conf->pools[i].tls.set)
             continue;
-        m->clients[i] = make_clients(&conf->pools[i].tls, m->workers + 1, to, said);
+        m->clients[i] = make_clients(&conf->pools[i], m->workers + 1, to, said);
         if (m->clients[i] == NULL)
             return false;
     }
@@ -200,6 +206,7 @@ static void release(struct material *m)
         free_fronts(m, m->conf->listener_count);
     }
     geo_free(&m->geo);
+    pages_free(&m->pages);
     conf_free(&m->conf);
 }
 
@@ -218,8 +225,9 @@ void material_load(struct material *m)
     bool fronts = load_fronts(m, &to, &said);
     bool backs = load_backs(m, &to, &said);
     bool geo = load_geo(m, &to, &said);
+    bool pages = pages_load(m->conf, &to, &m->pages) == ERR_OK;
     buf_fini(&said);
-    if (fronts && backs && geo)
+    if (fronts && backs && geo && pages)
         return;
     m->result = to.errors != 0 ? ERR_SYNTAX : ERR_NO_MEMORY;
     release(m);

@@ -9,6 +9,8 @@
 #include "geo/geo.h"
 #include "net/tls_ctx.h"
 
+struct pages;
+
 /* A database set shared by snapshots; main thread only. */
 struct geo_share {
     struct geo_db *db;
@@ -34,7 +36,8 @@ struct material {
     struct conf *conf;
     struct material_front *fronts; /* as conf->listeners */
     struct tls_client **
-        *clients;       /* as conf->pools: one per worker and one for health; NULL: plain */
+        *clients; /* as conf->pools: one per worker and one for health; NULL: plain */
+    struct pages *pages;
     struct geo_db *geo; /* NULL: none configured, or the present one is kept */
     bool geo_kept;
 };

@@ -166,7 +166,9 @@ static enum err build(const struct snapshot_context *c, struct snapshot *s,
     s->policy.request_rate = (uint64_t)conf->limits.request_rate;
     s->policy.response_rate = (uint64_t)conf->limits.response_rate;
     s->policy.unrouted = c->stats->unrouted->by_worker;
-    enum err e = build_trust(s);
+    enum err e = snapshot_pages(s, &conf->pages, &s->policy.pages);
+    if (e == ERR_OK)
+        e = build_trust(s);
     if (e == ERR_OK)
         e = take_log(c, s, to);
     if (e == ERR_OK)
@@ -192,7 +194,9 @@ enum err snapshot_new(const struct snapshot_context *c, struct material *m, stru
     s->conf = m->conf;
     s->fronts = m->fronts;
     s->clients = m->clients;
+    s->pages = m->pages;
     m->conf = NULL;
+    m->pages = NULL;
     m->fronts = NULL;
     m->clients = NULL;
     conf_messages_init(&to, s->conf, messages);
@@ -232,8 +236,11 @@ void snapshot_free(struct snapshot **sp)
         pick_pool_free(&s->policy.pools[i].pick);
     geo_share_put(&s->geo);
     log_share_put(&s->log);
-    struct material rest = {
-        .workers = s->workers, .conf = s->conf, .fronts = s->fronts, .clients = s->clients};
+    struct material rest = {.workers = s->workers,
+                            .conf = s->conf,
+                            .fronts = s->fronts,
+                            .clients = s->clients,
+                            .pages = s->pages};
     buf_init(&rest.messages, 1);
     material_fini(&rest);
     arena_reset(&s->arena);

@@ -33,6 +33,7 @@ struct snapshot {
     struct arena arena;
     struct material_front *fronts;
     struct tls_client ***clients;
+    struct pages *pages;
     struct geo_share *geo;
     struct log_share *log; /* NULL: no access log */
     enum access_format access;

@@ -1,6 +1,8 @@
 /* What a route asks of its requests and does to their heads, made from conf's structs. */
 #include "run/snapshot_impl.h"
 
+#include "run/pages.h"
+
 static struct key_rule key_of(const struct conf_key *from)
 {
     static const enum key_kind kinds[] = {
@@ -148,12 +150,26 @@ static struct span without_end(struct span prefix)
     return prefix;
 }
 
+enum err snapshot_pages(struct snapshot *s, const struct conf_pages *from, struct policy_pages *to)
+{
+    struct policy_page *v = arena_take(&s->arena, (from->count + 1) * sizeof *v);
+    if (v == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < from->count; i++)
+        v[i] = (struct policy_page){.status = (uint16_t)from->v[i].status,
+                                    .body = pages_content(s->pages, from->v[i].index)};
+    *to = (struct policy_pages){.v = v, .count = from->count};
+    return ERR_OK;
+}
+
 enum err snapshot_route_shape(struct snapshot *s, const struct conf_route *from,
                               struct policy_route *to)
 {
     to->rewrite = (struct rewrite){.strip = without_end(from->rewrite.strip_prefix.s),
                                    .add = without_end(from->rewrite.add_prefix.s)};
-    enum err e = fill_access(s, &from->access, &to->access);
+    enum err e = snapshot_pages(s, &from->pages, &to->pages);
+    if (e == ERR_OK)
+        e = fill_access(s, &from->access, &to->access);
     if (e == ERR_OK)
         e = fill_rate(s, &from->rate_limit, from->name.s, &to->rate);
     if (e == ERR_OK)

@@ -98,6 +98,37 @@ def test_method_not_allowed_beside_header_conditions(env):
     assert get(balancer.port, method="POST").status == 404
 
 
+def test_error_pages(env):
+    lost, busy, mine = (env.write(f"{name}.html", f"<p>{name}</p>") for name in ("lost", "busy", "mine"))
+    port = env.port()
+    html, jason = {"Accept": "text/html"}, {"Accept": "application/json"}
+    balancer = shaped(env, [
+        {"match": {"path": "/a"}, "pool": "dead"},
+        {"match": {"path": "/b"}, "pool": "dead", "error_pages": {"502": mine},
+         "response_headers": {"set": {"X-A": "b"}}}],
+        {"dead": [type("Nobody", (), {"address": f"127.0.0.1:{port}"})]},
+        error_pages={"404": lost, "502": busy, "503": busy})
+    for path, status, body in [("/", 404, b"<p>lost</p>"), ("/b", (502, 503), (b"<p>mine</p>", b"<p>busy</p>")),
+                               ("/a", (502, 503), b"<p>busy</p>")]:
+        answer = get(balancer.port, path, headers=html)
+        assert answer.status == status or answer.status in status
+        assert answer.body == body or answer.body in body, (path, answer.body)
+        assert answer.fields.get("content-type") == "text/html; charset=utf-8"
+        assert get(balancer.port, path, headers=jason).fields.get("content-type") == "application/problem+json"
+    assert get(balancer.port, "/", headers=html, method="HEAD").fields.get("content-length") == "11"
+    # Read again on reload; a file that is gone refuses it.
+    env.write("lost.html", "<p>found</p>")
+    balancer.reload(balancer.config)
+    assert get(balancer.port, headers=html).body == b"<p>found</p>"
+    for bad in ("/nonexistent/page.html", env.dir, env.write("large.html", "x" * 65537)):
+        config = copy.deepcopy(balancer.config)
+        config["error_pages"]["404"] = bad
+        balancer.write(config)
+        done = balancer.ctl("reload", check=False)
+        assert done.returncode == 1 and "page" in done.stdout + done.stderr, done
+        assert get(balancer.port, headers=html).body == b"<p>found</p>"
+
+
 # --- heads towards servers ---
 
 def test_request_headers(env):
@@ -296,6 +327,9 @@ pools:
   canary: {backends: {one: {address: "127.0.0.1:9002"}}}
 """
     for block in blocks:
+        block = block.replace("/etc/meridian/", env.dir + "/")
+        for name in re.findall(r"/(\w+\.html)", block):
+            env.write(name, "<p>x</p>")
         done = subprocess.run([env.program("meridian"), "-t", "-c", env.write("block.yaml", block + rest)],
                               capture_output=True, text=True, timeout=30)
         assert done.returncode == 0, done.stderr
