@@ -102,6 +102,7 @@ static enum err declare_pool(struct proxy *p, const struct policy_pool *pool, ui
             .address = &e->address,
             .tls = pool->tls != NULL ? pool->tls[p->worker] : NULL,
             .server_name = e->server_name,
+            .protocol = pool->protocol,
             .settings = pool->settings,
             .connections = pool->connections,
             .idle = pool->idle,

@@ -111,10 +111,11 @@ static enum err fill_sites(struct snapshot *s, const struct conf_pool *from, str
 
 static uint64_t settings_hash(const struct conf_pool *p)
 {
+    uint64_t protocol = (uint64_t)p->protocol + 1;
     if (!p->tls.set)
-        return 1;
+        return protocol;
     uint64_t h = hash_plain(p->tls.ca.s) * 31 + hash_plain(p->tls.server_name.s) * 7;
-    return h + (p->tls.verify ? 3 : 5);
+    return h + protocol * 8 + (p->tls.verify ? 3 : 5);
 }
 
 static uint32_t share(int64_t whole, unsigned workers)
@@ -123,10 +124,16 @@ static uint32_t share(int64_t whole, unsigned workers)
     return n > 0 ? (uint32_t)n : 1;
 }
 
+static enum connpool_protocol protocol_of(enum conf_protocol p)
+{
+    return p == CONF_HTTP_2 ? CONNPOOL_H2 : p == CONF_HTTP_AUTO ? CONNPOOL_AUTO : CONNPOOL_HTTP_1_1;
+}
+
 static void fill_policy(const struct conf *conf, const struct conf_pool *from,
                         struct policy_pool *to, unsigned workers)
 {
     to->name = from->name.s;
+    to->protocol = protocol_of(from->protocol);
     to->settings = settings_hash(from);
     to->host = from->host == CONF_HOST_PRESERVE  ? POLICY_HOST_PRESERVE
                : from->host == CONF_HOST_BACKEND ? POLICY_HOST_BACKEND

@@ -1,0 +1,279 @@
+"""HTTP/2 towards backends: by prior knowledge, by ALPN, many streams on one connection, what a server
+may refuse (issue 3; DESIGN law 1; limits L17, L20, L21)."""
+import os
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+from client import Client, get
+from env import Skip, alone, until
+from origin import server_context
+
+NO_ERROR, REFUSED_STREAM, CANCEL = 0, 7, 8
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
+STATUS_200 = b"\x88"
+
+
+class Nghttpd:
+    """nghttpd over one folder; its log tells how many connections came."""
+
+    def __init__(self, env, *options, pair=None):
+        program = shutil.which("nghttpd")
+        if not program:
+            raise Skip("nghttpd is not installed")
+        self.port = env.port()
+        self.log = env.path(f"nghttpd-{self.port}.log")
+        self.folder = env.path(f"docs-{self.port}")
+        os.makedirs(self.folder)
+        for name, size in (("small", 100), ("large", 3_000_000)):
+            with open(os.path.join(self.folder, name), "wb") as file:
+                file.write(bytes(range(256)) * (size // 256) + b"e" * (size % 256))
+        tls = [pair.key, pair.chain] if pair else ["--no-tls"]
+        options = [*options, "-v", "-a", "127.0.0.1", "-d", self.folder]
+        command = [program, *options, *([] if pair else tls), str(self.port), *(tls if pair else [])]
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        env._ends.callback(env._end_process, self.process)
+        until(self._listens, what="nghttpd")
+
+    def _listens(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def connections(self):
+        """Those on which a request came."""
+        with open(self.log, encoding="latin-1") as log:
+            return len(set(re.findall(r"\[id=(\d+)\].*recv \(stream_id=\d+\) :method", log.read())))
+
+    def content(self, name):
+        with open(os.path.join(self.folder, name), "rb") as file:
+            return file.read()
+
+
+class Frames:
+    """A server of raw frames: it answers each request as `reply(connection, stream)` says. Header
+    blocks are not read; responses are spelled with the static table alone."""
+
+    def __init__(self, env, reply, settings=b"", first=None):
+        self.port = env.port()
+        self.reply, self.settings, self.first = reply, settings, first
+        self.requests = []
+        self.listener = socket.create_server(("127.0.0.1", self.port))
+        env._ends.callback(self.listener.close)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def _accept(self):
+        while True:
+            try:
+                accepted, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(accepted,), daemon=True).start()
+
+    def _serve(self, accepted):
+        reader = accepted.makefile("rb")
+        try:
+            if self.first is not None:
+                accepted.sendall(self.first)
+            else:
+                accepted.sendall(frame(SETTINGS, 0, 0, self.settings))
+            reader.read(24)
+            while True:
+                head = reader.read(9)
+                if len(head) < 9:
+                    return
+                size, kind, flags = int.from_bytes(head[:3], "big"), head[3], head[4]
+                stream = int.from_bytes(head[5:], "big") & 0x7fffffff
+                payload = reader.read(size)
+                if kind == SETTINGS and not flags & 1:
+                    accepted.sendall(frame(SETTINGS, 1, 0))
+                elif kind == PING and not flags & 1:
+                    accepted.sendall(frame(PING, 1, 0, payload))
+                elif kind == HEADERS:
+                    self.requests.append(stream)
+                    self.reply(accepted, stream)
+        except OSError:
+            pass
+        finally:
+            accepted.close()
+
+
+def frame(kind, flags, stream, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def answer(connection, stream, body=b"frames"):
+    connection.sendall(frame(HEADERS, 4, stream, STATUS_200) + frame(DATA, 1, stream, body))
+
+
+def refuse(connection, stream):
+    connection.sendall(frame(RST_STREAM, 0, stream, struct.pack(">I", REFUSED_STREAM)))
+
+
+def go_away(connection, stream):
+    """It never looked at the stream."""
+    connection.sendall(frame(GOAWAY, 0, 0, struct.pack(">II", stream - 2 if stream > 1 else 0, NO_ERROR)))
+
+
+def pool(**more):
+    return {"protocol": "h2", "health": {"off": True}, **more}
+
+
+def test_prior_knowledge(env):
+    server = Nghttpd(env, "--echo-upload", "--trailer", "x-check: 1")
+    balancer = env.simple(server, pool=pool(), workers=1)
+    with Client(balancer.port) as client:
+        answer = client.get("/small")
+        assert (answer.status, answer.body) == (200, server.content("small")), answer
+        assert client.get("/large").body == server.content("large")
+        assert client.get("/missing").status == 404
+        assert client.get("/small", method="HEAD").status == 200
+        for size in (0, 1, 40_000, 300_000):
+            body = os.urandom(size)
+            answer = client.get("/echo", method="POST", body=body)
+            assert (answer.status, answer.body) == (200, body), (size, answer.status)
+    assert server.connections() == 1
+
+
+def test_one_connection_serves_many_at_once(env):
+    server = Nghttpd(env)
+    balancer = env.simple(server, pool=pool(), workers=1)
+    load = env.load(f"http://127.0.0.1:{balancer.port}/large", "--seconds", 2, "--connections", 20)
+    assert load["failed"] == 0 and load["completed"] > 20, load
+    assert server.connections() == 1
+
+
+def test_more_connections_when_streams_are_used_up(env):
+    server = Nghttpd(env, "-m", "4")
+    balancer = env.simple(server, pool=pool(), workers=1)
+    load = env.load(f"http://127.0.0.1:{balancer.port}/large", "--seconds", 2, "--connections", 20)
+    assert load["failed"] == 0 and load["completed"] > 20, load
+    assert 2 <= server.connections() <= 6, server.connections()
+
+
+def test_the_handshake_chooses(env):
+    pair = env.authority.server("localhost")
+    tls = {"ca": env.authority.ca, "server_name": "localhost"}
+    second = Nghttpd(env, pair=pair)
+    old = env.origin(tls=server_context(pair))
+    for server, protocol, status in ((second, "h2", 200), (second, "auto", 200), (old, "auto", 200),
+                                     (old, "http/1.1", 200), (old, "h2", 502)):
+        balancer = env.simple(server, pool=pool(tls=tls, protocol=protocol), workers=1)
+        assert get(balancer.port, "/small").status == status, (server, protocol)
+    assert [request.version for request in old.requests] == ["HTTP/1.1"] * 2
+
+
+def test_a_server_of_the_other_version(env):
+    """It is found out before any byte of a request was sent."""
+    talker = Frames(env, answer, first=b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+    balancer = env.simple(talker, pool=pool(), workers=1)
+    assert get(balancer.port, method="POST", body=b"once").status == 502
+    assert [line["end"] for line in balancer.access_log()] == ["backend-protocol"]
+    assert talker.requests == []
+
+
+def test_refused_streams_go_elsewhere(env):
+    """RFC 9113 section 8.7, law 1: what was not processed is tried again, a POST too."""
+    for deed in (refuse, go_away):
+        bad, good = Frames(env, deed), Frames(env, answer)
+        balancer = env.simple(bad, good, pool=pool(retries={"budget": "100%"}), workers=1)
+        for _ in range(8):
+            answered = get(balancer.port, method="POST", body=b"once")
+            assert (answered.status, answered.body) == (200, b"frames"), deed
+        assert len(good.requests) == 8 and bad.requests, deed
+
+
+def test_a_reset_after_the_request_was_seen(env):
+    def reset(connection, stream):
+        connection.sendall(frame(RST_STREAM, 0, stream, struct.pack(">I", CANCEL)))
+
+    bad, good = Frames(env, reset), Frames(env, answer)
+    balancer = env.simple(bad, good, pool=pool(retries={"budget": "100%"}), workers=1)
+    posts = [get(balancer.port, method="POST", body=b"once").status for _ in range(8)]
+    assert 502 in posts and 200 in posts
+    assert len(bad.requests) + len(good.requests) == 8
+    assert all(get(balancer.port).status == 200 for _ in range(8))
+
+
+def test_goaway_ends_a_connection_after_its_streams(env):
+    def last(connection, stream):
+        connection.sendall(frame(GOAWAY, 0, 0, struct.pack(">II", stream, NO_ERROR)))
+        answer(connection, stream)
+
+    server = Frames(env, last)
+    balancer = env.simple(server, pool=pool(), workers=1)
+    with Client(balancer.port) as client:
+        for _ in range(5):
+            assert client.get().body == b"frames"
+    assert server.requests == [1] * 5
+
+
+def test_l17_a_head_without_end(env):
+    def endless(connection, stream):
+        connection.sendall(frame(HEADERS, 0, stream, STATUS_200))
+        for _ in range(100):
+            connection.sendall(frame(9, 0, stream, b"\x00\x01a\x01b" * 100))
+
+    balancer = env.simple(Frames(env, endless), pool=pool(), workers=1)
+    assert get(balancer.port).status == 502
+    assert balancer.alive()
+
+
+def test_tunnels_only_where_the_server_takes_them(env):
+    server = Frames(env, answer)
+    balancer = env.simple(server, pool=pool(), route={"websocket": True}, workers=1)
+    with Client(balancer.port) as client:
+        answered = client.get("/", headers={
+            "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="})
+    assert answered.status == 502, answered
+    assert server.requests == []
+
+
+def test_a_stream_whose_client_left_is_reset(env):
+    resets = []
+
+    def begin(connection, stream):
+        connection.sendall(frame(HEADERS, 4, stream, STATUS_200))
+
+        data, want = b"", frame(RST_STREAM, 0, stream, struct.pack(">I", CANCEL))
+        while want not in data:
+            more = connection.recv(4096)
+            if not more:
+                return
+            data += more
+        resets.append(stream)
+
+    balancer = env.simple(Frames(env, begin), pool=pool(), workers=1)
+    client = Client(balancer.port)
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    client.reader.more()
+    client.reset()
+    until(lambda: resets == [1], what="RST_STREAM")
+
+
+@alone
+def test_g6_a_backend_killed_under_load(env):
+    """No idempotent request fails."""
+    servers = [Nghttpd(env) for _ in range(3)]
+    balancer = env.simple(*servers, pool={"protocol": "h2"})
+    load = env.load(f"http://127.0.0.1:{balancer.port}/small", "--rate", 200, "--seconds", 4,
+                    "--connections", 32, background=True)
+    time.sleep(1.5)
+    servers[1].process.kill()
+    report = env.load_report(load)
+    assert report["failed"] == 0, report
+    assert report["completed"] >= 700
+    assert until(balancer.alive)
