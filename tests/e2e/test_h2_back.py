@@ -277,3 +277,21 @@ def test_g6_a_backend_killed_under_load(env):
     assert report["failed"] == 0, report
     assert report["completed"] >= 700
     assert until(balancer.alive)
+
+
+@alone
+def test_both_sides_under_h2load(env):
+    """100 streams on each of 20 connections, and a backend that dies in the middle: nothing fails."""
+    program = shutil.which("h2load")
+    if not program:
+        raise Skip("h2load is not installed")
+    servers = [Nghttpd(env) for _ in range(3)]
+    balancer = env.simple(*servers, pool={"protocol": "h2"}, listener={"protocols": ["h2"]})
+    command = [program, "-n", "20000", "-c", "20", "-m", "100", f"http://127.0.0.1:{balancer.port}/small"]
+    load = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    env._ends.callback(env._end_process, load)
+    time.sleep(0.5)
+    servers[1].process.kill()
+    report, _ = load.communicate(timeout=60)
+    assert "20000 succeeded, 0 failed, 0 errored, 0 timeout" in report, report
+    assert "20000 2xx, 0 3xx, 0 4xx, 0 5xx" in report, report
