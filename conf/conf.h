@@ -119,13 +119,14 @@ struct conf_back_tls {
     bool verify;
 };
 
-enum conf_probe { CONF_PROBE_TCP, CONF_PROBE_HTTP, CONF_PROBE_OFF };
+enum conf_probe { CONF_PROBE_TCP, CONF_PROBE_HTTP, CONF_PROBE_GRPC, CONF_PROBE_OFF };
 
 struct conf_health {
     enum conf_probe probe;
     struct conf_text path; /* HTTP */
     struct conf_text host; /* HTTP; absent: the backend's address */
     struct conf_statuses status;
+    struct conf_text service; /* gRPC; absent: the server as a whole */
     int64_t interval_ms, timeout_ms;
     int64_t fall, rise;
 };

@@ -93,6 +93,30 @@ static const struct schema_field http_probe_fields[] = {
      .help = "Statuses that mean well: one, a range, or a list of both."},
 };
 
+static void grpc_probe_done(struct reader *r, const struct node *n, void *at)
+{
+    (void)r;
+    (void)n;
+    ((struct conf_health *)at)->probe = CONF_PROBE_GRPC;
+}
+
+static bool grpc_probe_present(const void *at)
+{
+    return ((const struct conf_health *)at)->probe == CONF_PROBE_GRPC;
+}
+
+static const struct schema_field grpc_probe_fields[] = {
+    {.key = "service",
+     .type = &type_text,
+     .offset = offsetof(struct conf_health, service),
+     .check = text_name,
+     .most = 120,
+     .fallback = "the server as a whole",
+     .help = "Name of the service that is asked for, such as `shop.v1.Orders`."},
+};
+
+static const struct schema_map grpc_probe_map = {
+    SCHEMA_FIELDS(grpc_probe_fields), .done = grpc_probe_done, .present = grpc_probe_present};
 static const struct schema_map http_probe_map = {
     SCHEMA_FIELDS(http_probe_fields), .done = http_probe_done, .present = http_probe_present};
 static const struct schema_map tcp_probe_map = {.present = tcp_probe_present};
@@ -103,6 +127,11 @@ static const struct schema_field health_fields[] = {
      .map = &http_probe_map,
      .fallback = "a TCP check",
      .help = "Check by an HTTP request."},
+    {.key = "grpc",
+     .type = &type_map,
+     .map = &grpc_probe_map,
+     .fallback = "a TCP check",
+     .help = "Check by a call of grpc.health.v1.Health/Check over HTTP/2: `grpc: {}`."},
     {.key = "tcp",
      .type = &type_map,
      .map = &tcp_probe_map,
@@ -142,7 +171,7 @@ static const struct schema_field health_fields[] = {
      .help = "Good checks in a row after which it is up again."},
 };
 
-static const char *const probes[] = {"http", "tcp", "off", NULL};
+static const char *const probes[] = {"http", "grpc", "tcp", "off", NULL};
 static const struct schema_map health_map = {SCHEMA_FIELDS(health_fields), .one_of = probes};
 
 static const struct schema_word distances[] = {

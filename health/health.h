@@ -14,10 +14,13 @@
 #include "net/conn.h"
 #include "pick/endpoint.h"
 
+#define HEALTH_SERVICE_MOST 120
+
 enum health_kind {
     HEALTH_OFF,  /* no checks: the endpoint counts as up */
     HEALTH_TCP,  /* connect, and the TLS handshake where there is TLS */
-    HEALTH_HTTP, /* GET path, the status decides */
+    HEALTH_HTTP, /* GET path, the status decides; HTTP/2 where that is chosen by ALPN */
+    HEALTH_GRPC, /* grpc.health.v1.Health/Check over HTTP/2 */
 };
 
 /* How the endpoints of one pool are checked. */
@@ -25,7 +28,9 @@ struct health_check {
     enum health_kind kind;
     struct span pool;    /* for the log */
     struct span path;    /* HTTP; begins with "/" */
-    struct span host;    /* HTTP; none: the endpoint's address */
+    struct span host;    /* HTTP, gRPC; none: the endpoint's address */
+    struct span service; /* gRPC; at most HEALTH_SERVICE_MOST bytes; empty: the server as a whole */
+    bool h2;             /* without TLS: the server speaks HTTP/2 from the start */
     uint64_t status[10]; /* HTTP; bit s (s / 64, s % 64) set: status s is good */
     int64_t interval_ms, timeout_ms;
     unsigned fall, rise;    /* at least 1 */

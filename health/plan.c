@@ -67,7 +67,8 @@ enum err health_plan_check(struct health_plan *plan, const struct health_check *
     }
     c->what = *check;
     if (!keep_text(&plan->arena, &c->what.pool) || !keep_text(&plan->arena, &c->what.path) ||
-        !keep_text(&plan->arena, &c->what.host) || !keep_text(&plan->arena, &c->what.server_name)) {
+        !keep_text(&plan->arena, &c->what.host) || !keep_text(&plan->arena, &c->what.service) ||
+        !keep_text(&plan->arena, &c->what.server_name)) {
         tls_client_free(&tls);
         return ERR_NO_MEMORY;
     }

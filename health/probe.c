@@ -1,10 +1,31 @@
 #include "health/probe.h"
 
+/* The address as the operator wrote it; a unix socket has no name that Host could carry. */
+struct span probe_host(const struct probe *p)
+{
+    if (p->job.check->host.n > 0) {
+        return p->job.check->host;
+    }
+    return span_starts(p->job.host, SPAN("unix:")) ? SPAN("localhost") : p->job.host;
+}
+
+/* HTTP/2 where the server has chosen it, or is known to speak nothing else. */
+static const struct probe_stages *stages_of(const struct probe *p, struct conn *c)
+{
+    struct conn_tls_info tls;
+    if (p->job.check->kind == HEALTH_TCP) {
+        return &probe_tcp;
+    }
+    conn_tls(c, &tls);
+    bool h2 = p->job.check->kind == HEALTH_GRPC || p->job.check->h2;
+    return h2 || span_eq(tls.alpn, SPAN("h2")) ? &probe_h2 : &probe_http;
+}
+
 static void on_open(void *user, struct conn *c)
 {
-    (void)c;
     struct probe *p = user;
     p->open = true;
+    p->stages = stages_of(p, c);
     p->stages->open(p);
 }
 
@@ -54,7 +75,7 @@ enum err probe_start(struct probe *p, struct conn_env *env, const struct probe_j
 {
     *p = (struct probe){
         .job = *job,
-        .stages = job->check->kind == HEALTH_HTTP ? &probe_http : &probe_tcp,
+        .stages = &probe_tcp, /* until it is open */
         .on_done = on_done,
     };
     struct conn_target to = {
@@ -74,17 +95,25 @@ enum err probe_start(struct probe *p, struct conn_env *env, const struct probe_j
     return ERR_OK;
 }
 
+static void stop(struct probe *p)
+{
+    timer_stop(&p->deadline);
+    if (p->stages->close != NULL) {
+        p->stages->close(p);
+    }
+}
+
 void probe_cancel(struct probe *p)
 {
     if (probe_running(p)) {
-        timer_stop(&p->deadline);
+        stop(p);
         conn_close(&p->conn, CONN_END_NOW);
     }
 }
 
 void probe_end(struct probe *p, enum err why)
 {
-    timer_stop(&p->deadline);
+    stop(p);
     conn_close(&p->conn, why == ERR_OK ? p->stages->good_end : CONN_END_NOW);
     p->on_done(p, why);
 }

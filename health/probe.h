@@ -1,6 +1,6 @@
 /* probe: one check of one address over a connection of its own, from its beginning to its one end
  * with one reason. What is spoken after the connection is open is a table of stages: probe_tcp.c,
- * probe_http.c. Knows no endpoint, no verdict and no schedule. Owner thread only. */
+ * probe_http.c, probe_h2.c. Knows no endpoint, no verdict and no schedule. Owner thread only. */
 #ifndef MERIDIAN_HEALTH_PROBE_H
 #define MERIDIAN_HEALTH_PROBE_H
 
@@ -20,15 +20,17 @@ struct probe_stages {
     void (*open)(struct probe *p);
     size_t (*bytes)(struct probe *p, struct span bytes);
     void (*eof)(struct probe *p, bool clean);
-    enum conn_end good_end; /* how the connection ends after a good answer */
+    void (*close)(struct probe *p); /* gives `talk` back; NULL: there is none */
+    enum conn_end good_end;         /* how the connection ends after a good answer */
 };
-extern const struct probe_stages probe_tcp, probe_http;
+extern const struct probe_stages probe_tcp, probe_http, probe_h2;
 
 struct probe {
     struct probe_job job;
     const struct probe_stages *stages;
     struct conn *conn; /* NULL: not running */
     struct timer deadline;
+    void *talk; /* the stages' own */
     bool open;
     void (*on_done)(struct probe *p, enum err why);
 };
@@ -48,5 +50,7 @@ void probe_cancel(struct probe *p);
 
 /* For the stages: the one end. */
 void probe_end(struct probe *p, enum err why);
+/* What Host says. */
+struct span probe_host(const struct probe *p);
 
 #endif

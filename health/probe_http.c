@@ -3,15 +3,6 @@
 
 #define REQUEST_MOST KIB(16)
 
-/* The address as the operator wrote it; a unix socket has no name that Host could carry. */
-static struct span host_of(const struct probe *p)
-{
-    if (p->job.check->host.n > 0) {
-        return p->job.check->host;
-    }
-    return span_starts(p->job.host, SPAN("unix:")) ? SPAN("localhost") : p->job.host;
-}
-
 static void http_open(struct probe *p)
 {
     struct buf out;
@@ -19,7 +10,7 @@ static void http_open(struct probe *p)
     buf_put_str(&out, "GET ");
     buf_put_span(&out, p->job.check->path);
     buf_put_str(&out, " HTTP/1.1\r\nHost: ");
-    buf_put_span(&out, host_of(p));
+    buf_put_span(&out, probe_host(p));
     buf_put_str(&out, "\r\nUser-Agent: meridian-health\r\nAccept: */*\r\n"
                       "Connection: close\r\n\r\n");
     bool failed = out.failed;

@@ -252,12 +252,14 @@ static struct health_check check_of(const struct snapshot *s, size_t i)
     const struct conf_pool *pool = &s->conf->pools[i];
     const struct conf_health *h = &pool->health;
     struct health_check c = {
-        .kind = h->probe == CONF_PROBE_HTTP  ? HEALTH_HTTP
-                : h->probe == CONF_PROBE_TCP ? HEALTH_TCP
-                                             : HEALTH_OFF,
+        .kind = h->probe == CONF_PROBE_HTTP   ? HEALTH_HTTP
+                : h->probe == CONF_PROBE_GRPC ? HEALTH_GRPC
+                : h->probe == CONF_PROBE_TCP  ? HEALTH_TCP
+                                              : HEALTH_OFF,
         .pool = pool->name.s,
         .path = h->path.s,
         .host = h->host.s,
+        .service = h->service.s,
         .interval_ms = h->interval_ms,
         .timeout_ms = h->timeout_ms,
         .fall = (unsigned)h->fall,
