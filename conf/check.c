@@ -134,6 +134,10 @@ static void check_pool(struct reader *r, const struct conf *conf, struct conf_po
                     "pool '%.*s': health.timeout is longer than health.interval; "
                     "it may be as long at most",
                     SPAN_FMT(pool->name.s));
+    if (pool->health.probe == CONF_PROBE_GRPC && pool->protocol == CONF_HTTP_1_1)
+        conf_report(r->m, pool->name.mark,
+                    "pool '%.*s': health.grpc needs HTTP/2; set protocol: h2",
+                    SPAN_FMT(pool->name.s));
 }
 
 void check_conf(struct reader *r, struct conf *conf)

@@ -35,7 +35,7 @@ static int check(const struct options *o)
 static void features(void)
 {
     printf("meridian %s\n", MERIDIAN_VERSION);
-    printf("protocols: http/1.1, websocket\n");
+    printf("protocols: h2, http/1.1, websocket\n");
     printf("features: tls, geo, health checks, reload\n");
     printf("libraries: %s, libev %s, libmaxminddb %s\n", net_tls_version(), net_loop_version(),
            geo_library_version());

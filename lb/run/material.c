@@ -106,16 +106,19 @@ static bool load_fronts(struct material *m, struct conf_messages *to, struct buf
 
 static const char *const h2_first[] = {"h2", "http/1.1"};
 
-/* One per worker, and a last one for the health thread, which speaks HTTP/1.1. */
+/* One per worker, and a last one for the health thread. */
 static struct tls_client **make_clients(const struct conf_pool *pool, unsigned n,
                                         struct conf_messages *to, struct buf *said)
 {
     const struct conf_back_tls *tls = &pool->tls;
-    struct tls_client_spec spec = {.ca = tls->ca.s.p, .verify = tls->verify, .alpn = h2_first};
+    struct tls_client_spec spec = {
+        .ca = tls->ca.s.p,
+        .verify = tls->verify,
+        .alpn = h2_first,
+        .alpn_count = pool->protocol == CONF_HTTP_1_1 ? 0 : pool->protocol == CONF_HTTP_2 ? 1 : 2,
+    };
     struct tls_client **all = mem_array(n, sizeof(struct tls_client *));
     for (unsigned w = 0; all != NULL && w < n; w++) {
-        bool asks = pool->protocol != CONF_HTTP_1_1 && w + 1 < n;
-        spec.alpn_count = !asks ? 0 : pool->protocol == CONF_HTTP_2 ? 1 : 2;
         enum err e = tls_client_new(&spec, &all[w], said);
         if (e != ERR_OK) {
             report(to, tls->ca.s.p != NULL ? tls->ca.mark : tls->mark, said, e);

@@ -260,6 +260,7 @@ static struct health_check check_of(const struct snapshot *s, size_t i)
         .path = h->path.s,
         .host = h->host.s,
         .service = h->service.s,
+        .h2 = pool->protocol == CONF_HTTP_2,
         .interval_ms = h->interval_ms,
         .timeout_ms = h->timeout_ms,
         .fall = (unsigned)h->fall,
