@@ -100,6 +100,7 @@
 #define LIMIT_DRAIN_TUNNELS_MS        300000   /* L41 */
 #define LIMIT_LINGER_BYTES            KIB(64)  /* H20 */
 #define LIMIT_LINGER_MS               1000     /* H20 */
+#define LIMIT_LINGERING               1024     /* connections per worker that linger at a time */
 #define LIMIT_UPGRADE_HELD            KIB(16)  /* H21 */
 #define LIMIT_FORWARDED               32       /* H16 */
 #define LIMIT_SITES                   64       /* per pool (BALANCING.md section 4) */

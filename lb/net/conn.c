@@ -48,7 +48,7 @@ static void release_dead(struct conn_env *env)
 void conn_env_fini(struct conn_env *env)
 {
     list_each (e, &env->lingering)
-        conn_bury(container_of(e, struct conn, place), false);
+        conn_bury_short(container_of(e, struct conn, place));
     release_dead(env);
     task_cancel(&env->turn_end);
     buf_store_free(&env->store);
@@ -186,7 +186,7 @@ static void on_ready(struct io *io, unsigned events)
 
 static void on_linger_end(struct timer *t)
 {
-    conn_bury(container_of(t, struct conn, linger), false);
+    conn_bury_short(container_of(t, struct conn, linger));
 }
 
 static struct conn *conn_new(struct conn_env *env, int fd, const struct conn_events *events,
@@ -284,6 +284,8 @@ enum err conn_connect(struct conn_env *env, const struct conn_target *to,
 void conn_bury(struct conn *c, bool reset)
 {
     struct conn_env *env = c->env;
+    if (c->state == CONN_LINGER)
+        env->lingering_count--;
     c->state = CONN_DEAD;
     conn_set_interest(c);
     timer_stop(&c->linger);
@@ -296,6 +298,11 @@ void conn_bury(struct conn *c, bool reset)
     task_post(env->loop, &env->turn_end);
 }
 
+void conn_bury_short(struct conn *c)
+{
+    conn_bury(c, conn_pending(c) > 0);
+}
+
 /* Whether anything can still be said to the peer. */
 static bool can_linger(const struct conn *c)
 {
@@ -303,6 +310,25 @@ static bool can_linger(const struct conn *c)
         return false;
     return c->state == CONN_OPEN || c->state == CONN_HANDSHAKE ||
            (c->state == CONN_FAILED && c->tls != NULL);
+}
+
+static void linger(struct conn *c)
+{
+    struct conn_env *env = c->env;
+    int64_t most_ms = LIMIT_SEND_MS + (int64_t)(conn_pending(c) * 1000 / LIMIT_RESPONSE_RATE);
+    if (env->lingering_count >= LIMIT_LINGERING)
+        conn_bury_short(container_of(env->lingering.next, struct conn, place));
+    if (c->state != CONN_OPEN && c->tls != NULL)
+        tls_drop(c->tls);
+    c->state = CONN_LINGER;
+    c->parked = false;
+    c->room_due = c->redeliver = false;
+    c->linger_end_ns = loop_now_ns(env->loop) + most_ms * NS_PER_MS;
+    list_remove(&c->resume);
+    list_append(&env->lingering, &c->place);
+    env->lingering_count++;
+    conn_linger_aim(c);
+    conn_shutdown(c);
 }
 
 void conn_close(struct conn **c, enum conn_end how)
@@ -313,15 +339,7 @@ void conn_close(struct conn **c, enum conn_end how)
         conn_bury(closed, how == CONN_END_RESET);
         return;
     }
-    if (closed->state != CONN_OPEN && closed->tls != NULL)
-        tls_drop(closed->tls);
-    closed->state = CONN_LINGER;
-    closed->parked = false;
-    closed->room_due = closed->redeliver = false;
-    list_remove(&closed->resume);
-    list_append(&closed->env->lingering, &closed->place);
-    timer_in_ms(&closed->linger, LIMIT_LINGER_MS);
-    conn_shutdown(closed);
+    linger(closed);
 }
 
 void conn_set_events(struct conn *c, const struct conn_events *events, void *user)

@@ -51,8 +51,9 @@ struct conn_env {
     size_t clear_size;
     struct link dirty;     /* connections with bytes gathered */
     struct link resume;    /* connections whose kept bytes are to be delivered */
-    struct link lingering; /* closed by their owners, not yet ended */
-    struct link dead;      /* closed in this turn */
+    struct link lingering; /* closed by their owners, not yet ended; oldest first */
+    size_t lingering_count;
+    struct link dead; /* closed in this turn */
     struct task turn_end;
     struct buf_store *store; /* output and hold buffers, lent while bytes are in flight */
     bool in_event;
@@ -104,9 +105,10 @@ void conn_shutdown(struct conn *c);
 enum conn_end {
     CONN_END_NOW,   /* what is pending is dropped */
     CONN_END_RESET, /* RST: the peer must see an abort */
-    CONN_END_FLUSH, /* what is pending leaves first (bounded by LIMIT_LINGER_MS without progress),
-                       then the peer's bytes are read and dropped up to LIMIT_LINGER_BYTES /
-                       LIMIT_LINGER_MS (RELIABILITY H20), then close */
+    CONN_END_FLUSH, /* what is pending leaves first (bounded as any reader's time: L7), then the
+                       peer's bytes are read and dropped up to LIMIT_LINGER_BYTES / LIMIT_LINGER_MS
+                       (RELIABILITY H20), then close; where it cannot all leave, RST. At most
+                       LIMIT_LINGERING at a time: the oldest gives way */
 };
 /* The caller forgets the connection; it ends itself. Empties *c. */
 void conn_close(struct conn **c, enum conn_end how);

@@ -28,11 +28,12 @@ struct conn {
     void *user;
     struct io io;
     struct timer linger;
-    struct link dirty;  /* in env->dirty: has something to send */
-    struct link resume; /* in env->resume: has something to tell */
-    struct link place;  /* in env->lingering or env->dead */
-    struct chain out;   /* as it goes to the socket */
-    struct chunk *held; /* handed over and not taken */
+    int64_t linger_end_ns; /* when all that is pending must have left */
+    struct link dirty;     /* in env->dirty: has something to send */
+    struct link resume;    /* in env->resume: has something to tell */
+    struct link place;     /* in env->lingering or env->dead */
+    struct chain out;      /* as it goes to the socket */
+    struct chunk *held;    /* handed over and not taken */
     size_t hold_limit;
     size_t dropped; /* bytes read while lingering */
     uint64_t written, sent, received;
@@ -68,6 +69,8 @@ enum err conn_errno(const struct conn *c, ssize_t result);
 void conn_settle_later(struct conn *c);
 /* Closes the socket; the memory goes at the end of the turn. */
 void conn_bury(struct conn *c, bool reset);
+/* The same, where nobody waits for what is pending any more: that it was cut short shows (P3). */
+void conn_bury_short(struct conn *c);
 
 /* conn_read.c */
 void conn_on_readable(struct conn *c);
@@ -78,6 +81,8 @@ void conn_settle(struct conn *c);
 
 /* conn_write.c */
 void conn_mark_dirty(struct conn *c);
+/* How long a lingering connection has from now. */
+void conn_linger_aim(struct conn *c);
 /* Encrypts and sends what it can, and ends the writing half where asked and all is out. */
 void conn_flush(struct conn *c);
 

@@ -223,7 +223,7 @@ static void receive_and_drop(struct conn *c)
     }
     c->eof = got == 0;
     if (got < 0 || c->dropped > LIMIT_LINGER_BYTES || (got == 0 && c->fin_sent))
-        conn_bury(c, false);
+        conn_bury_short(c);
 }
 
 void conn_on_readable(struct conn *c)

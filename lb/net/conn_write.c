@@ -16,6 +16,15 @@ size_t conn_pending(const struct conn *c)
     return c->out.bytes + (c->tls != NULL ? tls_gathered(c->tls) : 0);
 }
 
+/* L7 while the peer has something to take, H20 when it only has to end. */
+void conn_linger_aim(struct conn *c)
+{
+    int64_t now = loop_now_ns(c->env->loop);
+    bool waits = conn_pending(c) > 0;
+    int64_t at = now + (waits ? LIMIT_SEND_MS : LIMIT_LINGER_MS) * NS_PER_MS;
+    timer_aim(&c->linger, waits && at > c->linger_end_ns ? c->linger_end_ns : at);
+}
+
 void conn_mark_dirty(struct conn *c)
 {
     if (list_empty(&c->dirty))
@@ -53,7 +62,7 @@ static void count_sent(struct conn *c, size_t n)
         conn_settle_later(c);
     }
     if (c->state == CONN_LINGER)
-        timer_in_ms(&c->linger, LIMIT_LINGER_MS);
+        conn_linger_aim(c);
 }
 
 static ssize_t send_pieces(struct conn *c, const struct iovec *iov, int count)
@@ -109,7 +118,7 @@ static void finish(struct conn *c)
     if (c->eof)
         conn_bury(c, false);
     else
-        timer_in_ms(&c->linger, LIMIT_LINGER_MS);
+        conn_linger_aim(c);
 }
 
 static void push_out(struct conn *c)

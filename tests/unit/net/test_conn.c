@@ -362,6 +362,46 @@ TEST(conn, lingering_is_bounded)
     pair_fini(&p);
 }
 
+/* L7 and P3: a client that rests for longer than a closing connection waits for an idle one gets
+ * all of it; one that never reads sees a reset, not an end that looks like that of the content. */
+TEST(conn, lingering_waits_for_a_slow_reader)
+{
+    struct pair p;
+    pair_init(&p);
+    CHECK(pair_open(&p), "open");
+    conn_want_read(p.client.c, false);
+    size_t n = 0;
+    for (; conn_pending(p.server.c) == 0; n += KIB(60))
+        send_fill(p.server.c, KIB(60), 2, KIB(60)), pair_run_ms(&p, 1);
+    conn_close(&p.server.c, CONN_END_FLUSH);
+    pair_run_ms(&p, LIMIT_LINGER_MS + 200);
+    CHECK_INT(p.env.open, 2);
+    conn_want_read(p.client.c, true);
+    CHECK(pair_run(&p, client_done), "end");
+    CHECK_INT(buf_len(&p.client.got), n);
+    CHECK_INT(p.client.eofs, 1);
+    pair_fini(&p);
+}
+
+TEST(conn, what_cannot_leave_ends_in_a_reset)
+{
+    struct pair p;
+    pair_init(&p);
+    CHECK(pair_open(&p), "open");
+    conn_want_read(p.client.c, false);
+    while (conn_pending(p.server.c) == 0)
+        send_fill(p.server.c, KIB(60), 2, KIB(60)), pair_run_ms(&p, 1);
+    conn_close(&p.server.c, CONN_END_FLUSH);
+    /* H20's bound: the client goes on sending. */
+    send_fill(p.client.c, 10 * LIMIT_LINGER_BYTES, 1, KIB(60));
+    CHECK(pair_run(&p, only_the_client_is_left), "closed");
+    if (p.client.c != NULL)
+        conn_want_read(p.client.c, true);
+    CHECK(pair_run(&p, client_done), "told");
+    CHECK(p.client.eofs == 0 && p.client.fails == 1, "%d ends", p.client.eofs);
+    pair_fini(&p);
+}
+
 static size_t take_nothing(void *user, struct conn *c, struct span bytes)
 {
     (void)user, (void)c, (void)bytes;
