@@ -329,7 +329,7 @@ static const struct schema_field fields[] = {
      .initial = CONF_HTTP_1_1,
      .help = "Protocol that is spoken with the backends. `h2`: HTTP/2, without `tls` by prior "
              "knowledge; `auto`: what the TLS handshake agrees on, HTTP/1.1 without `tls`. HTTP "
-             "checks speak HTTP/1.1 in any case."},
+             "checks speak the same."},
     {.key = "health",
      .type = &type_map,
      .offset = offsetof(struct conf_pool, health),
