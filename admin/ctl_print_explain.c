@@ -72,8 +72,24 @@ static void print_sites(const struct json_value *reply, size_t width, struct are
         cells[8] = ctl_cell(r, "inflight");
         cells[9] = ctl_cell(r, "usable");
     }
-    buf_put_str(out, "\nSites (times in ms; the lowest cost is chosen)\n");
+    buf_printf(out, "\nSites (%s)\n",
+               span_eq(json_get_text(reply, "algorithm"), SPAN("nearest"))
+                   ? "times in ms; the lowest cost is chosen"
+                   : "this algorithm compares backends, not sites");
     ctl_table_print(&t, width, out);
+}
+
+static const char *rule_text(struct span algorithm)
+{
+    if (span_eq(algorithm, SPAN("nearest"))) {
+        return "of that site; fewest running per weight is chosen";
+    }
+    if (span_eq(algorithm, SPAN("round_robin"))) {
+        return "whose turn it is in a worker; others have turns of their own";
+    }
+    return span_eq(algorithm, SPAN("consistent_hash"))
+               ? "along the ring from the key; the first one below its share is chosen"
+               : "fewest running per weight is chosen";
 }
 
 static void print_candidates(const struct json_value *reply, size_t width, struct arena *arena,
@@ -97,7 +113,7 @@ static void print_candidates(const struct json_value *reply, size_t width, struc
             cells[i] = ctl_cell(r, names[i]);
         }
     }
-    buf_put_str(out, "\nCandidates of that site (fewest running per weight is chosen)\n");
+    buf_printf(out, "\nCandidates (%s)\n", rule_text(json_get_text(reply, "algorithm")));
     ctl_table_print(&t, width, out);
 }
 
@@ -125,7 +141,11 @@ void ctl_print_explain(const struct json_value *reply, size_t width, struct aren
         return;
     }
     put_fact(out, "distance", ctl_cell(reply, "distance_from"));
+    put_fact(out, "rule", ctl_cell(reply, "algorithm"));
     put_fact(out, "mode", ctl_cell(reply, "mode"));
+    if (json_get_bool(reply, "backup")) {
+        put_fact(out, "backup", SPAN("yes: nobody else can serve"));
+    }
     print_sites(reply, width, arena, out);
     print_candidates(reply, width, arena, out);
 }

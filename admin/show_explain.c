@@ -50,7 +50,9 @@ static void show_candidate(struct json *j, const struct admin_explain *e,
 
 static void show_terms(struct json *j, const struct admin_explain *e)
 {
+    json_str(j, "algorithm", pick_algorithm_name(e->terms.algorithm));
     json_str(j, "mode", pick_mode_name(e->terms.mode));
+    json_bool(j, "backup", e->terms.backup);
     json_double(j, "base_ms", e->terms.base_ms, 2);
     json_array(j, "sites");
     for (uint32_t i = 0; i < e->terms.site_count; i++) {

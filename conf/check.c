@@ -1,5 +1,7 @@
 #include "conf/check.h"
 
+#define HASHED_MOST 10000 /* as lb/pick has it */
+
 /* What makes two addresses one: "family:bytes:port:path". */
 static struct span address_key(struct reader *r, const struct conf_address *a)
 {
@@ -123,12 +125,38 @@ static void check_distance(struct reader *r, const struct conf *conf, struct con
         b->distance_from = CONF_DISTANCE_HERE;
 }
 
+static bool real_is(double a, double b)
+{
+    return a >= b && a <= b;
+}
+
+/* Nothing is accepted and ignored: what only `nearest` and `consistent_hash` know. */
+static void check_algorithm(struct reader *r, const struct conf_pool *pool)
+{
+    const struct conf_balance *b = &pool->balance;
+    bool costs = !real_is(b->distance_weight, 1.0) || !real_is(b->spill_band, 1.5) ||
+                 !real_is(b->spill_gain, 3.0) || b->spill_cap_ms != 500 || b->choices != 3;
+    if (b->algorithm != CONF_NEAREST && costs)
+        conf_report(r->m, b->algorithm_mark,
+                    "this algorithm knows no distance, no spill and no choices; remove those keys, "
+                    "or let algorithm be nearest");
+    bool hash = b->hash.by.kind != CONF_KEY_CLIENT || b->hash.load_percent != 125;
+    if (b->algorithm != CONF_CONSISTENT_HASH && hash)
+        conf_report(r->m, b->algorithm_mark,
+                    "this algorithm has no hash; remove that key, or let algorithm be "
+                    "consistent_hash");
+    if (b->algorithm == CONF_CONSISTENT_HASH && pool->backend_count > HASHED_MOST)
+        conf_report(r->m, b->algorithm_mark, "consistent_hash with %zu backends; at most %d",
+                    pool->backend_count, HASHED_MOST);
+}
+
 static void check_pool(struct reader *r, const struct conf *conf, struct conf_pool *pool,
                        const struct names *sites)
 {
     check_sites(r, pool, sites);
     check_site_count(r, conf, pool);
     check_distance(r, conf, pool);
+    check_algorithm(r, pool);
     if (pool->health.timeout_ms > pool->health.interval_ms)
         conf_report(r->m, pool->name.mark,
                     "pool '%.*s': health.timeout is longer than health.interval; "

@@ -108,6 +108,7 @@ struct conf_backend {
     const struct conf_site *site; /* NULL: none (then no backend of the pool has one) */
     int64_t weight;               /* 1..1000 */
     int64_t max_inflight;         /* 0: no limit of its own */
+    bool backup;                  /* serves only where no other one can */
 };
 
 struct conf_back_tls {
@@ -131,12 +132,45 @@ struct conf_health {
     int64_t fall, rise;
 };
 
+/* What tells requests apart. NONE: nothing was written. */
+enum conf_key_kind {
+    CONF_KEY_NONE,
+    CONF_KEY_CLIENT,
+    CONF_KEY_ROUTE,
+    CONF_KEY_HEADER,
+    CONF_KEY_COOKIE,
+    CONF_KEY_PATH,
+    CONF_KEY_QUERY
+};
+
+struct conf_key {
+    enum conf_key_kind kind;
+    struct conf_text name; /* of the header, lower case, of the cookie, or of the parameter of the
+                              query, absent: all of it */
+};
+
+enum conf_algorithm {
+    CONF_NEAREST,
+    CONF_ROUND_ROBIN,
+    CONF_LEAST_CONNECTIONS,
+    CONF_TWO_CHOICES,
+    CONF_CONSISTENT_HASH
+};
+
+struct conf_hash {
+    struct conf_key by;
+    int64_t load_percent; /* 101..1000 */
+};
+
 /* NONE: neither a database nor this balancer's place is known; distance plays no part. */
 enum conf_distance { CONF_DISTANCE_NONE, CONF_DISTANCE_CLIENT, CONF_DISTANCE_HERE };
 
 struct conf_balance {
+    enum conf_algorithm algorithm;
+    struct conf_hash hash;
     enum conf_distance distance_from;
-    struct conf_mark mark;
+    struct conf_mark mark; /* of distance_from, else of all */
+    struct conf_mark algorithm_mark;
     double distance_weight, spill_band, spill_gain;
     int64_t spill_cap_ms, choices, slow_start_ms, panic_percent;
 };
@@ -225,20 +259,6 @@ struct conf_share {
     struct conf_text name;
     int64_t weight;
     const struct conf_pool *pool;
-};
-
-/* What tells requests apart. NONE: nothing was written. */
-enum conf_key_kind {
-    CONF_KEY_NONE,
-    CONF_KEY_CLIENT,
-    CONF_KEY_ROUTE,
-    CONF_KEY_HEADER,
-    CONF_KEY_COOKIE
-};
-
-struct conf_key {
-    enum conf_key_kind kind;
-    struct conf_text name; /* of the header, lower case, or of the cookie */
 };
 
 struct conf_rate_limit {

@@ -103,7 +103,7 @@ extern const struct schema_type type_location, type_statuses, type_host, type_pa
 /* fields.c */
 extern const struct schema_type type_fields, type_field_name, type_template, type_redirect_to;
 /* shape.c */
-extern const struct schema_type type_split, type_key, type_pages;
+extern const struct schema_type type_split, type_key, type_hash_key, type_pages;
 /* compound.c */
 extern const struct schema_type type_map, type_named, type_list;
 

@@ -30,6 +30,12 @@ static const struct schema_field backend_fields[] = {
      .offset = offsetof(struct conf_backend, max_inflight),
      .most = INT32_MAX,
      .help = "Requests that it may have at once; more wait in the pool's queue. 0: no limit."},
+    {.key = "backup",
+     .type = &type_flag,
+     .offset = offsetof(struct conf_backend, backup),
+     .help =
+         "It serves only while no other backend of the pool can: all that the request may go to "
+         "are down, taken out, tried already or at their `max_inflight`."},
 };
 
 static const struct schema_map backend_map = {SCHEMA_FIELDS(backend_fields)};
@@ -180,7 +186,50 @@ static const struct schema_word distances[] = {
     {NULL, 0},
 };
 
+static const struct schema_word algorithms[] = {
+    {"nearest", CONF_NEAREST},
+    {"round_robin", CONF_ROUND_ROBIN},
+    {"least_connections", CONF_LEAST_CONNECTIONS},
+    {"two_choices", CONF_TWO_CHOICES},
+    {"consistent_hash", CONF_CONSISTENT_HASH},
+    {NULL, 0},
+};
+
+static const struct schema_field hash_fields[] = {
+    {.key = "by",
+     .type = &type_hash_key,
+     .offset = offsetof(struct conf_hash, by),
+     .initial = CONF_KEY_CLIENT,
+     .help = "What must stay together: the client's address (of IPv6 the network of 64 bits), the "
+             "path, the query or one parameter of it, a header, a cookie. Where a request does not "
+             "have it, the client's address."},
+    {.key = "load",
+     .type = &type_percent,
+     .offset = offsetof(struct conf_hash, load_percent),
+     .initial = 125,
+     .least = 101,
+     .most = 1000,
+     .help = "The most requests that a backend may have at once, of its share by weight; what is "
+             "over goes on to the next one, always the same."},
+};
+
+static const struct schema_map hash_map = {SCHEMA_FIELDS(hash_fields)};
+
 static const struct schema_field balance_fields[] = {
+    {.key = "algorithm",
+     .type = &type_word,
+     .offset = offsetof(struct conf_balance, algorithm),
+     .words = algorithms,
+     .initial = CONF_NEAREST,
+     .help = "`nearest`: the site with the least distance and load, and the least busy of some "
+             "backends in it. The others know no distance: in turns by weight; the fewest requests "
+             "per weight, compared over all backends or 16 drawn ones; the less busy of two drawn "
+             "ones; the same backend for the same key (at most 10000 backends)."},
+    {.key = "hash",
+     .type = &type_map,
+     .offset = offsetof(struct conf_balance, hash),
+     .map = &hash_map,
+     .help = "For `consistent_hash`. Keys stay where they are while others come and go."},
     {.key = "distance_from",
      .type = &type_word,
      .offset = offsetof(struct conf_balance, distance_from),
@@ -188,7 +237,9 @@ static const struct schema_field balance_fields[] = {
      .initial = CONF_DISTANCE_NONE,
      .fallback =
          "client where `geo.databases` is set, else here where `here.location` is, else none",
-     .help = "Distance to a site is measured from the client's place or from this balancer's."},
+     .help =
+         "Distance to a site is measured from the client's place or from this balancer's. This, "
+         "the next four and `choices` are for `nearest`."},
     {.key = "distance_weight",
      .type = &type_real,
      .offset = offsetof(struct conf_balance, distance_weight),
@@ -236,12 +287,15 @@ static const struct schema_field balance_fields[] = {
              "ignored. 0%: never."},
 };
 
-/* For messages about the choice of distance. */
+/* For messages about the choices. */
 static void balance_done(struct reader *r, const struct node *n, void *at)
 {
     (void)r;
+    struct conf_balance *b = at;
     const struct node *chosen = node_child(n, "distance_from");
-    ((struct conf_balance *)at)->mark = chosen != NULL ? chosen->mark : n->mark;
+    const struct node *algorithm = node_child(n, "algorithm");
+    b->mark = chosen != NULL ? chosen->mark : n->mark;
+    b->algorithm_mark = algorithm != NULL ? algorithm->mark : n->mark;
 }
 
 static const struct schema_map balance_map = {SCHEMA_FIELDS(balance_fields), .done = balance_done};

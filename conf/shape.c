@@ -85,32 +85,39 @@ static void key_preset(const struct schema_field *f, void *at)
     memcpy(at, &key, sizeof key);
 }
 
+/* "header NAME", "cookie NAME" or "query NAME": kind NONE where it is none of them. */
+static void read_named_key(struct reader *r, const struct node *n, struct span s,
+                           struct conf_key *key)
+{
+    struct span kind, name = span_trim(span_cut(s, ' ', &kind));
+    struct node part = *n;
+    part.text = name;
+    if (!text_is_token(name))
+        return;
+    if (span_eq(kind, SPAN("header")))
+        *key = (struct conf_key){CONF_KEY_HEADER, reader_lower(r, &part)};
+    else if (span_eq(kind, SPAN("cookie")))
+        *key = (struct conf_key){CONF_KEY_COOKIE, reader_text(r, name, n->mark)};
+    else if (span_eq(kind, SPAN("query")))
+        *key = (struct conf_key){CONF_KEY_QUERY, reader_text(r, name, n->mark)};
+}
+
 static void key_read(struct reader *r, const struct schema_field *f, const struct node *n, void *at)
 {
-    struct span s, kind;
+    struct span s;
     struct conf_key key = {0};
     if (!reader_scalar(r, n, key_allowed(f), &s))
         return;
-    struct span name = span_trim(span_cut(s, ' ', &kind));
     if (span_eq(s, SPAN("client")))
         key.kind = CONF_KEY_CLIENT;
     else if (span_eq(s, SPAN("route")) && f->initial == CONF_KEY_CLIENT)
         key.kind = CONF_KEY_ROUTE;
-    else if (span_eq(kind, SPAN("header")) && text_is_token(name))
-        key.kind = CONF_KEY_HEADER;
-    else if (span_eq(kind, SPAN("cookie")) && text_is_token(name))
-        key.kind = CONF_KEY_COOKIE;
-    if (key.kind == CONF_KEY_NONE) {
+    else
+        read_named_key(r, n, s, &key);
+    if (key.kind == CONF_KEY_NONE || key.kind == CONF_KEY_QUERY)
         reader_must_be(r, n, key_allowed(f));
-        return;
-    }
-    struct node part = *n;
-    part.text = name;
-    if (key.kind == CONF_KEY_HEADER)
-        key.name = reader_lower(r, &part);
-    if (key.kind == CONF_KEY_COOKIE)
-        key.name = reader_text(r, name, n->mark);
-    memcpy(at, &key, sizeof key);
+    else
+        memcpy(at, &key, sizeof key);
 }
 
 static bool key_present(const struct schema_field *f, const void *at)
@@ -121,7 +128,7 @@ static bool key_present(const struct schema_field *f, const void *at)
 
 static void key_write(struct writer *w, const struct schema_field *f, const void *at)
 {
-    static const char *const kinds[] = {"", "client", "route", "header", "cookie"};
+    static const char *const kinds[] = {"", "client", "route", "header", "cookie", "path", "query"};
     (void)f;
     const struct conf_key *key = at;
     if (key->name.s.n > 0)
@@ -136,6 +143,36 @@ const struct schema_type type_key = {
     .allowed = "client, \"header NAME\" or \"cookie NAME\"",
     .preset = key_preset,
     .read = key_read,
+    .present = key_present,
+    .write = key_write,
+};
+
+static void hash_key_read(struct reader *r, const struct schema_field *f, const struct node *n,
+                          void *at)
+{
+    struct span s;
+    struct conf_key key = {0};
+    if (!reader_scalar(r, n, f->type->allowed, &s))
+        return;
+    if (span_eq(s, SPAN("client")))
+        key.kind = CONF_KEY_CLIENT;
+    else if (span_eq(s, SPAN("path")))
+        key.kind = CONF_KEY_PATH;
+    else if (span_eq(s, SPAN("query")))
+        key.kind = CONF_KEY_QUERY;
+    else
+        read_named_key(r, n, s, &key);
+    if (key.kind == CONF_KEY_NONE)
+        reader_must_be(r, n, f->type->allowed);
+    else
+        memcpy(at, &key, sizeof key);
+}
+
+const struct schema_type type_hash_key = {
+    .name = "key",
+    .allowed = "client, path, query, \"header NAME\", \"cookie NAME\" or \"query NAME\"",
+    .preset = key_preset,
+    .read = hash_key_read,
     .present = key_present,
     .write = key_write,
 };

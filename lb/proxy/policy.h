@@ -57,6 +57,7 @@ struct policy_pool {
     int64_t queue_ms;
     uint32_t connections, idle;    /* per endpoint and worker (L34) */
     bool from_client;              /* distance from the client's place, else each site's here_ms */
+    struct key_rule hash;          /* KEY_NONE but for PICK_CONSISTENT_HASH */
     struct policy_location *sites; /* as pick->sites; NULL: the pool has no sites */
 };
 

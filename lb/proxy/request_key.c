@@ -17,6 +17,43 @@ static struct span cookie(const struct request *r, struct span wanted)
     return SPAN_NONE;
 }
 
+static struct span parameter(struct span query, struct span wanted)
+{
+    struct span pair, name;
+    while (query.n > 0) {
+        query = span_cut(query, '&', &pair);
+        struct span value = span_cut(pair, '=', &name);
+        if (span_eq(name, wanted))
+            return value;
+    }
+    return SPAN_NONE;
+}
+
+static struct span header(const struct request *r, struct span name)
+{
+    const struct field *f = fields_find(&r->fields, name);
+    return f != NULL ? f->value : SPAN_NONE;
+}
+
+/* Empty: the request does not have it. */
+static struct span part_of(const struct key_rule *rule, const struct request *r)
+{
+    switch (rule->kind) {
+    case KEY_HEADER:
+        return header(r, rule->name);
+    case KEY_COOKIE:
+        return cookie(r, rule->name);
+    case KEY_PATH:
+        return r->path;
+    case KEY_QUERY:
+        return rule->name.n > 0 ? parameter(r->query, rule->name) : r->query;
+    case KEY_NONE:
+    case KEY_CLIENT:
+        break;
+    }
+    return SPAN_NONE;
+}
+
 static struct span client_bytes(const struct addr *client)
 {
     const uint8_t *bytes = NULL;
@@ -32,15 +69,9 @@ static uint64_t hash(const struct hash_key *secret, struct span s)
 uint64_t request_key(const struct key_rule *rule, const struct request *r,
                      const struct addr *client, const struct hash_key *secret)
 {
-    struct span s = SPAN_NONE;
     if (rule->kind == KEY_NONE)
         return 0;
-    if (rule->kind == KEY_HEADER) {
-        const struct field *f = fields_find(&r->fields, rule->name);
-        s = f != NULL ? f->value : SPAN_NONE;
-    } else if (rule->kind == KEY_COOKIE) {
-        s = cookie(r, rule->name);
-    }
+    struct span s = part_of(rule, r);
     if (s.n > 0)
         return hash(secret, s);
     return ~hash(secret, client_bytes(client)); /* never what a field of the same bytes has */

@@ -64,7 +64,7 @@ enum err balancer_geo(void *ctx, struct span ip, struct admin_place *out, struct
 
 struct asked {
     const struct admin_explain_ask *ask;
-    struct span host, path;
+    struct span host, path, query;
 };
 
 static struct span header_value(void *ctx, struct span name)
@@ -95,6 +95,7 @@ static enum err parse_url(struct balancer *b, struct asked *a, struct buf *messa
         return e;
     }
     a->host = host.host;
+    a->query = arena_copy(&b->answer, uri.query);
     a->path = uri.path.n != 0 ? uri.path : SPAN("/");
     char *p = (char *)(uintptr_t)a->path.p;
     if (uri.path.n != 0)
@@ -125,11 +126,42 @@ static bool measure(const struct balancer *b, const struct policy_pool *pool,
     return true;
 }
 
+static struct span lower(struct balancer *b, struct span name)
+{
+    struct span s = arena_copy(&b->answer, name);
+    for (size_t i = 0; s.p != NULL && i < s.n; i++)
+        ((char *)(uintptr_t)s.p)[i] = ascii_lower(s.p[i]);
+    return s;
+}
+
+/* What the pool's key is taken from, as a request would bring it. */
+static enum err key_of(struct balancer *b, const struct policy_pool *pool, const struct asked *a,
+                       uint64_t *key)
+{
+    struct request r = {.path = a->path, .query = a->query};
+    struct addr client;
+    enum err e = addr_parse_host(a->ask->client, &client);
+    for (size_t i = 0; e == ERR_OK && i < a->ask->header_count; i++) {
+        struct span name = lower(b, a->ask->headers[i].name);
+        e = fields_add(&r.fields, &b->answer, field_id_of(name), name, a->ask->headers[i].value);
+    }
+    if (e != ERR_OK)
+        return e;
+    addr_unmap(&client);
+    *key = request_key(&pool->hash, &r, &client, NULL);
+    return ERR_OK;
+}
+
 static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
-                             const struct place *place, struct admin_explain *out)
+                             const struct asked *asked, const struct place *place,
+                             struct admin_explain *out)
 {
     float distance_ms[LIMIT_SITES];
     struct rng rng;
+    uint64_t key;
+    enum err e = key_of(b, pool, asked, &key);
+    if (e != ERR_OK)
+        return e;
     struct pool_view *view = pool_view_new(pool->pick, loop_now_ms(b->loop));
     if (view == NULL)
         return ERR_NO_MEMORY;
@@ -138,6 +170,8 @@ static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
         .view = view,
         .distance_ms = measure(b, pool, place, distance_ms) ? distance_ms : NULL,
         .allowed = PICK_ALL,
+        .key = key,
+        .has_key = pool->hash.kind != KEY_NONE,
         .now_ms = loop_now_ms(b->loop),
         .dice = pick_dice_rng(&rng),
         .explain = &out->terms,
@@ -195,5 +229,5 @@ enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct
         return ERR_OK;
     out->pool = pool->name;
     out->distance_from = pool->from_client ? "client" : "here";
-    return explain_pick(b, pool, &place, out);
+    return explain_pick(b, pool, &asked, &place, out);
 }

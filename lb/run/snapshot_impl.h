@@ -11,6 +11,7 @@ enum err snapshot_route_action(struct snapshot *s, const struct conf_route *from
                                struct policy_route *to);
 enum err snapshot_route_shape(struct snapshot *s, const struct conf_route *from,
                               struct policy_route *to);
+struct key_rule snapshot_key(const struct conf_key *from);
 enum err snapshot_pages(struct snapshot *s, const struct conf_pages *from, struct policy_pages *to);
 enum err snapshot_build_listeners(const struct snapshot_context *c, struct snapshot *s,
                                   struct conf_messages *to);

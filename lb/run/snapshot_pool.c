@@ -41,6 +41,8 @@ static struct pick_knobs knobs_of(const struct conf_balance *b)
         .choices = (uint32_t)b->choices,
         .slow_start_ms = (uint32_t)b->slow_start_ms,
         .panic_percent = (uint32_t)b->panic_percent,
+        .algorithm = (enum pick_algorithm)b->algorithm,
+        .hash_load_percent = (uint32_t)b->hash.load_percent,
     };
 }
 
@@ -82,6 +84,7 @@ static enum err fill_members(struct snapshot *s, const struct conf_pool *from,
             .site = site_index(sites, b->site),
             .weight = (uint32_t)b->weight,
             .max_inflight = (uint32_t)b->max_inflight,
+            .backup = b->backup,
         };
         e->name = b->name.s;
         e->authority = b->address.family == CONF_UNIX ? SPAN("localhost") : text;
@@ -147,8 +150,13 @@ static void fill_policy(const struct conf *conf, const struct conf_pool *from,
     to->connections = share(conf->limits.backend_connections, workers);
     to->idle = share(conf->limits.backend_idle, workers);
     to->from_client = from->balance.distance_from == CONF_DISTANCE_CLIENT;
+    if (from->balance.algorithm == CONF_CONSISTENT_HASH)
+        to->hash = snapshot_key(&from->balance.hash.by);
 }
 
+_Static_assert((int)PICK_NEAREST == (int)CONF_NEAREST &&
+                   (int)PICK_CONSISTENT_HASH == (int)CONF_CONSISTENT_HASH,
+               "the algorithms of both layers are in the same order");
 _Static_assert((int)RETRY_CONNECT == (int)CONF_RETRY_CONNECT &&
                    (int)RETRY_504 == (int)CONF_RETRY_504,
                "the bits of both layers are the same");

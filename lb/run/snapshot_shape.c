@@ -3,11 +3,12 @@
 
 #include "run/pages.h"
 
-static struct key_rule key_of(const struct conf_key *from)
+struct key_rule snapshot_key(const struct conf_key *from)
 {
     static const enum key_kind kinds[] = {
         [CONF_KEY_NONE] = KEY_NONE,     [CONF_KEY_CLIENT] = KEY_CLIENT, [CONF_KEY_ROUTE] = KEY_NONE,
-        [CONF_KEY_HEADER] = KEY_HEADER, [CONF_KEY_COOKIE] = KEY_COOKIE,
+        [CONF_KEY_HEADER] = KEY_HEADER, [CONF_KEY_COOKIE] = KEY_COOKIE, [CONF_KEY_PATH] = KEY_PATH,
+        [CONF_KEY_QUERY] = KEY_QUERY,
     };
     return (struct key_rule){.kind = kinds[from->kind], .name = from->name.s};
 }
@@ -33,7 +34,7 @@ static enum err fill_split(struct snapshot *s, const struct conf_route *from,
         to->ends[i] = sum;
     }
     to->count = (uint32_t)from->share_count;
-    to->by = key_of(&from->split_by);
+    to->by = snapshot_key(&from->split_by);
     return ERR_OK;
 }
 
@@ -105,7 +106,7 @@ static enum err fill_rate(struct snapshot *s, const struct conf_rate_limit *from
         return ERR_NO_MEMORY;
     r->rule.interval_ns = 3600 * NS_PER_S / from->rate_per_hour;
     r->rule.burst_ns = r->rule.interval_ns * from->burst;
-    r->per = key_of(&from->per);
+    r->per = snapshot_key(&from->per);
     r->seed = hash_plain(name);
     return ERR_OK;
 }

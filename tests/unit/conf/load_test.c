@@ -204,6 +204,38 @@ TEST(conf_load, labels_are_made_and_unique)
     conf_free(&c);
 }
 
+static const struct conf_pool *pool_named(const struct conf *c, const char *name)
+{
+    for (size_t i = 0; i < c->pool_count; i++)
+        if (span_eq(c->pools[i].name.s, span_str(name)))
+            return &c->pools[i];
+    CHECK(false, "no pool %s", name);
+    return c->pools;
+}
+
+TEST(conf_load, algorithms)
+{
+    struct conf *c = load_everything();
+    const struct conf_pool *turns = pool_named(c, "turns"), *hashed = pool_named(c, "by-header");
+    CHECK_INT(turns->balance.algorithm, CONF_ROUND_ROBIN);
+    CHECK(!turns->backends[0].backup && turns->backends[1].backup, "the backup");
+    CHECK_INT(pool_named(c, "api")->balance.algorithm, CONF_NEAREST);
+    CHECK_INT(pool_named(c, "least")->balance.algorithm, CONF_LEAST_CONNECTIONS);
+    CHECK_INT(pool_named(c, "two")->balance.algorithm, CONF_TWO_CHOICES);
+    CHECK_INT(hashed->balance.algorithm, CONF_CONSISTENT_HASH);
+    CHECK_INT(hashed->balance.hash.by.kind, CONF_KEY_HEADER);
+    CHECK_SPAN(hashed->balance.hash.by.name.s, "x-user");
+    CHECK_INT(hashed->balance.hash.load_percent, 150);
+    CHECK_INT(turns->balance.hash.by.kind, CONF_KEY_CLIENT);
+    CHECK_INT(turns->balance.hash.load_percent, 125);
+    CHECK_SPAN(pool_named(c, "by-cookie")->balance.hash.by.name.s, "Id");
+    CHECK_INT(pool_named(c, "by-query")->balance.hash.by.kind, CONF_KEY_QUERY);
+    CHECK_INT((int)pool_named(c, "by-query")->balance.hash.by.name.s.n, 0);
+    CHECK_SPAN(pool_named(c, "by-parameter")->balance.hash.by.name.s, "user");
+    CHECK_INT(pool_named(c, "by-path")->balance.hash.by.kind, CONF_KEY_PATH);
+    conf_free(&c);
+}
+
 TEST(conf_load, routes_that_shape_traffic)
 {
     struct conf *c = load_everything();
