@@ -48,6 +48,7 @@ struct sim {
     struct loop_ops ops; /* set once */
     struct sock *socks[SIM_SOCKETS];
     size_t open;
+    int top; /* no descriptor from here on was ever open */
 };
 
 struct sim_loop {

@@ -35,6 +35,7 @@ static struct sock *open_sock(struct sim *sim)
     s->fd = fd;
     sim->socks[fd] = s;
     sim->open++;
+    sim->top = fd < sim->top ? sim->top : fd + 1;
     return s;
 }
 
@@ -159,7 +160,7 @@ void sim_watch(struct sim *sim, struct io *io, unsigned events)
 int64_t sim_next_arrival(const struct sim *sim)
 {
     int64_t next = INT64_MAX;
-    for (int fd = FIRST_FD; fd < SIM_SOCKETS; fd++) {
+    for (int fd = FIRST_FD; fd < sim->top; fd++) {
         const struct sock *s = sim->socks[fd];
         if (s == NULL)
             continue;
@@ -209,7 +210,7 @@ static bool same_place(const struct addr *listening, const struct addr *to)
 static size_t count_listeners(struct sim *sim, const struct addr *at, struct sock **chosen)
 {
     size_t n = 0;
-    for (int fd = FIRST_FD; fd < SIM_SOCKETS; fd++) {
+    for (int fd = FIRST_FD; fd < sim->top; fd++) {
         struct sock *s = sim->socks[fd];
         if (s == NULL || s->kind != SOCK_LISTENING || !same_place(&s->local, at))
             continue;
@@ -507,7 +508,7 @@ void sim_sock_ops(struct loop_ops *ops)
 
 void sim_sock_free_all(struct sim *sim)
 {
-    for (int fd = FIRST_FD; fd < SIM_SOCKETS; fd++)
+    for (int fd = FIRST_FD; fd < sim->top; fd++)
         if (sim->socks[fd] != NULL)
             free_sock(sim, sim->socks[fd]);
 }
