@@ -294,6 +294,14 @@ struct conf_rewrite {
     struct conf_text strip_prefix, add_prefix; /* may be absent, one of them is there */
 };
 
+struct conf_compress {
+    bool set;
+    struct conf_mark mark;
+    struct conf_text *types; /* at least one where set */
+    size_t type_count;
+    int64_t minimum_bytes;
+};
+
 /* A page in place of Meridian's own for one status. */
 struct conf_page {
     int64_t status; /* 400..599 */
@@ -325,6 +333,7 @@ struct conf_route {
     struct conf_rate_limit rate_limit;
     struct conf_field_rules request_headers, response_headers;
     struct conf_rewrite rewrite;
+    struct conf_compress compress;
     struct conf_pages pages;
     struct conf_timeouts timeouts; /* the global ones with the route's own put over them */
     int64_t body_bytes;            /* largest request content; 0: no limit */

@@ -212,6 +212,28 @@ static const struct schema_field rule_fields[] = {
 
 static const struct schema_map rule_map = {SCHEMA_FIELDS(rule_fields), .optional = true};
 
+static const struct schema_field media_type = {.type = &type_text, .check = text_plain_media_type};
+
+static const struct schema_field compress_fields[] = {
+    {.key = "types",
+     .type = &type_list,
+     .offset = offsetof(struct conf_compress, types),
+     .count_offset = offsetof(struct conf_compress, type_count),
+     .element = &media_type,
+     .element_size = sizeof(struct conf_text),
+     .least = 1,
+     .flags = SCHEMA_REQUIRED,
+     .help = "Media types without parameters, such as application/json."},
+    {.key = "minimum",
+     .type = &type_size,
+     .offset = offsetof(struct conf_compress, minimum_bytes),
+     .initial = KIB(1),
+     .most = BODY_MOST,
+     .help = "Responses known to be smaller go as they are."},
+};
+
+static const struct schema_map compress_map = {SCHEMA_FIELDS(compress_fields), .optional = true};
+
 static const struct schema_field rewrite_fields[] = {
     {.key = "strip_prefix",
      .type = &type_text,
@@ -302,6 +324,12 @@ static const struct schema_field fields[] = {
      .map = &rewrite_map,
      .fallback = "none",
      .help = "Changes of the path towards backends; logs and templates have it as it came."},
+    {.key = "compress",
+     .type = &type_map,
+     .offset = offsetof(struct conf_route, compress),
+     .map = &compress_map,
+     .fallback = "none",
+     .help = "Compress responses with gzip for clients that accept it."},
     {.key = "error_pages",
      .type = &type_pages,
      .offset = offsetof(struct conf_route, pages),

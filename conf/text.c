@@ -216,6 +216,12 @@ const char *text_media_type(struct span s)
     return good ? NULL : "a media type, such as text/plain";
 }
 
+const char *text_plain_media_type(struct span s)
+{
+    bool good = text_media_type(s) == NULL && span_find(s, ';') == s.n && span_trim(s).n == s.n;
+    return good ? NULL : "a media type without parameters, such as application/json";
+}
+
 const char *text_content(struct span s)
 {
     for (size_t i = 0; i < s.n; i++)

@@ -20,8 +20,9 @@ const char *text_field_value(struct span s);
 /* A field that rules may change: none of one connection or of the framing (RFC 9110 section 7.6.1;
  * RELIABILITY H15). */
 const char *text_rule_field(struct span s);
-const char *text_media_type(struct span s); /* RFC 9110 section 8.3.1 */
-const char *text_content(struct span s);    /* any text with lines */
+const char *text_media_type(struct span s);       /* RFC 9110 section 8.3.1 */
+const char *text_plain_media_type(struct span s); /* the same without parameters */
+const char *text_content(struct span s);          /* any text with lines */
 
 /* RFC 9110 section 5.6.2. */
 bool text_is_token(struct span s);

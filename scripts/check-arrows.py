@@ -28,6 +28,7 @@ FOREIGN = {
     r"maxminddb\.h": {"geo"},
     r"libfyaml\.h": {"conf"},
     r"xxhash\.h": {"base"},
+    r"zlib\.h": {"proxy"},
     r"criterion/": set(),
 }
 # file: (header, reason)

@@ -169,6 +169,7 @@ void exchange_end(struct exchange *x, enum err why)
     timer_stop(&x->timer);
     exchange_unwait(x);
     exchange_drop_back(x);
+    compress_end(&p->compress, &x->compress);
     exchange_note(x, PICK_ABORTED);
     exchange_account(x);
     exchange_release_ticket(x);

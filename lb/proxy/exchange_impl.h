@@ -61,8 +61,9 @@ struct exchange {
     bool back_wanted;
     uint16_t status; /* sent to the client; 0: none */
     uint64_t content_out;
-    bool local;             /* the answer is Meridian's own */
-    unsigned retry_after_s; /* of an answer to a request that came too early */
+    bool local;                       /* the answer is Meridian's own */
+    struct compress_stream *compress; /* NULL: the content goes as it is */
+    unsigned retry_after_s;           /* of an answer to a request that came too early */
     /* state and time */
     enum exchange_state state;
     enum err end; /* why it ended, as it is logged */

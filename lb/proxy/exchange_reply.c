@@ -75,6 +75,19 @@ static void begin_relay(struct exchange *x, bool end)
     exchange_aim(x);
 }
 
+/* Decides whether the content is compressed on its way. */
+static enum err compress_reply(struct exchange *x, struct reply *r)
+{
+    const struct compress_rule *rule = x->route->compress;
+    enum compress_verdict verdict =
+        rule != NULL ? compress_judge(rule, x->request, r) : COMPRESS_NO;
+    if (verdict == COMPRESS_NO)
+        return ERR_OK;
+    if (verdict == COMPRESS_YES)
+        x->compress = compress_begin(&x->proxy->compress);
+    return compress_head(r, x->compress != NULL ? COMPRESS_YES : COMPRESS_VARY, x->front->arena);
+}
+
 /* The head as the client shall see it. */
 static enum err make_reply(struct exchange *x, struct reply *r)
 {
@@ -83,6 +96,9 @@ static enum err make_reply(struct exchange *x, struct reply *r)
     enum err e = x->local ? fields_put(&r->fields, arena, FIELD_X_REQUEST_ID, x->id)
                           : forward_reply(r, arena);
     if (e != ERR_OK || x->route == NULL)
+        return e;
+    e = compress_reply(x, r);
+    if (e != ERR_OK)
         return e;
     exchange_facts(x, &facts);
     return field_rules_apply(&x->route->response_fields, &facts, arena, &r->fields);
@@ -131,14 +147,27 @@ static void watch_front(struct exchange *x)
     }
 }
 
+static void put_content(void *user, struct span bytes)
+{
+    struct exchange *x = user;
+    x->content_out += bytes.n;
+    x->front->ops->reply_body(x->front, bytes);
+}
+
 void exchange_on_reply_body(void *user, struct span bytes)
 {
     struct exchange *x = user;
     if (x->state == EXCHANGE_DONE)
         return;
-    x->content_out += bytes.n;
-    x->front->ops->reply_body(x->front, bytes);
-    watch_front(x);
+    enum err e = ERR_OK;
+    if (x->compress != NULL)
+        e = compress_put(x->compress, bytes, false, put_content, x);
+    else
+        put_content(x, bytes);
+    if (e != ERR_OK)
+        exchange_fail(x, e);
+    else
+        watch_front(x);
 }
 
 void exchange_on_front_room(void *user)
@@ -159,6 +188,11 @@ void exchange_on_reply_end(void *user, const struct fields *trailers)
     struct exchange *x = user;
     if (x->state == EXCHANGE_DONE)
         return;
+    if (x->compress != NULL &&
+        compress_put(x->compress, SPAN(""), true, put_content, x) != ERR_OK) {
+        exchange_fail(x, ERR_INTERNAL);
+        return;
+    }
     x->reply_ended = true;
     x->front->ops->reply_end(x->front, trailers);
     exchange_end(x, ERR_OK);

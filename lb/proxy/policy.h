@@ -12,6 +12,7 @@
 #include "pick/pool.h"
 #include "pick/route.h"
 #include "proxy/access.h"
+#include "proxy/compress.h"
 #include "proxy/connpool.h"
 #include "proxy/field_rules.h"
 #include "proxy/rate.h"
@@ -56,8 +57,8 @@ struct policy_pool {
     uint32_t queue_limit;
     int64_t queue_ms;
     uint32_t connections, idle;    /* per endpoint and worker (L34) */
-    bool from_client;              /* distance from the client's place, else each site's here_ms */
     struct key_rule hash;          /* KEY_NONE but for PICK_CONSISTENT_HASH */
+    bool from_client;              /* distance from the client's place, else each site's here_ms */
     struct policy_location *sites; /* as pick->sites; NULL: the pool has no sites */
 };
 
@@ -96,7 +97,8 @@ struct policy_route {
     struct policy_rate *rate;  /* NULL: no limit */
     struct field_rules request_fields, response_fields;
     struct rewrite rewrite;
-    struct policy_pages pages; /* before the policy's */
+    struct policy_pages pages;      /* before the policy's */
+    struct compress_rule *compress; /* NULL: never */
     struct policy_timeouts timeouts;
     uint64_t body_bytes; /* L16; 0: none */
     bool websocket;

@@ -291,6 +291,7 @@ void proxy_free(struct proxy **pp)
     list_each (e, &p->spare)
         mem_free(container_of(e, struct exchange, link));
     buf_fini(&p->line);
+    compress_store_fini(&p->compress);
     arena_cache_fini(&p->arenas);
     mem_free(p);
 }

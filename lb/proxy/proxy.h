@@ -93,8 +93,9 @@ struct proxy {
     struct link exchanges; /* live ones */
     struct link spare;     /* exchange objects kept for reuse */
     struct link slots;     /* of struct pool_slot */
-    struct task serve;     /* gives freed slots to waiters */
-    struct buf line;       /* one access-log line while it is written */
+    struct compress_store compress;
+    struct task serve; /* gives freed slots to waiters */
+    struct buf line;   /* one access-log line while it is written */
     size_t spare_count;
     bool draining;
     char date[29]; /* as of date_s */

@@ -151,6 +151,21 @@ static struct span without_end(struct span prefix)
     return prefix;
 }
 
+static enum err fill_compress(struct snapshot *s, const struct conf_compress *from,
+                              struct compress_rule **to)
+{
+    if (!from->set)
+        return ERR_OK;
+    struct compress_rule *rule = *to = arena_zero(&s->arena, sizeof *rule);
+    struct span *types = arena_take(&s->arena, from->type_count * sizeof *types);
+    if (rule == NULL || types == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < from->type_count; i++)
+        types[i] = from->types[i].s;
+    *rule = (struct compress_rule){types, from->type_count, (uint64_t)from->minimum_bytes};
+    return ERR_OK;
+}
+
 enum err snapshot_pages(struct snapshot *s, const struct conf_pages *from, struct policy_pages *to)
 {
     struct policy_page *v = arena_take(&s->arena, (from->count + 1) * sizeof *v);
@@ -169,6 +184,8 @@ enum err snapshot_route_shape(struct snapshot *s, const struct conf_route *from,
     to->rewrite = (struct rewrite){.strip = without_end(from->rewrite.strip_prefix.s),
                                    .add = without_end(from->rewrite.add_prefix.s)};
     enum err e = snapshot_pages(s, &from->pages, &to->pages);
+    if (e == ERR_OK)
+        e = fill_compress(s, &from->compress, &to->compress);
     if (e == ERR_OK)
         e = fill_access(s, &from->access, &to->access);
     if (e == ERR_OK)

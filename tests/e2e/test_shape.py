@@ -1,14 +1,17 @@
 """Traffic shaping by route: redirects and templates, header rules, rewrites, splits, access, countries."""
 import collections
 import copy
+import gzip
 import json
 import os
 import re
 import subprocess
+import threading
+import zlib
 
 from client import Client, get
 from env import alone
-from origin import text
+from origin import chunked, head, text
 
 PLACES = [("5.1.0.0/16", "FR", "EU", "IDF", 48.9, 2.35, 10),
           ("5.2.0.0/16", "US", "NA", "NY", 40.7, -74.0, 20)]
@@ -186,6 +189,83 @@ def test_rewrite(env):
         assert answer.status == 200, (path, answer.status)
         assert origin.last().target == seen, (path, origin.last().target)
     assert "/both/x?q" in {line["path"] for line in balancer.access_log(10)}
+
+
+# --- smaller answers ---
+
+JSON = [("Content-Type", "application/json")]
+
+
+def test_compress(env):
+    body = json.dumps([{"name": "x" * 20, "n": n} for n in range(2000)]).encode()
+    origin = env.origin(reply=lambda request: {
+        "/stream": chunked(body[:1000], body[1000:], fields=JSON),
+        "/small": text(b"{}", fields=JSON),
+        "/other": text(body, fields=[("Content-Type", "image/png")]),
+        "/tag": text(body, fields=JSON + [("ETag", '"a"'), ("Accept-Ranges", "bytes")]),
+    }.get(request.target, text(body, fields=JSON)))
+    balancer = shaped(env, [
+        {"match": {"path": "/fixed"}, "respond": {"body": "a" * 5000},
+         "compress": {"types": ["text/plain"]}},
+        {"pool": "api", "compress": {"types": ["application/json"]}}], {"api": [origin]})
+    accept = {"Accept-Encoding": "br, gzip"}
+    with Client(balancer.port) as client:  # all on one connection: the framing is right
+        for path in ["/", "/stream", "/tag"]:
+            answer = client.get(path, headers=accept)
+            assert answer.fields.all("content-encoding") == ["gzip"], path
+            assert "content-length" not in answer.fields and "Accept-Encoding" in answer.fields.all("vary")
+            assert gzip.decompress(answer.body) == body and len(answer.body) < len(body) / 4, path
+        assert answer.fields.get("etag") == 'W/"a"' and "accept-ranges" not in answer.fields
+        plain = client.get("/")
+        assert plain.body == body and "Accept-Encoding" in plain.fields.all("vary")
+        for path, sent in [("/small", b"{}"), ("/other", body)]:
+            answer = client.get(path, headers=accept)
+            assert answer.body == sent and "content-encoding" not in answer.fields, path
+        assert gzip.decompress(client.get("/fixed", headers=accept).body) == b"a" * 5000
+        head = client.get("/", headers=accept, method="HEAD")
+        assert head.body == b"" and "Accept-Encoding" in head.fields.all("vary")
+        assert gzip.decompress(client.get("/", headers=accept).body) == body
+
+
+def unzipped(raw):
+    """What can be read of a compressed answer in chunks so far."""
+    rest, reader, got = raw.split(b"\r\n\r\n", 1)[1], zlib.decompressobj(31), b""
+    while b"\r\n" in rest:
+        size, rest = rest.split(b"\r\n", 1)
+        got += reader.decompress(rest[:int(size, 16)])
+        rest = rest[int(size, 16) + 2:]
+    return got
+
+
+def test_compressed_stream_arrives_as_it_comes(env):
+    go_on = threading.Event()
+
+    def two_pieces(connection, _request):
+        connection.send(head(200, [*JSON, ("Transfer-Encoding", "chunked")]) + b"5\r\nfirst\r\n")
+        go_on.wait(30)
+        connection.send(b"6\r\nsecond\r\n0\r\n\r\n")
+        return True
+
+    origin = env.origin(reply=lambda _: two_pieces)
+    balancer = shaped(env, [{"pool": "api", "compress": {"types": ["application/json"]}}], {"api": [origin]})
+    with Client(balancer.port) as client:
+        client.request(headers={"Accept-Encoding": "gzip"})
+        while b"\r\n\r\n" not in client.reader.buffer or unzipped(client.reader.buffer) != b"first":
+            assert client.reader.more()
+        go_on.set()
+        assert gzip.decompress(client.response().body) == b"firstsecond"
+
+
+def test_client_leaves_a_compressed_answer(env):
+    """Streams come back to their worker when their client is gone."""
+    origin = env.origin(reply=lambda _: chunked(*[os.urandom(30000)] * 20, fields=JSON, pause=0.02))
+    balancer = shaped(env, [{"pool": "api", "compress": {"types": ["application/json"]}}], {"api": [origin]})
+    for _ in range(8):
+        with Client(balancer.port) as client:
+            client.request(headers={"Accept-Encoding": "gzip"})
+            assert client.reader.more()
+            client.reset()
+    assert get(balancer.port, headers={"Accept-Encoding": "gzip"}).fields.get("content-encoding") == "gzip"
 
 
 # --- which pool ---

@@ -1,0 +1,53 @@
+/* compress: gzip (RFC 1952) for answers on their way to the client: whether an answer is to be
+ * compressed, what that changes in its head, and the stream. Knows no exchange and no configuration
+ * file. A worker has at most COMPRESS_MOST streams at once, of about 100 KiB each (L18); where all
+ * are in use, and where memory is short, an answer goes as it is. Owner thread only. */
+#ifndef MERIDIAN_PROXY_COMPRESS_H
+#define MERIDIAN_PROXY_COMPRESS_H
+
+#include "http/msg.h"
+
+#define COMPRESS_MOST 256
+#define COMPRESS_KEPT 16 /* streams kept for reuse */
+
+/* Immutable, part of a policy. */
+struct compress_rule {
+    const struct span *types; /* media types without parameters */
+    size_t type_count;
+    uint64_t minimum; /* bytes; smaller answers of known length go as they are */
+};
+
+enum compress_verdict {
+    COMPRESS_NO,   /* the rule is not for such an answer */
+    COMPRESS_VARY, /* it is, but not for this request: caches must know that it could have been */
+    COMPRESS_YES,
+};
+
+/* Pure. Never where the answer is compressed already, is a part of something (206), carries a
+ * digest of its bytes, or forbids it (Cache-Control: no-transform). */
+enum compress_verdict compress_judge(const struct compress_rule *rule, const struct request *in,
+                                     const struct reply *r);
+/* Vary alone, or all that a compressed answer's head says: coding, no length, a weak ETag. */
+MUST_CHECK
+enum err compress_head(struct reply *r, enum compress_verdict verdict, struct arena *arena);
+
+struct compress_stream;
+
+/* A worker's streams. All zero is empty. */
+struct compress_store {
+    struct compress_stream *spare;
+    unsigned used, kept;
+};
+
+/* NULL: no more now. */
+struct compress_stream *compress_begin(struct compress_store *store);
+/* Hands the compressed form of bytes to `put`, in pieces, complete up to here: what has come in can
+ * be read at the other end. last: and the end of the stream. ERR_INTERNAL. */
+MUST_CHECK
+enum err compress_put(struct compress_stream *s, struct span bytes, bool last,
+                      void (*put)(void *user, struct span bytes), void *user);
+void compress_end(struct compress_store *store, struct compress_stream **s);
+/* Frees what is kept; all streams must have ended. */
+void compress_store_fini(struct compress_store *store);
+
+#endif

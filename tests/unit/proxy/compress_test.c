@@ -1,0 +1,225 @@
+/* What is compressed, what its head says, and that it can be read again. */
+#include "proxy/compress.h"
+
+#include "base/hash.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "check.h"
+
+#include <zlib.h>
+
+static struct arena arena;
+static const struct span types[] = {SPAN("application/json"), SPAN("text/html")};
+static const struct compress_rule rule = {types, 2, 1000};
+
+struct given {
+    const char *type, *accept, *name, *value; /* name: one more field of the answer */
+    uint16_t status;
+    uint64_t length;
+    enum compress_verdict want;
+};
+
+static void add(struct fields *f, const char *name, const char *value)
+{
+    if (name != NULL && value != NULL)
+        CHECK_INT(
+            fields_add(f, &arena, field_id_of(span_str(name)), span_str(name), span_str(value)),
+            ERR_OK);
+}
+
+static struct reply reply_of(const struct given *g)
+{
+    struct reply r = {.status = g->status != 0 ? g->status : 200,
+                      .has_length = true,
+                      .length = g->length != 0 ? g->length : 1000,
+                      .content = CONTENT_LENGTH};
+    add(&r.fields, "content-type", g->type);
+    add(&r.fields, g->name, g->value);
+    return r;
+}
+
+static struct request request_of(const char *accept)
+{
+    struct request r = {.version = VERSION_1_1};
+    add(&r.fields, "accept-encoding", accept);
+    return r;
+}
+
+TEST(compress, who_gets_it)
+{
+    static const struct given rows[] = {
+        {"application/json", "gzip", .want = COMPRESS_YES},
+        {"Application/JSON; charset=utf-8", "br, GZIP;q=0.5", .want = COMPRESS_YES},
+        {"text/html", "*", .want = COMPRESS_YES},
+        {"text/html", "x-gzip", .want = COMPRESS_YES},
+        {"text/html", "gzip", .status = 404, .want = COMPRESS_YES},
+        {"text/html", "gzip;q=0", .want = COMPRESS_VARY},
+        {"text/html", "gzip; q=0.000, *", .want = COMPRESS_VARY},
+        {"text/html", "*;q=0", .want = COMPRESS_VARY},
+        {"text/html", "br, identity", .want = COMPRESS_VARY},
+        {"text/html", "gzipped", .want = COMPRESS_VARY},
+        {"text/html", NULL, .want = COMPRESS_VARY},
+        {"text/htm", "gzip", .want = COMPRESS_NO},
+        {NULL, "gzip", .want = COMPRESS_NO},
+        {"text/html", "gzip", .length = 999, .want = COMPRESS_NO},
+        {"text/html", "gzip", .status = 206, .want = COMPRESS_NO},
+        {"text/html", "gzip", .status = 304, .want = COMPRESS_NO},
+        {"text/html", "gzip", "content-encoding", "br", .want = COMPRESS_NO},
+        {"text/html", "gzip", "cache-control", "max-age=1, No-Transform", .want = COMPRESS_NO},
+        {"text/html", "gzip", "repr-digest", "sha-256=:x:", .want = COMPRESS_NO},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        arena_init(&arena, NULL, 4096, 0);
+        struct reply r = reply_of(&rows[i]);
+        struct request in = request_of(rows[i].accept);
+        CHECK(compress_judge(&rule, &in, &r) == rows[i].want, "row %zu", i);
+        arena_reset(&arena);
+    }
+}
+
+TEST(compress, what_cannot_have_it)
+{
+    static const struct given good = {"text/html", "gzip", .want = COMPRESS_YES};
+    arena_init(&arena, NULL, 4096, 0);
+    struct reply r = reply_of(&good);
+    struct request in = request_of("gzip");
+    in.version = VERSION_1_0;
+    CHECK_INT(compress_judge(&rule, &in, &r), COMPRESS_VARY);
+    in.version = VERSION_2;
+    CHECK_INT(compress_judge(&rule, &in, &r), COMPRESS_YES);
+    r.content = CONTENT_NONE; /* HEAD */
+    CHECK_INT(compress_judge(&rule, &in, &r), COMPRESS_VARY);
+    r.content = CONTENT_STREAM;
+    r.has_length = false;
+    r.length = 0;
+    CHECK_INT(compress_judge(&rule, &in, &r), COMPRESS_YES);
+    r.upgraded = true;
+    CHECK_INT(compress_judge(&rule, &in, &r), COMPRESS_NO);
+    arena_reset(&arena);
+}
+
+static struct span value(const struct reply *r, const char *name)
+{
+    const struct field *f = fields_find(&r->fields, span_str(name));
+    return f != NULL ? f->value : SPAN("-");
+}
+
+TEST(compress, the_head_says_so)
+{
+    static const struct given given = {"text/html", "gzip", "etag", "\"a\"", .want = COMPRESS_YES};
+    arena_init(&arena, NULL, 4096, 0);
+    struct reply r = reply_of(&given);
+    add(&r.fields, "accept-ranges", "bytes");
+    CHECK_INT(compress_head(&r, COMPRESS_YES, &arena), ERR_OK);
+    CHECK(!r.has_length && r.content == CONTENT_STREAM, "its length is told");
+    CHECK_SPAN(value(&r, "content-encoding"), "gzip");
+    CHECK_SPAN(value(&r, "vary"), "Accept-Encoding");
+    CHECK_SPAN(value(&r, "etag"), "W/\"a\"");
+    CHECK_SPAN(value(&r, "accept-ranges"), "-");
+    CHECK_INT(compress_head(&r, COMPRESS_VARY, &arena), ERR_OK);
+    CHECK_INT(fields_count(&r.fields, FIELD_VARY), 1);
+    r = reply_of(&given);
+    add(&r.fields, "vary", "Origin, accept-encoding");
+    CHECK_INT(compress_head(&r, COMPRESS_VARY, &arena), ERR_OK);
+    CHECK(r.has_length && r.content == CONTENT_LENGTH, "an answer as it is has lost its length");
+    CHECK_SPAN(value(&r, "content-encoding"), "-");
+    CHECK_SPAN(value(&r, "vary"), "Origin, accept-encoding");
+    CHECK_SPAN(value(&r, "etag"), "\"a\"");
+    arena_reset(&arena);
+}
+
+struct reader {
+    z_stream z;
+    unsigned char out[KIB(256)];
+    int result;
+};
+
+static void inflate_piece(void *user, struct span bytes)
+{
+    struct reader *r = user;
+    CHECK(bytes.n > 0, "an empty piece");
+    r->z.next_in = (z_const Bytef *)(uintptr_t)bytes.p;
+    r->z.avail_in = (unsigned)bytes.n;
+    r->result = inflate(&r->z, Z_SYNC_FLUSH);
+    CHECK(r->result == Z_OK || r->result == Z_STREAM_END, "inflate says %d", r->result);
+}
+
+static struct reader *reader_new(void)
+{
+    struct reader *r = mem_alloc(sizeof *r);
+    CHECK(r != NULL, "no memory");
+    r->z.next_out = r->out;
+    r->z.avail_out = sizeof r->out;
+    CHECK_INT(inflateInit2(&r->z, 15 + 16), Z_OK);
+    return r;
+}
+
+static void reader_free(struct reader *r)
+{
+    inflateEnd(&r->z);
+    mem_free(r);
+}
+
+/* Each piece can be read at once, whatever its size, and the same stream serves again. */
+TEST(compress, pieces_arrive)
+{
+    static char text[KIB(64)];
+    static const size_t sizes[] = {1, 17, 4096, 0, KIB(40), KIB(16)};
+    struct compress_store store = {0};
+    struct rng rng;
+    rng_seed(&rng, 1);
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)(i < KIB(32) ? 'a' : (int)rng_below(&rng, 256)); /* half cannot shrink */
+    for (int round = 0; round < 3; round++) {
+        struct reader *r = reader_new();
+        struct compress_stream *s = compress_begin(&store);
+        size_t at = 0;
+        CHECK(s != NULL && store.used == 1 && store.kept == 0, "no stream");
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            struct span piece = span_of(text + at, sizes[i]);
+            CHECK_INT(compress_put(s, piece, false, inflate_piece, r), ERR_OK);
+            at += sizes[i];
+            CHECK_INT(r->z.total_out, at);
+        }
+        CHECK_INT(compress_put(s, SPAN(""), true, inflate_piece, r), ERR_OK);
+        CHECK_INT(r->result, Z_STREAM_END);
+        CHECK(memcmp(r->out, text, at) == 0, "another text");
+        compress_end(&store, &s);
+        CHECK(s == NULL && store.used == 0 && store.kept == 1, "the stream is not kept");
+        reader_free(r);
+    }
+    compress_store_fini(&store);
+    CHECK_INT(store.kept, 0);
+}
+
+TEST(compress, streams_have_a_bound)
+{
+    static struct compress_stream *all[COMPRESS_MOST];
+    struct compress_store store = {0};
+    for (size_t i = 0; i < COMPRESS_MOST; i++) {
+        all[i] = compress_begin(&store);
+        CHECK(all[i] != NULL, "stream %zu", i);
+    }
+    CHECK(compress_begin(&store) == NULL, "one more than the bound");
+    for (size_t i = 0; i < COMPRESS_MOST; i++)
+        compress_end(&store, &all[i]);
+    CHECK(store.used == 0 && store.kept == COMPRESS_KEPT, "%u kept", store.kept);
+    compress_store_fini(&store);
+}
+
+TEST(compress, goes_without_where_memory_is_short)
+{
+    struct compress_store store = {0};
+    for (uint64_t n = 1;; n++) {
+        mem_fail_at(n);
+        struct compress_stream *s = compress_begin(&store);
+        mem_fail_at(0);
+        if (s != NULL) {
+            CHECK(n > 3, "it needs more memory than that");
+            compress_end(&store, &s);
+            break;
+        }
+        CHECK_INT(store.used, 0);
+    }
+    compress_store_fini(&store);
+}
