@@ -286,7 +286,8 @@ def test_both_sides_under_h2load(env):
     if not program:
         raise Skip("h2load is not installed")
     servers = [Nghttpd(env) for _ in range(3)]
-    balancer = env.simple(*servers, pool={"protocol": "h2"}, listener={"protocols": ["h2"]})
+    pool = {"protocol": "h2", "retries": {"budget": "100%"}}  # a third of all that is in flight may need one
+    balancer = env.simple(*servers, pool=pool, listener={"protocols": ["h2"]})
     command = [program, "-n", "20000", "-c", "20", "-m", "100", f"http://127.0.0.1:{balancer.port}/small"]
     load = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     env._ends.callback(env._end_process, load)
