@@ -92,8 +92,16 @@ static void on_room(struct h2_stream *st)
     q->stream.events->on_room(q->stream.user);
 }
 
-static enum err reason_of(uint32_t code, bool own)
+static bool broken(enum err why)
 {
+    return why == ERR_H2_PROTOCOL || why == ERR_H2_FLOOD;
+}
+
+static enum err reason_of(const struct h2_stream *st, uint32_t code, bool own)
+{
+    if (code == NGHTTP2_CANCEL && broken(h2_session_why(st->session))) {
+        return ERR_BACKEND_PROTOCOL;
+    }
     if (!own || code == NGHTTP2_CANCEL || code == NGHTTP2_REFUSED_STREAM) {
         return ERR_BACKEND_RESET;
     }
@@ -103,7 +111,8 @@ static enum err reason_of(uint32_t code, bool own)
 /* RFC 9113 section 8.7: what was refused, or lies above GOAWAY's last stream, was not processed. */
 static void on_reset(struct h2_stream *st, uint32_t code, bool own)
 {
-    fail(call_of(st), reason_of(code, own), code == NGHTTP2_REFUSED_STREAM ? SEEN_NO : SEEN_MAYBE);
+    enum seen seen = code == NGHTTP2_REFUSED_STREAM ? SEEN_NO : SEEN_MAYBE;
+    fail(call_of(st), reason_of(st, code, own), seen);
 }
 
 void h2_call_free(struct h2_call *q)
@@ -135,8 +144,7 @@ static void on_terms(void *user)
 /* Why the connection ended, in the server's names. */
 static enum err as_backend(const struct h2_back *h, enum err why)
 {
-    bool broke = why == ERR_H2_PROTOCOL || why == ERR_H2_FLOOD || (why == ERR_OK && !h->known);
-    return broke ? ERR_BACKEND_PROTOCOL : why;
+    return broken(why) || (why == ERR_OK && !h->known) ? ERR_BACKEND_PROTOCOL : why;
 }
 
 static void on_end_of_session(void *user, enum err why)

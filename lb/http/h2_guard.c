@@ -25,7 +25,8 @@ static bool block_goes_on(struct h2_guard *g, struct h2_frame f)
         g->frames++;
     }
     g->block += f.length;
-    return g->block <= LIMIT_H2_BLOCK && g->frames <= LIMIT_H2_CONTINUATIONS;
+    size_t most = g->block_most != 0 ? g->block_most : LIMIT_H2_BLOCK;
+    return g->block <= most && g->frames <= LIMIT_H2_CONTINUATIONS;
 }
 
 static bool updates_fit(struct h2_guard *g)

@@ -18,6 +18,7 @@ struct h2_bucket {
 
 /* All zero: nothing has come yet. */
 struct h2_guard {
+    size_t block_most; /* set once: of an encoded header block; 0: LIMIT_H2_BLOCK */
     struct h2_bucket control, empty, own_resets;
     uint64_t updates;   /* WINDOW_UPDATE frames received */
     uint64_t data_sent; /* DATA frames sent */

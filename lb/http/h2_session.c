@@ -224,6 +224,14 @@ static bool say_terms(struct h2_session *s)
                                                            LIMIT_H2_WINDOW_CONNECTION) == 0;
 }
 
+/* L22 for clients. A response that passes L17 costs its stream only, not the others their
+ * connection. */
+static size_t block_most(bool server, const struct h2_limits *limits)
+{
+    size_t twice = 2 * limits->head.size;
+    return server || twice < LIMIT_H2_BLOCK ? LIMIT_H2_BLOCK : twice;
+}
+
 enum err h2_session_new(struct conn *c, bool server, const struct h2_limits *limits,
                         const struct h2_events *to, void *user, struct h2_session **out)
 {
@@ -235,6 +243,7 @@ enum err h2_session_new(struct conn *c, bool server, const struct h2_limits *lim
                              .events = to,
                              .user = user,
                              .server = server,
+                             .guard.block_most = block_most(server, limits),
                              .conn = c,
                              .loop = conn_loop(c),
                              .store = conn_store(c)};
@@ -306,6 +315,11 @@ bool h2_session_connects(const struct h2_session *s)
 {
     return nghttp2_session_get_remote_settings(s->wire, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) ==
            1;
+}
+
+enum err h2_session_why(const struct h2_session *s)
+{
+    return s->why;
 }
 
 bool h2_session_ending(const struct h2_session *s)

@@ -105,6 +105,8 @@ uint32_t h2_session_room(const struct h2_session *s);
 bool h2_session_connects(const struct h2_session *s);
 /* Whether new streams are refused or not allowed any more. */
 bool h2_session_ending(const struct h2_session *s);
+/* What the peer did that ended the connection or will; ERR_OK: nothing so far. */
+enum err h2_session_why(const struct h2_session *s);
 /* Asks the peer for a sign of life; on_terms follows when it has answered. */
 void h2_session_ping(struct h2_session *s);
 struct conn *h2_session_conn(const struct h2_session *s);

@@ -270,6 +270,10 @@ static int on_frame_send(nghttp2_session *wire, const nghttp2_frame *frame, void
     if (frame->hd.type == NGHTTP2_GOAWAY && s->why == ERR_OK) {
         s->why = reason_of(frame->goaway.error_code);
     }
+    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR &&
+        s->why == ERR_OK) {
+        s->why = ERR_H2_PROTOCOL; /* the library's own finding */
+    }
     if (st != NULL && carries && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
         st->finished = true;
         if (st->released && s->server && !st->peer_done) {

@@ -178,14 +178,14 @@ static void on_open(void *user, struct conn *c)
 
 static const struct conn_events connecting = {.on_open = on_open};
 
-static void server_connect(struct server *s)
+static void server_connect(struct server *s, size_t head)
 {
     struct addr at = {.len = sizeof(at.v4)};
     struct conn_target to = {.addr = &at};
     struct conn *c;
     memset(s, 0, sizeof(*s));
     world_open(&s->w);
-    s->limits = (struct back_limits){.head = KIB(4), .fields = 20, .interim = 2};
+    s->limits = (struct back_limits){.head = head, .fields = 20, .interim = 2};
     at.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     CHECK(listener >= 0 && bind(listener, &at.any, at.len) == 0 && listen(listener, 8) == 0 &&
@@ -201,11 +201,12 @@ static void server_connect(struct server *s)
     close(listener);
 }
 
-static void server_new(struct server *s, const nghttp2_settings_entry *settings, size_t n)
+static void server_new(struct server *s, size_t head, const nghttp2_settings_entry *settings,
+                       size_t n)
 {
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
-    server_connect(s);
+    server_connect(s, head);
     CHECK(nghttp2_session_callbacks_new(&callbacks) == 0 && nghttp2_option_new(&option) == 0,
           "new");
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
@@ -218,11 +219,16 @@ static void server_new(struct server *s, const nghttp2_settings_entry *settings,
     nghttp2_submit_settings(s->wire, 0, settings, n);
 }
 
-static void server_open(struct server *s)
+static void server_open_with(struct server *s, size_t head)
 {
     const nghttp2_settings_entry four = {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 4};
-    server_new(s, &four, 1);
+    server_new(s, head, &four, 1);
     CHECK_STR(told(s), "slots:4/0");
+}
+
+static void server_open(struct server *s)
+{
+    server_open_with(s, KIB(4));
 }
 
 static void server_end(struct server *s)
@@ -417,7 +423,7 @@ TEST(h2_back, a_server_that_takes_nothing_L18)
     const nghttp2_settings_entry narrow = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1000};
     static char big[40000];
     struct request r = post(CONTENT_LENGTH, sizeof(big));
-    server_new(&s, &narrow, 1);
+    server_new(&s, KIB(4), &narrow, 1);
     told(&s);
     struct call *a = take(&s);
     OP(a, send_head, &r, false);
@@ -511,6 +517,47 @@ TEST(h2_back, the_connection_breaks)
     server_end(&s);
 }
 
+/* A DATA frame of stream 0; too many settings, as L25 counts them. */
+TEST(h2_back, the_server_breaks_the_rules_of_the_connection)
+{
+    static const char settings[9] = {0, 0, 0, 4, 0, 0, 0, 0, 0};
+    struct server s;
+    server_open(&s);
+    ask_many(&s, 1);
+    s.mute = true;
+    SAY(&s.w, "\0\0\1\0\0\0\0\0\0x");
+    CHECK_STR(told(&s), "a:fail:backend-protocol:maybe");
+    release(&s.calls[0]);
+    CHECK_STR(told(&s), "closed:backend-protocol");
+    server_end(&s);
+    server_open(&s);
+    ask_many(&s, 1);
+    s.mute = true;
+    for (size_t i = 0; i <= LIMIT_H2_CONTROL; i++) {
+        CHECK(send(s.w.fd, settings, sizeof(settings), MSG_NOSIGNAL) > 0, "send");
+    }
+    CHECK(strstr(told(&s), "a:fail:backend-protocol:maybe") != NULL, "flood");
+    server_end(&s);
+}
+
+/* L17, not the 32 KiB that L22 allows to clients. */
+TEST(h2_back, large_heads_L17)
+{
+    enum { FIELDS = 8, FIELD = 7000 };
+    struct server s;
+    static char value[FIELD + 1];
+    nghttp2_nv head[FIELDS + 1] = {nv(":status", "204")};
+    memset(value, '~', FIELD); /* not shorter in Huffman's code */
+    server_open_with(&s, KIB(64));
+    ask_many(&s, 1);
+    for (int i = 1; i <= FIELDS; i++) {
+        head[i] = nv("x", value);
+    }
+    nghttp2_submit_response(s.wire, 1, head, FIELDS + 1, NULL);
+    CHECK_STR(told(&s), "a:reply:204:end");
+    server_end(&s);
+}
+
 TEST(h2_back, servers_that_do_not_speak_it)
 {
     static const struct {
@@ -521,7 +568,7 @@ TEST(h2_back, servers_that_do_not_speak_it)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct server s;
-        server_connect(&s);
+        server_connect(&s, KIB(4));
         world_say(&s.w, span_str(cases[i].says));
         world_fin(&s.w);
         world_turn(&s.w);
@@ -546,7 +593,7 @@ TEST(h2_back, tunnels)
 {
     struct server s;
     const nghttp2_settings_entry allow = {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1};
-    server_new(&s, &allow, 1);
+    server_new(&s, KIB(4), &allow, 1);
     told(&s);
     struct call *a = take(&s);
     OP(a, send_head, &upgrade, true);
