@@ -338,6 +338,7 @@ static void on_quit(struct timer *t)
     uint64_t manner = rng_below(&p->w->rng, 3);
     if (manner == 0 && buf_len(&p->plan) > 0) {
         timer_stop(&p->pump);
+        timer_stop(&p->patience);
         buf_clear(&p->plan);
         p->held = false;
         p->shut = true;
