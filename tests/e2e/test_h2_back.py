@@ -62,9 +62,9 @@ class Frames:
     """A server of raw frames: it answers each request as `reply(connection, stream)` says. Header
     blocks are not read; responses are spelled with the static table alone."""
 
-    def __init__(self, env, reply, settings=b"", first=None):
+    def __init__(self, env, reply, settings=b"", first=None, data=None):
         self.port = env.port()
-        self.reply, self.settings, self.first = reply, settings, first
+        self.reply, self.settings, self.first, self.data = reply, settings, first, data
         self.requests = []
         self.listener = socket.create_server(("127.0.0.1", self.port))
         env._ends.callback(self.listener.close)
@@ -104,6 +104,8 @@ class Frames:
                 elif kind == HEADERS:
                     self.requests.append(stream)
                     self.reply(accepted, stream)
+                elif kind == DATA and self.data:
+                    self.data(accepted, stream, payload, flags)
         except OSError:
             pass
         finally:
@@ -240,6 +242,31 @@ def test_tunnels_only_where_the_server_takes_them(env):
             "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="})
     assert answered.status == 502, answered
     assert server.requests == []
+
+
+def test_a_tunnel_by_extended_connect(env):
+    """RFC 8441: a WebSocket client of HTTP/1.1, a server of HTTP/2."""
+    def accept(connection, stream):
+        connection.sendall(frame(HEADERS, 4, stream, STATUS_200))
+
+    def echo(connection, stream, payload, flags):
+        connection.sendall(frame(DATA, flags, stream, payload[::-1]))
+
+    server = Frames(env, accept, settings=struct.pack(">HI", 8, 1), data=echo)
+    balancer = env.simple(server, pool=pool(), route={"websocket": True}, workers=1)
+    with Client(balancer.port) as client:
+        answered = client.get("/", headers={
+            "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="})
+        assert answered.status == 101, answered
+        assert answered.fields.get("sec-websocket-accept") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        for _ in range(3):
+            client.send(b"abc")
+            until(lambda: client.reader.buffer or client.reader.more())
+            assert client.reader.buffer[:3] == b"cba", client.reader.buffer
+            client.reader.buffer = client.reader.buffer[3:]
+        client.half_close()
+        assert client.ended()
 
 
 def test_a_stream_whose_client_left_is_reset(env):
