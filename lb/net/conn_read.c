@@ -177,7 +177,9 @@ static void socket_ended(struct conn *c, ssize_t result)
     else if (c->state == CONN_HANDSHAKE)
         conn_fail(c, c->heard ? ERR_CLIENT_TLS : ERR_CLIENT_CLOSED);
     else
-        end_of_input(c, c->tls == NULL);
+        /* After a write that failed the kernel tells no error again, only an end: none of the
+         * peer's (P3). */
+        end_of_input(c, c->tls == NULL && !c->mute);
 }
 
 /* What TLS still has inside, else one receive; false where there will not be more now. */

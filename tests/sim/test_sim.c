@@ -194,6 +194,8 @@ TEST(sim, resets_end_each_side_once)
             struct side *s = &w.clients[i];
             CHECK(s->eofs <= 1 && s->fails <= 1, "seed %d, client %d", (int)seed, i);
             CHECK(is_prefix(s, (unsigned)i), "seed %d, client %d", (int)seed, i);
+            CHECK(s->eofs == 0 || !s->clean || buf_len(&s->got) == w.size,
+                  "seed %d, client %d: a reset looks like an end", (int)seed, i);
             whole += buf_len(&s->got) == w.size;
         }
         resets += sim_counts(w.sim)->resets;
