@@ -194,6 +194,8 @@ static void make_wish(struct world *w, struct wish *wish)
         wish->hasty = one_in(w, 3);
         wish->server_first = one_in(w, 2);
         wish->send = sizes[rng_below(&w->rng, wish->server_first ? 4 : 7)];
+        if (w->calm && wish->server_first)
+            wish->send = 0; /* else it may come when nobody is there, and a reset answers */
     }
 }
 
