@@ -1,5 +1,6 @@
 /* request_key: what tells requests apart where they are counted or shared out: the client's
- * address, a header field, a cookie, the path or the query. Pure; immutable, part of a policy. Knows no table. */
+ * address, a header field, a cookie, the path or the query. Pure; immutable, part of a policy.
+ * Knows no table. */
 #ifndef MERIDIAN_PROXY_REQUEST_KEY_H
 #define MERIDIAN_PROXY_REQUEST_KEY_H
 
@@ -21,9 +22,9 @@ struct key_rule {
     struct span name; /* of the header, lower case, of the cookie or of the parameter */
 };
 
-/* 64 bits of the key. A request without the header, cookie or query has its client for key. `secret` keys
- * the hash where clients must not choose who shares a place with them; NULL: the same everywhere
- * and for ever. client NULL: nobody's. */
+/* 64 bits of the key. A request without the header, cookie or query has its client for key.
+ * `secret` keys the hash where clients must not choose who shares a place with them; NULL: the same
+ * everywhere and for ever. client NULL: nobody's. */
 uint64_t request_key(const struct key_rule *rule, const struct request *r,
                      const struct addr *client, const struct hash_key *secret);
 

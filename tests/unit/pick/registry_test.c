@@ -80,6 +80,7 @@ TEST(registry, survives_without_memory)
     struct registry *r = registry_new(100);
     struct pool_conf conf = two_sites();
     struct pick_pool *pool = NULL;
+    conf.knobs.algorithm = PICK_CONSISTENT_HASH; /* has a ring to build, too */
     enum err err = ERR_NO_MEMORY;
     uint64_t n = 0;
     while (err != ERR_OK) {
@@ -116,6 +117,10 @@ TEST(registry, a_pool_out_of_range_is_refused)
     CHECK_INT(pick_pool_new(r, &bad, 0, &pool), ERR_RANGE);
     bad = good;
     bad.knobs.choices = 17;
+    CHECK_INT(pick_pool_new(r, &bad, 0, &pool), ERR_RANGE);
+    bad = good;
+    bad.knobs.algorithm = PICK_CONSISTENT_HASH;
+    bad.knobs.hash_load_percent = 100;
     CHECK_INT(pick_pool_new(r, &bad, 0, &pool), ERR_RANGE);
     registry_free(&r);
 }

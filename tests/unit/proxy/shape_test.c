@@ -102,6 +102,32 @@ TEST(request_key, headers_and_cookies)
           "a field can stand for a client");
 }
 
+TEST(request_key, paths_and_queries)
+{
+    static const struct {
+        const char *name, *query, *want; /* want NULL: the client's key */
+    } rows[] = {{"", "a=1&b=2", "a=1&b=2"},
+                {"a", "a=1&b=2", "1"},
+                {"b", "a=1&b=2", "2"},
+                {"b", "b=2", "2"},
+                {"a", "xa=1&a=3", "3"},
+                {"a", "a=1&a=2", "1"},
+                {"c", "a=1&b=2", NULL},
+                {"a", "a=&b=2", NULL},
+                {"a", "", NULL},
+                {"", "", NULL}};
+    struct addr a = address("192.0.2.1");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct key_rule rule = {.kind = KEY_QUERY, .name = span_str(rows[i].name)};
+        struct request r = {.path = SPAN("/x"), .query = span_str(rows[i].query)};
+        uint64_t want =
+            rows[i].want != NULL ? hash_plain(span_str(rows[i].want)) : client_key("192.0.2.1");
+        CHECK(request_key(&rule, &r, &a, NULL) == want, "row %zu", i);
+        rule.kind = KEY_PATH;
+        CHECK(request_key(&rule, &r, &a, NULL) == hash_plain(SPAN("/x")), "the path alone");
+    }
+}
+
 TEST(split, shares_are_those_of_the_weights)
 {
     static const uint32_t ends[] = {70, 70, 95, 100};
