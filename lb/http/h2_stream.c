@@ -448,7 +448,8 @@ void h2_stream_release(struct h2_stream *st)
     struct h2_session *s = st->session;
     st->released = true;
     drop_held(st);
-    if (st->open && !st->silent) {
+    bool over = st->finished && st->peer_done; /* the wire closes it when this event ends */
+    if (st->open && !st->silent && !over) {
         if (!s->server || !st->finish) {
             h2_stream_reset(st, NGHTTP2_CANCEL);
         } else if (st->finished && !st->peer_done) {

@@ -21,7 +21,8 @@ struct call {
     struct back *b;
     struct arena arena;
     char name;
-    bool release_at_body;
+    int32_t id;
+    bool release_at_body, release_at_end;
 };
 
 struct server {
@@ -61,6 +62,9 @@ static void on_reply(void *user, struct reply *r, bool end)
     struct call *c = user;
     world_note(&c->server->w, "%c:reply:%u%s%s", c->name, r->status, r->upgraded ? ":upgraded" : "",
                end ? ":end" : "");
+    if (end && c->release_at_end) {
+        release(c);
+    }
 }
 
 static void on_body(void *user, struct span bytes)
@@ -76,6 +80,9 @@ static void on_end(void *user, const struct fields *trailers)
 {
     struct call *c = user;
     world_note(&c->server->w, "%c:end%s", c->name, trailers != NULL ? ":trailers" : "");
+    if (c->release_at_end) {
+        release(c);
+    }
 }
 
 static void on_room(void *user)
@@ -250,7 +257,10 @@ static void server_end(struct server *s)
 static struct call *take(struct server *s)
 {
     struct call *c = &s->calls[s->count];
-    *c = (struct call){.server = s, .name = (char)('a' + s->count), .b = s->h->ops->take(s->h)};
+    *c = (struct call){.server = s,
+                       .name = (char)('a' + s->count),
+                       .id = (int32_t)(2 * s->count + 1),
+                       .b = s->h->ops->take(s->h)};
     CHECK(c->b != NULL, "no slot");
     s->count++;
     arena_init(&c->arena, NULL, KIB(8), 0);
@@ -446,6 +456,23 @@ TEST(h2_back, released_before_the_end)
     told(&s);
     release(a);
     CHECK_STR(told(&s), "slots:4/0 >1 reset:8");
+    server_end(&s);
+}
+
+/* Servers count resets (CVE-2023-44487): a stream that is over needs none. */
+TEST(h2_back, released_from_inside_the_last_event)
+{
+    struct server s;
+    server_open(&s);
+    for (int i = 0; i < 3; i++) {
+        struct call *c = ask(&s);
+        c->release_at_end = true;
+        told(&s);
+        s.trailers = i == 2;
+        answer(&s, c->id, i == 0 ? "204" : "200", NULL, i == 0 ? 0 : 2);
+        const char *log = told(&s);
+        CHECK(strstr(log, "slots:4/0") != NULL && strstr(log, "reset") == NULL, "%d: %s", i, log);
+    }
     server_end(&s);
 }
 
