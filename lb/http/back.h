@@ -1,5 +1,5 @@
 /* back: one request as its answering side sees it, whatever version speaks: the second of the two
- * tables. Codecs (h1_back, later h2_back), local answers, and later a cache hit and the deferred
+ * tables. Codecs (h1_back, h2_back), local answers, and later a cache hit and the deferred
  * queue embed struct back and fill ops; the exchange fills events and user. Knows no client, no
  * route, no endpoint. Owner thread only.
  *
