@@ -222,3 +222,8 @@ void compress_store_fini(struct compress_store *store)
     }
     store->kept = 0;
 }
+
+const char *compress_library_version(void)
+{
+    return zlibVersion();
+}

@@ -50,4 +50,7 @@ void compress_end(struct compress_store *store, struct compress_stream **s);
 /* Frees what is kept; all streams must have ended. */
 void compress_store_fini(struct compress_store *store);
 
+/* What the library below calls itself. Any thread. */
+const char *compress_library_version(void);
+
 #endif

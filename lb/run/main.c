@@ -1,6 +1,7 @@
 /* meridian: the program. */
 #include "geo/version.h"
 #include "net/version.h"
+#include "proxy/compress.h"
 #include "run/balancer.h"
 
 #include <stdio.h>
@@ -37,8 +38,8 @@ static void features(void)
     printf("meridian %s\n", MERIDIAN_VERSION);
     printf("protocols: h2, http/1.1, websocket\n");
     printf("features: tls, geo, health checks, reload\n");
-    printf("libraries: %s, libev %s, libmaxminddb %s\n", net_tls_version(), net_loop_version(),
-           geo_library_version());
+    printf("libraries: %s, libev %s, libmaxminddb %s, zlib %s\n", net_tls_version(),
+           net_loop_version(), geo_library_version(), compress_library_version());
 }
 
 int main(int argc, char **argv)
