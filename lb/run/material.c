@@ -115,7 +115,9 @@ static struct tls_client **make_clients(const struct conf_pool *pool, unsigned n
         .ca = tls->ca.s.p,
         .verify = tls->verify,
         .alpn = h2_first,
-        .alpn_count = pool->protocol == CONF_HTTP_1_1 ? 0 : pool->protocol == CONF_HTTP_2 ? 1 : 2,
+        .alpn_count = pool->protocol == CONF_HTTP_1_1 ? 0
+                      : pool->protocol == CONF_HTTP_2 ? 1
+                                                      : 2,
     };
     struct tls_client **all = mem_array(n, sizeof(struct tls_client *));
     for (unsigned w = 0; all != NULL && w < n; w++) {
