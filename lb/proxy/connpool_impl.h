@@ -3,6 +3,7 @@
 #ifndef MERIDIAN_PROXY_CONNPOOL_IMPL_H
 #define MERIDIAN_PROXY_CONNPOOL_IMPL_H
 
+#include "base/limits.h"
 #include "http/back_link.h"
 #include "proxy/connpool.h"
 
@@ -27,6 +28,9 @@ struct pooled {
     uint32_t promise; /* slots expected of it while in PLACE_OPENING */
     bool opened;
 };
+
+/* How long a connection may take to open once nobody waits for it any more. */
+#define CONNPOOL_OPENING_MS LIMIT_HANDSHAKE_MS
 
 /* One endpoint. */
 struct connpool_host {

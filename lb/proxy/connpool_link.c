@@ -9,6 +9,12 @@
 static const struct back_limits back_limits = {
     .head = LIMIT_REPLY_HEAD, .fields = LIMIT_REPLY_FIELDS, .interim = LIMIT_INTERIM};
 
+static void look_by(struct connpool_host *h, int64_t at_ns)
+{
+    if (h->upkeep.due_ns == 0 || at_ns < h->upkeep.due_ns)
+        timer_aim(&h->upkeep, at_ns);
+}
+
 static void leave_place(struct pooled *c)
 {
     struct connpool_host *h = c->host;
@@ -27,6 +33,7 @@ static void enter_place(struct pooled *c, enum connpool_place to)
         h->promised += c->promise;
         c->since_ns = loop_now_ns(h->pool->env->loop);
         list_append(&h->places[to], &c->link);
+        look_by(h, c->since_ns + CONNPOOL_OPENING_MS * NS_PER_MS);
     } else {
         list_push(&h->places[to], &c->link);
     }
@@ -97,8 +104,7 @@ static void rest(struct pooled *c, int64_t keep_ms)
     c->since_ns = loop_now_ns(h->pool->env->loop);
     c->until_ns = c->since_ns + (most_ms > 0 ? most_ms : 0) * NS_PER_MS;
     pooled_move(c, PLACE_IDLE);
-    if (h->upkeep.due_ns == 0 || c->until_ns < h->upkeep.due_ns)
-        timer_aim(&h->upkeep, c->until_ns);
+    look_by(h, c->until_ns);
 }
 
 /* Its slots have changed: they serve, or it finds its place. A connection that was opened for those

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 /* Seeds that once failed. */
-static const uint64_t regressions[] = {466};
+static const uint64_t regressions[] = {466, 1137};
 
 _Noreturn void world_fail(const struct world *w, const char *what, long long n)
 {

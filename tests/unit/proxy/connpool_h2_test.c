@@ -460,6 +460,27 @@ TEST(connpool_h2, one_gives_up_and_another_connection_is_tried)
     bench_free(b);
 }
 
+TEST(connpool_h2, a_connection_that_nobody_waits_for_must_open_in_time)
+{
+    struct bench *b = bench_new(10, 8);
+    b->silent = true;
+    struct asker *first = ask(b, false);
+    sim_run_for(b->sim, 2 * NS_PER_S);
+    connpool_cancel(&first->wait);
+    CHECK_INT(facts(b).open, 1);
+    sim_run_for(b->sim, LIMIT_HANDSHAKE_MS * NS_PER_MS);
+    CHECK_INT(facts(b).open, 0);
+    /* Those who wait decide for themselves. */
+    struct asker *second = ask(b, false);
+    sim_run_for(b->sim, 3 * LIMIT_HANDSHAKE_MS * NS_PER_MS);
+    CHECK_INT(facts(b).open, 1);
+    CHECK_INT(facts(b).waiting, 1);
+    connpool_cancel(&second->wait);
+    sim_run_for(b->sim, LIMIT_HANDSHAKE_MS * NS_PER_MS + NS_PER_S);
+    CHECK_INT(facts(b).open, 0);
+    bench_free(b);
+}
+
 TEST(connpool_h2, a_draining_connection_takes_no_more)
 {
     struct bench *b = bench_new(10, 8);
