@@ -157,6 +157,7 @@ static void check_pool(struct reader *r, const struct conf *conf, struct conf_po
     check_site_count(r, conf, pool);
     check_distance(r, conf, pool);
     check_algorithm(r, pool);
+    check_residency(r, conf, pool, sites);
     if (pool->health.timeout_ms > pool->health.interval_ms)
         conf_report(r->m, pool->name.mark,
                     "pool '%.*s': health.timeout is longer than health.interval; "

@@ -35,4 +35,8 @@ const void *names_find(const struct names *names, struct span name);
 /* The name that was meant, or SPAN_NONE. */
 struct span names_near(const struct names *names, struct span wanted);
 
+/* check_residency.c */
+void check_residency(struct reader *r, const struct conf *conf, struct conf_pool *pool,
+                     const struct names *sites);
+
 #endif

@@ -202,6 +202,25 @@ enum conf_protocol {
     CONF_HTTP_AUTO, /* what the TLS handshake agrees on */
 };
 
+struct conf_residency_rule {
+    struct conf_mark mark;
+    struct conf_text *groups, *countries, *continents, *subdivisions;
+    size_t group_count, country_count, continent_count, subdivision_count;
+    bool unknown;
+    struct conf_text *sites;
+    size_t site_count;
+    const struct conf_site **places; /* of the sites */
+    int deny;                        /* 451 or 403; 0: the sites serve */
+};
+
+struct conf_residency {
+    bool set;
+    struct conf_mark mark;
+    int unknown;                       /* 1: may go anywhere */
+    struct conf_residency_rule *rules; /* at least one where set */
+    size_t rule_count;
+};
+
 struct conf_pool {
     struct conf_text name;
     struct conf_backend *backends; /* at least one */
@@ -210,6 +229,7 @@ struct conf_pool {
     enum conf_protocol protocol;
     struct conf_health health;
     struct conf_balance balance;
+    struct conf_residency residency;
     enum conf_host host;
     struct conf_text host_name; /* CONF_HOST_NAME */
     struct conf_retries retries;

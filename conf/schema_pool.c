@@ -394,6 +394,13 @@ static const struct schema_field fields[] = {
      .offset = offsetof(struct conf_pool, balance),
      .map = &balance_map,
      .help = "How a backend is chosen. Normally only weights and sites need to be set."},
+    {.key = "residency",
+     .type = &type_map,
+     .offset = offsetof(struct conf_pool, residency),
+     .map = &schema_residency,
+     .fallback = "every site may serve everybody",
+     .help = "Which sites may serve whom: hard, in retries and panic too. Places are estimates of "
+             "the databases; they cannot prove where somebody is."},
     {.key = "host",
      .type = &type_pool_host,
      .fallback = "preserve",

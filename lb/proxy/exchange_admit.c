@@ -143,17 +143,33 @@ static void open_stream(struct exchange *x)
     exchange_aim(x);
 }
 
+enum err exchange_sites(const struct exchange *x, uint64_t *sites)
+{
+    static const struct place unknown = {0};
+    *sites = PICK_ALL;
+    if (x->pool->residency == NULL)
+        return ERR_OK;
+    const struct place *place = x->origin != NULL ? &x->origin->place : &unknown;
+    return residency_sites(x->pool->residency, place, sites);
+}
+
 void exchange_pick(struct exchange *x)
 {
     struct proxy *p = x->proxy;
     struct edition_pool *ep = &x->edition->pools[x->pool->index];
     int64_t now_ms = loop_now_ms(p->loop);
+    uint64_t sites;
+    enum err e = exchange_sites(x, &sites);
+    if (e != ERR_OK) {
+        exchange_fail(x, e);
+        return;
+    }
     pool_view_refresh(ep->view, now_ms);
     struct pick_request req = {
         .view = ep->view,
         .distance_ms =
             x->origin != NULL ? client_distances(x->origin, x->edition->policy, x->pool) : NULL,
-        .allowed = PICK_ALL,
+        .allowed = sites,
         .tried = x->tried,
         .tried_count = x->tried_count,
         .key = request_key(&x->pool->hash, x->request, x->origin != NULL ? &x->origin->addr : NULL,
@@ -163,7 +179,7 @@ void exchange_pick(struct exchange *x)
         .now_ms = now_ms,
         .dice = pick_dice_rng(&p->rng),
     };
-    enum err e = pick(&req, &x->ticket);
+    e = pick(&req, &x->ticket);
     if (e == ERR_FULL) {
         wait_for_slot(x);
         return;

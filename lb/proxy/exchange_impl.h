@@ -103,6 +103,10 @@ void exchange_facts(const struct exchange *x, struct expand_facts *out);
 
 /* exchange_admit.c */
 void exchange_admit(struct exchange *x);
+/* The sites that may serve the client (BALANCING.md section 4). ERR_RESIDENCY, ERR_FORBIDDEN: none.
+ */
+MUST_CHECK
+enum err exchange_sites(const struct exchange *x, uint64_t *sites);
 void exchange_pick(struct exchange *x);
 void exchange_unwait(struct exchange *x);
 /* Books the outcome of the present attempt, once. */

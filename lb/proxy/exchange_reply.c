@@ -32,8 +32,9 @@ static bool retry_status(struct exchange *x, const struct reply *r)
         .elapsed_ms = (loop_now_ns(x->proxy->loop) - x->begun_ns) / NS_PER_MS,
     };
     const struct pool_view *view = x->edition->pools[x->pool->index].view;
-    return retry_allowed(&x->pool->retries, &facts) &&
-           pool_view_usable(view, PICK_ALL) > x->tried_count + 1 && exchange_take_retry(x);
+    uint64_t sites;
+    return exchange_sites(x, &sites) == ERR_OK && retry_allowed(&x->pool->retries, &facts) &&
+           pool_view_usable(view, sites) > x->tried_count + 1 && exchange_take_retry(x);
 }
 
 static void again_elsewhere(struct exchange *x)

@@ -17,6 +17,7 @@
 #include "proxy/field_rules.h"
 #include "proxy/rate.h"
 #include "proxy/request_key.h"
+#include "proxy/residency.h"
 #include "proxy/retry.h"
 #include "proxy/rewrite.h"
 #include "proxy/split.h"
@@ -57,6 +58,7 @@ struct policy_pool {
     uint32_t queue_limit;
     int64_t queue_ms;
     uint32_t connections, idle;    /* per endpoint and worker (L34) */
+    struct residency *residency;   /* NULL: every site may serve everybody */
     struct key_rule hash;          /* KEY_NONE but for PICK_CONSISTENT_HASH */
     bool from_client;              /* distance from the client's place, else each site's here_ms */
     struct policy_location *sites; /* as pick->sites; NULL: the pool has no sites */

@@ -162,6 +162,9 @@ static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
     enum err e = key_of(b, pool, asked, &key);
     if (e != ERR_OK)
         return e;
+    uint64_t sites = PICK_ALL;
+    enum err refused =
+        pool->residency != NULL ? residency_sites(pool->residency, place, &sites) : ERR_OK;
     struct pool_view *view = pool_view_new(pool->pick, loop_now_ms(b->loop));
     if (view == NULL)
         return ERR_NO_MEMORY;
@@ -169,7 +172,7 @@ static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
     struct pick_request req = {
         .view = view,
         .distance_ms = measure(b, pool, place, distance_ms) ? distance_ms : NULL,
-        .allowed = PICK_ALL,
+        .allowed = sites,
         .key = key,
         .has_key = pool->hash.kind != KEY_NONE,
         .now_ms = loop_now_ms(b->loop),
@@ -177,6 +180,8 @@ static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
         .explain = &out->terms,
     };
     out->outcome = pick_explain(&req);
+    if (refused != ERR_OK)
+        out->outcome = refused;
     for (uint32_t i = 0; i < pool->pick->site_count; i++)
         out->site_names[i] = span_str(pool->pick->sites[i].name);
     pool_view_free(&view);

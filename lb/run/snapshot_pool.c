@@ -173,6 +173,55 @@ static void join_endpoints(struct policy_pool *p, const struct pool_member_conf 
     }
 }
 
+static uint64_t site_bits(const struct site_list *sites, const struct conf_residency_rule *rule)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < rule->site_count; i++)
+        for (size_t k = 0; k < sites->count; k++)
+            if (sites->sites[k] == rule->places[i])
+                bits |= UINT64_C(1) << k;
+    return bits;
+}
+
+static enum err fill_rule(struct snapshot *s, const struct site_list *sites,
+                          const struct conf_residency_rule *from, struct residency_rule *to)
+{
+    to->subdivisions = arena_take(&s->arena, (from->subdivision_count + 1) * sizeof(struct span));
+    if (to->subdivisions == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < from->group_count; i++)
+        residency_add_group(&to->countries, from->groups[i].s);
+    for (size_t i = 0; i < from->country_count; i++)
+        residency_add_group(&to->countries, from->countries[i].s);
+    for (size_t i = 0; i < from->continent_count; i++)
+        to->continents |= residency_continent(from->continents[i].s.p);
+    for (size_t i = 0; i < from->subdivision_count; i++)
+        to->subdivisions[to->subdivision_count++] = from->subdivisions[i].s;
+    to->unknown = from->unknown;
+    to->everybody = !from->unknown && from->group_count + from->country_count +
+                                              from->continent_count + from->subdivision_count ==
+                                          0;
+    to->refusal = from->deny == 0 ? ERR_OK : from->deny == 451 ? ERR_RESIDENCY : ERR_FORBIDDEN;
+    to->sites = site_bits(sites, from);
+    return ERR_OK;
+}
+
+static enum err fill_residency(struct snapshot *s, const struct conf_residency *from,
+                               const struct site_list *sites, struct policy_pool *to)
+{
+    if (!from->set)
+        return ERR_OK;
+    struct residency *r = to->residency = arena_zero(&s->arena, sizeof *r);
+    if (r == NULL)
+        return ERR_NO_MEMORY;
+    r->rules = arena_zero(&s->arena, from->rule_count * sizeof *r->rules);
+    r->unknown_allowed = from->unknown != 0;
+    enum err e = r->rules != NULL ? ERR_OK : ERR_NO_MEMORY;
+    for (size_t i = 0; e == ERR_OK && i < from->rule_count; i++)
+        e = fill_rule(s, sites, &from->rules[i], &r->rules[r->count++]);
+    return e;
+}
+
 static enum err build_pool(const struct snapshot_context *c, struct snapshot *s, size_t index)
 {
     const struct conf_pool *from = &s->conf->pools[index];
@@ -191,6 +240,8 @@ static enum err build_pool(const struct snapshot_context *c, struct snapshot *s,
     enum err e = fill_members(s, from, to, members, &sites);
     if (e == ERR_OK)
         e = fill_sites(s, from, to, &sites, site_confs);
+    if (e == ERR_OK)
+        e = fill_residency(s, &from->residency, &sites, to);
     if (e != ERR_OK)
         return e;
     struct pool_conf conf = {

@@ -213,6 +213,22 @@ static const struct conf_pool *pool_named(const struct conf *c, const char *name
     return c->pools;
 }
 
+TEST(conf_load, residency)
+{
+    struct conf *c = load_everything();
+    const struct conf_residency *r = &c->pools->residency;
+    CHECK(r->set && r->unknown == 1 && r->rule_count == 4, "the map");
+    CHECK_SPAN(r->rules[0].groups[1].s, "CH");
+    CHECK(r->rules[0].places[0] == &c->sites[0], "fra");
+    CHECK(r->rules[0].deny == 0 && r->rules[1].deny == 451 && r->rules[3].deny == 403, "refusals");
+    CHECK(r->rules[2].unknown && !r->rules[0].unknown, "the unknown");
+    CHECK_SPAN(r->rules[2].continents[0].s, "AS");
+    CHECK_SPAN(r->rules[2].subdivisions[1].s, "US-NY");
+    CHECK(r->rules[2].places[0] == &c->sites[1] && r->rules[2].places[1] == &c->sites[0], "sites");
+    CHECK(!pool_named(c, "turns")->residency.set, "not written");
+    conf_free(&c);
+}
+
 TEST(conf_load, algorithms)
 {
     struct conf *c = load_everything();
