@@ -13,6 +13,7 @@ import time
 from certs import Authority
 from meridian import Meridian
 from origin import Origin
+from h2 import H2Client, H2Origin
 from client import Client
 
 
@@ -123,6 +124,16 @@ class Env:
         origin = Origin(self.port(), *args, **kwargs)
         self._ends.callback(origin.close)
         return origin
+
+    def h2_origin(self, *args, **kwargs):
+        origin = H2Origin(self.port(), *args, **kwargs)
+        self._ends.callback(origin.close)
+        return origin
+
+    def h2_client(self, port, **kwargs):
+        client = H2Client(port, **kwargs)
+        self._ends.callback(client.close)
+        return client
 
     def client(self, port, **kwargs):
         client = Client(port, **kwargs)

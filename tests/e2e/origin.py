@@ -321,7 +321,7 @@ class Origin:
         return self.reply(request) if self.reply else self.script[turn]
 
 
-def server_context(pair, client_ca=None, maximum=None):
+def server_context(pair, client_ca=None, maximum=None, alpn=None):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.chain, pair.key)
     if client_ca:
@@ -329,4 +329,6 @@ def server_context(pair, client_ca=None, maximum=None):
         context.verify_mode = ssl.CERT_REQUIRED
     if maximum:
         context.maximum_version = maximum
+    if alpn:
+        context.set_alpn_protocols(alpn)
     return context
