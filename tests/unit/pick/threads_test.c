@@ -55,15 +55,17 @@ static void *run_health(void *arg)
     return NULL;
 }
 
-TEST(threads, what_is_taken_together_is_given_back)
+static void run_together(enum pick_algorithm algorithm)
 {
     struct fixture f;
+    struct fixture_shape shape = SHAPE(3, 3, .max_inflight = MOST);
     pthread_t threads[THREADS + 1];
     struct worker workers[THREADS + 1];
-    fixture_make(&f, SHAPE(3, 3, .max_inflight = MOST));
+    shape.knobs.algorithm = algorithm;
+    fixture_make(&f, shape);
     for (size_t i = 0; i <= THREADS; i++) {
-        workers[i] = (struct worker){
-            .f = &f, .seed = i + 1, .rounds = 2000 + cases((size_t)10 * FULL_CASES)};
+        workers[i] =
+            (struct worker){.f = &f, .seed = i + 1, .rounds = 2000 + cases((size_t)4 * FULL_CASES)};
         CHECK(pthread_create(&threads[i], NULL, i < THREADS ? run_worker : run_health,
                              &workers[i]) == 0,
               "thread %zu", i);
@@ -82,4 +84,10 @@ TEST(threads, what_is_taken_together_is_given_back)
     }
     CHECK_INT(fixture_sum(&f), 0);
     fixture_free(&f);
+}
+
+TEST(threads, what_is_taken_together_is_given_back)
+{
+    for (int a = PICK_NEAREST; a <= PICK_CONSISTENT_HASH; a++)
+        run_together((enum pick_algorithm)a);
 }
