@@ -81,6 +81,18 @@ static void final(struct h1_back *h, const struct h1_head *head)
     h->stream.events->on_reply(h->stream.user, &h->reply, h->done);
 }
 
+/* RFC 6455 section 4.1: where the key is ours, so is the check of what answers it. */
+static bool key_answered(const struct h1_back *h)
+{
+    char want[WEBSOCKET_ACCEPT];
+    const struct field *accept = fields_get(&h->reply.fields, FIELD_SEC_WEBSOCKET_ACCEPT);
+    if (!h->keyed) {
+        return true;
+    }
+    websocket_accept(span_of(h->key, sizeof(h->key)), want);
+    return accept != NULL && span_eq(accept->value, span_of(want, sizeof(want)));
+}
+
 static size_t read_head(struct h1_back *h, struct span bytes)
 {
     const struct back_limits *l = h->limits;
@@ -97,7 +109,9 @@ static size_t read_head(struct h1_back *h, struct span bytes)
         return bytes.n;
     }
     h->stream.bytes_in += head.bytes;
-    if (h->reply.status < 200 && !h->reply.upgraded) {
+    if (h->reply.upgraded && !key_answered(h)) {
+        h1_back_fail(h, ERR_BACKEND_PROTOCOL);
+    } else if (h->reply.status < 200 && !h->reply.upgraded) {
         interim(h);
     } else {
         final(h, &head);
@@ -310,7 +324,7 @@ static struct back *take(struct back_link *l)
     h->state = BACK_BUSY;
     h->exchanges++;
     h->sent_before = conn_sent(h->conn);
-    h->head_sent = h->request_done = h->replied = h->done = h->tunnel = false;
+    h->head_sent = h->request_done = h->replied = h->done = h->tunnel = h->keyed = false;
     h->early = h->dirty = h->failed = false;
     h->wants = true;
     h->interims = 0;

@@ -5,6 +5,7 @@
 
 #include "http/h1_back.h"
 #include "http/h1_body.h"
+#include "http/websocket.h"
 
 enum h1_back_state {
     BACK_IDLE,  /* no exchange; while `later` waits the owner does not know it yet */
@@ -32,6 +33,8 @@ struct h1_back {
     enum h1_coding coding;
     uint64_t left; /* H1_LENGTH: still to come from the exchange */
     bool head_sent, request_done;
+    bool keyed; /* `key` opened the WebSocket, as the client's version has none */
+    char key[WEBSOCKET_KEY];
 
     /* its response */
     struct h1_scan scan;

@@ -1,5 +1,6 @@
 #include "http/h1_back_impl.h"
 
+#include "base/hash.h"
 #include "base/limits.h"
 #include "http/h1_write.h"
 
@@ -28,10 +29,29 @@ static void fail_later(struct h1_back *h, enum err why)
     task_post(conn_loop(h->conn), &h->later);
 }
 
+/* A WebSocket that was asked for over HTTP/2 has no key (RFC 8441 section 5): ours. */
+static enum err add_key(struct h1_back *h, struct request *r)
+{
+    const uint64_t seed[2] = {(uint64_t)loop_now_ns(conn_loop(h->conn)), (uint64_t)(uintptr_t)h};
+    uint64_t high = hash_plain(span_of((const char *)seed, sizeof(seed)));
+    websocket_key(high, high ^ h->exchanges, h->key);
+    h->keyed = true;
+    return fields_put(&r->fields, h->stream.arena, FIELD_SEC_WEBSOCKET_KEY,
+                      span_of(h->key, sizeof(h->key)));
+}
+
 static void put_head(struct h1_back *h, const struct request *r)
 {
+    struct request keyed = *r;
     char stack[HEAD_STACK];
     struct buf out;
+    if (r->upgrade != UPGRADE_NONE && fields_get(&r->fields, FIELD_SEC_WEBSOCKET_KEY) == NULL) {
+        if (add_key(h, &keyed) != ERR_OK) {
+            fail_later(h, ERR_NO_MEMORY);
+            return;
+        }
+        r = &keyed;
+    }
     buf_fixed(&out, stack, sizeof(stack));
     h1_write_request(&out, r);
     if (out.failed) {

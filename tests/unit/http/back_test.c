@@ -1,5 +1,6 @@
 #include "base/limits.h"
 #include "base/mem.h"
+#include "http/websocket.h"
 #include "world.h"
 
 #include <fcntl.h>
@@ -498,9 +499,10 @@ TEST(back, tunnels_H21)
     struct request r = get;
     r.upgrade = UPGRADE_WEBSOCKET;
     server_new(&s);
+    CHECK_INT(fields_put(&r.fields, &s.arena, FIELD_SEC_WEBSOCKET_KEY, SPAN("k")), ERR_OK);
     OP(&s, send_head, &r, true);
-    CHECK_STR(world_got(&s.w), "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\n"
-                               "upgrade: websocket\r\n\r\n");
+    CHECK_STR(world_got(&s.w), "GET / HTTP/1.1\r\nhost: a\r\nsec-websocket-key: k\r\n"
+                               "connection: upgrade\r\nupgrade: websocket\r\n\r\n");
     SAY(&s.w, "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhello");
     CHECK_STR(world_log(&s.w), "reply:101:upgraded body:hello");
     OP(&s, send_body, SPAN("up"));
@@ -513,6 +515,37 @@ TEST(back, tunnels_H21)
     CHECK_STR(world_got(&s.w), "last");
     CHECK_STR(world_log(&s.w), "closed:ok");
     server_end(&s);
+}
+
+/* A client of HTTP/2 sends no key, so what answers ours is checked here. */
+static void answer_key(struct server *s, bool rightly)
+{
+    const char *line = strstr(world_got(&s->w), "sec-websocket-key: ");
+    char accept[WEBSOCKET_ACCEPT];
+    CHECK(line != NULL && line[19 + WEBSOCKET_KEY] == '\r', "a key of 16 bytes");
+    websocket_accept(span_of(line + 19, WEBSOCKET_KEY), accept);
+    accept[0] = rightly ? accept[0] : '!';
+    SAY(&s->w, "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+               "Sec-WebSocket-Accept: ");
+    world_say(&s->w, span_of(accept, sizeof(accept)));
+    SAY(&s->w, "\r\n\r\n");
+}
+
+TEST(back, tunnels_of_clients_without_a_key_H21)
+{
+    for (int rightly = 0; rightly < 2; rightly++) {
+        struct server s;
+        struct request r = get;
+        r.upgrade = UPGRADE_WEBSOCKET;
+        server_new(&s);
+        OP(&s, send_head, &r, true);
+        world_turn(&s.w);
+        answer_key(&s, rightly == 1);
+        CHECK_STR(world_log(&s.w),
+                  rightly == 1 ? "reply:101:upgraded" : "fail:backend-protocol:maybe");
+        release(&s);
+        server_end(&s);
+    }
 }
 
 TEST(back, cancelled)

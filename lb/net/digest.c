@@ -1,0 +1,22 @@
+#include "net/digest.h"
+
+#include <assert.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+
+void digest_sha1(struct span bytes, char out[static DIGEST_SHA1])
+{
+    unsigned char hash[SHA_DIGEST_LENGTH];
+    (void)SHA1((const unsigned char *)bytes.p, bytes.n, hash);
+    memcpy(out, hash, sizeof(hash));
+}
+
+size_t digest_base64(struct span bytes, char *out)
+{
+    enum { MOST = 48 };
+    unsigned char text[MOST / 3 * 4 + 1]; /* the library ends it with a NUL */
+    assert(bytes.n <= MOST);
+    int n = EVP_EncodeBlock(text, (const unsigned char *)bytes.p, (int)bytes.n);
+    memcpy(out, text, (size_t)n);
+    return (size_t)n;
+}
