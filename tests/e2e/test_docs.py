@@ -1,7 +1,11 @@
 """What the pages say is what the program does."""
+import glob
 import os
 import re
+import shutil
 import subprocess
+
+from env import Skip
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -11,17 +15,51 @@ def read(*path):
         return page.read()
 
 
+def sources(*folders):
+    """The text of all C files of the folders."""
+    paths = [path for folder in folders for path in glob.glob(os.path.join(ROOT, folder, "*.[ch]"))]
+    assert paths, folders
+    return "\n".join(read(path) for path in paths)
+
+
+def program(env, *args):
+    return subprocess.run([env.program("meridian"), *args], capture_output=True, text=True, timeout=30)
+
+
+def check_yaml(env, page, block):
+    path = os.path.join(env.dir, "block.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(block)
+    done = program(env, "-t", "-c", path)
+    assert done.returncode == 0, (page, done.stderr)
+
+
 def test_yaml_of_the_pages_is_valid(env):
-    for page in ["README.md"]:
+    for page in ["README.md", "docs/operations.md"]:
         blocks = re.findall(r"```yaml\n(.*?)```", read(page), re.S)
         assert blocks, page
         for block in blocks:
-            path = os.path.join(env.dir, "block.yaml")
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(block)
-            done = subprocess.run([env.program("meridian"), "-t", "-c", path], capture_output=True, text=True,
-                                  timeout=30)
-            assert done.returncode == 0, done.stderr
+            check_yaml(env, page, block)
+
+
+def test_yaml_of_the_man_page_is_valid(env):
+    block = re.search(r"^\.EX\n(.*?)^\.EE$", read("docs", "man", "meridian.yaml.5"), re.S | re.M)
+    check_yaml(env, "meridian.yaml.5", block[1])
+
+
+def test_examples_are_valid(env):
+    """With files of the test in the place of the certificates and databases that they name."""
+    examples = sorted(glob.glob(os.path.join(ROOT, "deploy", "examples", "*.yaml")))
+    assert examples
+    certificate = env.authority.server("example.com", "example.org")
+    chain, key = certificate.chain, certificate.key
+    places = env.geo_database([("5.1.0.0/16", "FR", 48.86, 2.35)])
+    for example in examples:
+        text = re.sub(r"chain: [^,}\s]+", f"chain: {chain}", read(example))
+        text = re.sub(r"key: /[^,}\s]+", f"key: {key}", text)
+        text = re.sub(r"\b(ca|client_ca): /[^,}\s]+", rf"\1: {chain}", text)
+        text = re.sub(r"[^\s\[\],]+\.mmdb", places, text)
+        check_yaml(env, example, text)
 
 
 def test_arrows_are_those_of_the_build(env):
@@ -44,5 +82,78 @@ def test_fields_of_the_access_log_are_explained(env):
 
 
 def test_installed_files_exist(env):
-    for name in re.findall(r"meridian[a-z-]*\.(?:service|socket)", read("deploy", "CMakeLists.txt")):
+    del env
+    text = read("deploy", "CMakeLists.txt") + read("deploy", "install-units.cmake.in")
+    names = set(re.findall(r"\bmeridian[a-z-]*\.(?:service|socket|sysusers)\b", text))
+    assert len(names) == 5, names
+    for name in names:
         assert os.path.exists(os.path.join(ROOT, "deploy", name)), name
+
+
+def test_end_reasons_are_all_explained(env):
+    del env
+    code = read("lb", "base", "err.h").replace("\\\n", " ")
+    build = {name: (int(status), phrase) for name, status, phrase in
+             re.findall(r'X\(\w+,\s*"([\w-]+)",\s*(\d+),\s*"([^"]+)"\)', code)}
+    assert len(build) == len(re.findall(r"\bX\([A-Z0-9_]+,", code))
+    page = read("docs", "operations.md").split("## End reasons")[1].split("\n## ")[0]
+    told = {name: (0 if status == "–" else int(status), phrase) for name, status, phrase in
+            re.findall(r"^\| `([\w-]+)` \| (\d+|–) \| (.+) \|$", page, re.M)}
+    assert told == build, set(told.items()) ^ set(build.items())
+
+
+def test_metrics_are_all_explained(env):
+    """Against a running process: families and types, and the labels of those that have rows."""
+    certificate = env.authority.server("localhost")
+    balancer = env.simple(env.origin(), listener={"tls": {"certificates": [certificate.config()]}})
+    text = balancer.admin("/metrics")[1]
+    served = dict(re.findall(r"^# TYPE (meridian_\w+) (\w+)$", text, re.M))
+    page = read("docs", "operations.md").split("## Metrics")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(meridian_\w+)` \| (\w+) \| ([^|]+) \| .+ \|$", page, re.M)
+    assert {name: kind for name, kind, _ in rows} == served
+    for name, _, labels in rows:
+        row = re.search(rf"^{name}(?:_bucket)?(?:\{{(.*)\}})? \S+$", text, re.M)
+        assert row, name
+        found = [key for key in re.findall(r'(\w+)="', row[1] or "") if key != "le"]
+        assert found == ([] if labels == "–" else labels.split(", ")), (name, found)
+
+
+def test_names_of_the_architecture_exist(env):
+    """Functions in the walk, and every path: the page must not outlive what it tells of."""
+    del env
+    page = read("docs", "architecture.md")
+    code = sources("lb/base", "lb/net", "lb/http", "lb/pick", "lb/proxy", "lb/run", "geo", "conf", "health", "admin")
+    walk = page.split("## One request")[1].split("## Two tables")[0]
+    names = set(re.findall(r"\b[a-z0-9]+(?:_[a-z0-9]+)+\b", walk)) - {"h1_front", "h1_parse"}
+    assert len(names) > 20
+    missing = {name for name in names if not re.search(rf"\b{name}\b", code)}
+    assert not missing, missing
+    for path in re.findall(r"`((?:lb|health|geo|conf|admin|scripts|cmake|tests)/[\w/.-]+)`", page):
+        assert os.path.exists(os.path.join(ROOT, path)), path
+
+
+def test_options_are_in_the_man_pages(env):
+    for name, section in [("meridian", 8), ("meridianctl", 8)]:
+        usage = subprocess.run([env.program(name), "-h"], capture_output=True, text=True, timeout=30).stdout
+        page = read("docs", "man", f"{name}.{section}").replace("\\-", "-")
+        words = set(re.findall(r"(?<![\w-])--?[a-zA-Z][a-z-]*", usage))
+        words |= set(re.findall(r"^  ([a-z][a-z-]+)\b", usage, re.M))
+        assert len(words) > 5, usage
+        missing = {word for word in words if word not in page}
+        assert not missing, (name, missing)
+
+
+def exposure(unit):
+    done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager",
+                           os.path.join(ROOT, "deploy", unit)], capture_output=True, text=True, timeout=30)
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
+    assert found, done.stdout + done.stderr
+    return float(found[1])
+
+
+def test_units_are_sandboxed(env):
+    del env
+    if shutil.which("systemd-analyze") is None:
+        raise Skip("systemd-analyze is not installed")
+    assert exposure("meridian.service") <= 2.0
+    assert exposure("meridian-activated.service") <= 1.5
