@@ -56,6 +56,7 @@
 #define LIMIT_H2_RESETS_RATE          33       /* L23, per second */
 #define LIMIT_H2_OWN_RESETS           50       /* L24, burst */
 #define LIMIT_H2_OWN_RESETS_RATE      1        /* L24 */
+#define LIMIT_H2_PAST                 32       /* closed streams that are remembered */
 #define LIMIT_H2_CONTROL              1000     /* L25, burst */
 #define LIMIT_H2_CONTROL_RATE         100      /* L25 */
 #define LIMIT_H2_SETTINGS             32       /* L25, per frame */

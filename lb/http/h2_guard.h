@@ -29,6 +29,7 @@ struct h2_guard {
 struct h2_frame {
     uint8_t type, flags; /* RFC 9113 section 4.1 */
     size_t length;
+    int32_t stream;
 };
 
 /* A frame header has come. false: the connection must end (ENHANCE_YOUR_CALM). */

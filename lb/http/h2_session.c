@@ -122,19 +122,49 @@ static enum err reason_of(ssize_t error)
                                           : ERR_H2_PROTOCOL;
 }
 
+/* The library forgets closed streams, for its memory's sake. */
+static uint32_t check_past(struct h2_session *s, struct h2_frame f)
+{
+    bool headers = f.type == NGHTTP2_HEADERS;
+    bool counts = s->server && (headers || f.type == NGHTTP2_DATA);
+    return counts ? h2_past_frame(&s->past, headers, f.stream) : NGHTTP2_NO_ERROR;
+}
+
+/* A frame is coming: judged before the library sees it. */
+static void admit(struct h2_session *s, struct h2_frame f)
+{
+    if (!h2_guard_received(&s->guard, f, loop_now_ms(s->loop))) {
+        h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_H2_FLOOD);
+        return;
+    }
+    uint32_t code = check_past(s, f);
+    if (code != NGHTTP2_NO_ERROR) {
+        h2_condemn(s, code, ERR_H2_PROTOCOL);
+    }
+}
+
 static size_t on_bytes(void *user, struct conn *c, struct span bytes)
 {
     struct h2_session *s = user;
+    size_t all = bytes.n;
     (void)c;
-    if (!s->condemned && !s->ended) {
-        ssize_t n = nghttp2_session_mem_recv(s->wire, (const uint8_t *)bytes.p, bytes.n);
-        if (n < 0) {
-            s->why = s->why != ERR_OK ? s->why : reason_of(n);
+    h2_later(s);
+    while (bytes.n > 0 && !s->condemned && !s->ended) {
+        struct h2_frame f;
+        bool begun;
+        size_t n = h2_scan_next(&s->scan, bytes, &f, &begun);
+        if (begun) {
+            admit(s, f);
+        }
+        ssize_t r =
+            s->condemned ? 0 : nghttp2_session_mem_recv(s->wire, (const uint8_t *)bytes.p, n);
+        if (r < 0) {
+            s->why = s->why != ERR_OK ? s->why : reason_of(r);
             s->condemned = true;
         }
-        h2_later(s);
+        bytes = span_sub(bytes, n, bytes.n);
     }
-    return bytes.n;
+    return all;
 }
 
 static void on_eof(void *user, struct conn *c, bool clean)
@@ -253,6 +283,7 @@ enum err h2_session_new(struct conn *c, bool server, const struct h2_limits *lim
         return ERR_NO_MEMORY;
     }
     s->born_ns = loop_now_ns(s->loop);
+    h2_scan_init(&s->scan, server ? NGHTTP2_CLIENT_MAGIC_LEN : 0);
     list_init(&s->streams);
     list_init(&s->news);
     task_init(&s->later, on_later);

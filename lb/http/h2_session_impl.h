@@ -5,6 +5,8 @@
 
 #include "base/limits.h"
 #include "http/h2_guard.h"
+#include "http/h2_past.h"
+#include "http/h2_scan.h"
 #include "http/h2_session.h"
 
 struct h2_session {
@@ -23,9 +25,11 @@ struct h2_session {
     struct link streams;
     struct link news; /* streams that have something to tell at the end of the turn */
     uint32_t stream_count;
+    struct h2_scan scan;
     struct h2_guard guard;
-    size_t waiting; /* bytes put on all streams */
-    int64_t rtt_ns; /* SETTINGS to its acknowledgement */
+    struct h2_past past; /* server */
+    size_t waiting;      /* bytes put on all streams */
+    int64_t rtt_ns;      /* SETTINGS to its acknowledgement */
     int64_t born_ns;
     int64_t block_ns; /* since when a header block is incomplete; 0: none is */
     bool condemned;   /* GOAWAY for cause: nothing is read any more */
