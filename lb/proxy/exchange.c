@@ -35,9 +35,14 @@ static const unsigned moves[EXCHANGE_STATE_COUNT] = {
     [EXCHANGE_DONE] = 0,
 };
 
+bool exchange_may_move(enum exchange_state from, enum exchange_state to)
+{
+    return (moves[from] >> to & 1) != 0;
+}
+
 void exchange_move(struct exchange *x, enum exchange_state to)
 {
-    assert((moves[x->state] >> to & 1) != 0);
+    assert(exchange_may_move(x->state, to));
     x->state = to;
     x->phase_ns = loop_now_ns(x->proxy->loop);
 }

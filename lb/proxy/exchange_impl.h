@@ -81,6 +81,7 @@ struct exchange {
 };
 
 /* exchange.c */
+bool exchange_may_move(enum exchange_state from, enum exchange_state to);
 void exchange_move(struct exchange *x, enum exchange_state to);
 /* The one exit for failures before and after the response has begun. */
 void exchange_fail(struct exchange *x, enum err why);
