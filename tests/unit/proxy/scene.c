@@ -255,6 +255,7 @@ void scene_new(struct scene *s)
     }
     s->routes[2].body_bytes = 10;
     s->routes[3].websocket = true;
+    s->routes[4].pool = NULL;
     s->routes[4].action = POLICY_RESPOND;
     s->routes[4].status = 418;
     s->policy = (struct policy){.generation = 1,
