@@ -1,8 +1,10 @@
 """What the pages say is what the program does."""
 import glob
+import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 
 from env import Skip
@@ -157,3 +159,22 @@ def test_units_are_sandboxed(env):
         raise Skip("systemd-analyze is not installed")
     assert exposure("meridian.service") <= 2.0
     assert exposure("meridian-activated.service") <= 1.5
+
+
+def test_control_protocol_names_every_command(env):
+    """The page's table is the program's, and its example works as written."""
+    page = read("docs", "control-protocol.md")
+    told = set(re.findall(r"^\| `([a-z-]+)` \|", page, re.M))
+    have = set(re.findall(r'^    \{"([a-z-]+)", run_\w+\},', read("admin", "command.c"), re.M))
+    assert len(have) > 10 and told == have, told ^ have
+    balancer = env.simple(env.origin())
+    block = re.search(r"```sh\n(.*?)```", page, re.S)[1]
+    done = subprocess.run(["sh", "-c", block.replace("/run/meridian/control.sock", balancer.control)],
+                          capture_output=True, text=True, timeout=30)
+    answer = json.loads(done.stdout)
+    assert answer["ok"] is True and answer["command"] == "status", done
+    refused = json.loads(re.search(r"```json\n(.*?)```", page, re.S)[1])
+    with socket.socket(socket.AF_UNIX) as control:
+        control.connect(balancer.control)
+        control.sendall(b'{"command": "drain", "backend": "api/x"}\n')
+        assert json.loads(control.makefile().readline()) == refused
