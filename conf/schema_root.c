@@ -201,7 +201,9 @@ static const struct schema_field admin_fields[] = {
      .text = "/run/meridian/control.sock",
      .check = text_file,
      .flags = SCHEMA_RESTART,
-     .help = "Control socket of meridianctl."},
+     .help =
+         "Control socket of meridianctl. Where it is not written, under a service manager it is "
+         "in $RUNTIME_DIRECTORY, for users other than root in $XDG_RUNTIME_DIR/meridian."},
     {.key = "http",
      .type = &type_admin_http,
      .text = "127.0.0.1:9977",

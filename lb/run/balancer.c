@@ -1,8 +1,10 @@
 #include "run/balancer.h"
 
 #include "base/mem.h"
+#include "run/places.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,19 +235,24 @@ static enum err make_parts(struct balancer *b)
 static enum err open_admin(struct balancer *b, struct buf *messages)
 {
     const struct conf_admin *a = &b->current->conf->admin;
+    const char *control = a->socket.s.p;
     struct addr http;
-    char at[ADDR_TEXT];
+    char at[ADDR_TEXT], place[PATH_MAX];
     enum err e = admin_new(&b->env, &balancer_admin_ops, b, b->log, &b->admin);
     if (e != ERR_OK)
         return e;
-    e = admin_listen_control(b->admin, a->socket.s.p);
+    if (a->socket.mark.line == 0) {
+        places_control_socket(place, sizeof place);
+        control = place;
+    }
+    e = admin_listen_control(b->admin, control);
     if (e != ERR_OK && a->socket.mark.line != 0) {
-        buf_printf(messages, "error: admin.socket: cannot listen on %s: %s\n", a->socket.s.p,
+        buf_printf(messages, "error: admin.socket: cannot listen on %s: %s\n", control,
                    err_phrase(e));
         return e;
     }
     if (e != ERR_OK)
-        log_event(b->log, LOG_WARN, "no-control-socket", "path=\"%s\" reason=%s", a->socket.s.p,
+        log_event(b->log, LOG_WARN, "no-control-socket", "path=\"%s\" reason=%s", control,
                   err_name(e));
     if (!a->http_on)
         return ERR_OK;
