@@ -58,6 +58,11 @@ bool h2_guard_received(struct h2_guard *g, struct h2_frame f, int64_t now_ms)
     }
 }
 
+bool h2_guard_hollow(struct h2_guard *g, int64_t now_ms)
+{
+    return empty_fits(g, now_ms);
+}
+
 bool h2_guard_reset(struct h2_guard *g, int64_t now_ms)
 {
     return take(&g->own_resets, LIMIT_H2_OWN_RESETS, LIMIT_H2_OWN_RESETS_RATE, now_ms);

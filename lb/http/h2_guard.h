@@ -34,6 +34,8 @@ struct h2_frame {
 
 /* A frame header has come. false: the connection must end (ENHANCE_YOUR_CALM). */
 bool h2_guard_received(struct h2_guard *g, struct h2_frame f, int64_t now_ms);
+/* It was DATA that carried padding alone, and no end. false as above. */
+bool h2_guard_hollow(struct h2_guard *g, int64_t now_ms);
 /* We have reset a stream for what the peer did. false as above. */
 bool h2_guard_reset(struct h2_guard *g, int64_t now_ms);
 /* A stream was refused for want of room. false as above. */

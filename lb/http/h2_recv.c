@@ -152,6 +152,19 @@ static void received_ping(struct h2_session *s, bool ack)
     }
 }
 
+static void received_data(struct h2_session *s, struct h2_stream *st, const nghttp2_frame *frame,
+                          bool end)
+{
+    size_t n = frame->hd.length;
+    if (st != NULL && end) {
+        h2_stream_received_end(st);
+    }
+    if (n > 0 && n == frame->data.padlen && !end &&
+        !h2_guard_hollow(&s->guard, loop_now_ms(s->loop))) {
+        h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_H2_FLOOD);
+    }
+}
+
 static int on_frame_recv(nghttp2_session *wire, const nghttp2_frame *frame, void *user)
 {
     struct h2_session *s = user;
@@ -165,9 +178,7 @@ static int on_frame_recv(nghttp2_session *wire, const nghttp2_frame *frame, void
         }
         break;
     case NGHTTP2_DATA:
-        if (st != NULL && end) {
-            h2_stream_received_end(st);
-        }
+        received_data(s, st, frame, end);
         break;
     case NGHTTP2_RST_STREAM:
         if (st != NULL) {

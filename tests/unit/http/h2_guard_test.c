@@ -47,6 +47,15 @@ TEST(h2_guard, l26_empty_frames)
     CHECK_INT(frames(&g, (struct h2_frame){.type = HEADERS}, 5000, 0), 0);
 }
 
+TEST(h2_guard, l26_padding_is_nothing)
+{
+    struct h2_guard g = {0};
+    struct h2_frame empty = {.type = DATA};
+    CHECK_INT(frames(&g, empty, LIMIT_H2_EMPTY - 1, 0), LIMIT_H2_EMPTY - 1);
+    CHECK(h2_guard_hollow(&g, 0), "the last one that fits");
+    CHECK(!h2_guard_hollow(&g, 0), "one too many");
+}
+
 TEST(h2_guard, l22_a_block_is_bounded_in_bytes_and_frames)
 {
     struct h2_guard g = {0};

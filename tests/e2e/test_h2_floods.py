@@ -1,0 +1,244 @@
+"""Clients of HTTP/2 that make work instead of asking for something (RELIABILITY F11; L18, L20 to L27): the
+attacker is cut off within a second, hardly anything of it reaches the backend (G10), it holds little
+memory (G11), and polite clients notice nothing."""
+import struct
+import time
+
+import hpack
+from env import alone, long, seconds, until
+from h2 import (ACK, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, INITIAL_WINDOW,
+                PING, PRIORITY, PROTOCOL_ERROR, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, settings)
+from origin import text
+
+CUT_S = 1.0                      # F11
+REQUESTS_MOST = 300              # G10, in the first second
+HELD_MOST = 4 << 20              # G11, bytes of one connection
+EXCHANGE_MOST = 128 << 10        # L18
+BLOCK = hpack.encode([(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"localhost"), (b":path", b"/")])
+POST = hpack.encode([(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"localhost"), (b":path", b"/")])
+
+
+def number(value):
+    return struct.pack(">I", value)
+
+
+def ask(stream, end=True, block=BLOCK):
+    return frame(HEADERS, END_HEADERS | (END_STREAM if end else 0), stream, block)
+
+
+class Siege:
+    """A balancer with a backend that answers everything, a polite crowd, and what the attackers did."""
+
+    def __init__(self, env, answer=text(b"hello"), crowd=True, **listener):
+        self.env = env
+        self.origin = env.origin(reply=lambda request: answer if request.target == "/" else text(b"hello"))
+        self.balancer = env.simple(self.origin, listener={"protocols": ["h2", "http/1.1"], **listener})
+        self.crowd = None
+        if crowd:
+            self.crowd = env.load(f"http://127.0.0.1:{self.balancer.port}/polite", "--rate", 50, "--seconds", 3,
+                                  "--connections", 8, background=True)
+            until(lambda: self.origin.requests)
+
+    def attackers_requests(self):
+        return [one for one in self.origin.requests if one.target == "/"]
+
+    def client(self, **options):
+        return self.env.h2_client(self.balancer.port, **options).ready()
+
+    def cut(self, name, pieces, codes=(ENHANCE_YOUR_CALM,), requests=REQUESTS_MOST, setup=b"", **options):
+        """Sends pieces(turn) on and on: the connection ends within CUT_S."""
+        before = len(self.attackers_requests())
+        client = self.client(**options)
+        client.raw(setup)
+        begun, turn = time.monotonic(), 0
+        try:
+            while not client.ended_at and time.monotonic() - begun < 5 * CUT_S:
+                client.raw(b"".join(pieces(turn + i) for i in range(10)))
+                turn += 10
+        except (ConnectionError, TimeoutError):
+            pass
+        client.wait(lambda: client.ended_at, what=f"{name}: the end")
+        assert client.ended_at - begun < CUT_S, f"{name}: after {client.ended_at - begun:.2f} s and {turn} turns"
+        # The GOAWAY may be lost where the attacker goes on writing.
+        assert client.code in (None, *codes), (name, client)
+        passed = len(self.attackers_requests()) - before
+        assert passed <= requests, f"{name}: {passed} requests reached the backend"
+
+    def quiet(self):
+        """The crowd got what it asked for."""
+        report = self.env.load_report(self.crowd)
+        ends = {line["end"] for line in self.balancer.access_log() if line["path"] == "/polite"}
+        assert report["failed"] == 0 and report["completed"] > 100, (report, ends)
+        assert self.balancer.alive()
+
+
+@alone
+def test_l23_rapid_reset(env):
+    """One that resets what it asked for, as fast as it can."""
+    siege = Siege(env)
+    for _ in range(2):
+        siege.cut("rapid reset", lambda turn: ask(2 * turn + 1) + frame(RST_STREAM, 0, 2 * turn + 1, number(CANCEL)))
+    siege.quiet()
+
+
+@alone
+def test_l24_resets_that_it_provokes(env):
+    """Six ways to make the balancer reset a stream whose request is already on its way."""
+    siege = Siege(env)
+    ways = {
+        "an update of 0": lambda id: frame(WINDOW_UPDATE, 0, id, number(0)),
+        "an overflow": lambda id: frame(WINDOW_UPDATE, 0, id, number(0x7fffffff)),
+        "PRIORITY of 4 bytes": lambda id: frame(PRIORITY, 0, id, bytes(4)),
+        "dependence on itself": lambda id: frame(PRIORITY, 0, id, number(id) + b"\x00"),
+        "HEADERS after the end": lambda id: frame(DATA, END_STREAM, id) + ask(id),
+        "DATA after the end": lambda id: frame(DATA, END_STREAM, id) + frame(DATA, 0, id, b"x"),
+    }
+    for name, way in ways.items():
+        siege.cut(name, lambda turn, way=way: ask(2 * turn + 1, end=False, block=POST) + way(2 * turn + 1),
+                  codes=range(1, 14), requests=100)
+    siege.quiet()
+
+
+@alone
+def test_l22_blocks_without_end(env):
+    siege = Siege(env)
+    begin = frame(HEADERS, END_STREAM, 1, BLOCK)
+    for name, piece in (("empty CONTINUATION", frame(CONTINUATION, 0, 1)),
+                        ("small CONTINUATION", frame(CONTINUATION, 0, 1, hpack.literal(b"x", b"y"))),
+                        ("large CONTINUATION", frame(CONTINUATION, 0, 1, hpack.literal(b"x", b"y" * 16000)))):
+        siege.cut(name, lambda turn, piece=piece: piece, setup=begin, requests=0,
+                  codes=(ENHANCE_YOUR_CALM, PROTOCOL_ERROR))
+    siege.quiet()
+
+
+@alone
+def test_l25_frames_that_ask_for_an_answer(env):
+    siege = Siege(env)
+    for name, piece in (("PING", frame(PING, 0, 0, b"12345678")), ("PING answers", frame(PING, ACK, 0, b"12345678")),
+                        ("SETTINGS", frame(SETTINGS, 0, 0, settings((INITIAL_WINDOW, 70000)))),
+                        ("empty SETTINGS", frame(SETTINGS)), ("PRIORITY", frame(PRIORITY, 0, 1, bytes(5))),
+                        ("unknown", frame(0x55, 0xff, 0, b"what?")), ("unknown, on a stream", frame(0x55, 0, 7)),
+                        ("unknown, large", frame(0x55, 0, 0, bytes(16384)))):
+        siege.cut(name, lambda turn, piece=piece: piece, codes=(ENHANCE_YOUR_CALM, 2))
+    siege.quiet()
+
+
+@alone
+def test_l25_window_updates(env):
+    siege = Siege(env)
+    siege.cut("of the connection", lambda turn: frame(WINDOW_UPDATE, 0, 0, number(1)))
+    siege.cut("of a stream", lambda turn: frame(WINDOW_UPDATE, 0, 1, number(1)), setup=ask(1, end=False, block=POST))
+    siege.cut("of a stream that is over", lambda turn: frame(WINDOW_UPDATE, 0, 1, number(1)), setup=ask(1))
+    siege.quiet()
+
+
+@alone
+def test_l26_frames_of_nothing(env):
+    siege = Siege(env)
+    setup = ask(1, end=False, block=POST)
+    siege.cut("empty DATA", lambda turn: frame(DATA, 0, 1), setup=setup)
+    siege.cut("padding only", lambda turn: frame(DATA, 8, 1, b"\0"), setup=setup, codes=range(1, 14))
+    gone = setup + frame(RST_STREAM, 0, 1, number(CANCEL))
+    siege.cut("empty DATA on a stream that is over", lambda turn: frame(DATA, 0, 1), setup=gone, codes=range(1, 14))
+    siege.cut("empty heads", lambda turn: frame(HEADERS, END_HEADERS | END_STREAM, 2 * turn + 1),
+              codes=range(1, 14))
+    siege.quiet()
+
+
+@alone
+def test_malformed_requests_without_end(env):
+    """Each is answered by 400 or a reset; nothing of it goes through."""
+    siege = Siege(env)
+    bad = BLOCK + hpack.encode([(b"connection", b"close")])
+    siege.cut("malformed", lambda turn: ask(2 * turn + 1, block=bad), requests=0, codes=range(1, 14))
+    siege.quiet()
+
+
+@alone
+def test_h12_small_blocks_that_grow(env):
+    """A table entry of 4000 bytes, named again and again; as cookie crumbs too (H12): the head is
+    measured as it will be, before it is."""
+    siege = Siege(env)
+    for name in (b"x-bomb", b"cookie"):
+        client = siege.client()
+        fill = hpack.literal(name, b"b" * 3900, add=True)
+        bomb = hpack.indexed(62) * 4000
+        for turn in range(20):
+            first = fill if turn == 0 else b""
+            client.raw(ask(2 * turn + 1, block=BLOCK + first + bomb))
+        streams = [client.stream(2 * turn + 1) for turn in range(20)]
+        client.wait(lambda: client.ended_at or all(one.over for one in streams), 20, "refusals")
+        assert client.ended_at or all(one.status == 431 or one.reset for one in streams), client
+    assert not siege.attackers_requests()
+    siege.quiet()
+
+
+@alone
+def test_h12_empty_crumbs(env):
+    """Crumbs of no length still count, by their overhead."""
+    siege = Siege(env, crowd=False)
+    client = siege.client()
+    setup = hpack.literal(b"cookie", b"", add=True)
+    client.raw(ask(1, block=BLOCK + setup + hpack.indexed(62) * 10000))
+    stream = client.stream(1)
+    client.wait(lambda: client.ended_at or stream.over, what="a refusal")
+    assert stream.status == 431 or stream.reset or client.code, client
+    assert not siege.attackers_requests()
+
+
+def held(siege, clients):
+    """What `clients` attackers who ask for much and take nothing make the balancer hold, in bytes each."""
+    before = siege.balancer.rss_kib()
+    attackers = []
+    for _ in range(clients):
+        client = siege.client(terms=[(INITIAL_WINDOW, 0)], generous=False)
+        client.raw(b"".join(ask(2 * turn + 1) for turn in range(100)))
+        attackers.append(client)
+    until(lambda: len(siege.attackers_requests()) >= clients, 20, "requests")
+    time.sleep(1)
+    return attackers, (siege.balancer.rss_kib() - before) * 1024 / clients
+
+
+@alone
+@seconds(90)
+def test_l18_readers_with_closed_windows(env):
+    """100 streams on each of 2 connections ask for a megabyte and open no window. (More of them would use
+    up the connections to the one backend, L34.)"""
+    siege = Siege(env, answer=text(b"m" * (1 << 20)))
+    attackers, bytes_each = held(siege, 2)
+    assert bytes_each < 100 * EXCHANGE_MOST, f"{bytes_each / 1024:.0f} KiB each"
+    siege.quiet()
+    for client in attackers:
+        client.close()
+    until(lambda: siege.origin.open_count() < 100, 5, "the end of the attackers' requests")
+
+
+@alone
+@seconds(90)
+def test_g11_readers_that_stop(env):
+    """Windows wide open, and nothing is read from the socket: what is answered stays bounded."""
+    siege = Siege(env, answer=text(b"m" * (1 << 20)))
+    before = siege.balancer.rss_kib()
+    for _ in range(5):
+        client = siege.client(terms=[(INITIAL_WINDOW, 0x7fffffff)], receive_buffer=4096, generous=False)
+        client.open_window(0, 0x7fff0000)
+        with client._wire:  # its reader stands still
+            client.socket.setblocking(True)
+            client.socket.sendall(b"".join(ask(2 * turn + 1) for turn in range(100)))
+            time.sleep(0.5)
+            client.socket.setblocking(False)
+        client.close()
+    grown = (siege.balancer.rss_kib() - before) * 1024
+    assert grown < 5 * 2 * HELD_MOST, f"{grown >> 10} KiB"  # sanitizers need as much again
+    siege.quiet()
+
+
+@long
+@alone
+@seconds(120)
+def test_l27_readers_with_closed_windows_are_cut(env):
+    siege = Siege(env, answer=text(b"m" * (1 << 20)), crowd=False)
+    attackers, _ = held(siege, 2)
+    for client in attackers:
+        client.wait(lambda client=client: client.ended_at or all(
+            client.stream(2 * turn + 1).over for turn in range(100)), 60, "the end of the streams")
