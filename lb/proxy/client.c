@@ -48,6 +48,7 @@ static void client_free(struct client *c)
 {
     struct proxy *p = c->proxy;
     handshake_done(c);
+    timer_stop(&c->handshake); /* it runs without a handshake too, while the version is not known */
     list_remove(&c->link);
     c->listener->clients--;
     atomic_fetch_sub_explicit(&p->admission->connections, 1, memory_order_relaxed);

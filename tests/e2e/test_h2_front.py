@@ -1,0 +1,69 @@
+"""Listeners that speak HTTP/2: which version it is, by ALPN or by the first bytes."""
+import shutil
+import socket
+import subprocess
+import time
+
+from client import Client
+from env import Skip, until
+from origin import text
+
+BOTH = {"protocols": ["h2", "http/1.1"]}
+
+
+def curl(*args):
+    if not shutil.which("curl"):
+        raise Skip("curl is not installed")
+    done = subprocess.run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_version} %{http_code}", *args],
+                          capture_output=True, text=True, timeout=30)
+    return done.stdout
+
+
+def test_the_first_bytes_tell_the_version(env):
+    balancer = env.simple(env.origin(script=[text(b"ok")]), listener=BOTH)
+    url = f"http://127.0.0.1:{balancer.port}/"
+    assert curl(url) == "1.1 200"
+    assert curl("--http2-prior-knowledge", url) == "2 200"
+    with Client(balancer.port) as client:
+        for piece in (b"P", b"R", b"I * HTTP/1.1\r\nHost: a\r\n\r\n"):  # a method that begins as the preface does
+            client.send(piece)
+            time.sleep(0.05)
+        assert client.response().status == 405
+    with Client(balancer.port) as client:
+        for piece in (b"G", b"ET / HTTP/1.1\r\nHos", b"t: a\r\n\r\n"):
+            client.send(piece)
+            time.sleep(0.05)
+        assert client.response().status == 200
+
+
+def test_clients_that_say_nothing_leave_nothing(env):
+    balancer = env.simple(env.origin(), listener=BOTH, timeouts={"handshake": "1s"})
+    for _ in range(20):
+        socket.create_connection(("127.0.0.1", balancer.port)).close()
+    silent = Client(balancer.port)
+    half = Client(balancer.port)
+    half.send(b"PRI * HT")
+    assert silent.ended(5) and half.ended(5)
+    time.sleep(1)
+    assert balancer.alive()
+    until(lambda: balancer.ctl_json("status")["connections"] == 0, what="no connection is left")
+
+
+def test_the_handshake_chooses_the_version(env):
+    certificate = env.authority.server("localhost")
+    balancer = env.simple(env.origin(script=[text(b"ok")]),
+                          listener={"tls": {"certificates": [certificate.config()]}})
+    url = f"https://localhost:{balancer.port}/"
+    assert curl("-k", "--http2", url) == "2 200"
+    assert curl("-k", "--http1.1", url) == "1.1 200"
+    assert curl("-k", "--no-alpn", url) == "1.1 200"
+
+
+def test_a_listener_that_speaks_only_one(env):
+    certificate = env.authority.server("localhost")
+    tls = {"tls": {"certificates": [certificate.config()]}}
+    only_h2 = env.simple(env.origin(script=[text(b"ok")]), listener={**tls, "protocols": ["h2"]})
+    assert curl("-k", "--http2", f"https://localhost:{only_h2.port}/") == "2 200"
+    assert curl("-k", "--http1.1", f"https://localhost:{only_h2.port}/").endswith(" 000")
+    only_h1 = env.simple(env.origin(script=[text(b"ok")]), listener={**tls, "protocols": ["http/1.1"]})
+    assert curl("-k", "--http2", f"https://localhost:{only_h1.port}/") == "1.1 200"
