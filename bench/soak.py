@@ -249,8 +249,8 @@ def slope(samples):
     return sum((s[0] - mean_x) * (s[1] - mean_y) for s in half) / spread * (half[-1][0] - half[0][0])
 
 
-def at_rest(world, before, timeout=40):
-    """Gauges and descriptors are back, or what is not."""
+def at_rest(world, before, timeout=80):
+    """Gauges and descriptors are back, or what is not. Idle connections to servers may stay for 50 s (L34)."""
     end = time.monotonic() + timeout
     while True:
         gauges, (_, descriptors, threads) = world.gauges(), world.figures()
