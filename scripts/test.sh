@@ -2,17 +2,17 @@
 # Runs everything that tests Meridian and installs the Debian packages it needs. Safe to run again.
 # usage: scripts/test.sh [--long]
 #   --long   also: timed fuzzing (FUZZ_SECONDS per target, 60), unit suites under valgrind, the long
-#            end-to-end tests
+#            end-to-end tests, all cases of the randomised ones, 5 minutes of soak, idle memory
 # The logs of the steps are in build/logs. The last line is "N passed, N failed".
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 long=
 case "${1:-}" in
---long) long=--long ;;
+--long) long=--long && export MERIDIAN_CASES="${MERIDIAN_CASES:-100}" ;;
 '') ;;
 *)
-    sed -n '3,6s/^# \{0,1\}//p' "$0" >&2
+    sed -n '3,5s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac
@@ -115,7 +115,10 @@ if step "build fuzz (clang)" build fuzz --target fuzz_targets; then
     step "fuzz corpora, once" replay
     [ -n "$long" ] && step "fuzz, ${FUZZ_SECONDS:-60} s each" scripts/fuzz.sh --seconds "${FUZZ_SECONDS:-60}"
 fi
-step "build release (hardened, lto)" build_release
+if step "build release (hardened, lto)" build_release && [ -n "$long" ]; then
+    step "soak, ${SOAK_SECONDS:-300} s" python3 bench/soak.py --build build/release-check --seconds "${SOAK_SECONDS:-300}"
+    step "memory of idle connections" python3 bench/memory.py --build build/release-check
+fi
 if [ -n "$long" ] && step "build plain" build plain; then
     step "unit tests (valgrind)" valgrind_units
 fi
