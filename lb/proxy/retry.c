@@ -12,6 +12,9 @@ static uint32_t kind_of(const struct retry_facts *f)
     if (f->why == ERR_BACKEND_REFUSED || f->why == ERR_BACKEND_UNREACHABLE ||
         f->why == ERR_BACKEND_CONNECT_TIMEOUT || f->why == ERR_BACKEND_TLS)
         return RETRY_CONNECT;
+    /* It never got as far as the request: not the version that was agreed on, or bytes unasked. */
+    if (f->why == ERR_BACKEND_PROTOCOL && f->seen == SEEN_NO)
+        return RETRY_CONNECT;
     if (f->why == ERR_BACKEND_RESET || f->why == ERR_BACKEND_TRUNCATED)
         return RETRY_RESET;
     return f->why == ERR_BACKEND_TIMEOUT ? RETRY_FIRST_BYTE : 0;

@@ -52,7 +52,8 @@ TEST(retry, every_combination_of_facts)
     CHECK(yes > 0 && no > yes, "%u and %u", yes, no);
 }
 
-/* Which rule each kind of failure falls under; all others never go again. */
+/* Which rule each kind of failure, of which the server saw nothing, falls under; all others never
+ * go again. */
 static uint32_t kind_wanted(enum err e)
 {
     switch ((int)e) {
@@ -60,6 +61,7 @@ static uint32_t kind_wanted(enum err e)
     case ERR_BACKEND_UNREACHABLE:
     case ERR_BACKEND_CONNECT_TIMEOUT:
     case ERR_BACKEND_TLS:
+    case ERR_BACKEND_PROTOCOL:
         return RETRY_CONNECT;
     case ERR_BACKEND_RESET:
     case ERR_BACKEND_TRUNCATED:
@@ -99,6 +101,14 @@ TEST(retry, statuses_only_where_named)
             CHECK(retry_allowed(&rules, &f) == ((rule & on) != 0), "%u under %u", status, on);
         }
     }
+}
+
+TEST(retry, a_server_that_breaks_the_protocol_in_its_answer_is_not_asked_again)
+{
+    struct retry_facts f = good_facts();
+    f.why = ERR_BACKEND_PROTOCOL;
+    f.seen = SEEN_MAYBE;
+    CHECK(!retry_allowed(&all_rules, &f), "it was asked");
 }
 
 TEST(retry, none_where_none_are_configured)
