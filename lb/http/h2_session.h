@@ -43,13 +43,13 @@ struct h2_stream {
     int64_t epoch_ns;
     size_t window;
     bool wants, peer_done, end_told, has_trailers;
-    struct chain out; /* to be sent */
-    const struct fields *trailers;
-    int64_t moved_ns; /* when content last left, or was put into an empty chain */
-    bool finish;      /* nothing more will be put */
-    bool finished;    /* and END_STREAM has left */
-    bool deferred;    /* the wire waits for content */
-    bool above;       /* pending passed the high mark */
+    struct chain out;       /* to be sent */
+    struct fields trailers; /* to be sent after it; the values are borrowed until on_free */
+    int64_t moved_ns;       /* when content last left, or was put into an empty chain */
+    bool finish;            /* nothing more will be put */
+    bool finished;          /* and END_STREAM has left */
+    bool deferred;          /* the wire waits for content */
+    bool above;             /* pending passed the high mark */
     bool room_due;
     /* for the codec to read */
     struct h2_block block; /* of the last header block */
@@ -120,7 +120,7 @@ enum err h2_stream_open(struct h2_session *s, struct h2_stream *st, const nghttp
 void h2_stream_head(struct h2_stream *st, const nghttp2_nv *nv, size_t n, bool interim, bool end);
 /* Copies. */
 void h2_stream_put(struct h2_stream *st, struct span bytes);
-/* No more content. trailers may be NULL or empty; borrowed until on_free. */
+/* No more content. trailers may be NULL or empty; names and values are borrowed until on_free. */
 void h2_stream_finish(struct h2_stream *st, const struct fields *trailers);
 /* Off at first. */
 void h2_stream_want(struct h2_stream *st, bool want);

@@ -192,11 +192,11 @@ static ssize_t read_content(nghttp2_session *wire, int32_t id, uint8_t *into, si
         return (ssize_t)n;
     }
     *flags |= NGHTTP2_DATA_FLAG_EOF;
-    if (st->trailers != NULL && st->trailers->n > 0) {
+    if (st->trailers.n > 0) {
         nghttp2_nv nv[LIMIT_TRAILER_FIELDS];
         size_t count = 0;
-        for (size_t i = 0; i < st->trailers->n && count < LIMIT_TRAILER_FIELDS; i++) {
-            const struct field *f = &st->trailers->v[i];
+        for (size_t i = 0; i < st->trailers.n && count < LIMIT_TRAILER_FIELDS; i++) {
+            const struct field *f = &st->trailers.v[i];
             nv[count++] =
                 (nghttp2_nv){(uint8_t *)(uintptr_t)f->name.p, (uint8_t *)(uintptr_t)f->value.p,
                              f->name.n, f->value.n, NGHTTP2_NV_FLAG_NONE};
@@ -412,7 +412,9 @@ void h2_stream_finish(struct h2_stream *st, const struct fields *trailers)
         return;
     }
     st->finish = true;
-    st->trailers = trailers;
+    if (trailers != NULL) {
+        st->trailers = *trailers; /* its owner may go first */
+    }
     st->moved_ns = loop_now_ns(st->session->loop);
     resume(st);
 }
