@@ -60,7 +60,7 @@ class Stream:
     def __init__(self, connection, number):
         self.connection, self.id = connection, number
         self.heads = []           # of fields, as text; interim responses first, trailers last
-        self.body = b""
+        self.body = bytearray()
         self.ended = False        # END_STREAM came
         self.reset = None         # the code of RST_STREAM
         self.window = connection.initial_window  # what may be sent

@@ -30,7 +30,7 @@ class Cut(Exception):
 
 class Asker1:
     def __init__(self, port):
-        self.client = Client(port)
+        self.client = Client(port, timeout=100)
 
     def ask(self, method="GET", path="/", fields=(), body=b"", trailers=()):
         lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *(f"{name}: {value}" for name, value in fields)]
@@ -67,7 +67,7 @@ class Asker2:
         length = [("content-length", len(body))] if body and not trailers else []
         fields = [(name.lower(), value) for name, value in fields]
         stream = self.client.request(method, path, [*fields, *length], body, trailers)
-        self.client.wait(lambda: stream.over or self.client.ended_at, 20, "a response")
+        self.client.wait(lambda: stream.over or self.client.ended_at, 100, "a response")
         if not stream.ended or stream.reset not in (None, NO_ERROR):
             raise Cut(stream)
         assert not HOP_BY_HOP & set(dict(stream.fields)), stream.fields
@@ -353,3 +353,30 @@ def test_drain_and_reload(env):
             assert [goaway[:2] for goaway in asker.client.goaways] == [(0x7fffffff, 0), (5, 0)], asker.client.goaways
         balancer.process.wait(10)
     each(env, deed, story)
+
+
+def test_retries(env):
+    """A backend that breaks off before it answers: what may be asked again is asked elsewhere (law 1)."""
+    def bad(talk):
+        talk.cut()
+
+    def good(talk):
+        talk.respond(200, [], b"good")
+
+    for back in VERSIONS:
+        pool = {"protocol": "h2" if back == "h2" else "http/1.1", "health": {"off": True}, "retries": {"budget": "100%"}}
+        for front in VERSIONS:
+            origins = backend(env, back, bad), backend(env, back, good)
+            balancer = env.simple(*origins, pool=pool, listener={"protocols": ["h2"]} if front == "h2" else {})
+            asker = Asker2(balancer.port) if front == "h2" else Asker1(balancer.port)
+            for _ in range(6):
+                answer = asker.ask()
+                assert (answer.status, answer.body) == (200, b"good"), (front, back, answer.status)
+            posts = []
+            for _ in range(6):
+                try:
+                    posts.append(asker.ask("POST", "/", body=b"once").status)
+                except Cut:
+                    posts.append(0)
+            asked = sum(len([one for one in origin.requests if one.method == "POST"]) for origin in origins)
+            assert asked == 6 and set(posts) <= {200, 502}, (front, back, posts, asked)

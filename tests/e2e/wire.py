@@ -95,9 +95,15 @@ class Reader:
         return line[:-1]
 
     def exactly(self, count):
-        while len(self.buffer) < count:
-            if not self.more():
-                raise Ended(f"{len(self.buffer)} of {count} bytes")
+        pieces, have = [], 0
+        try:
+            while have + len(self.buffer) < count:
+                pieces.append(self.buffer)
+                have, self.buffer = have + len(self.buffer), b""
+                if not self.more():
+                    raise Ended(f"{have} of {count} bytes")
+        finally:
+            self.buffer = b"".join([*pieces, self.buffer])
         data, self.buffer = self.buffer[:count], self.buffer[count:]
         return data
 
