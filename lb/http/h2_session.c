@@ -91,6 +91,7 @@ static void on_later(struct task *t)
     settle_streams(s);
     if (!s->ended) {
         settle_wire(s);
+        settle_streams(s); /* what has just ended makes room before the peer asks again (L20) */
     }
     if (!s->ended || s->stream_count > 0) {
         return;
