@@ -48,7 +48,8 @@ bool h2_guard_received(struct h2_guard *g, struct h2_frame f, int64_t now_ms)
     case HEADERS:
     case CONTINUATION:
         return block_goes_on(g, f) && (!empty || empty_fits(g, now_ms));
-    case RST_STREAM: /* the session library counts them (L23) */
+    case RST_STREAM:
+        return !g->from_client || take(&g->resets, LIMIT_H2_RESETS, LIMIT_H2_RESETS_RATE, now_ms);
     case GOAWAY:
         return true;
     case WINDOW_UPDATE:

@@ -19,7 +19,9 @@ struct h2_bucket {
 /* All zero: nothing has come yet. */
 struct h2_guard {
     size_t block_most; /* set once: of an encoded header block; 0: LIMIT_H2_BLOCK */
-    struct h2_bucket control, empty, own_resets;
+    bool
+        from_client; /* set once: its resets are bounded (L23); servers may refuse what they like */
+    struct h2_bucket control, empty, own_resets, resets;
     uint64_t updates;   /* WINDOW_UPDATE frames received */
     uint64_t data_sent; /* DATA frames sent */
     size_t block;       /* encoded bytes of the header block that is being received */

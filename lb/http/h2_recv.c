@@ -38,11 +38,27 @@ static int refuse(struct h2_session *s, int32_t id)
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
-/* L20: what counts are the streams whose exchanges live, not those that the wire knows. */
+/* L20: what counts are the streams whose exchanges live, not those that the wire knows; nor those
+ * that have ended on both sides and whose memory goes at the end of this turn. */
+static bool has_room(const struct h2_session *s)
+{
+    uint32_t most = s->limits->streams, live = s->stream_count;
+    if (live < most) {
+        return true;
+    }
+    for (const struct link *e = s->streams.next; live < 2 * most && e != &s->streams; e = e->next) {
+        const struct h2_stream *st = container_of(e, const struct h2_stream, link);
+        if (st->finished && st->peer_done && live-- == most) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int begin_stream(struct h2_session *s, const nghttp2_frame *frame)
 {
     int32_t id = frame->hd.stream_id;
-    bool room = s->stream_count < s->limits->streams && s->waiting <= LIMIT_H2_WAITING;
+    bool room = has_room(s) && s->waiting <= LIMIT_H2_WAITING;
     struct h2_stream *st = room ? s->events->on_begin(s->user) : NULL;
     if (st == NULL) {
         return refuse(s, id);

@@ -211,7 +211,8 @@ static bool set_options(nghttp2_option *o)
     nghttp2_option_set_max_continuations(o, LIMIT_H2_CONTINUATIONS);
     nghttp2_option_set_max_settings(o, LIMIT_H2_SETTINGS);
     nghttp2_option_set_max_outbound_ack(o, LIMIT_H2_ACKS);
-    nghttp2_option_set_stream_reset_rate_limit(o, LIMIT_H2_RESETS, LIMIT_H2_RESETS_RATE);
+    /* The guard counts first, and says ENHANCE_YOUR_CALM; this is what stands behind it. */
+    nghttp2_option_set_stream_reset_rate_limit(o, 2 * LIMIT_H2_RESETS, 2 * LIMIT_H2_RESETS_RATE);
     nghttp2_option_set_max_deflate_dynamic_table_size(o, LIMIT_H2_TABLE);
     return true;
 }
@@ -283,6 +284,7 @@ enum err h2_session_new(struct conn *c, bool server, const struct h2_limits *lim
         mem_free(s);
         return ERR_NO_MEMORY;
     }
+    s->guard.from_client = server;
     s->born_ns = loop_now_ns(s->loop);
     h2_scan_init(&s->scan, server ? NGHTTP2_CLIENT_MAGIC_LEN : 0);
     list_init(&s->streams);

@@ -206,7 +206,7 @@ def test_l18_readers_with_closed_windows(env):
     up the connections to the one backend, L34.)"""
     siege = Siege(env, answer=text(b"m" * (1 << 20)))
     attackers, bytes_each = held(siege, 2)
-    assert bytes_each < 100 * EXCHANGE_MOST, f"{bytes_each / 1024:.0f} KiB each"
+    assert env.tsan or bytes_each < 100 * EXCHANGE_MOST, f"{bytes_each / 1024:.0f} KiB each"
     siege.quiet()
     for client in attackers:
         client.close()
@@ -229,7 +229,8 @@ def test_g11_readers_that_stop(env):
             client.socket.setblocking(False)
         client.close()
     grown = (siege.balancer.rss_kib() - before) * 1024
-    assert grown < 5 * 2 * HELD_MOST, f"{grown >> 10} KiB"  # sanitizers need as much again
+    # Sanitizers need as much again; what ThreadSanitizer needs says nothing.
+    assert env.tsan or grown < 5 * 2 * HELD_MOST, f"{grown >> 10} KiB"
     siege.quiet()
 
 

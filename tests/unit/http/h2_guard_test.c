@@ -77,6 +77,15 @@ TEST(h2_guard, l25_window_updates_follow_the_data_sent)
     CHECK_INT(frames(&g, update, 5000, 0), LIMIT_H2_UPDATES_DATA - 1);
 }
 
+TEST(h2_guard, l23_resets_of_clients)
+{
+    struct h2_guard client = {.from_client = true}, server = {0};
+    struct h2_frame reset = {.type = RST_STREAM, .length = 4};
+    CHECK_INT(frames(&client, reset, 5000, 1000), LIMIT_H2_RESETS);
+    CHECK_INT(frames(&client, reset, 5000, 2000), LIMIT_H2_RESETS_RATE - 1);
+    CHECK_INT(frames(&server, reset, 5000, 1000), 5000);
+}
+
 TEST(h2_guard, l24_resets_that_the_peer_provokes)
 {
     struct h2_guard g = {0};
