@@ -15,7 +15,7 @@ struct internal {
     struct task go_on; /* hands over content, and the end */
     struct buf answer;
     struct internal_answer result;
-    struct fields fields;
+    struct fields fields, trailers;
     size_t sent; /* of the content */
     bool wants, end_told, gone, ended, released;
 };
@@ -63,18 +63,27 @@ static void reply_head(struct front *f, const struct reply *r, bool end)
 static void reply_body(struct front *f, struct span bytes)
 {
     struct internal *i = of(f);
-    if (i->gone)
+    if (i->gone || i->result.why != ERR_OK)
         return;
+    if (bytes.n > i->asked.answer_most - buf_len(&i->answer)) {
+        leave(i, ERR_FULL);
+        return;
+    }
     buf_put_span(&i->answer, bytes);
     if (i->answer.failed)
-        leave(i, ERR_FULL);
+        leave(i, ERR_NO_MEMORY);
 }
 
 static void reply_end(struct front *f, const struct fields *trailers)
 {
     struct internal *i = of(f);
     i->ended = true;
-    i->result.trailers = trailers;
+    if (trailers == NULL)
+        return;
+    if (copy_fields(i, trailers, &i->trailers))
+        i->result.trailers = &i->trailers;
+    else
+        leave(i, ERR_NO_MEMORY);
 }
 
 static void want_body(struct front *f, bool want)

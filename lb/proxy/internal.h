@@ -21,7 +21,7 @@ struct internal_answer {
 struct internal_request {
     const struct request *head; /* copied; with content, CONTENT_LENGTH or CONTENT_STREAM */
     struct span content;        /* borrowed until the end */
-    size_t answer_most;         /* bytes of the answer's content; beyond it is ended as ERR_FULL */
+    size_t answer_most;         /* bytes of the answer's content, 0: none; beyond it: ERR_FULL */
     /* Once, never from inside internal_begin; the handle is gone after it. */
     void (*on_done)(void *user, const struct internal_answer *a);
     void *user;

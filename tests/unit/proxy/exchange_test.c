@@ -416,3 +416,46 @@ TEST(exchange, no_illegal_move)
     CHECK(!exchange_may_move(EXCHANGE_FAILING, EXCHANGE_ADMIT), "a failure is not repeated");
     CHECK(!exchange_may_move(EXCHANGE_WAIT, EXCHANGE_RELAY), "nothing is relayed from nowhere");
 }
+
+static void keep_reason(void *user, const struct internal_answer *a)
+{
+    *(enum err *)user = a->why;
+}
+
+/* An answer that may hold nothing is not one without a bound. */
+TEST(exchange, an_answer_that_may_hold_nothing)
+{
+    open_fine();
+    scene_start(&s);
+    struct request head = {.method = METHOD_GET,
+                           .version = VERSION_1_1,
+                           .method_name = SPAN("GET"),
+                           .scheme = SPAN("http"),
+                           .authority = SPAN("a"),
+                           .host = SPAN("a"),
+                           .path = SPAN("/x")};
+    enum err why = ERR_OK;
+    struct internal_request r = {.head = &head, .on_done = keep_reason, .user = &why};
+    struct internal *handle;
+    CHECK_INT(internal_begin(s.proxy, &r, &handle), ERR_OK);
+    scene_pass(&s, 1000);
+    CHECK_INT(why, ERR_FULL);
+    scene_close(&s);
+}
+
+/* The server's side is gone before the callback runs. */
+TEST(exchange, trailers_outlive_the_connection_they_came_on)
+{
+    scene_new(&s);
+    static const struct step last = {.act = ACT_REPLY,
+                                     .text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                             "2\r\nok\r\n0\r\nX-Sum: 7\r\n\r\n",
+                                     .close_after = true};
+    scene_script(&s, 0, &last, 1);
+    scene_script(&s, 1, &last, 1);
+    scene_start(&s);
+    struct ask *a = ask("GET", "/x", 0);
+    ANSWERED(a, 200, "ok");
+    CHECK(strstr(a->trailers, "x-sum: 7") != NULL, "%s", a->trailers);
+    scene_close(&s);
+}
