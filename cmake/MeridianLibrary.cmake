@@ -8,11 +8,15 @@ function(meridian_roots target)
   endforeach()
 endfunction()
 
-# meridian_library(NAME FOLDER SEES layer... LINK library...): every .c file of FOLDER but programs.
+# meridian_library(NAME FOLDER SEES layer... LINK library... WITHOUT file...): every .c file of
+# FOLDER but programs and those left out.
 function(meridian_library name folder)
-  cmake_parse_arguments(arg "" "" "SEES;LINK" ${ARGN})
+  cmake_parse_arguments(arg "" "" "SEES;LINK;WITHOUT" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/${folder}/*.c")
   list(FILTER sources EXCLUDE REGEX "/(main|meridianctl)\\.c$")
+  foreach(left IN LISTS arg_WITHOUT)
+    list(FILTER sources EXCLUDE REGEX "/${left}\\.c$")
+  endforeach()
   file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/roots/${name}")
   file(CREATE_LINK "${CMAKE_SOURCE_DIR}/${folder}" "${CMAKE_BINARY_DIR}/roots/${name}/${name}"
        SYMBOLIC)

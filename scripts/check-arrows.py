@@ -17,9 +17,10 @@ LAW = {
     "pick": {"base"},
     "http": {"net", "base"},
     "proxy": {"http", "net", "pick", "geo", "base"},
+    "db": {"net", "base"},
     "health": {"http", "net", "pick", "base"},
     "admin": {"http", "net", "pick", "base"},
-    "run": {"admin", "health", "proxy", "http", "conf", "pick", "geo", "net", "base"},
+    "run": {"admin", "health", "db", "proxy", "http", "conf", "pick", "geo", "net", "base"},
 }
 # header: the layers that may include it
 FOREIGN = {
@@ -29,6 +30,7 @@ FOREIGN = {
     r"libfyaml\.h": {"conf"},
     r"xxhash\.h": {"base"},
     r"zlib\.h": {"proxy"},
+    r"libpq-fe\.h": {"db"},
     r"criterion/": set(),
 }
 # file: (header, reason)

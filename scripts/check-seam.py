@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PRODUCT = ["lb", "health", "geo", "conf", "admin"]
+PRODUCT = ["lb", "health", "geo", "conf", "db", "admin"]
 
 # kind: (names, where they may stand, what to use instead)
 SEAMS = {

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PRODUCT = ["lb", "health", "geo", "conf", "admin"]
+PRODUCT = ["lb", "health", "geo", "conf", "db", "admin"]
 OTHER = ["tests", "bench"]
 MEDIAN, P90, LONGEST = 15, 45, 100
 FILE_NOTED, FILE_MOST = 500, 600

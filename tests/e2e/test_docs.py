@@ -124,7 +124,7 @@ def test_names_of_the_architecture_exist(env):
     """Functions in the walk, and every path: the page must not outlive what it tells of."""
     del env
     page = read("docs", "architecture.md")
-    code = sources("lb/base", "lb/net", "lb/http", "lb/pick", "lb/proxy", "lb/run", "geo", "conf", "health", "admin")
+    code = sources("lb/base", "lb/net", "lb/http", "lb/pick", "lb/proxy", "lb/run", "geo", "conf", "health", "db", "admin")
     walk = page.split("## One request")[1].split("## Two tables")[0]
     names = set(re.findall(r"\b[a-z0-9]+(?:_[a-z0-9]+)+\b", walk)) - {"h1_front", "h1_parse"}
     assert len(names) > 20

@@ -1,0 +1,175 @@
+#include "db/row.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+static const char *const desired_names[] = {"active", "drain", "maintenance"};
+
+const char *row_desired_name(enum row_desired desired)
+{
+    return desired_names[desired];
+}
+
+struct row_set *row_set_new(size_t room)
+{
+    struct row_set *set = mem_alloc(sizeof *set);
+    if (set == NULL)
+        return NULL;
+    arena_init(&set->arena, NULL, 4096, 0);
+    set->rows = mem_array(room + 1, sizeof *set->rows);
+    set->room = room;
+    if (set->rows == NULL)
+        row_set_free(&set);
+    return set;
+}
+
+void row_set_free(struct row_set **sp)
+{
+    struct row_set *set = *sp;
+    *sp = NULL;
+    if (set == NULL)
+        return;
+    arena_reset(&set->arena);
+    mem_free(set->rows);
+    mem_free(set);
+}
+
+static bool pool_fits(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (!ascii_digit(c) && c != '_' && c != '-' && (c < 'a' || c > 'z'))
+            return false;
+    }
+    return s.n >= 1 && s.n <= 63;
+}
+
+static bool site_fits(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if ((unsigned char)s.p[i] < 0x21 || (unsigned char)s.p[i] > 0x7e)
+            return false;
+    }
+    return s.n <= ROW_SITE_MOST;
+}
+
+static bool read_desired(struct span s, enum row_desired *out)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        *out = (enum row_desired)i;
+        if (span_eq(s, span_str(desired_names[i])))
+            return true;
+    }
+    return false;
+}
+
+static bool read_address(struct span s, struct addr *out)
+{
+    return addr_parse(s, out) == ERR_OK && out->any.sa_family != AF_UNIX && addr_port(out) != 0;
+}
+
+static bool read_row(const struct span c[ROW_COLUMNS], struct row *row)
+{
+    uint64_t weight, ttl;
+    if (!pool_fits(c[COLUMN_POOL]) || !site_fits(c[COLUMN_SITE]) ||
+        !read_address(c[COLUMN_ADDRESS], &row->addr) ||
+        !read_desired(c[COLUMN_DESIRED], &row->desired) ||
+        span_u64(c[COLUMN_WEIGHT], &weight) != ERR_OK || weight > ROW_WEIGHT_MOST ||
+        span_u64(c[COLUMN_TTL_MS], &ttl) != ERR_OK || ttl > ROW_TTL_MOST_MS)
+        return false;
+    row->weight = (uint32_t)weight;
+    row->ttl_ms = (int64_t)ttl;
+    row->lapsed = span_eq(c[COLUMN_LAPSED], SPAN("t"));
+    row->expired = span_eq(c[COLUMN_EXPIRED], SPAN("t"));
+    row->pool = c[COLUMN_POOL];
+    row->site = c[COLUMN_SITE];
+    return true;
+}
+
+enum err row_set_copy(struct row_set *set, const struct row *from)
+{
+    char text[ADDR_TEXT];
+    if (set->count == set->room) {
+        set->skipped++;
+        return ERR_OK;
+    }
+    struct row *row = &set->rows[set->count];
+    *row = *from;
+    row->pool = arena_copy(&set->arena, from->pool);
+    row->site = from->site.n != 0 ? arena_copy(&set->arena, from->site) : SPAN("");
+    row->address = arena_copy(&set->arena, span_of(text, addr_print(&from->addr, text)));
+    if (row->pool.p == NULL || row->site.p == NULL || row->address.p == NULL)
+        return ERR_NO_MEMORY;
+    set->count++;
+    return ERR_OK;
+}
+
+enum err row_set_add(struct row_set *set, const struct span columns[ROW_COLUMNS])
+{
+    struct row row = {.weight = 0};
+    if (read_row(columns, &row))
+        return row_set_copy(set, &row);
+    set->skipped++;
+    return ERR_OK;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct row *x = a, *y = b;
+    int by_pool = span_cmp(x->pool, y->pool);
+    return by_pool != 0 ? by_pool : span_cmp(x->address, y->address);
+}
+
+void row_set_settle(struct row_set *set)
+{
+    size_t kept = 0;
+    if (set->count > 1)
+        qsort(set->rows, set->count, sizeof *set->rows, by_place);
+    for (size_t i = 0; i < set->count; i++) {
+        if (kept == 0 || by_place(&set->rows[kept - 1], &set->rows[i]) != 0)
+            set->rows[kept++] = set->rows[i];
+        else
+            set->skipped++;
+    }
+    set->count = kept;
+}
+
+void row_set_drop(struct row_set *set, bool (*gone)(void *ctx, const struct row *row), void *ctx)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        if (!gone(ctx, &set->rows[i]))
+            set->rows[kept++] = set->rows[i];
+    }
+    set->count = kept;
+}
+
+size_t row_set_pool(const struct row_set *set, struct span pool, const struct row **first)
+{
+    size_t from = 0, n = 0;
+    while (set != NULL && from < set->count && !span_eq(set->rows[from].pool, pool))
+        from++;
+    while (set != NULL && from + n < set->count && span_eq(set->rows[from + n].pool, pool))
+        n++;
+    *first = n != 0 ? &set->rows[from] : NULL;
+    return n;
+}
+
+static bool same(const struct row *a, const struct row *b)
+{
+    return by_place(a, b) == 0 && span_eq(a->site, b->site) && a->weight == b->weight &&
+           a->desired == b->desired;
+}
+
+bool row_set_same(const struct row_set *a, const struct row_set *b)
+{
+    size_t n = a != NULL ? a->count : 0;
+    if (n != (b != NULL ? b->count : 0))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (!same(&a->rows[i], &b->rows[i]))
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,34 @@
+/* session_sql: the statements of a session, whose objects deploy/sql/meridian.sql makes. */
+#ifndef MERIDIAN_DB_SESSION_SQL_H
+#define MERIDIAN_DB_SESSION_SQL_H
+
+#define SQL_BEGIN                                                                                  \
+    "SET statement_timeout = '5s'; SET lock_timeout = '2s'; SET DateStyle = 'ISO'; "               \
+    "SET search_path = pg_catalog; LISTEN meridian"
+
+#define SQL_FIRST "SELECT pg_current_snapshot()::text"
+
+/* One statement is one snapshot, so that now_at and tags agree. No row comes from a standby. */
+#define SQL_POLL_(identity)                                                                        \
+    "SELECT pg_current_snapshot()::text, " identity ", m.floor::text, array_to_string("            \
+    "ARRAY(SELECT DISTINCT tag FROM meridian.change WHERE xid >= pg_snapshot_xmax($1)) || "        \
+    "ARRAY(SELECT DISTINCT tag FROM meridian.change "                                              \
+    "WHERE xid = ANY (ARRAY(SELECT pg_snapshot_xip($1)))), chr(10)) "                              \
+    "FROM meridian.meta m WHERE NOT pg_is_in_recovery()"
+#define SQL_POLL                                                                                   \
+    SQL_POLL_("(SELECT system_identifier FROM pg_control_system())::text || '/' || "               \
+              "left(pg_walfile_name(pg_current_wal_lsn()), 8) || '/' || m.generation")
+/* Where the functions above are not permitted: then a connection cannot be resumed. */
+#define SQL_POLL_UNKNOWN SQL_POLL_("''")
+
+/* Leases are bounded before they are added, or one hostile row would make the whole read fail. */
+#define SQL_TTL_  "least(greatest(ttl, interval '0'), interval '1 day')"
+#define SQL_SEEN_ "greatest(least(seen_at, now() + interval '1 day'), timestamptz '2000-01-01')"
+#define SQL_ROWS                                                                                   \
+    "SELECT pool, address, weight, site, desired, "                                                \
+    "coalesce(ceil(extract(epoch FROM " SQL_TTL_ ") * 1000), 0)::bigint, "                         \
+    "coalesce(" SQL_SEEN_ " + " SQL_TTL_ " < now(), false), "                                      \
+    "coalesce(" SQL_SEEN_ " + 10 * " SQL_TTL_ " < now(), false) "                                  \
+    "FROM meridian.pool_server ORDER BY pool, address LIMIT 10001"
+
+#endif
