@@ -116,8 +116,9 @@ struct admin_job;
 /* Exactly once per job, also from inside the op, not after admin_free. messages: text for people,
  * lines; where why is not OK it says what is wrong. Frees the job. */
 void admin_job_done(struct admin_job *job, enum err why, struct span messages);
-/* The same for the connections op, with its rows. */
-void admin_job_connections(struct admin_job *job, const struct admin_connection *rows, size_t n);
+/* The same for the connections op, with its rows; total: how many there are, shown or not. */
+void admin_job_connections(struct admin_job *job, const struct admin_connection *rows, size_t n,
+                           uint64_t total);
 
 /* What the balancer provides. Every function is called on the main thread with `ctx`; an op that is
  * NULL is answered with ERR_UNSUPPORTED. `each` must be called for every row before the op returns.

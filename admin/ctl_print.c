@@ -224,7 +224,7 @@ static void print_connections(const struct print *p)
     static const struct ctl_column columns[] = {
         {"CLIENT", false, true},  {"LISTENER", false, true}, {"PROTOCOL", false, false},
         {"TLS", false, false},    {"STATE", false, false},   {"POOL", false, true},
-        {"BACKEND", false, true}, {"AGE", true, false},      {"REQUESTS", true, false},
+        {"BACKEND", false, true}, {"AGE", true, false},      {"REQS", true, false},
     };
     static const char *const names[] = {"client", "listener", "protocol", "tls",
                                         "state",  "pool",     "backend"};
@@ -241,6 +241,10 @@ static void print_connections(const struct print *p)
         }
     }
     ctl_table_print(&t, p->width, p->out);
+    const struct json_value *all = json_get(p->reply, "connections"), *total;
+    total = json_get(p->reply, "total");
+    if (all != NULL && total != NULL && total->number > (double)all->count)
+        buf_printf(p->out, "%zu of %.*s connections\n", all->count, SPAN_FMT(total->text));
 }
 
 static void print_certificates(const struct print *p)

@@ -78,12 +78,14 @@ void admin_job_done(struct admin_job *job, enum err why, struct span messages)
     finish(job, &out);
 }
 
-void admin_job_connections(struct admin_job *job, const struct admin_connection *rows, size_t n)
+void admin_job_connections(struct admin_job *job, const struct admin_connection *rows, size_t n,
+                           uint64_t total)
 {
     struct json j;
     struct buf out;
     begin_answer(&j, &out, job->command);
     show_connections(&j, rows, n);
+    json_u64(&j, "total", total);
     json_object_end(&j);
     finish(job, &out);
 }

@@ -78,6 +78,9 @@ int64_t front_age_ns(const struct front_limits *l, const struct conn *c);
 /* A connection's codec as the owner of the connection sees it. */
 struct front_codec;
 struct front_codec_ops {
+    /* One request more at most, which may be on its way already: its answer says that it is the
+     * last. Idle connections stay for it until drain. */
+    void (*last)(struct front_codec *c);
     /* No further request: idle connections close at once, others after their responses. */
     void (*drain)(struct front_codec *c);
     /* Ends it now, whatever runs (the exchanges get on_gone first). on_closed follows. */

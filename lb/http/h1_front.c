@@ -331,6 +331,11 @@ static bool idle(const struct front_codec *c)
     return h->state == FRONT_HEAD && h->scan.at == 0;
 }
 
+static void last(struct front_codec *c)
+{
+    codec_of(c)->closing = true;
+}
+
 static void drain(struct front_codec *c)
 {
     struct h1_front *h = codec_of(c);
@@ -351,7 +356,8 @@ static void kill(struct front_codec *c, enum err why)
     }
 }
 
-static const struct front_codec_ops codec_ops = {.drain = drain, .kill = kill, .idle = idle};
+static const struct front_codec_ops codec_ops = {
+    .last = last, .drain = drain, .kill = kill, .idle = idle};
 
 enum err h1_front_new(struct conn *c, bool tls, const struct front_limits *limits,
                       struct arena_cache *cache, const struct front_owner *owner, void *owner_user,

@@ -172,7 +172,8 @@ static bool idle(const struct front_codec *c)
     return h2_session_streams(container_of(c, const struct h2_front, codec)->session) == 0;
 }
 
-static const struct front_codec_ops codec_ops = {.drain = drain, .kill = kill, .idle = idle};
+static const struct front_codec_ops codec_ops = {
+    .last = drain, .drain = drain, .kill = kill, .idle = idle};
 
 static struct h2_limits limits_of(const struct front_limits *l)
 {

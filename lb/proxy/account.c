@@ -20,6 +20,10 @@ static void count(struct exchange *x, int64_t total_ns)
 {
     struct proxy *p = x->proxy;
     struct route_stats *s = x->stats;
+    if (x->client != NULL) {
+        x->client->bytes_in += x->front->bytes_in;
+        x->client->bytes_out += x->front->bytes_out;
+    }
     if (s == NULL && x->edition != NULL)
         s = x->edition->policy->unrouted[p->worker];
     counter_add(&p->stats->ends[x->end], 1);

@@ -63,6 +63,7 @@ static void client_free(struct client *c)
 static void on_request(void *owner, struct front *f, struct request *r, enum err bad)
 {
     struct client *c = owner;
+    c->requests++;
     exchange_begin(c->proxy, c, f, r, bad);
 }
 
@@ -82,12 +83,13 @@ static enum err start_codec(struct client *c, bool tls, bool h2)
     const struct front_limits *limits = &c->listener->limits;
     struct arena_cache *arenas = &c->proxy->arenas;
     c->conn = NULL;
+    c->protocol = h2 ? "h2" : "http/1.1";
     enum err e = h2 ? h2_front_new(conn, tls, limits, arenas, &front_owner, c, &c->codec)
                     : h1_front_new(conn, tls, limits, arenas, &front_owner, c, &c->codec);
     if (e != ERR_OK)
         conn_close(&conn, CONN_END_NOW);
     else if (c->proxy->draining)
-        c->codec->ops->drain(c->codec);
+        c->codec->ops->last(c->codec);
     return e;
 }
 
@@ -103,6 +105,7 @@ static void on_open(void *user, struct conn *conn)
     struct client *c = user;
     struct conn_tls_info tls;
     conn_tls(conn, &tls);
+    c->tls = tls.version;
     bool h2 = span_eq(tls.alpn, SPAN("h2"));
     if (!h2 && !c->listener->speaks_h1) { /* RFC 9113 section 3.2: only by ALPN */
         handshake_failed(c);
@@ -212,6 +215,7 @@ enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const str
     c->proxy = p;
     c->listener = l;
     c->source = source;
+    c->begun_ns = loop_now_ns(p->loop);
     l->clients++;
     list_append(&p->clients, &c->link);
     timer_init(&c->handshake, p->loop, on_handshake_late);
@@ -228,6 +232,12 @@ void client_kill(struct client *c, enum err why)
         c->codec->ops->kill(c->codec, why);
     else
         handshake_failed(c);
+}
+
+void client_last(struct client *c)
+{
+    if (c->codec != NULL)
+        c->codec->ops->last(c->codec);
 }
 
 void client_drain(struct client *c)

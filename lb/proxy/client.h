@@ -17,6 +17,8 @@ struct origin {
     uint64_t distance_key; /* which pool of which generation */
 };
 
+struct sight;
+
 struct client {
     struct link link;
     struct proxy *proxy;
@@ -26,7 +28,13 @@ struct client {
     struct timer handshake;    /* L3 */
     uint16_t source;           /* slot in the table of sources */
     bool handshaking;
-    bool spared;           /* carries a tunnel that a drain leaves alone */
+    bool spared; /* carries a tunnel that a drain leaves alone */
+    /* what is shown of it */
+    int64_t begun_ns;
+    const char *protocol, *tls;             /* static; NULL: not known yet, plain */
+    uint64_t requests, bytes_in, bytes_out; /* of exchanges that have ended */
+    struct sight *row;                      /* while somebody looks */
+    /* who */
     struct origin peer;    /* the TCP peer */
     struct origin *behind; /* the last client seen behind a trusted peer, or NULL */
 };
@@ -34,6 +42,9 @@ struct client {
 enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const struct addr *peer);
 /* Ends the connection; what runs on it first. Frees the client (on_closed). */
 void client_kill(struct client *c, enum err why);
+/* No request after the next one. */
+void client_last(struct client *c);
+/* No further request: an idle connection ends now. */
 void client_drain(struct client *c);
 
 /* The origin of a request by the policy's trusted hops; borrowed until the next call. NULL without

@@ -210,6 +210,12 @@ void proxy_drain(struct proxy *p)
 {
     p->draining = true;
     list_each (e, &p->clients)
+        client_last(container_of(e, struct client, link));
+}
+
+void proxy_close_idle(struct proxy *p)
+{
+    list_each (e, &p->clients)
         client_drain(container_of(e, struct client, link));
 }
 

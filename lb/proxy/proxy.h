@@ -134,8 +134,10 @@ void proxy_slot_released(struct proxy *p, struct pool_state *pool);
 /* The same, told by another worker: only this one's waiters are served. */
 void proxy_slot_free(struct proxy *p, struct pool_state *pool);
 
-/* No further request on any connection; idle ones close now. */
+/* The next request of each connection is its last one, and its answer says so. */
 void proxy_drain(struct proxy *p);
+/* After proxy_drain: closes connections that are idle. */
+void proxy_close_idle(struct proxy *p);
 /* Ends what still runs: all but tunnels and connections that carry one, or everything. */
 void proxy_kill(struct proxy *p, bool spare_tunnels, enum err why);
 size_t proxy_exchanges(const struct proxy *p, bool tunnels);

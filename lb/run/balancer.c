@@ -91,7 +91,11 @@ static void on_mail(void *user, const struct mail *m)
             sockets_refuse(&b->sockets);
         break;
     case MAIN_WORKER_DONE:
+        gather_worker_gone(&b->gather, m->n);
         on_worker_done(b);
+        break;
+    case MAIN_LOOKED:
+        gather_answered(&b->gather, m->p);
         break;
     case MAIN_HELPER:
         balancer_loaded(b, m->p);
@@ -212,13 +216,14 @@ static enum err make_parts(struct balancer *b)
     list_init(&b->jobs);
     list_init(&b->next_jobs);
     arena_init(&b->answer, NULL, KIB(4), KIB(64));
-    sockets_init(&b->sockets, b->worker_count);
     b->admission = mem_aligned(64, (sizeof *b->admission + 63) / 64 * 64);
     b->registry = registry_new(ENDPOINTS_MOST);
     if (b->admission == NULL || b->registry == NULL)
         return ERR_NO_MEMORY;
     hash_key_new(&b->admission->key);
-    enum err e = stat_book_init(&b->stats, b->worker_count);
+    enum err e = sockets_init(&b->sockets, b->worker_count, b->log);
+    if (e == ERR_OK)
+        e = stat_book_init(&b->stats, b->worker_count);
     if (e == ERR_OK)
         e = conn_env_init(&b->env, b->loop);
     if (e == ERR_OK)
@@ -287,6 +292,8 @@ static enum err start(struct balancer *b, struct material *m, struct buf *messag
     if (e == ERR_OK)
         e = balancer_publish(b, m, messages);
     if (e == ERR_OK)
+        sockets_close_unused(&b->sockets);
+    if (e == ERR_OK)
         e = open_admin(b, messages);
     if (e == ERR_OK)
         e = hear_signals(b);
@@ -313,6 +320,8 @@ static void take_down(struct balancer *b)
     admin_free(&b->admin);
     balancer_forget_jobs(b);
     stop_threads(b);
+    gather_fini(&b->gather);
+    sockets_leave(&b->sockets);
     if (b->loading != NULL) {
         material_fini(b->loading);
         mem_free(b->loading);

@@ -5,6 +5,7 @@
 #define MERIDIAN_RUN_BALANCER_H
 
 #include "admin/admin.h"
+#include "run/gather.h"
 #include "run/health_thread.h"
 #include "run/helper.h"
 #include "run/options.h"
@@ -44,6 +45,7 @@ struct balancer {
     int64_t last_reload_ns; /* wall clock */
     /* life */
     struct admin *admin;
+    struct gather gather;
     struct arena answer; /* text handed out to the admin layer, until the next question */
     struct io signals;
     struct timer tick, watchdog, rotate;

@@ -77,6 +77,16 @@ void service_store(int fd, const char *name)
         send_notice(text, (size_t)n, fd);
 }
 
+void service_forget(struct span name)
+{
+    service_notify("FDSTOREREMOVE=1\nFDNAME=%.*s", SPAN_FMT(name));
+}
+
+bool service_present(void)
+{
+    return getenv("NOTIFY_SOCKET") != NULL;
+}
+
 static bool env_u64(const char *name, uint64_t *out)
 {
     const char *s = getenv(name);

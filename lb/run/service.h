@@ -12,6 +12,10 @@
 void service_notify(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same with a descriptor to be kept (FDSTORE=1). */
 void service_store(int fd, const char *name);
+/* Ends the keeping of all descriptors with that name. */
+void service_forget(struct span name);
+/* Whether there is a manager that could keep descriptors. */
+bool service_present(void);
 /* Half of WATCHDOG_USEC in ms where it is meant for this process, else 0. */
 int64_t service_watchdog_ms(void);
 

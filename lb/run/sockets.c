@@ -4,21 +4,60 @@
 #include "net/listener.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-void sockets_init(struct sockets *s, unsigned workers)
+#define STORE_PREFIX "listener."
+#define STORE_NAME   160
+
+enum err sockets_init(struct sockets *s, unsigned workers, struct log *log)
 {
-    *s = (struct sockets){.workers = workers};
+    *s = (struct sockets){.workers = workers, .log = log};
     list_init(&s->all);
     service_sockets(&s->given);
+    s->used = mem_array(s->given.count + 1, sizeof *s->used);
+    return s->used != NULL ? ERR_OK : ERR_NO_MEMORY;
 }
 
+/* The name of socket i in the service manager's store, where a colon is not allowed. */
+static struct span store_name(const struct bound *b, unsigned i, char out[STORE_NAME])
+{
+    int n = snprintf(out, STORE_NAME, STORE_PREFIX "%.120s.%u", b->name, i);
+    for (char *p = strchr(out, ':'); p != NULL; p = strchr(p, ':'))
+        *p = '=';
+    return span_of(out, (size_t)n);
+}
+
+static bool is_stored(struct span name)
+{
+    return span_starts(name, SPAN(STORE_PREFIX));
+}
+
+static void bound_keep(struct bound *b, unsigned from)
+{
+    char name[STORE_NAME];
+    for (unsigned i = from; i < b->count && service_present(); i++) {
+        (void)store_name(b, i, name);
+        service_store(b->fds[i], name);
+        b->kept = true;
+    }
+}
+
+static void bound_forget(struct bound *b)
+{
+    char name[STORE_NAME];
+    for (unsigned i = 0; i < b->count && b->kept; i++)
+        service_forget(store_name(b, i, name));
+    b->kept = false;
+}
+
+/* A unix socket's file goes with the last who could serve it. */
 static void bound_close(struct bound *b)
 {
     for (unsigned i = 0; i < b->count; i++)
         close(b->fds[i]);
-    if (b->count != 0 && b->at.any.sa_family == AF_UNIX && !b->inherited)
+    if (b->count != 0 && b->at.any.sa_family == AF_UNIX && !b->inherited && !b->kept)
         unlink(b->at.un.sun_path);
     b->count = 0;
 }
@@ -41,18 +80,49 @@ void sockets_refuse(struct sockets *s)
     }
 }
 
+void sockets_close_unused(struct sockets *s)
+{
+    for (unsigned i = 0; i < s->given.count; i++) {
+        char at[ADDR_TEXT + 1] = "";
+        struct addr local = {.len = sizeof local.un};
+        struct span name = service_socket_name(&s->given, i);
+        int fd = s->given.first + (int)i;
+        if (s->used[i])
+            continue;
+        s->used[i] = true;
+        if (getsockname(fd, &local.any, &local.len) == 0)
+            at[addr_print(&local, at)] = '\0';
+        log_event(s->log, LOG_WARN, "inherited-socket-unused",
+                  "name=\"%.*s\" address=\"%s\" effect=\"closed; no listener names it\"",
+                  SPAN_FMT(name), at);
+        if (is_stored(name))
+            service_forget(name);
+        close(fd);
+    }
+}
+
+void sockets_leave(struct sockets *s)
+{
+    list_each (e, &s->all)
+        bound_close(container_of(e, struct bound, link));
+}
+
 void sockets_fini(struct sockets *s)
 {
     list_each (e, &s->all)
         bound_free(container_of(e, struct bound, link));
+    mem_free(s->used);
+    s->used = NULL;
 }
 
 void sockets_put(struct bound **bp)
 {
     struct bound *b = *bp;
     *bp = NULL;
-    if (b != NULL && --b->refs == 0)
-        bound_free(b);
+    if (b == NULL || --b->refs != 0)
+        return;
+    bound_forget(b);
+    bound_free(b);
 }
 
 void sockets_addr(const struct conf_address *from, struct addr *to)
@@ -130,18 +200,19 @@ static bool is_meant(const struct sockets *s, unsigned i, const struct conf_addr
     return addr_eq(&local, want);
 }
 
-static unsigned adopt_inherited(const struct sockets *s, const struct conf_address *at,
-                                struct bound *b)
+static unsigned adopt_inherited(struct sockets *s, const struct conf_address *at, struct bound *b)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < s->given.count; i++) {
-        if (!is_meant(s, i, at, &b->at))
+        if (s->used[i] || !is_meant(s, i, at, &b->at))
             continue;
         int fd = s->given.first + (int)i;
         int flags = fcntl(fd, F_GETFL);
         if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
             fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
             continue;
+        s->used[i] = true;
+        b->kept |= is_stored(service_socket_name(&s->given, i));
         b->fds[n++] = fd;
     }
     b->inherited = n != 0;
@@ -161,12 +232,18 @@ static enum err fill(struct sockets *s, const struct conf_address *at, struct bo
     if (at->family == CONF_SYSTEMD)
         return ERR_NOT_FOUND;
     b->shared = wanted == 1 && s->workers > 1;
+    unsigned had = b->count;
     while (b->count < wanted) {
         enum err e = listener_open(&b->at, wanted > 1, &b->fds[b->count]);
-        if (e != ERR_OK)
+        if (e != ERR_OK && !b->inherited)
             return e;
+        if (e != ERR_OK) {
+            b->shared = true; /* somebody else's socket: nobody may join it, all watch it */
+            break;
+        }
         b->count++;
     }
+    bound_keep(b, had);
     return ERR_OK;
 }
 

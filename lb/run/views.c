@@ -337,6 +337,12 @@ static void do_reload(void *ctx, struct admin_job *job)
     balancer_reload(ctx, job);
 }
 
+static void do_connections(void *ctx, struct admin_job *job)
+{
+    struct balancer *b = ctx;
+    gather_begin(&b->gather, b->workers, b->worker_count, job);
+}
+
 static void do_stop(void *ctx, bool now)
 {
     balancer_stop(ctx, now);
@@ -360,6 +366,7 @@ const struct admin_ops balancer_admin_ops = {
     .set_weight = do_set_weight,
     .reset = do_reset,
     .reload = do_reload,
+    .connections = do_connections,
     .stop = do_stop,
     .set_log_level = do_log_level,
     .explain = balancer_explain,

@@ -2,12 +2,16 @@
 
 #include "base/mem.h"
 #include "net/listener.h"
+#include "run/gather.h"
 
 #include <signal.h>
 
 #define BEAT_MS   1000
 #define RESUME_MS 100
 #define DRAIN_MS  20
+/* A request may be on its way on a connection that looks idle: it is still answered, and its client
+ * told that it was the last. */
+#define IDLE_MS 1000
 
 /* One configured listener; connections point to its settings, so it stays while any is there. */
 struct worker_listener {
@@ -40,7 +44,7 @@ struct worker {
     struct log_writer *log;
     struct timer beat, resume, drain;
     bool draining, ended;
-    int64_t requests_until_ns, tunnels_until_ns;
+    int64_t idle_until_ns, requests_until_ns, tunnels_until_ns;
     /* shared, atomic */
     struct mailbox box;
     _Atomic int64_t beat_ns, longest_turn_ns;
@@ -253,6 +257,8 @@ static void on_drain_time(struct timer *t)
         proxy_kill(w->proxy, false, ERR_SHUTDOWN);
     else if (now >= w->requests_until_ns)
         proxy_kill(w->proxy, true, ERR_SHUTDOWN);
+    else if (now >= w->idle_until_ns)
+        proxy_close_idle(w->proxy);
     if (proxy_clients(w->proxy) == 0 && list_empty(&w->proxy->exchanges))
         finish(w);
     else
@@ -267,6 +273,7 @@ static void begin_drain(struct worker *w, const struct worker_drain *d)
     if (!w->draining)
         tell_main(w, (struct mail){.kind = MAIN_UNWATCHED});
     w->draining = true;
+    w->idle_until_ns = now + IDLE_MS * NS_PER_MS;
     w->requests_until_ns = now + d->requests_ms * NS_PER_MS;
     w->tunnels_until_ns = now + d->tunnels_ms * NS_PER_MS;
     if (w->tunnels_until_ns < w->requests_until_ns)
@@ -291,6 +298,10 @@ static void on_mail(void *user, const struct mail *m)
         break;
     case WORKER_KILL:
         begin_drain(w, &at_once);
+        break;
+    case WORKER_LOOK:
+        gather_fill(m->p, w->proxy);
+        tell_main(w, (struct mail){.kind = MAIN_LOOKED, .p = m->p});
         break;
     }
 }

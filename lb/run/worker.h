@@ -12,6 +12,7 @@ enum worker_mail {
     WORKER_SLOT_FREE, /* p: struct pool_state */
     WORKER_DRAIN,     /* p: struct worker_drain, which outlives the worker */
     WORKER_KILL,      /* end everything now */
+    WORKER_LOOK,      /* p: struct look: to be filled and sent back */
 };
 
 enum main_mail {
@@ -20,6 +21,7 @@ enum main_mail {
     MAIN_UNWATCHED,    /* n: worker: drains, and watches no listening socket any more */
     MAIN_WORKER_DONE,  /* n: worker: drained, its thread ends */
     MAIN_HELPER,       /* p: the job */
+    MAIN_LOOKED,       /* p: struct look */
 };
 
 struct worker_drain {

@@ -1,9 +1,16 @@
 """meridianctl: seeing and steering a running balancer (SURFACE.md, section 2)."""
 import os
+import re
+import shutil
+import signal
+import socket
 import stat
+import subprocess
+import threading
 
 from client import get
 from env import until
+from origin import gated, text
 from test_health import backends
 
 
@@ -121,3 +128,114 @@ def test_no_balancer_is_an_error(env):
     balancer.stop()
     done = balancer.ctl("status", check=False)
     assert done.returncode != 0 and "control.sock" in done.stdout + done.stderr
+
+
+def rows(balancer):
+    return balancer.ctl_json("connections")["connections"]
+
+
+def test_connections_of_all_workers(env):
+    gate = threading.Event()
+    origin = env.origin(script=[text(b"first"), gated(gate, text(b"second"))])
+    balancer = env.simple(origin)
+    idle = [env.client(balancer.port) for _ in range(8)]
+    busy = env.client(balancer.port)
+    assert busy.get().status == 200
+    busy.request()
+    until(lambda: len(origin.requests) == 2)
+    until(lambda: len(rows(balancer)) == 9, what="nine connections")
+    assert len({row["worker"] for row in rows(balancer)}) >= 1
+    shown = [row for row in rows(balancer) if row["requests"] == 2]
+    assert len(shown) == 1, rows(balancer)
+    row = shown[0]
+    assert (row["pool"], row["backend"], row["protocol"]) == ("api", "a", "http/1.1") and row["state"] != "idle", row
+    assert row["client"].startswith("127.0.0.1:") and row["bytes_out"] > 0, row
+    assert "127.0.0.1" in balancer.ctl("connections")
+    gate.set()
+    assert busy.response().body == b"second"
+    for client in idle:
+        client.close()
+    until(lambda: [row["state"] for row in rows(balancer)] == ["idle"], what="the one that is left")
+
+
+def test_connections_are_bounded(env):
+    balancer = env.simple(env.origin(), workers=1)
+    held = [socket.create_connection(("127.0.0.1", balancer.port)) for _ in range(530)]
+    until(lambda: balancer.ctl_json("connections")["total"] == 530, what="all accepted")
+    assert len(rows(balancer)) == 512
+    assert "512 of 530" in balancer.ctl("connections")
+    for client in held:
+        client.close()
+
+
+def test_connections_while_draining(env):
+    gate = threading.Event()
+    origin = env.origin(script=[gated(gate, text(b"end"))])
+    balancer = env.simple(origin)
+    busy = env.client(balancer.port).request()
+    until(lambda: origin.requests)
+    balancer.signal(signal.SIGTERM)
+    until(lambda: balancer.ctl_json("status")["draining"], what="draining")
+    assert len(rows(balancer)) == 1, "a worker that has ended must not be waited for"
+    gate.set()
+    assert busy.response().body == b"end"
+    balancer.expect_end(0)
+
+
+def test_f30_slow_and_hostile_local_clients_cost_only_themselves(env):
+    """Half a line, garbage, a megabyte without end, answers nobody reads, gone before the answer."""
+    balancer = env.simple(env.origin(), pool={"backends": {f"b{n}": {"address": f"127.0.0.1:{n + 1}"}
+                                                           for n in range(300)}})
+
+    def dial(data):
+        local = socket.socket(socket.AF_UNIX)
+        local.settimeout(10)
+        local.connect(balancer.control)
+        try:
+            local.sendall(data)
+        except OSError:
+            pass  # it was shown the door before it had said everything
+        return local
+
+    slow = [dial(b'{"command":') for _ in range(4)]
+    deaf = [dial(b'{"command":"backends"}\n') for _ in range(4)]
+    assert b'"ok":false' in dial(b"\x00\xff\n").recv(4096).replace(b": ", b":")
+    assert b'"ok":false' in dial(b"{" * 4000 + b"\n").recv(4096).replace(b": ", b":")
+    huge = dial(b'{"command":"' + b"x" * (2 << 20))
+    for _ in range(40):
+        dial(b'{"command":"connections"}\n').close()
+    until(lambda: balancer.ctl("status", check=False).returncode == 0, what="an answer for a good client")
+    assert get(balancer.port).status in (200, 502, 503)
+    for local in [*slow, *deaf, huge]:
+        local.close()
+    full = []
+
+    def shown_the_door():
+        full.append(dial(b""))
+        with dial(b'{"command":"status"}\n') as one_more:
+            return one_more.recv(10) == b""
+
+    until(shown_the_door, what="the seventeenth to be closed")
+    for local in full:
+        local.close()
+    until(lambda: balancer.ctl("status", check=False).returncode == 0, what="an answer when they are gone")
+
+
+def test_completion_names_every_command(env):
+    usage = balancer_help(env)
+    commands = re.findall(r"^  ([a-z-]+) ", usage.split("\n  -s")[0], re.M)
+    assert len(commands) >= 16
+    for shell in ("bash", "zsh", "fish"):
+        with open(os.path.join(env.root, "deploy", f"meridianctl.{shell}"), encoding="utf-8") as file:
+            completion = file.read()
+        missing = [name for name in commands if not re.search(rf"(?<![\w-]){name}(?![\w-])", completion)]
+        assert not missing, (shell, missing)
+        program = shutil.which(shell)
+        if program:
+            path = os.path.join(env.root, "deploy", f"meridianctl.{shell}")
+            done = subprocess.run([program, "-n", path], capture_output=True, text=True, timeout=30)
+            assert done.returncode == 0, done.stderr
+
+
+def balancer_help(env):
+    return subprocess.run([env.program("meridianctl"), "--help"], capture_output=True, text=True, timeout=10).stdout

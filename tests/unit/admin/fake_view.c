@@ -194,7 +194,7 @@ static void connections(void *ctx, struct admin_job *job)
          .protocol = "http/1.1",
          .state = "idle"},
     };
-    admin_job_connections(job, rows, 2);
+    admin_job_connections(job, rows, 2, 3);
 }
 
 static void stop(void *ctx, bool now)
