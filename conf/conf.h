@@ -438,7 +438,7 @@ void conf_print(const struct conf *conf, struct buf *out);
 struct conf_messages {
     const struct conf_source *source; /* borrowed */
     struct buf *out;                  /* borrowed */
-    size_t errors;                    /* reported, those beyond the cap of 50 included */
+    size_t errors, warnings;          /* reported, those beyond the cap of 50 included */
 };
 void conf_messages_init(struct conf_messages *m, const struct conf *conf, struct buf *out);
 /* Appends `file:line:column: error: <text>`, the line and a caret; without a line (mark.line 0)
@@ -446,7 +446,21 @@ void conf_messages_init(struct conf_messages *m, const struct conf *conf, struct
 void conf_report(struct conf_messages *m, struct conf_mark mark, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The same for what is allowed and probably not meant: `file:line:column: warning: <text>`. */
+void conf_warn(struct conf_messages *m, struct conf_mark mark, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Appends a warning for each setting that is risky or has no effect: plain HTTP on a public
+ * address, servers without checks, routes that are never chosen, pools that nobody uses.
+ */
+void conf_warnings(const struct conf *conf, struct buf *out);
+/* Appends what differs between the two, one line each ("  ~ pools.api.queue.limit: 10 -> 20"), at
+ * most 40; secrets hidden. */
+void conf_changes(const struct conf *old, const struct conf *new, struct buf *out);
+
 /* Appends the reference of all keys as Markdown (docs/configuration.md). */
 void conf_reference(struct buf *out);
+/* Appends the JSON Schema (draft-07) of the file, for editors (deploy/meridian.schema.json). */
+void conf_json_schema(struct buf *out);
 
 #endif

@@ -25,27 +25,40 @@ static const char head[] =
     "marked\n"
     "† are read at the start only; all others take effect on reload.\n";
 
-static void put_default(struct buf *out, const struct schema_field *f)
+bool schema_put_default(struct buf *out, const struct schema_field *f)
 {
     struct writer w = {.out = out};
     _Alignas(16) char value[sizeof(struct conf)] = {0};
+    if ((f->flags & SCHEMA_REQUIRED) != 0 || f->type == &type_map)
+        return false;
+    if (f->fallback != NULL) {
+        buf_put_str(out, f->fallback);
+        return true;
+    }
+    if (f->type->preset != NULL)
+        f->type->preset(f, value);
+    size_t before = out->n;
+    f->type->write(&w, f, value);
+    /* The type writes " value\n". */
+    if (!out->failed && out->n > before + 2) {
+        memmove(out->p + before, out->p + before + 1, out->n - before - 1);
+        out->n -= 2;
+    }
+    return true;
+}
+
+static void put_default(struct buf *out, const struct schema_field *f)
+{
+    bool constant = f->fallback == NULL && f->type != &type_map;
     if ((f->flags & SCHEMA_REQUIRED) != 0) {
         buf_put_str(out, "**required**");
-    } else if (f->fallback != NULL) {
-        buf_put_str(out, f->fallback);
-    } else if (f->type != &type_map) {
-        if (f->type->preset != NULL)
-            f->type->preset(f, value);
-        buf_put_char(out, '`');
-        size_t before = out->n;
-        f->type->write(&w, f, value);
-        /* The type writes " value\n". */
-        if (!out->failed && out->n > before + 2) {
-            memmove(out->p + before, out->p + before + 1, out->n - before - 1);
-            out->n -= 2;
-        }
-        buf_put_char(out, '`');
+        return;
     }
+    if (f->fallback != NULL && f->type == &type_map)
+        buf_put_str(out, f->fallback);
+    buf_put_str(out, constant ? "`" : "");
+    (void)schema_put_default(out, f);
+    buf_put_str(out, constant ? "`" : "");
 }
 
 static void put_range(struct buf *out, const struct schema_field *f)

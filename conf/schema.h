@@ -117,6 +117,9 @@ void schema_preset(const struct schema_map *map, void *at);
 void schema_write(struct writer *w, const struct schema_map *map, const void *at);
 /* Puts the global values into the fields of the map that inherit and were not written. */
 void schema_inherit(const struct conf *conf, const struct schema_map *map, void *at);
+/* Appends the value that holds where nothing is written, in words where it is no constant; false
+ * where there is none to tell of (reference.c). */
+bool schema_put_default(struct buf *out, const struct schema_field *f);
 /* Whether a key is printed at all. */
 bool schema_present(const struct writer *w, const struct schema_field *f, const void *at);
 

@@ -167,26 +167,42 @@ void conf_messages_init(struct conf_messages *m, const struct conf *conf, struct
     *m = (struct conf_messages){.source = conf->source, .out = out};
 }
 
-void conf_report(struct conf_messages *m, struct conf_mark mark, const char *format, ...)
+static void put_message(struct conf_messages *m, struct conf_mark mark, const char *word,
+                        const char *format, va_list ap)
 {
-    if (m->errors++ >= CONF_MESSAGES_MOST)
-        return;
     char memory[1024];
     struct buf text;
     buf_fixed(&text, memory, sizeof memory);
-    va_list ap;
-    va_start(ap, format);
     int n = vsnprintf(memory, sizeof memory, format, ap);
-    va_end(ap);
     text.n = n < 0 ? 0 : (size_t)n < sizeof memory ? (size_t)n : sizeof memory - 1;
     put_plain(m->out, m->source->name);
     if (mark.line > 0)
         buf_printf(m->out, ":%u:%u", (unsigned)mark.line, (unsigned)mark.column);
-    buf_put_str(m->out, ": error: ");
+    buf_printf(m->out, ": %s: ", word);
     put_plain(m->out, buf_span(&text));
     buf_put_char(m->out, '\n');
     if (mark.line > 0)
         put_line(m->out, line_of(m->source->text, mark.line), mark);
+}
+
+void conf_report(struct conf_messages *m, struct conf_mark mark, const char *format, ...)
+{
+    if (m->errors++ >= CONF_MESSAGES_MOST)
+        return;
+    va_list ap;
+    va_start(ap, format);
+    put_message(m, mark, "error", format, ap);
+    va_end(ap);
+}
+
+void conf_warn(struct conf_messages *m, struct conf_mark mark, const char *format, ...)
+{
+    if (m->warnings++ >= CONF_MESSAGES_MOST)
+        return;
+    va_list ap;
+    va_start(ap, format);
+    put_message(m, mark, "warning", format, ap);
+    va_end(ap);
 }
 
 void source_finish(struct conf_messages *m)

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Writes docs/configuration.md from the program's own tables.
+# Writes docs/configuration.md and deploy/meridian.schema.json from the program's own tables.
 # usage: scripts/generate-reference.sh [BUILD FOLDER]      default: build/debug, configured where it is not
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,10 +8,16 @@ build="${1:-build/debug}"
 cmake --build "$build" --target conf_reference >/dev/null
 page="$(mktemp)"
 trap 'rm -f "$page"' EXIT
-"$build/tests/tools/conf-reference" >"$page"
-if cmp -s "$page" docs/configuration.md; then
-    echo "docs/configuration.md is up to date"
-else
-    cat "$page" >docs/configuration.md
-    echo "docs/configuration.md is new"
-fi
+
+# write FILE [OPTION]: made anew where it differs.
+write() {
+    "$build/tests/tools/conf-reference" "${@:2}" >"$page"
+    if cmp -s "$page" "$1"; then
+        echo "$1 is up to date"
+    else
+        cat "$page" >"$1"
+        echo "$1 is new"
+    fi
+}
+write docs/configuration.md
+write deploy/meridian.schema.json --json-schema

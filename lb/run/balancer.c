@@ -405,6 +405,8 @@ int balancer_run(const struct options *options)
         return EXIT_CONFIG;
     }
     b.worker_count = m.workers;
+    if (buf_len(&m.messages) != 0)
+        fwrite(m.messages.p, 1, m.messages.n, stderr);
     b.log = log_new(STDERR_FILENO, m.conf->log.level, false, getenv("JOURNAL_STREAM") != NULL);
     int code = serve(&b, &m);
     log_free(&b.log);

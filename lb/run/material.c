@@ -232,8 +232,10 @@ void material_load(struct material *m)
     bool geo = load_geo(m, &to, &said);
     bool pages = pages_load(m->conf, &to, &m->pages) == ERR_OK;
     buf_fini(&said);
-    if (fronts && backs && geo && pages)
+    if (fronts && backs && geo && pages) {
+        conf_warnings(m->conf, &m->messages);
         return;
+    }
     m->result = to.errors != 0 ? ERR_SYNTAX : ERR_NO_MEMORY;
     release(m);
 }

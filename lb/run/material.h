@@ -32,7 +32,7 @@ struct material {
     const struct geo_share *present; /* used again where its files are unchanged; NULL: none */
     /* given */
     enum err result;
-    struct buf messages;
+    struct buf messages; /* errors, or the warnings of a good one */
     struct conf *conf;
     struct material_front *fronts; /* as conf->listeners */
     struct tls_client **

@@ -175,21 +175,26 @@ static void account(struct balancer *b, enum err e, struct span messages)
 
 void balancer_loaded(struct balancer *b, struct material *m)
 {
-    struct buf messages;
+    struct buf messages, changes;
     enum err e = m->result;
     helper_done(b->helper);
     b->loading = NULL;
     buf_init(&messages, MIB(1));
     if (e == ERR_OK)
         warn_kept(b, m->conf, &messages);
+    buf_put_span(&messages, buf_span(&m->messages));
+    buf_init(&changes, KIB(64));
+    if (e == ERR_OK)
+        conf_changes(b->current->conf, m->conf, &changes);
     if (e == ERR_OK)
         e = balancer_publish(b, m, &messages);
-    else
-        buf_put_span(&messages, buf_span(&m->messages));
     account(b, e, buf_span(&messages));
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
         buf_printf(&messages, "reloaded: generation %llu\n", (unsigned long long)b->generation);
+        buf_put_span(&messages, buf_span(&changes));
+    }
     finish_jobs(b, e, buf_span(&messages));
+    buf_fini(&changes);
     buf_fini(&messages);
     material_fini(m);
     mem_free(m);

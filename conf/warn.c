@@ -1,0 +1,169 @@
+/* warn: settings that are allowed and probably not meant. Works on a configuration that has passed
+ * all checks, and changes nothing. */
+#include "conf/conf.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+#define COMPARED_MOST 64 /* earlier routes of one host and path that a route is held against */
+
+/* Addresses that only this machine or its own networks reach (RFC 1122, 1918, 3927, 4193, 4291). */
+static bool is_private(const struct conf_address *a)
+{
+    const uint8_t *b = a->bytes;
+    if (a->family == CONF_IPV4)
+        return b[0] == 127 || b[0] == 10 || (b[0] == 172 && b[1] >> 4 == 1) ||
+               (b[0] == 192 && b[1] == 168) || (b[0] == 169 && b[1] == 254);
+    static const uint8_t loopback[16] = {[15] = 1};
+    if (a->family == CONF_IPV6)
+        return memcmp(b, loopback, sizeof loopback) == 0 || (b[0] & 0xFE) == 0xFC ||
+               (b[0] == 0xFE && b[1] >> 6 == 2);
+    return true; /* the file system or the service manager decides */
+}
+
+static void warn_listeners(const struct conf *conf, struct conf_messages *m)
+{
+    for (size_t i = 0; i < conf->listener_count; i++) {
+        const struct conf_listener *l = &conf->listeners[i];
+        bool plain = !l->tls.set && !l->redirect_to_https && conf->trusted.from_count == 0;
+        for (size_t j = 0; plain && j < l->bind_count; j++)
+            if (!is_private(&l->binds[j]))
+                conf_warn(m, l->binds[j].text.mark,
+                          "plain HTTP on an address that others may reach; set tls, or "
+                          "redirect_to_https, or trusted_proxies where a proxy in front has it");
+    }
+}
+
+/* Marks the pools that a route leads to; NULL without memory. */
+static bool *used_pools(const struct conf *conf)
+{
+    bool *used = mem_array(conf->pool_count + 1, sizeof *used);
+    for (size_t i = 0; used != NULL && i < conf->route_count; i++) {
+        const struct conf_route *route = &conf->routes[i];
+        if (route->pool != NULL)
+            used[route->pool - conf->pools] = true;
+        for (size_t j = 0; j < route->share_count; j++)
+            used[route->shares[j].pool - conf->pools] = true;
+    }
+    return used;
+}
+
+static void warn_pool(const struct conf_pool *pool, struct conf_messages *m)
+{
+    if (pool->health.probe == CONF_PROBE_OFF && pool->backend_count > 1)
+        conf_warn(m, pool->name.mark,
+                  "pool '%.*s' has no health check; a server that is down keeps its share until "
+                  "requests fail",
+                  SPAN_FMT(pool->name.s));
+    if (pool->tls.set && !pool->tls.verify)
+        conf_warn(m, pool->tls.mark,
+                  "certificates of pool '%.*s' are not verified; whoever is between may read and "
+                  "change all",
+                  SPAN_FMT(pool->name.s));
+}
+
+static void warn_pools(const struct conf *conf, struct conf_messages *m)
+{
+    bool *used = used_pools(conf);
+    for (size_t i = 0; used != NULL && i < conf->pool_count; i++) {
+        const struct conf_pool *pool = &conf->pools[i];
+        if (!used[i])
+            conf_warn(m, pool->name.mark, "no route leads to pool '%.*s'; remove it, or add one",
+                      SPAN_FMT(pool->name.s));
+        warn_pool(pool, m);
+    }
+    mem_free(used);
+}
+
+static bool has_text(const struct conf_text *v, size_t n, struct span s)
+{
+    for (size_t i = 0; i < n; i++)
+        if (span_eq(v[i].s, s))
+            return true;
+    return false;
+}
+
+/* Whether a condition on one of `all` holds wherever one on `some` does; none is no condition. */
+static bool covers_texts(const struct conf_text *all, size_t all_count,
+                         const struct conf_text *some, size_t some_count)
+{
+    for (size_t i = 0; i < some_count && all_count > 0; i++)
+        if (!has_text(all, all_count, some[i].s))
+            return false;
+    return all_count == 0 || some_count > 0;
+}
+
+static bool covers_headers(const struct conf_match *wide, const struct conf_match *narrow)
+{
+    for (size_t i = 0; i < wide->header_count; i++) {
+        bool same = false;
+        for (size_t j = 0; j < narrow->header_count && !same; j++)
+            same = span_eq(wide->headers[i].name.s, narrow->headers[j].name.s) &&
+                   span_eq(wide->headers[i].value.s, narrow->headers[j].value.s);
+        if (!same)
+            return false;
+    }
+    return true;
+}
+
+static size_t conditions(const struct conf_match *m)
+{
+    return (m->method_count > 0) + m->header_count + (m->country_count > 0);
+}
+
+/* Of the routes of one host and path, the one with more conditions is tried first, then the one
+ * that stands first: only with as many conditions can an earlier one take all of a later one. */
+static bool hides(const struct conf_match *early, const struct conf_match *late)
+{
+    return conditions(early) == conditions(late) && covers_headers(early, late) &&
+           covers_texts(early->methods, early->method_count, late->methods, late->method_count) &&
+           covers_texts(early->countries, early->country_count, late->countries,
+                        late->country_count);
+}
+
+static int by_place(const struct conf_match *a, const struct conf_match *b)
+{
+    int order = span_cmp(a->host.s, b->host.s);
+    if (order == 0)
+        order = span_cmp(a->path.s, b->path.s);
+    return order != 0 ? order : (int)a->exact - (int)b->exact;
+}
+
+static int by_place_and_order(const void *x, const void *y)
+{
+    const struct conf_route *a = *(const struct conf_route *const *)x,
+                            *b = *(const struct conf_route *const *)y;
+    int order = by_place(&a->match, &b->match);
+    return order != 0 ? order : (a > b) - (a < b);
+}
+
+static void warn_hidden(const struct conf *conf, struct conf_messages *m)
+{
+    const struct conf_route **sorted = mem_array(conf->route_count + 1, sizeof *sorted);
+    if (sorted == NULL)
+        return;
+    for (size_t i = 0; i < conf->route_count; i++)
+        sorted[i] = &conf->routes[i];
+    qsort(sorted, conf->route_count, sizeof *sorted, by_place_and_order);
+    for (size_t i = 1; i < conf->route_count; i++) {
+        size_t back = i < COMPARED_MOST ? i : COMPARED_MOST;
+        for (size_t j = i; back-- > 0 && by_place(&sorted[--j]->match, &sorted[i]->match) == 0;)
+            if (hides(&sorted[j]->match, &sorted[i]->match)) {
+                conf_warn(m, sorted[i]->mark,
+                          "the route is never chosen; the one of line %u takes all that it matches",
+                          (unsigned)sorted[j]->mark.line);
+                break;
+            }
+    }
+    mem_free(sorted);
+}
+
+void conf_warnings(const struct conf *conf, struct buf *out)
+{
+    struct conf_messages m;
+    conf_messages_init(&m, conf, out);
+    warn_listeners(conf, &m);
+    warn_pools(conf, &m);
+    warn_hidden(conf, &m);
+}

@@ -1,0 +1,119 @@
+/* Warnings about what is allowed and probably not meant, and the summary of a change. */
+#include "check.h"
+#include "file.h"
+
+#define POOL                                                                                       \
+    "pools: {api: {backends: {a: {address: \"10.0.0.1:80\"}, b: {address: \"10.0.0.2:80\"}}}}\n"
+#define LISTENER "listeners: {p: {bind: \"127.0.0.1:8080\"}}\n"
+#define BASE     LISTENER POOL
+#define ROUTES   "routes:\n  - pool: api\n"
+
+static size_t count(struct span text, const char *what)
+{
+    size_t n = 0, size = strlen(what);
+    for (size_t i = 0; i + size <= text.n; i++)
+        n += memcmp(text.p + i, what, size) == 0;
+    return n;
+}
+
+TEST(conf_warnings, each_risk_has_one)
+{
+    static const struct {
+        const char *text, *said; /* NULL: nothing */
+    } rows[] = {
+        {BASE ROUTES, NULL},
+        {"listeners: {p: {bind: [\"10.1.2.3:80\", \"172.31.0.1:80\", \"192.168.0.1:80\", "
+         "\"[::1]:80\", \"[fd00::1]:80\", \"unix:/x\", \"systemd:x\"]}}\n" POOL ROUTES,
+         NULL},
+        {"listeners: {p: {bind: \"0.0.0.0:80\"}}\n" POOL ROUTES,
+         "test.yaml:1:23: warning: plain HTTP"},
+        {"listeners: {p: {bind: \"172.32.0.1:80\"}}\n" POOL ROUTES, "warning: plain HTTP"},
+        {"listeners: {p: {bind: \"[2001:db8::1]:80\"}}\n" POOL ROUTES, "warning: plain HTTP"},
+        {"listeners: {p: {bind: \"0.0.0.0:80\", redirect_to_https: true}}\n" POOL ROUTES, NULL},
+        {"listeners: {p: {bind: \"0.0.0.0:80\"}}\ntrusted_proxies: {from: [10.0.0.0/8]}\n" POOL
+             ROUTES,
+         NULL},
+        {LISTENER "pools: {api: {backends: {a: {address: \"10.0.0.1:80\"}, b: {address: "
+                  "\"10.0.0.2:80\"}}, health: {off: true}}}\n" ROUTES,
+         "pool 'api' has no health check"},
+        {LISTENER "pools: {api: {backends: {a: {address: \"10.0.0.1:80\"}}, tls: {verify: "
+                  "false}}}\n" ROUTES,
+         "are not verified"},
+        {LISTENER "pools: {api: {backends: {a: {address: \"10.0.0.1:80\"}}}, spare: {backends: {a: "
+                  "{address: \"10.0.0.1:80\"}}}}\n" ROUTES,
+         "no route leads to pool 'spare'"},
+        {BASE "routes:\n  - match: {path: /a, methods: [GET, HEAD]}\n    pool: api\n"
+              "  - match: {path: /a, methods: [HEAD]}\n    pool: api\n",
+         "never chosen; the one of line 4"},
+        {BASE "routes:\n  - match: {path: /a, methods: [HEAD]}\n    pool: api\n"
+              "  - match: {path: /a, methods: [GET, HEAD]}\n    pool: api\n",
+         NULL},
+        {BASE "routes:\n  - match: {path: /a, methods: [GET, HEAD]}\n    pool: api\n"
+              "  - match: {path: /a, methods: [GET], headers: {x: y}}\n    pool: api\n",
+         NULL},
+        {BASE "routes:\n  - match: {path: /a, methods: [GET, HEAD]}\n    pool: api\n"
+              "  - match: {path: /b, methods: [GET]}\n    pool: api\n",
+         NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct conf *c = load_good(rows[i].text);
+        struct buf out;
+        buf_init(&out, 0);
+        conf_warnings(c, &out);
+        size_t want = rows[i].said != NULL;
+        CHECK(count(buf_span(&out), "warning: ") == want &&
+                  (want == 0 || count(buf_span(&out), rows[i].said) == 1),
+              "row %zu: %.*s", i, SPAN_FMT(buf_span(&out)));
+        buf_fini(&out);
+        conf_free(&c);
+    }
+}
+
+static void check_changes(const char *old, const char *new, const char *want)
+{
+    struct conf *a = load_good(old), *b = load_good(new);
+    struct buf out;
+    buf_init(&out, 0);
+    conf_changes(a, b, &out);
+    CHECK(span_eq(buf_span(&out), span_str(want)), "%.*swant:\n%s", SPAN_FMT(buf_span(&out)), want);
+    buf_fini(&out);
+    conf_free(&a);
+    conf_free(&b);
+}
+
+TEST(conf_changes, every_kind_is_told)
+{
+    check_changes(BASE ROUTES, BASE ROUTES,
+                  "  the settings are the same; certificates and databases were read again\n");
+    check_changes(BASE ROUTES "timeouts: {idle: 10s}\n", BASE ROUTES "timeouts: {idle: 2m}\n",
+                  "  ~ timeouts.idle: 10s -> 2m\n");
+    check_changes(BASE ROUTES,
+                  LISTENER "pools: {api: {backends: {a: {address: \"10.0.0.1:80\", weight: 50}, c: "
+                           "{address: \"10.0.0.3:80\"}}}}\n" ROUTES
+                           "  - match: {path: /x}\n    respond: {body: \"one\\ntwo\"}\n",
+                  "  ~ pools.api.backends.a.weight: 100 -> 50\n"
+                  "  - pools.api.backends.b\n"
+                  "  + pools.api.backends.c\n"
+                  "  + routes./x\n");
+    check_changes(BASE ROUTES "here: {location: [1, 2]}\n", BASE ROUTES,
+                  "  - here\n  - pools.api.balance.distance_from\n");
+}
+
+TEST(conf_changes, many_are_counted)
+{
+    struct buf text, out;
+    buf_init(&text, 0);
+    buf_init(&out, 0);
+    buf_put_str(&text, BASE ROUTES);
+    for (int i = 0; i < 100; i++)
+        buf_printf(&text, "  - match: {path: /%d}\n    pool: api\n", i);
+    buf_put_char(&text, '\0');
+    struct conf *a = load_good(BASE ROUTES), *b = load_good(text.p);
+    conf_changes(a, b, &out);
+    CHECK_INT(count(buf_span(&out), "\n"), 41);
+    CHECK_INT(count(buf_span(&out), "  and 60 more changes\n"), 1);
+    buf_fini(&text);
+    buf_fini(&out);
+    conf_free(&a);
+    conf_free(&b);
+}
