@@ -91,6 +91,14 @@
 #define LIMIT_CONF_BYTES              MIB(4)   /* L36 */
 #define LIMIT_CONF_DEPTH              32       /* L36 */
 #define LIMIT_CONF_NODES              100000   /* L36 */
+#define LIMIT_NAME_ADDRESSES          64       /* L37, of one host name */
+#define LIMIT_NAME_TTL_LEAST_MS       5000     /* L37 */
+#define LIMIT_NAME_TTL_MOST_MS        300000   /* L37 */
+#define LIMIT_NAME_TIMEOUT_MS         2000     /* L37, of one try */
+#define LIMIT_NAME_TRIES              3        /* L37 */
+#define LIMIT_NAME_RETRY_MOST_MS      60000    /* after failures in a row */
+#define LIMIT_NAME_HOLD_MS            30000    /* B4, of a mass removal */
+#define LIMIT_NAME_REMOVE_PERCENT     30       /* B4, more at once is a mass removal */
 #define LIMIT_LOG_LINE                KIB(8)   /* L38 */
 #define LIMIT_LOG_URI                 KIB(2)   /* L38 */
 #define LIMIT_LOG_FIELD               KIB(1)   /* L38 */
