@@ -86,8 +86,8 @@ def test_fields_of_the_access_log_are_explained(env):
 def test_installed_files_exist(env):
     del env
     text = read("deploy", "CMakeLists.txt") + read("deploy", "install-units.cmake.in")
-    names = set(re.findall(r"\bmeridian[a-z-]*\.(?:service|socket|sysusers)\b", text))
-    assert len(names) == 5, names
+    names = set(re.findall(r"\bmeridian[a-z-]*\.(?:service|socket|sysusers|tmpfiles|logrotate|schema\.json)\b", text))
+    assert len(names) == 8, names
     for name in names:
         assert os.path.exists(os.path.join(ROOT, "deploy", name)), name
 
