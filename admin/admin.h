@@ -111,6 +111,21 @@ struct admin_explain {
     struct pick_explain terms;           /* where there is a pool */
 };
 
+/* The session with the central database, and the rows of its registry. */
+struct admin_database {
+    bool followed; /* false: no pool asks for it; the rest is zero */
+    bool up;
+    const char *origin;     /* of the rows in force: "none", "file", "database" */
+    int64_t contact_ms;     /* age of the last answer; -1: never */
+    uint32_t poll_us;       /* how long the last poll took */
+    uint64_t rows, used;    /* in force; serving in some pool */
+    uint64_t skipped;       /* of the last read, because they cannot be used or are not allowed */
+    uint64_t suspects;      /* leases that are over, of servers that stay for now */
+    uint64_t mass_expiries; /* reads that would have removed too many */
+    uint64_t connects, failures, polls, wakeups, changes, flushes, reads;
+    uint64_t saves, saves_failed; /* of the last-known-good file */
+};
+
 /* An answer that comes later. The asking connection may be gone by then. */
 struct admin_job;
 /* Exactly once per job, also from inside the op, not after admin_free. messages: text for people,
@@ -134,6 +149,7 @@ struct admin_ops {
     void (*routes)(void *ctx, void (*each)(void *user, const struct admin_route *r), void *user);
     void (*certificates)(void *ctx, void (*each)(void *user, const struct admin_certificate *c),
                          void *user);
+    void (*database)(void *ctx, struct admin_database *out);
     /* Counters that only the balancer can sum, written after admin's own families (server, pools,
      * backends, certificates). */
     void (*metrics)(void *ctx, struct metrics *out);

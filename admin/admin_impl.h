@@ -74,6 +74,7 @@ void show_backends(struct admin *a, struct span pool, struct json *j);
 void show_listeners(struct admin *a, struct json *j);
 void show_routes(struct admin *a, struct json *j);
 void show_certificates(struct admin *a, struct json *j);
+void show_database(struct admin *a, struct json *j);
 void show_connections(struct json *j, const struct admin_connection *rows, size_t n);
 void show_place(struct json *j, const char *key, const struct admin_place *p);
 void show_explain(struct json *j, const struct admin_explain *e);

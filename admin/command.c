@@ -49,6 +49,12 @@ static enum err run_certificates(struct call *c)
     return ERR_OK;
 }
 
+static enum err run_database(struct call *c)
+{
+    show_database(c->admin, c->out);
+    return ERR_OK;
+}
+
 /* The member that a command cannot do without; p NULL, with a message, where it is not there. */
 static struct span need_text(struct call *c, const char *name)
 {
@@ -276,6 +282,7 @@ static const struct {
     {"backends", run_backends},
     {"routes", run_routes},
     {"certificates", run_certificates},
+    {"database", run_database},
     {"connections", run_connections},
     {"drain", run_drain},
     {"enable", run_enable},

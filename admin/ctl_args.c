@@ -130,6 +130,7 @@ static const struct command {
     {"routes", "", "all routes", 0, 0, fill_none},
     {"connections", "", "client connections", 0, 0, fill_none},
     {"certificates", "", "certificates and when they expire", 0, 0, fill_none},
+    {"database", "", "the central database and its registry", 0, 0, fill_none},
     {"drain", "POOL/BACKEND", "no new requests; running ones finish", 1, 1, fill_backend},
     {"maintenance", "POOL/BACKEND", "as drain, and never used, not even in panic", 1, 1,
      fill_backend},

@@ -268,6 +268,23 @@ static void print_certificates(const struct print *p)
     ctl_table_print(&t, p->width, p->out);
 }
 
+static void print_database(const struct print *p)
+{
+    const struct json_value *r = p->reply;
+    if (!json_get_bool(r, "followed")) {
+        buf_put_str(p->out, "no pool has a registry\n");
+        return;
+    }
+    print_line(p, "state", json_get_bool(r, "up") ? SPAN("up") : SPAN("away"));
+    print_line(p, "last answer", cell_age(p->arena, r, "contact_seconds"));
+    print_line(p, "rows from", ctl_cell(r, "origin"));
+    static const char *const counts[] = {"rows",     "used",     "skipped", "suspects",
+                                         "connects", "failures", "polls",   "wakeups",
+                                         "changes",  "flushes",  "reads",   "saves"};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        print_line(p, counts[i], ctl_cell(r, counts[i]));
+}
+
 static void print_geo(const struct print *p)
 {
     ctl_put_clean(p->out, ctl_cell(p->reply, "address"), false);
@@ -309,6 +326,7 @@ void ctl_print(const struct json_value *reply, struct span command, size_t width
         {"backends", print_backends},       {"routes", print_routes},
         {"connections", print_connections}, {"certificates", print_certificates},
         {"explain", print_explain},         {"geo", print_geo},
+        {"database", print_database},
     };
     struct print p = {.reply = reply, .width = width, .arena = arena, .out = out};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {

@@ -157,6 +157,42 @@ static void each_certificate(void *user, const struct admin_certificate *c)
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
+static void put_database(struct admin *a, struct metrics *m)
+{
+    struct admin_database d = {0};
+    a->ops->database(a->ctx, &d);
+    const struct {
+        const char *name;
+        enum metric_type type;
+        const char *help;
+        uint64_t value;
+    } all[] = {
+        {"database_up", METRIC_GAUGE, "Whether the central database answers.", (uint64_t)d.up},
+        {"database_connects_total", METRIC_COUNTER, "Connections to the database.", d.connects},
+        {"database_failures_total", METRIC_COUNTER, "Tries and connections that failed.",
+         d.failures},
+        {"database_polls_total", METRIC_COUNTER, "Polls of the change log.", d.polls},
+        {"database_wakeups_total", METRIC_COUNTER, "Notifications that came.", d.wakeups},
+        {"database_changes_total", METRIC_COUNTER, "Polls that told of a change of the registry.",
+         d.changes},
+        {"database_flushes_total", METRIC_COUNTER,
+         "Polls after which changes may have been missed.", d.flushes},
+        {"registry_rows", METRIC_GAUGE, "Rows of the registry that are in force.", d.rows},
+        {"registry_rows_skipped", METRIC_GAUGE, "Rows that cannot be used or are not allowed.",
+         d.skipped},
+        {"registry_suspects", METRIC_GAUGE, "Servers that stay although their lease is over.",
+         d.suspects},
+        {"registry_mass_expiry_total", METRIC_COUNTER,
+         "Reads that would have removed too many servers.", d.mass_expiries},
+        {"registry_saves_failed_total", METRIC_COUNTER,
+         "Times that the last-known-good file could not be written.", d.saves_failed},
+    };
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        metrics_family(m, all[i].name, all[i].type, all[i].help);
+        metrics_u64(m, NULL, 0, all[i].value);
+    }
+}
+
 static void write_rows(struct admin *a, struct metrics *m)
 {
     const struct admin_ops *ops = a->ops;
@@ -175,6 +211,8 @@ static void write_rows(struct admin *a, struct metrics *m)
                        backend_families[p.at].help);
         ops->backends(a->ctx, SPAN_NONE, each_backend, &p);
     }
+    if (ops->database != NULL)
+        put_database(a, m);
     if (ops->certificates != NULL) {
         metrics_family(m, "cert_expiry_seconds", METRIC_GAUGE,
                        "Time until a certificate expires; negative where it has.");

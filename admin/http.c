@@ -87,10 +87,11 @@ static const struct {
     bool local; /* only for a Host that names this machine: a page in a browser cannot read it */
     void (*get)(struct admin *a, const struct request *r, struct answer *out);
 } resources[] = {
-    {"/metrics", true, get_metrics},   {"/healthz", false, get_health},
-    {"/readyz", false, get_ready},     {"/v1/status", true, get_command},
-    {"/v1/pools", true, get_command},  {"/v1/backends", true, get_command},
-    {"/v1/routes", true, get_command}, {"/v1/certificates", true, get_command},
+    {"/metrics", true, get_metrics},     {"/healthz", false, get_health},
+    {"/readyz", false, get_ready},       {"/v1/status", true, get_command},
+    {"/v1/pools", true, get_command},    {"/v1/backends", true, get_command},
+    {"/v1/routes", true, get_command},   {"/v1/certificates", true, get_command},
+    {"/v1/database", true, get_command},
 };
 
 static bool host_is_local(const struct admin *a, struct span host)

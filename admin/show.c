@@ -199,6 +199,36 @@ void show_certificates(struct admin *a, struct json *j)
     json_array_end(j);
 }
 
+void show_database(struct admin *a, struct json *j)
+{
+    struct admin_database d = {0};
+    if (a->ops->database == NULL)
+        return;
+    a->ops->database(a->ctx, &d);
+    json_bool(j, "followed", d.followed);
+    if (!d.followed)
+        return;
+    json_bool(j, "up", d.up);
+    json_str(j, "origin", d.origin);
+    if (d.contact_ms >= 0)
+        json_double(j, "contact_seconds", (double)d.contact_ms / 1000, 3);
+    json_double(j, "poll_seconds", (double)d.poll_us / 1e6, 6);
+    json_u64(j, "rows", d.rows);
+    json_u64(j, "used", d.used);
+    json_u64(j, "skipped", d.skipped);
+    json_u64(j, "suspects", d.suspects);
+    json_u64(j, "mass_expiries", d.mass_expiries);
+    json_u64(j, "connects", d.connects);
+    json_u64(j, "failures", d.failures);
+    json_u64(j, "polls", d.polls);
+    json_u64(j, "wakeups", d.wakeups);
+    json_u64(j, "changes", d.changes);
+    json_u64(j, "flushes", d.flushes);
+    json_u64(j, "reads", d.reads);
+    json_u64(j, "saves", d.saves);
+    json_u64(j, "saves_failed", d.saves_failed);
+}
+
 void show_connections(struct json *j, const struct admin_connection *rows, size_t n)
 {
     json_array(j, "connections");

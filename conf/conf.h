@@ -221,6 +221,25 @@ struct conf_residency {
     size_t rule_count;
 };
 
+/* A database that several servers share. */
+struct conf_data_source {
+    struct conf_text name;
+    struct conf_text postgres; /* words of a connection, as libpq reads them */
+};
+
+enum conf_registry_mode { CONF_REGISTRY_OFF, CONF_REGISTRY_MERGE, CONF_REGISTRY_AUTHORITATIVE };
+
+/* Servers that a table of the database names. */
+struct conf_registry {
+    bool set;
+    struct conf_mark mark;
+    struct conf_text source_name;
+    const struct conf_data_source *source;
+    enum conf_registry_mode mode;
+    struct conf_cidr *allow; /* where they may stand; at least one where set */
+    size_t allow_count;
+};
+
 struct conf_pool {
     struct conf_text name;
     struct conf_backend *backends; /* at least one */
@@ -234,6 +253,7 @@ struct conf_pool {
     struct conf_text host_name; /* CONF_HOST_NAME */
     struct conf_retries retries;
     struct conf_queue queue;
+    struct conf_registry registry;
 };
 
 struct conf_header {
@@ -398,6 +418,8 @@ struct conf {
     struct conf_trusted trusted;
     struct conf_site *sites;
     size_t site_count;
+    struct conf_data_source *sources; /* at most one */
+    size_t source_count;
     struct conf_listener *listeners;
     size_t listener_count;
     struct conf_pool *pools;

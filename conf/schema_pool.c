@@ -416,6 +416,13 @@ static const struct schema_field fields[] = {
      .offset = offsetof(struct conf_pool, queue),
      .map = &queue_map,
      .help = "Requests that wait while every backend is at its `max_inflight`."},
+    {.key = "registry",
+     .type = &type_map,
+     .offset = offsetof(struct conf_pool, registry),
+     .map = &schema_registry,
+     .fallback = "off",
+     .help =
+         "Servers that a table of the central database names, besides or instead of `backends`."},
 };
 
 const struct schema_map schema_pool = {SCHEMA_FIELDS(fields)};

@@ -66,7 +66,10 @@ static bool read_desired(struct span s, enum row_desired *out)
 
 static bool read_address(struct span s, struct addr *out)
 {
-    return addr_parse(s, out) == ERR_OK && out->any.sa_family != AF_UNIX && addr_port(out) != 0;
+    if (addr_parse(s, out) != ERR_OK || out->any.sa_family == AF_UNIX)
+        return false;
+    addr_unmap(out);
+    return addr_port(out) != 0;
 }
 
 static bool read_row(const struct span c[ROW_COLUMNS], struct row *row)

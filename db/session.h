@@ -7,7 +7,7 @@
 #ifndef MERIDIAN_DB_SESSION_H
 #define MERIDIAN_DB_SESSION_H
 
-#include "base/hash.h"
+#include "base/buf.h"
 #include "base/log.h"
 #include "db/row.h"
 #include "net/loop.h"

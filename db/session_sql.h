@@ -21,14 +21,16 @@
 /* Where the functions above are not permitted: then a connection cannot be resumed. */
 #define SQL_POLL_UNKNOWN SQL_POLL_("''")
 
-/* Leases are bounded before they are added, or one hostile row would make the whole read fail. */
+/* Leases are bounded before they are added, or one hostile row would make the whole read fail. NULL
+ * is no lease; greatest and least pass over it, so it is asked for by itself. */
 #define SQL_TTL_  "least(greatest(ttl, interval '0'), interval '1 day')"
 #define SQL_SEEN_ "greatest(least(seen_at, now() + interval '1 day'), timestamptz '2000-01-01')"
 #define SQL_ROWS                                                                                   \
     "SELECT pool, address, weight, site, desired, "                                                \
-    "coalesce(ceil(extract(epoch FROM " SQL_TTL_ ") * 1000), 0)::bigint, "                         \
-    "coalesce(" SQL_SEEN_ " + " SQL_TTL_ " < now(), false), "                                      \
-    "coalesce(" SQL_SEEN_ " + 10 * " SQL_TTL_ " < now(), false) "                                  \
+    "CASE WHEN ttl IS NULL THEN 0 ELSE ceil(extract(epoch FROM " SQL_TTL_                          \
+    ") * 1000)::bigint END, "                                                                      \
+    "ttl IS NOT NULL AND " SQL_SEEN_ " + " SQL_TTL_ " < now(), "                                   \
+    "ttl IS NOT NULL AND " SQL_SEEN_ " + 10 * " SQL_TTL_ " < now() "                               \
     "FROM meridian.pool_server ORDER BY pool, address LIMIT 10001"
 
 #endif

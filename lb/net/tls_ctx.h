@@ -59,6 +59,8 @@ struct tls_client;
 MUST_CHECK
 enum err tls_client_new(const struct tls_client_spec *spec, struct tls_client **out,
                         struct buf *message);
+/* One more owner; each frees its own. Any thread. */
+struct tls_client *tls_client_ref(struct tls_client *c);
 void tls_client_free(struct tls_client **c);
 
 #endif

@@ -76,7 +76,6 @@ BIO_METHOD *tls_bio_new(void);
 /* tls_server.c */
 struct tls_server *tls_server_ref(struct tls_server *s);
 /* tls_client.c */
-struct tls_client *tls_client_ref(struct tls_client *c);
 /* An SSL that will verify and name what it should, with a kept session where there is one. origin
  * must outlive it. NULL without memory. */
 SSL *tls_client_ssl(struct tls_client *c, struct span server_name, struct tls_origin *origin);

@@ -100,6 +100,12 @@ static void on_mail(void *user, const struct mail *m)
     case MAIN_HELPER:
         balancer_loaded(b, m->p);
         break;
+    case MAIN_ROWS:
+        central_rows(b, m->p);
+        break;
+    case MAIN_KEPT:
+        central_saved(b, m->p);
+        break;
     }
 }
 
@@ -290,6 +296,8 @@ static enum err start(struct balancer *b, struct material *m, struct buf *messag
     if (e == ERR_OK)
         e = check_connections(b, m->conf, messages);
     if (e == ERR_OK)
+        central_restore(b, m->conf);
+    if (e == ERR_OK)
         e = balancer_publish(b, m, messages);
     if (e == ERR_OK)
         sockets_close_unused(&b->sockets);
@@ -313,6 +321,7 @@ static void stop_threads(struct balancer *b)
     mem_free(b->workers);
     health_thread_free(&b->health);
     helper_free(&b->helper);
+    central_fini(b);
 }
 
 static void take_down(struct balancer *b)

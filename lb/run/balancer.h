@@ -5,6 +5,7 @@
 #define MERIDIAN_RUN_BALANCER_H
 
 #include "admin/admin.h"
+#include "run/central.h"
 #include "run/gather.h"
 #include "run/health_thread.h"
 #include "run/helper.h"
@@ -30,6 +31,7 @@ struct balancer {
     struct stat_book stats;
     struct tls_tickets *tickets;
     struct admission *admission;
+    struct central central;
     uint32_t connections_auto; /* L1 where the configuration says auto */
     /* snapshots */
     struct snapshot *current;
@@ -65,7 +67,8 @@ int balancer_run(const struct options *options);
 /* reload.c: job may be NULL (a signal). */
 void balancer_reload(struct balancer *b, struct admin_job *job);
 void balancer_loaded(struct balancer *b, struct material *m);
-/* Publishes m as the next snapshot. */
+/* Publishes m as the next snapshot; NULL: the present configuration with what is new from the
+ * registry. */
 MUST_CHECK
 enum err balancer_publish(struct balancer *b, struct material *m, struct buf *messages);
 void balancer_let_go(struct balancer *b, const struct policy *policy);

@@ -4,7 +4,7 @@
 
 #define BEAT_MS 1000
 
-enum { HEALTH_PLAN, HEALTH_STOP };
+enum { HEALTH_PLAN, HEALTH_SESSION, HEALTH_STOP };
 
 struct health_thread {
     /* set once */
@@ -14,6 +14,7 @@ struct health_thread {
     /* owner thread */
     struct loop *loop;
     struct health *health;
+    struct session *session; /* NULL: none */
     struct timer beat;
     /* shared, atomic */
     struct mailbox box;
@@ -27,9 +28,28 @@ static void on_beat(struct timer *t)
     timer_in_ms(t, BEAT_MS);
 }
 
+static void free_plan(struct session_plan *plan)
+{
+    mem_free((char *)(uintptr_t)plan->conninfo);
+    mem_free(plan);
+}
+
+static void take_session(struct health_thread *h, struct session_plan *plan)
+{
+    session_free(&h->session);
+    enum err e = plan->conninfo != NULL ? session_new(h->loop, plan, &h->session) : ERR_OK;
+    if (e != ERR_OK)
+        log_event(h->log, LOG_ERROR, "database-not-asked", "reason=%s", err_name(e));
+    free_plan(plan);
+}
+
 static void on_mail(void *user, const struct mail *m)
 {
     struct health_thread *h = user;
+    if (m->kind == HEALTH_SESSION) {
+        take_session(h, m->p);
+        return;
+    }
     struct health_plan *plan = m->p;
     if (m->kind == HEALTH_STOP) {
         loop_stop(h->loop);
@@ -84,6 +104,7 @@ void health_thread_free(struct health_thread **hp)
     }
     if (h->loop != NULL)
         timer_stop(&h->beat);
+    session_free(&h->session);
     health_free(&h->health);
     mailbox_fini(&h->box);
     if (h->loop != NULL)
@@ -98,6 +119,25 @@ enum err health_thread_plan(struct health_thread *h, struct health_plan **plan)
         *plan = NULL;
     else
         health_plan_free(plan);
+    return e;
+}
+
+enum err health_thread_session(struct health_thread *h, const struct session_plan *plan)
+{
+    struct session_plan *copy = mem_alloc(sizeof *copy);
+    if (copy == NULL)
+        return ERR_NO_MEMORY;
+    *copy = *plan;
+    if (plan->conninfo != NULL) {
+        copy->conninfo = mem_copy_str(plan->conninfo, strlen(plan->conninfo));
+        if (copy->conninfo == NULL) {
+            mem_free(copy);
+            return ERR_NO_MEMORY;
+        }
+    }
+    enum err e = mailbox_post(&h->box, (struct mail){.kind = HEALTH_SESSION, .p = copy});
+    if (e != ERR_OK)
+        free_plan(copy);
     return e;
 }
 

@@ -1,8 +1,9 @@
-/* health_thread: the thread that runs the health layer: its loop and its mailbox. It knows no
- * probe. */
+/* health_thread: the thread that runs the health layer and the session with the central database:
+ * its loop and its mailbox. It knows no probe and no statement. */
 #ifndef MERIDIAN_RUN_HEALTH_THREAD_H
 #define MERIDIAN_RUN_HEALTH_THREAD_H
 
+#include "db/session.h"
 #include "health/health.h"
 #include "run/mailbox.h"
 
@@ -15,6 +16,10 @@ void health_thread_free(struct health_thread **h);
 /* Takes the plan in every case. Main thread. */
 MUST_CHECK
 enum err health_thread_plan(struct health_thread *h, struct health_plan **plan);
+/* Ends the database session that runs and begins another; conninfo NULL: none. The plan is copied.
+ * Main thread. */
+MUST_CHECK
+enum err health_thread_session(struct health_thread *h, const struct session_plan *plan);
 const struct health_counts *health_thread_counts(const struct health_thread *h);
 /* As worker_beat_ns. */
 int64_t health_thread_beat_ns(const struct health_thread *h);

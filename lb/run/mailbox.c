@@ -1,6 +1,6 @@
 #include "run/mailbox.h"
 
-static bool take(struct mailbox *m, struct mail *out)
+bool mailbox_take(struct mailbox *m, struct mail *out)
 {
     pthread_mutex_lock(&m->lock);
     bool some = m->count != 0;
@@ -19,7 +19,7 @@ static void on_wake(struct wake *w)
 {
     struct mailbox *m = container_of(w, struct mailbox, wake);
     struct mail mail;
-    for (unsigned i = 0; i < 2 * MAILBOX_SIZE && take(m, &mail); i++)
+    for (unsigned i = 0; i < 2 * MAILBOX_SIZE && mailbox_take(m, &mail); i++)
         m->on_mail(m->user, &mail);
 }
 

@@ -33,6 +33,9 @@ MUST_CHECK
 enum err mailbox_init(struct mailbox *m, struct loop *loop,
                       void (*on_mail)(void *user, const struct mail *m), void *user);
 void mailbox_fini(struct mailbox *m);
+/* The oldest message, for the receiver; false: none. What is left when nobody sends any more has an
+ * owner who must be told. */
+bool mailbox_take(struct mailbox *m, struct mail *out);
 /* Any thread. ERR_FULL: the receiver is far behind; the message is not taken. */
 MUST_CHECK
 enum err mailbox_post(struct mailbox *m, struct mail mail);

@@ -1,6 +1,7 @@
 #include "run/material.h"
 
 #include "base/mem.h"
+#include "db/session.h"
 #include "run/pages.h"
 
 #include <assert.h>
@@ -147,6 +148,21 @@ static bool load_backs(struct material *m, struct conf_messages *to, struct buf 
     return to->errors == before;
 }
 
+/* Whether the data source's words are some, and this build can use them. */
+static bool check_sources(struct material *m, struct conf_messages *to, struct buf *said)
+{
+    const struct conf *conf = m->conf;
+    for (size_t i = 0; i < conf->source_count; i++) {
+        const struct conf_text *words = &conf->sources[i].postgres;
+        enum err e = session_check(words->s.p, said);
+        if (e != ERR_OK) {
+            report(to, words->mark, said, e);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool same_databases(const struct material *m)
 {
     const struct geo_db *db = m->present != NULL ? m->present->db : NULL;
@@ -231,8 +247,9 @@ void material_load(struct material *m)
     bool backs = load_backs(m, &to, &said);
     bool geo = load_geo(m, &to, &said);
     bool pages = pages_load(m->conf, &to, &m->pages) == ERR_OK;
+    bool sources = check_sources(m, &to, &said);
     buf_fini(&said);
-    if (fronts && backs && geo && pages) {
+    if (fronts && backs && geo && pages && sources) {
         conf_warnings(m->conf, &m->messages);
         return;
     }
@@ -244,4 +261,33 @@ void material_fini(struct material *m)
 {
     release(m);
     buf_fini(&m->messages);
+}
+
+struct material_share *material_share_new(struct material *m)
+{
+    struct material_share *s = mem_alloc(sizeof *s);
+    if (s == NULL)
+        return NULL;
+    s->refs = 1;
+    s->what = (struct material){.workers = m->workers,
+                                .conf = m->conf,
+                                .fronts = m->fronts,
+                                .clients = m->clients,
+                                .pages = m->pages};
+    buf_init(&s->what.messages, 1);
+    m->conf = NULL;
+    m->fronts = NULL;
+    m->clients = NULL;
+    m->pages = NULL;
+    return s;
+}
+
+void material_share_put(struct material_share **sp)
+{
+    struct material_share *s = *sp;
+    *sp = NULL;
+    if (s == NULL || --s->refs != 0)
+        return;
+    material_fini(&s->what);
+    mem_free(s);
 }

@@ -18,6 +18,8 @@ struct geo_share {
 };
 void geo_share_put(struct geo_share **g);
 
+struct material_share;
+
 struct material_front {
     struct tls_cert **certs; /* as conf's certificates */
     size_t cert_count;
@@ -48,5 +50,15 @@ void material_load(struct material *m);
 /* Releases what has not been taken out. */
 void material_fini(struct material *m);
 unsigned material_workers(const struct conf *conf);
+
+/* What snapshots of the same configuration share; main thread only. `what` holds the file's values,
+ * TLS contexts and pages. */
+struct material_share {
+    struct material what;
+    uint32_t refs;
+};
+/* Takes them out of *m, one reference. NULL without memory. */
+struct material_share *material_share_new(struct material *m);
+void material_share_put(struct material_share **s);
 
 #endif

@@ -87,6 +87,8 @@ enum err balancer_publish(struct balancer *b, struct material *m, struct buf *me
         .registry = b->registry,
         .sockets = &b->sockets,
         .stats = &b->stats,
+        .material = b->current != NULL ? b->current->material : NULL,
+        .rows = b->central.rows,
         .geo = b->current != NULL ? b->current->geo : NULL,
         .log = b->current != NULL ? b->current->log : NULL,
     };
@@ -111,6 +113,7 @@ enum err balancer_publish(struct balancer *b, struct material *m, struct buf *me
     if (health_thread_plan(b->health, &plan) != ERR_OK)
         log_event(b->log, LOG_ERROR, "health-plan-lost", "reason=full");
     free_when_let_go(b, before);
+    central_follow(b);
     return ERR_OK;
 }
 

@@ -100,9 +100,10 @@ static enum err build_trust(struct snapshot *s)
 
 static enum err take_geo(const struct snapshot_context *c, struct snapshot *s, struct material *m)
 {
-    if (m->geo_kept) {
+    if (m == NULL || m->geo_kept) {
         s->geo = c->geo;
-        s->geo->refs++;
+        if (s->geo != NULL)
+            s->geo->refs++;
     } else if (m->geo != NULL) {
         s->geo = mem_alloc(sizeof *s->geo);
         if (s->geo == NULL)
@@ -178,6 +179,21 @@ static enum err build(const struct snapshot_context *c, struct snapshot *s,
     return e == ERR_OK ? snapshot_build_listeners(c, s, to) : e;
 }
 
+/* False: no memory, and the material is where it was. */
+static bool take_material(const struct snapshot_context *c, struct snapshot *s, struct material *m)
+{
+    if (m == NULL)
+        c->material->refs++;
+    s->material = m != NULL ? material_share_new(m) : c->material;
+    if (s->material == NULL)
+        return false;
+    s->conf = s->material->what.conf;
+    s->fronts = s->material->what.fronts;
+    s->clients = s->material->what.clients;
+    s->pages = s->material->what.pages;
+    return true;
+}
+
 enum err snapshot_new(const struct snapshot_context *c, struct material *m, struct snapshot **out,
                       struct buf *messages)
 {
@@ -191,14 +207,10 @@ enum err snapshot_new(const struct snapshot_context *c, struct material *m, stru
     s->policy.generation = c->generation;
     s->workers = c->workers;
     s->book = c->stats;
-    s->conf = m->conf;
-    s->fronts = m->fronts;
-    s->clients = m->clients;
-    s->pages = m->pages;
-    m->conf = NULL;
-    m->pages = NULL;
-    m->fronts = NULL;
-    m->clients = NULL;
+    if (!take_material(c, s, m)) {
+        mem_free(s);
+        return ERR_NO_MEMORY;
+    }
     conf_messages_init(&to, s->conf, messages);
     enum err e = take_geo(c, s, m);
     if (e == ERR_OK)
@@ -236,13 +248,7 @@ void snapshot_free(struct snapshot **sp)
         pick_pool_free(&s->policy.pools[i].pick);
     geo_share_put(&s->geo);
     log_share_put(&s->log);
-    struct material rest = {.workers = s->workers,
-                            .conf = s->conf,
-                            .fronts = s->fronts,
-                            .clients = s->clients,
-                            .pages = s->pages};
-    buf_init(&rest.messages, 1);
-    material_fini(&rest);
+    material_share_put(&s->material);
     arena_reset(&s->arena);
     mem_free(s);
 }
@@ -268,8 +274,7 @@ static struct health_check check_of(const struct snapshot *s, size_t i)
     };
     memcpy(c.status, h->status.bits, sizeof c.status);
     if (s->clients[i] != NULL) {
-        c.tls = s->clients[i][s->workers];
-        s->clients[i][s->workers] = NULL; /* the plan owns it now */
+        c.tls = tls_client_ref(s->clients[i][s->workers]);
         c.server_name = s->policy.pools[i].endpoints[0].server_name;
     }
     return c;

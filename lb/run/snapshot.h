@@ -5,6 +5,7 @@
 #ifndef MERIDIAN_RUN_SNAPSHOT_H
 #define MERIDIAN_RUN_SNAPSHOT_H
 
+#include "db/row.h"
 #include "health/health.h"
 #include "proxy/proxy.h"
 #include "run/log_writer.h"
@@ -29,16 +30,18 @@ struct snapshot_listener {
 
 struct snapshot {
     struct policy policy; /* first: an edition's policy is found again as its snapshot */
-    struct conf *conf;
     struct arena arena;
-    struct material_front *fronts;
+    struct material_share *material; /* owns the next four */
+    const struct conf *conf;
+    const struct material_front *fronts;
     struct tls_client ***clients;
-    struct pages *pages;
+    const struct pages *pages;
     struct geo_share *geo;
     struct log_share *log; /* NULL: no access log */
     enum access_format access;
     struct snapshot_listener *listeners;
     size_t listener_count;
+    size_t rows_used, rows_skipped; /* of the registry: serving; not allowed here */
     unsigned workers;
     struct stat_book *book;
     struct stat_route **stat_routes; /* as policy.routes */
@@ -54,12 +57,14 @@ struct snapshot_context {
     struct registry *registry;
     struct sockets *sockets;
     struct stat_book *stats;
-    struct geo_share *geo; /* the present one; NULL: none */
+    struct material_share *material; /* the present one; NULL: none */
+    const struct row_set *rows;      /* of the registry; NULL: none */
+    struct geo_share *geo;           /* the present one; NULL: none */
     struct log_share *log;
 };
 
-/* Takes what it needs out of the material (also on failure). messages: what is wrong, for people.
- * ERR_IN_USE and the like: a socket could not be had. */
+/* Takes what it needs out of the material (also on failure); NULL: the same configuration again.
+ * messages: what is wrong, for people. ERR_IN_USE and the like: a socket could not be had. */
 MUST_CHECK
 enum err snapshot_new(const struct snapshot_context *c, struct material *m, struct snapshot **out,
                       struct buf *messages);

@@ -4,6 +4,19 @@
 
 #include "run/snapshot.h"
 
+/* A row that serves, and where it stands. */
+struct snapshot_row {
+    const struct row *row;
+    const struct conf_site *site; /* NULL: the pool has no sites */
+};
+struct snapshot_rows {
+    struct snapshot_row *v; /* in the snapshot's arena */
+    size_t count;
+    bool file; /* the file's own backends serve too */
+};
+/* The rows of the registry that serve in the pool (snapshot_rows.c). ERR_NO_MEMORY. */
+enum err snapshot_rows(const struct snapshot_context *c, struct snapshot *s,
+                       const struct conf_pool *pool, struct snapshot_rows *out);
 enum err snapshot_build_pools(const struct snapshot_context *c, struct snapshot *s);
 enum err snapshot_build_routes(const struct snapshot_context *c, struct snapshot *s);
 /* The target of one route, and what it asks for (snapshot_shape.c). ERR_NO_MEMORY. */

@@ -93,6 +93,30 @@ static enum err fill_members(struct snapshot *s, const struct conf_pool *from,
     return ERR_OK;
 }
 
+static enum err fill_rows(struct snapshot *s, const struct conf_pool *from, struct policy_pool *to,
+                          const struct snapshot_rows *rows, struct pool_member_conf *members,
+                          struct site_list *sites)
+{
+    size_t k = rows->file ? from->backend_count : 0;
+    for (size_t i = 0; i < rows->count; i++, k++) {
+        const struct row *row = rows->v[i].row;
+        struct policy_endpoint *e = &to->endpoints[k];
+        struct span text = arena_copy(&s->arena, row->address);
+        if (text.p == NULL)
+            return ERR_NO_MEMORY;
+        members[k] = (struct pool_member_conf){
+            .backend = text,
+            .address = text,
+            .site = site_index(sites, rows->v[i].site),
+            .weight = row->weight,
+        };
+        e->name = e->authority = text;
+        e->address = row->addr;
+        e->server_name = server_name(s, from, &e->address);
+    }
+    return ERR_OK;
+}
+
 static enum err fill_sites(struct snapshot *s, const struct conf_pool *from, struct policy_pool *to,
                            const struct site_list *sites, struct pool_site_conf *confs)
 {
@@ -228,7 +252,10 @@ static enum err build_pool(const struct snapshot_context *c, struct snapshot *s,
     struct policy_pool *to = &s->policy.pools[index];
     struct site_list sites = {.count = 0};
     struct pool_site_conf site_confs[LIMIT_SITES];
-    size_t n = from->backend_count;
+    struct snapshot_rows rows;
+    if (snapshot_rows(c, s, from, &rows) != ERR_OK)
+        return ERR_NO_MEMORY;
+    size_t n = (rows.file ? from->backend_count : 0) + rows.count;
     struct pool_member_conf *members = arena_take(&s->arena, n * sizeof *members);
     to->endpoints = arena_zero(&s->arena, n * sizeof *to->endpoints);
     if (members == NULL || to->endpoints == NULL)
@@ -237,7 +264,9 @@ static enum err build_pool(const struct snapshot_context *c, struct snapshot *s,
     to->endpoint_count = (uint32_t)n;
     to->tls = s->clients[index];
     fill_policy(s->conf, from, to, c->workers);
-    enum err e = fill_members(s, from, to, members, &sites);
+    enum err e = rows.file ? fill_members(s, from, to, members, &sites) : ERR_OK;
+    if (e == ERR_OK)
+        e = fill_rows(s, from, to, &rows, members, &sites);
     if (e == ERR_OK)
         e = fill_sites(s, from, to, &sites, site_confs);
     if (e == ERR_OK)

@@ -265,6 +265,37 @@ static void view_certificates(void *ctx,
     }
 }
 
+#define FACT(name) atomic_load_explicit(&c->facts.name, memory_order_relaxed)
+
+static void view_database(void *ctx, struct admin_database *out)
+{
+    static const char *const origins[] = {"none", "file", "database"};
+    const struct balancer *b = ctx;
+    const struct central *c = &b->central;
+    int64_t contact_ns = FACT(contact_ns);
+    *out = (struct admin_database){
+        .followed = c->conninfo != NULL,
+        .up = FACT(up),
+        .origin = origins[c->rows != NULL ? c->origin : CENTRAL_NONE],
+        .contact_ms = contact_ns != 0 ? (clock_mono_ns() - contact_ns) / NS_PER_MS : -1,
+        .poll_us = FACT(poll_us),
+        .rows = c->rows != NULL ? c->rows->count : 0,
+        .used = b->current->rows_used,
+        .skipped = c->skipped + b->current->rows_skipped,
+        .suspects = c->leases.suspects,
+        .mass_expiries = c->leases.brakes,
+        .connects = FACT(connects),
+        .failures = FACT(failures),
+        .polls = FACT(polls),
+        .wakeups = FACT(wakeups),
+        .changes = FACT(changes),
+        .flushes = FACT(flushes),
+        .reads = FACT(reads),
+        .saves = c->saves,
+        .saves_failed = c->saves_failed,
+    };
+}
+
 /* "POOL/BACKEND" or "POOL/BACKEND@ADDRESS". */
 static bool is_target(struct span target, const struct policy_pool *p,
                       const struct policy_endpoint *e)
@@ -361,6 +392,7 @@ const struct admin_ops balancer_admin_ops = {
     .backends = view_backends,
     .routes = view_routes,
     .certificates = view_certificates,
+    .database = view_database,
     .metrics = balancer_metrics,
     .set_admin = do_set_admin,
     .set_weight = do_set_weight,

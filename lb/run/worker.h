@@ -22,6 +22,8 @@ enum main_mail {
     MAIN_WORKER_DONE,  /* n: worker: drained, its thread ends */
     MAIN_HELPER,       /* p: the job */
     MAIN_LOOKED,       /* p: struct look */
+    MAIN_ROWS,         /* p: struct row_set, from the health thread */
+    MAIN_KEPT,         /* p: struct central_save: the registry's file is written */
 };
 
 struct worker_drain {

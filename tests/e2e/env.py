@@ -120,6 +120,10 @@ class Env:
             self._authority = Authority(self.path("tls"))
         return self._authority
 
+    def at_end(self, action):
+        """Called when the test is over and its balancers have ended."""
+        self._ends.callback(action)
+
     def origin(self, *args, **kwargs):
         origin = Origin(self.port(), *args, **kwargs)
         self._ends.callback(origin.close)

@@ -1,0 +1,41 @@
+/* central: what the main thread knows from the central database: the rows of the registry that are
+ * in force, the file that keeps them for a start without the database, and which session the health
+ * thread runs. New rows are settled (leases, brake), compared and, where a balancer would do
+ * something else, published as a snapshot of the same configuration. Main thread only. */
+#ifndef MERIDIAN_RUN_CENTRAL_H
+#define MERIDIAN_RUN_CENTRAL_H
+
+#include "conf/conf.h"
+#include "db/lease.h"
+#include "db/session.h"
+#include "run/helper.h"
+
+struct balancer;
+
+enum central_origin { CENTRAL_NONE, CENTRAL_FILE, CENTRAL_DATABASE };
+
+struct central {
+    struct session_facts facts; /* written by the health thread */
+    struct lease_book leases;
+    struct row_set *rows; /* in force; NULL: none */
+    enum central_origin origin;
+    size_t skipped; /* rows of the last read that could not be used */
+    char *conninfo; /* of the session that runs; NULL: none */
+    struct helper *keeper;
+    struct central_save *saving;
+    bool save_again;
+    uint64_t saves, saves_failed;
+};
+
+/* At start, before the first snapshot: what the last process knew. */
+void central_restore(struct balancer *b, const struct conf *conf);
+/* After a snapshot has been published: the session that it asks for. */
+void central_follow(struct balancer *b);
+/* Rows from the health thread, taken. */
+void central_rows(struct balancer *b, struct row_set *rows);
+/* The keeper has written the file. */
+void central_saved(struct balancer *b, struct central_save *save);
+/* After the health thread has ended. */
+void central_fini(struct balancer *b);
+
+#endif

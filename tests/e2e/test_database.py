@@ -1,0 +1,209 @@
+"""The pool registry in a central PostgreSQL (F20): a real server, started, stopped and killed."""
+import os
+import signal
+
+from client import get
+from env import Skip, seconds, until
+from postgres import Postgres, binaries
+
+
+def database(env):
+    if binaries() is None:
+        raise Skip("PostgreSQL is not installed")
+    server = Postgres()
+    env.at_end(server.close)
+    return server
+
+
+def config_of(env, server, seed, mode="merge", allow=("127.0.0.0/8",)):
+    return {
+        "listeners": {"public": {"bind": f"127.0.0.1:{env.port()}"}},
+        "data_sources": {"main": {"postgres": server.words}},
+        "pools": {"api": {"backends": {"seed": {"address": seed.address}},
+                          "health": {"tcp": {}, "interval": "250ms", "timeout": "250ms", "fall": 2},
+                          "registry": {"source": "main", "mode": mode, "allow": list(allow)}}},
+        "routes": [{"pool": "api"}],
+    }
+
+
+def balancer_of(env, server, seed, **kwargs):
+    config = config_of(env, server, seed, **kwargs)
+    balancer = env.meridian(config)
+    balancer.port = int(config["listeners"]["public"]["bind"].split(":")[1])
+    return balancer
+
+
+def insert(server, origin, **columns):
+    columns = {"pool": "api", "address": origin if isinstance(origin, str) else origin.address, **columns}
+    server.sql(f"INSERT INTO meridian.pool_server ({', '.join(columns)}) VALUES "
+               f"({', '.join(repr(value) for value in columns.values())})")
+
+
+def addresses(balancer):
+    return {row["address"] for row in balancer.ctl_json("backends", "api")["backends"]}
+
+
+def serving(balancer, count=8):
+    """The bodies of some answers."""
+    return {get(balancer.port).body for _ in range(count)}
+
+
+def wait_for(balancer, *wanted):
+    wanted = {origin.address for origin in wanted}
+    until(lambda: addresses(balancer) == wanted, 20, f"{wanted} instead of {addresses(balancer)}")
+
+
+def test_a_row_adds_a_server_and_its_end_removes_it(env):
+    server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
+    balancer = balancer_of(env, server, seed)
+    assert serving(balancer) == {b"seed"}
+    insert(server, other)
+    wait_for(balancer, seed, other)
+    until(lambda: b"other" in serving(balancer), what="traffic of the new server")
+    server.sql("UPDATE meridian.pool_server SET desired = 'drain'")
+    wait_for(balancer, seed)
+    server.sql("UPDATE meridian.pool_server SET desired = 'active'")
+    wait_for(balancer, seed, other)
+    server.sql(f"SELECT meridian.leave('api', '{other.address}')")
+    wait_for(balancer, seed)
+    assert serving(balancer) == {b"seed"}
+
+
+def test_without_notify_the_poll_finds_it(env):
+    server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
+    server.sql("ALTER DATABASE postgres SET meridian.notify = off")
+    balancer = balancer_of(env, server, seed)
+    until(lambda: balancer.metric("meridian_database_up") == 1, what="the session")
+    insert(server, other)
+    wait_for(balancer, seed, other)
+    assert balancer.metric("meridian_database_wakeups_total") == 0
+
+
+def test_authoritative_rows_take_the_place_of_the_seed(env):
+    server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
+    balancer = balancer_of(env, server, seed, mode="authoritative")
+    assert serving(balancer) == {b"seed"}
+    insert(server, other)
+    wait_for(balancer, other)
+    server.sql("DELETE FROM meridian.pool_server")
+    generation = balancer.ctl_json("status")["generation"]
+    insert(server, other, weight=50)
+    until(lambda: balancer.ctl_json("status")["generation"] > generation, what="the new weight")
+    assert addresses(balancer) == {other.address}, "an empty result empties nothing"
+
+
+@seconds(120)
+def test_f20_away_at_start_in_between_and_killed(env):
+    server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
+    insert(server, other)
+    balancer = balancer_of(env, server, seed)
+    wait_for(balancer, seed, other)
+    kept = os.path.join(balancer.dir, "pools.state")
+    until(lambda: os.path.exists(kept), what="the last-known-good file")
+    server.stop(signal.SIGQUIT)
+    until(lambda: balancer.metric("meridian_database_up") == 0, what="its loss")
+    assert addresses(balancer) == {seed.address, other.address}
+    assert {get(balancer.port).status for _ in range(50)} == {200}
+
+    balancer.stop()
+    balancer.start()
+    assert addresses(balancer) == {seed.address, other.address}, "from the file"
+    assert "registry-restored" in balancer.errors()
+    assert {get(balancer.port).status for _ in range(20)} == {200}
+
+    server.start()
+    until(lambda: balancer.metric("meridian_database_up") == 1, 30, "its return")
+    server.sql("DELETE FROM meridian.pool_server")
+    wait_for(balancer, seed)
+
+    balancer.stop()
+    with open(kept, "r+b") as file:
+        file.write(b"x")
+    server.stop()
+    balancer.start()
+    assert addresses(balancer) == {seed.address}
+    assert "registry-not-restored" in balancer.errors()
+
+
+def test_f20_c11_hostile_rows_are_skipped_and_counted(env):
+    server, seed, good = database(env), env.origin(name="seed"), env.origin(name="good")
+    server.sql("""
+        ALTER TABLE meridian.pool_server DROP CONSTRAINT pool_server_pool_check,
+            DROP CONSTRAINT pool_server_address_check, DROP CONSTRAINT pool_server_weight_check,
+            DROP CONSTRAINT pool_server_site_check, DROP CONSTRAINT pool_server_desired_check;
+        INSERT INTO meridian.pool_server (pool, address, weight, site, desired, ttl, seen_at) VALUES
+            ('api', '169.254.169.254:80', 100, '', 'active', NULL, now()),
+            ('api', '[::ffff:10.0.0.1]:80', 100, '', 'active', NULL, now()),
+            ('api', '10.0.0.1:80', 100, '', 'active', NULL, now()),
+            ('api', 'example.com:80', 100, '', 'active', NULL, now()),
+            ('api', 'unix:/etc/passwd', 100, '', 'active', NULL, now()),
+            ('api', repeat('9', 5000), 100, '', 'active', NULL, now()),
+            ('api', '127.0.0.1:1', -5, '', 'active', NULL, now()),
+            ('api', '127.0.0.1:2', 100, 'nowhere', 'active', NULL, now()),
+            ('api', '127.0.0.1:3', 100, '', E'x\\ny', NULL, now()),
+            ('../etc', '127.0.0.1:4', 100, '', 'active', NULL, now()),
+            ('none', '127.0.0.1:5', 100, '', 'active', '170000000 years', 'infinity'),
+            ('none', '127.0.0.1:6', 100, '', 'active', '-170000000 years', '-infinity'),
+            ('none', '127.0.0.1:7', 100, '', 'active', '1 day', '294276-12-31');
+    """)
+    balancer = balancer_of(env, server, seed)
+    insert(server, good)
+    wait_for(balancer, seed, good)
+    assert balancer.metric("meridian_registry_rows_skipped") == 10
+    assert balancer.metric("meridian_database_failures_total") == 0
+
+
+def test_leases(env):
+    server, seed = database(env), env.origin(name="seed")
+    held, lost = env.origin(name="held"), env.origin(name="lost")
+    balancer = balancer_of(env, server, seed)
+    for origin in (held, lost):
+        server.sql(f"SELECT meridian.heartbeat('api', '{origin.address}', '1 s')")
+    insert(server, seed.address, ttl="1 day")
+    wait_for(balancer, seed, held, lost)
+    until(lambda: balancer.metric("meridian_registry_suspects") == 2, 30, "two leases to be over")
+    assert addresses(balancer) == {seed.address, held.address, lost.address}, "suspicion is no verdict"
+    lost.close()
+    server.sql(f"SELECT meridian.heartbeat('api', '{held.address}', '1 h')")
+    until(lambda: addresses(balancer) == {seed.address, held.address}, 30, "the end of the lost one")
+
+
+def test_two_balancers_agree(env):
+    server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
+    one, two = balancer_of(env, server, seed), balancer_of(env, server, seed)
+    insert(server, other)
+    wait_for(one, seed, other)
+    wait_for(two, seed, other)
+
+
+def test_reload_and_rows_do_not_disturb_each_other(env):
+    server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
+    balancer = balancer_of(env, server, seed)
+    insert(server, other)
+    wait_for(balancer, seed, other)
+    balancer.write("broken: [")
+    server.sql("UPDATE meridian.pool_server SET desired = 'maintenance'")
+    wait_for(balancer, seed)
+    config = config_of(env, server, seed)
+    del config["data_sources"], config["pools"]["api"]["registry"]
+    balancer.reload(config)
+    assert addresses(balancer) == {seed.address}
+    until(lambda: balancer.metric("meridian_database_up") in (0, None), what="the end of the session")
+
+
+def test_messages_say_how_to_mend_it(env):
+    seed = env.origin()
+
+    def said(words, **registry):
+        config = config_of(env, type("Server", (), {"words": words}), seed)
+        config["pools"]["api"]["registry"].update(registry)
+        done = env.meridian(config, start=False).run("-t")
+        assert done.returncode == 1
+        return done.stdout + done.stderr
+
+    if "built without libpq" in said("host=db.internal"):
+        raise Skip("built without libpq")
+    assert "hostaddr=" in said("host=db.internal dbname=app")
+    assert "passfile=" in said("host=/run/postgresql password=secret")
+    assert "databas" in said("databas=app")
+    assert "not defined under data_sources" in said("host=/run/postgresql", source="other")
