@@ -18,6 +18,7 @@ enum err admin_new(struct conn_env *env, const struct admin_ops *ops, void *ctx,
     a->ctx = ctx;
     a->log = log;
     a->control.fd = a->http.fd = -1;
+    a->inherited[0] = a->inherited[1] = -1;
     list_init(&a->control.conns);
     list_init(&a->http.conns);
     list_init(&a->jobs);
@@ -32,6 +33,7 @@ void admin_free(struct admin **out)
     }
     admin_socket_close(a, &a->control);
     admin_socket_close(a, &a->http);
+    admin_inherit(a, -1, -1);
     list_each (e, &a->jobs) {
         struct admin_job *job = container_of(e, struct admin_job, link);
         job_free(&job);
@@ -43,12 +45,65 @@ void admin_free(struct admin **out)
     *out = NULL;
 }
 
+void admin_inherit(struct admin *a, int control_fd, int http_fd)
+{
+    int given[2] = {control_fd, http_fd};
+    for (size_t i = 0; i < 2; i++) {
+        if (a->inherited[i] >= 0) {
+            a->env->loop->ops->sock_close(a->env->loop, a->inherited[i], false);
+        }
+        a->inherited[i] = given[i];
+    }
+}
+
+int admin_control_fd(const struct admin *a)
+{
+    return a->control.fd;
+}
+
+int admin_http_fd(const struct admin *a)
+{
+    return a->http.fd;
+}
+
+static void stop_listening(struct admin *a, struct admin_socket *s)
+{
+    if (s->listener != NULL) {
+        listener_stop(&s->listener);
+        a->env->loop->ops->sock_close(a->env->loop, s->fd, false);
+    }
+    s->fd = -1;
+    s->at.len = 0;
+}
+
+void admin_yield(struct admin *a)
+{
+    stop_listening(a, &a->control);
+    stop_listening(a, &a->http);
+}
+
+/* An inherited socket at that address, or a new one. */
+static enum err find_or_open(struct admin *a, const struct addr *at, int *fd)
+{
+    for (size_t i = 0; i < 2; i++) {
+        struct addr local;
+        if (a->inherited[i] >= 0 &&
+            a->env->loop->ops->sock_local(a->env->loop, a->inherited[i], &local) >= 0 &&
+            addr_eq(&local, at)) {
+            *fd = a->inherited[i];
+            a->inherited[i] = -1;
+            return ERR_OK;
+        }
+    }
+    return listener_open(at, false, fd);
+}
+
 enum err admin_socket_open(struct admin *a, struct admin_socket *s, const struct addr *at,
                            listener_on_accept on_accept)
 {
     struct listener *listener;
     int fd;
-    enum err e = listener_open(at, false, &fd);
+    enum err e = find_or_open(a, at, &fd);
     if (e != ERR_OK) {
         return e;
     }
@@ -69,13 +124,10 @@ void admin_socket_close(struct admin *a, struct admin_socket *s)
     if (s->listener == NULL) {
         return;
     }
-    listener_stop(&s->listener);
-    a->env->loop->ops->sock_close(a->env->loop, s->fd, false);
     if (s->at.any.sa_family == AF_UNIX && s->at.un.sun_path[0] != 0) {
         unlink(s->at.un.sun_path);
     }
-    s->fd = -1;
-    s->at.len = 0;
+    stop_listening(a, s);
 }
 
 bool admin_socket_admit(struct admin *a, struct admin_socket *s, int fd)

@@ -179,6 +179,14 @@ enum err admin_new(struct conn_env *env, const struct admin_ops *ops, void *ctx,
  * their owner must not complete them any more. Not from inside a callback of the loop, whose tasks
  * it runs so that all memory is given back. */
 void admin_free(struct admin **a);
+/* Listening sockets of another process, to be used where they are at the addresses asked for later;
+ * -1: none. Takes both. */
+void admin_inherit(struct admin *a, int control_fd, int http_fd);
+/* Where it listens now; borrowed, -1: nowhere. */
+int admin_control_fd(const struct admin *a);
+int admin_http_fd(const struct admin *a);
+/* Listens no more, but leaves the control socket's file: another process has it. */
+void admin_yield(struct admin *a);
 /* Opens the control socket (0660) in place of the present one; the same path again changes nothing.
  * On failure the present one stays. */
 MUST_CHECK

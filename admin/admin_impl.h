@@ -27,6 +27,7 @@ struct admin {
     struct log *log;
     /* owner thread */
     struct admin_socket control, http;
+    int inherited[2]; /* -1: none, or used */
     struct link jobs;
 };
 

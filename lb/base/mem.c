@@ -70,3 +70,8 @@ uint64_t mem_count(void)
 {
     return atomic_load_explicit(&count, memory_order_relaxed);
 }
+
+void mem_wipe(void *p, size_t n)
+{
+    explicit_bzero(p, n);
+}

@@ -24,4 +24,7 @@ void mem_fail_at(uint64_t n);
 /* Allocations since the start of the process, for tests that count. */
 uint64_t mem_count(void);
 
+/* Overwrites secrets, also where nobody reads them afterwards. */
+void mem_wipe(void *p, size_t n);
+
 #endif

@@ -15,6 +15,12 @@ void tls_tickets_free(struct tls_tickets **t);
 /* The current becomes the previous one; a new random one is made. */
 MUST_CHECK
 enum err tls_tickets_rotate(struct tls_tickets *t);
+/* The keys as they are, for the process that takes this one's place; returns how many bytes. They
+ * are secret: wipe the copy. */
+#define TLS_TICKETS_BYTES 160
+size_t tls_tickets_export(struct tls_tickets *t, unsigned char out[TLS_TICKETS_BYTES]);
+/* Another number of bytes than an export has changes nothing. */
+void tls_tickets_import(struct tls_tickets *t, const unsigned char *keys, size_t n);
 
 /* One certificate chain with its key, immutable, reference-counted (atomic). */
 struct tls_cert;

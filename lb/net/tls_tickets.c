@@ -6,8 +6,8 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
-/* One ticket key: AES-256-CBC and HMAC-SHA256 under random secrets that never leave this process.
- */
+/* One ticket key: AES-256-CBC and HMAC-SHA256 under random secrets that never leave this machine:
+ * only the process that takes this one's place gets them. */
 struct ticket_key {
     unsigned char name[16];
     unsigned char cipher[32];
@@ -71,6 +71,31 @@ enum err tls_tickets_rotate(struct tls_tickets *t)
     unlock(t);
     OPENSSL_cleanse(&fresh, sizeof fresh);
     return ERR_OK;
+}
+
+size_t tls_tickets_export(struct tls_tickets *t, unsigned char out[TLS_TICKETS_BYTES])
+{
+    size_t one = sizeof t->current;
+    _Static_assert(2 * sizeof t->current <= TLS_TICKETS_BYTES, "both keys fit");
+    lock(t);
+    bool both = t->has_previous;
+    memcpy(out, &t->current, one);
+    memcpy(out + one, &t->previous, one);
+    unlock(t);
+    return both ? 2 * one : one;
+}
+
+void tls_tickets_import(struct tls_tickets *t, const unsigned char *keys, size_t n)
+{
+    size_t one = sizeof t->current;
+    if (n != one && n != 2 * one)
+        return;
+    lock(t);
+    memcpy(&t->current, keys, one);
+    t->has_previous = n == 2 * one;
+    if (t->has_previous)
+        memcpy(&t->previous, keys + one, one);
+    unlock(t);
 }
 
 /* Copies the key of that name; whether it is the current one. False where there is none. */

@@ -18,7 +18,7 @@
 #define RESERVED_FDS   256 /* logs, admin, checks, the helper */
 #define ENDPOINTS_MOST 65536
 
-static const int heard[] = {SIGHUP, SIGUSR1, SIGTERM, SIGINT, SIGQUIT};
+static const int heard[] = {SIGHUP, SIGUSR1, SIGTERM, SIGINT, SIGQUIT, SIGUSR2};
 
 static void order_all(struct balancer *b, struct mail mail)
 {
@@ -30,8 +30,10 @@ static void order_all(struct balancer *b, struct mail mail)
 
 void balancer_stop(struct balancer *b, bool now)
 {
+    upgrade_cancel(b);
     if (b->draining == 0) {
-        service_notify("STOPPING=1\nSTATUS=draining");
+        if (!b->upgrade.done)
+            service_notify("STOPPING=1\nSTATUS=draining");
         log_event(b->log, LOG_INFO, "stopping", "now=%s", now ? "yes" : "no");
     }
     if (b->draining >= (now ? 2u : 1u))
@@ -51,6 +53,10 @@ static void on_signal(struct balancer *b, int signal)
             log_writer_reopen(b->current->log->writer);
         if (signal == SIGHUP)
             balancer_reload(b, NULL);
+        return;
+    }
+    if (signal == SIGUSR2) {
+        upgrade_begin(b);
         return;
     }
     if (signal == SIGQUIT && b->draining == 0) {
@@ -139,6 +145,9 @@ static void on_tick(struct timer *t)
 
 static void on_watchdog(struct timer *t)
 {
+    const struct balancer *b = container_of(t, struct balancer, watchdog);
+    if (b->upgrade.done)
+        return; /* the other process's signs of life count */
     service_notify("WATCHDOG=1");
     timer_in_ms(t, service_watchdog_ms());
 }
@@ -229,6 +238,8 @@ static enum err make_parts(struct balancer *b)
     hash_key_new(&b->admission->key);
     enum err e = sockets_init(&b->sockets, b->worker_count, b->log);
     if (e == ERR_OK)
+        upgrade_inherit(b);
+    if (e == ERR_OK)
         e = stat_book_init(&b->stats, b->worker_count);
     if (e == ERR_OK)
         e = conn_env_init(&b->env, b->loop);
@@ -252,6 +263,7 @@ static enum err open_admin(struct balancer *b, struct buf *messages)
     enum err e = admin_new(&b->env, &balancer_admin_ops, b, b->log, &b->admin);
     if (e != ERR_OK)
         return e;
+    admin_inherit(b->admin, b->control_fd, b->http_fd);
     if (a->socket.mark.line == 0) {
         places_control_socket(place, sizeof place);
         control = place;
@@ -329,6 +341,7 @@ static void take_down(struct balancer *b)
     admin_free(&b->admin);
     balancer_forget_jobs(b);
     stop_threads(b);
+    upgrade_fini(b);
     gather_fini(&b->gather);
     sockets_leave(&b->sockets);
     if (b->loading != NULL) {
@@ -383,6 +396,7 @@ static int serve(struct balancer *b, struct material *m)
         return e == ERR_SYNTAX ? EXIT_CONFIG : EXIT_RESOURCE;
     }
     buf_fini(&messages);
+    upgrade_ready(b);
     log_event(b->log, LOG_INFO, "ready", "version=%s workers=%u pid=%d", MERIDIAN_VERSION,
               b->worker_count, (int)getpid());
     service_notify("READY=1\nSTATUS=serving, generation 1\nMAINPID=%d", (int)getpid());
@@ -397,6 +411,7 @@ int balancer_run(const struct options *options)
     struct balancer b = {.options = options, .started_ns = clock_mono_ns()};
     struct material m = {.path = options->config};
     block_signals();
+    upgrade_init(&b);
     enum err e = tls_tickets_new(&b.tickets);
     if (e == ERR_OK)
         e = loop_ev_new(&b.loop);

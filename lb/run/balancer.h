@@ -10,6 +10,7 @@
 #include "run/health_thread.h"
 #include "run/helper.h"
 #include "run/options.h"
+#include "run/upgrade.h"
 #include "run/worker.h"
 
 struct balancer {
@@ -48,6 +49,8 @@ struct balancer {
     /* life */
     struct admin *admin;
     struct gather gather;
+    int control_fd, http_fd; /* inherited listening sockets; -1: none */
+    struct takeover upgrade;
     struct arena answer; /* text handed out to the admin layer, until the next question */
     struct io signals;
     struct timer tick, watchdog, rotate;

@@ -37,7 +37,8 @@ static bool set_action(struct options *o, const char *arg)
 
 enum err options_parse(int argc, char **argv, struct options *out, struct buf *message)
 {
-    *out = (struct options){.action = RUN_SERVE, .config = "/etc/meridian/meridian.yaml"};
+    *out = (struct options){
+        .action = RUN_SERVE, .config = "/etc/meridian/meridian.yaml", .argv = argv};
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i];
         if (set_action(out, arg))

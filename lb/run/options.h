@@ -9,6 +9,7 @@ enum run_action { RUN_SERVE, RUN_TEST, RUN_TEST_PRINT, RUN_VERSION, RUN_FEATURES
 struct options {
     enum run_action action;
     const char *config;
+    char *const *argv; /* as given, for the process that takes this one's place */
 };
 
 /* ERR_SYNTAX with one line in *message: exit code 2. */

@@ -105,6 +105,7 @@ enum err balancer_publish(struct balancer *b, struct material *m, struct buf *me
     b->current = s;
     list_append(&b->old, &s->link);
     apply_limits(b, s->conf);
+    upgrade_take_state(b);
     for (unsigned w = 0; w < b->worker_count; w++) {
         /* A worker that far behind is a stuck one; the watchdog ends the process. */
         if (worker_post(b->workers[w], (struct mail){.kind = WORKER_ADOPT, .p = s}) == ERR_OK)

@@ -71,6 +71,46 @@ static void bound_free(struct bound *b)
     mem_free(b);
 }
 
+static bool pass_to_nobody_else(int fd)
+{
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
+}
+
+int sockets_take(struct sockets *s, struct span name)
+{
+    for (unsigned i = 0; i < s->given.count; i++) {
+        int fd = s->given.first + (int)i;
+        if (s->used[i] || !span_eq(service_socket_name(&s->given, i), name))
+            continue;
+        s->used[i] = true;
+        return pass_to_nobody_else(fd) ? fd : -1;
+    }
+    return -1;
+}
+
+void sockets_each(struct sockets *s, void (*give)(void *user, int fd, struct span name), void *user)
+{
+    char memory[STORE_NAME];
+    struct span systemd = SPAN("systemd:");
+    list_each (e, &s->all) {
+        struct bound *b = container_of(e, struct bound, link);
+        struct span name = span_str(b->name);
+        for (unsigned i = 0; i < b->count; i++)
+            give(user, b->fds[i],
+                 span_starts(name, systemd) ? span_sub(name, systemd.n, name.n)
+                                            : store_name(b, i, memory));
+    }
+}
+
+void sockets_handed_over(struct sockets *s)
+{
+    list_each (e, &s->all) {
+        struct bound *b = container_of(e, struct bound, link);
+        b->inherited = true;
+        b->kept = false;
+    }
+}
+
 void sockets_refuse(struct sockets *s)
 {
     list_each (e, &s->all) {
@@ -212,7 +252,7 @@ static unsigned adopt_inherited(struct sockets *s, const struct conf_address *at
             fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
             continue;
         s->used[i] = true;
-        b->kept |= is_stored(service_socket_name(&s->given, i));
+        b->kept |= service_present() && is_stored(service_socket_name(&s->given, i));
         b->fds[n++] = fd;
     }
     b->inherited = n != 0;

@@ -39,6 +39,15 @@ enum err sockets_init(struct sockets *s, unsigned workers, struct log *log);
 /* Closes, with a warning, what was inherited and is named by no listener: connections to it would
  * wait for ever. */
 void sockets_close_unused(struct sockets *s);
+/* An inherited descriptor that no listener is meant to have, by name; it is the caller's. -1: none.
+ */
+int sockets_take(struct sockets *s, struct span name);
+/* Calls give for every listening socket with the name by which the next process finds it. */
+void sockets_each(struct sockets *s, void (*give)(void *user, int fd, struct span name),
+                  void *user);
+/* Another process serves them all now: this one leaves their files and what the service manager
+ * keeps alone. */
+void sockets_handed_over(struct sockets *s);
 /* Closes what this process has opened itself, so that new connections are refused while it drains,
  * or wait for the next process where the service manager keeps them; inherited sockets stay for the
  * next process. No worker may be watching. */

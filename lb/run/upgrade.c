@@ -1,0 +1,221 @@
+#include "run/upgrade.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "run/balancer.h"
+#include "run/handover.h"
+#include "run/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LATE_MS    30000   /* a new process that is not ready by then is ended (F26) */
+#define STATE_MOST MIB(64) /* of the handover's text */
+
+#define NAME_STATE   "meridian.state"
+#define NAME_READY   "meridian.ready"
+#define NAME_CONTROL "meridian.control"
+#define NAME_HTTP    "meridian.http"
+
+static struct handover handover_of(const struct balancer *b)
+{
+    return (struct handover){
+        .tickets = b->tickets, .registry = b->registry, .stats = (struct stat_book *)&b->stats};
+}
+
+void upgrade_init(struct balancer *b)
+{
+    struct takeover *u = &b->upgrade;
+    ssize_t n = readlink("/proc/self/exe", u->program, sizeof u->program - 1);
+    u->program[n > 0 ? n : 0] = '\0';
+    u->ready = -1;
+    buf_init(&u->inherited, STATE_MOST);
+}
+
+/* --- the new process --- */
+
+static void read_all(int fd, struct buf *to)
+{
+    ssize_t n = 1;
+    off_t at = 0;
+    while (n > 0 && buf_reserve(to, KIB(64))) {
+        n = pread(fd, to->p + to->n, KIB(64), at);
+        to->n += n > 0 ? (size_t)n : 0;
+        at += n > 0 ? n : 0;
+    }
+}
+
+void upgrade_inherit(struct balancer *b)
+{
+    struct takeover *u = &b->upgrade;
+    int state = sockets_take(&b->sockets, SPAN(NAME_STATE));
+    u->ready = sockets_take(&b->sockets, SPAN(NAME_READY));
+    b->control_fd = sockets_take(&b->sockets, SPAN(NAME_CONTROL));
+    b->http_fd = sockets_take(&b->sockets, SPAN(NAME_HTTP));
+    if (state < 0)
+        return;
+    read_all(state, &u->inherited);
+    close(state);
+    handover_read_tickets(b->tickets, buf_span(&u->inherited));
+}
+
+void upgrade_take_state(struct balancer *b)
+{
+    struct handover h = handover_of(b);
+    struct buf *text = &b->upgrade.inherited;
+    if (buf_len(text) == 0)
+        return;
+    handover_read(&h, buf_span(text));
+    mem_wipe(text->p, text->n);
+    buf_fini(text);
+}
+
+void upgrade_ready(struct balancer *b)
+{
+    if (b->upgrade.ready < 0)
+        return;
+    (void)!write(b->upgrade.ready, "1", 1);
+    close(b->upgrade.ready);
+    b->upgrade.ready = -1;
+}
+
+/* --- the old one --- */
+
+static void forget_child(struct takeover *u)
+{
+    timer_stop(&u->late);
+    io_want(&u->answer, 0);
+    close(u->answer.fd);
+    u->child = 0;
+}
+
+static void refused(struct balancer *b, const char *why, int status)
+{
+    log_event(b->log, LOG_ERROR, "upgrade-failed", "reason=%s status=%d effect=\"%s\"", why, status,
+              "this process goes on; what the new one said is above");
+    service_notify("READY=1\nSTATUS=generation %llu; the last upgrade failed",
+                   (unsigned long long)b->generation);
+}
+
+static void child_failed(struct balancer *b, const char *why)
+{
+    struct takeover *u = &b->upgrade;
+    int status = 0;
+    kill(u->child, SIGKILL); /* it has ended, or is to end: nothing waits for long */
+    while (waitpid(u->child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    forget_child(u);
+    refused(b, why, WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
+}
+
+static void child_serves(struct balancer *b)
+{
+    struct takeover *u = &b->upgrade;
+    int pid = (int)u->child;
+    forget_child(u);
+    u->done = true;
+    sockets_handed_over(&b->sockets);
+    admin_yield(b->admin);
+    service_notify("MAINPID=%d", pid);
+    log_event(b->log, LOG_INFO, "upgraded", "pid=%d effect=\"this process drains\"", pid);
+    balancer_stop(b, false);
+}
+
+static void on_answer(struct io *io, unsigned events)
+{
+    struct balancer *b = container_of(io, struct balancer, upgrade.answer);
+    char said;
+    (void)events;
+    ssize_t n = read(io->fd, &said, 1);
+    if (n == 1)
+        child_serves(b);
+    else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+        child_failed(b, "ended");
+}
+
+static void on_late(struct timer *t)
+{
+    child_failed(container_of(t, struct balancer, upgrade.late), "not-ready-in-time");
+}
+
+/* An anonymous file that no path leads to: it holds keys. */
+static int state_file(struct balancer *b)
+{
+    struct handover h = handover_of(b);
+    struct buf text;
+    int fd = memfd_create("meridian-state", MFD_CLOEXEC);
+    buf_init(&text, STATE_MOST);
+    handover_write(&h, &text);
+    bool whole = fd >= 0 && !text.failed && write(fd, text.p, text.n) == (ssize_t)text.n;
+    if (buf_len(&text) != 0)
+        mem_wipe(text.p, text.n);
+    buf_fini(&text);
+    if (whole || fd < 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static enum err start(struct balancer *b, int state, const int pipe_fds[2])
+{
+    struct takeover *u = &b->upgrade;
+    struct spawn s;
+    spawn_init(&s);
+    sockets_each(&b->sockets, spawn_give, &s);
+    spawn_give(&s, state, SPAN(NAME_STATE));
+    spawn_give(&s, pipe_fds[1], SPAN(NAME_READY));
+    spawn_give(&s, admin_control_fd(b->admin), SPAN(NAME_CONTROL));
+    spawn_give(&s, admin_http_fd(b->admin), SPAN(NAME_HTTP));
+    enum err e = spawn_run(&s, u->program, b->options->argv, &u->child);
+    spawn_fini(&s);
+    return e;
+}
+
+void upgrade_begin(struct balancer *b)
+{
+    struct takeover *u = &b->upgrade;
+    int pipe_fds[2], state;
+    if (u->child != 0 || b->draining != 0) {
+        log_event(b->log, LOG_WARN, "upgrade-refused", "reason=%s",
+                  u->child != 0 ? "one-runs" : "draining");
+        return;
+    }
+    if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) != 0) {
+        refused(b, "no-descriptor", 0);
+        return;
+    }
+    state = state_file(b);
+    enum err e = state >= 0 ? start(b, state, pipe_fds) : ERR_NO_MEMORY;
+    close(pipe_fds[1]);
+    if (state >= 0)
+        close(state);
+    if (e != ERR_OK) {
+        close(pipe_fds[0]);
+        u->child = 0;
+        refused(b, err_name(e), 0);
+        return;
+    }
+    log_event(b->log, LOG_INFO, "upgrading", "program=\"%s\" pid=%d", u->program, (int)u->child);
+    io_init(&u->answer, b->loop, pipe_fds[0], on_answer);
+    io_want(&u->answer, IO_READ);
+    timer_init(&u->late, b->loop, on_late);
+    timer_in_ms(&u->late, LATE_MS);
+}
+
+void upgrade_cancel(struct balancer *b)
+{
+    if (b->upgrade.child != 0)
+        child_failed(b, "stopped");
+}
+
+void upgrade_fini(struct balancer *b)
+{
+    upgrade_cancel(b);
+    buf_fini(&b->upgrade.inherited);
+    if (b->upgrade.ready >= 0)
+        close(b->upgrade.ready);
+}

@@ -1,0 +1,43 @@
+/* upgrade: another process takes this one's place (USR2): it is started from the program's file,
+ * inherits the listening sockets as from a service manager and what handover.h tells, and says by a
+ * pipe that it serves. Until then this one serves on; where the new one fails, for good. Main
+ * thread only. */
+#ifndef MERIDIAN_RUN_UPGRADE_H
+#define MERIDIAN_RUN_UPGRADE_H
+
+#include "base/buf.h"
+#include "net/loop.h"
+#include "run/sockets.h"
+
+#include <limits.h>
+
+struct balancer;
+
+struct takeover {
+    /* set once */
+    char program[PATH_MAX]; /* where it was when this process began */
+    /* the old process's side */
+    pid_t child; /* 0: none runs */
+    struct io answer;
+    struct timer late;
+    bool done; /* the other one serves */
+    /* the new process's side */
+    int ready;            /* -1: this one was not started so */
+    struct buf inherited; /* handover's text until it is read */
+};
+
+/* Early, before anything is loaded. */
+void upgrade_init(struct balancer *b);
+/* What was handed over by name: the admin interface's sockets, the state. */
+void upgrade_inherit(struct balancer *b);
+/* When endpoints and routes are there, and before they are used. Once. */
+void upgrade_take_state(struct balancer *b);
+/* This process serves: says so to the one it replaces. */
+void upgrade_ready(struct balancer *b);
+/* USR2. */
+void upgrade_begin(struct balancer *b);
+/* Ends a child that is not ready yet. */
+void upgrade_cancel(struct balancer *b);
+void upgrade_fini(struct balancer *b);
+
+#endif

@@ -1,0 +1,251 @@
+"""Binary upgrade by USR2 (RELIABILITY G4, F26): sockets, health, ticket keys and counters are handed over."""
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+
+from client import Client, client_context, get
+from env import long, until
+from h2 import H2Client
+from origin import gated, text
+
+GOAWAY = 7
+BOTH = {"protocols": ["h2", "http/1.1"]}
+
+
+def gone(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+class Line:
+    """One balancer after another: each process takes the place of the one before."""
+
+    def __init__(self, balancer):
+        self.balancer, self.pids = balancer, [balancer.process.pid]
+
+    def upgrade(self):
+        old = self.pids[-1]
+        os.kill(old, signal.SIGUSR2)
+        message = self.balancer.notify.wait("READY", "1", 20)
+        while message and message.get("MAINPID") in (None, str(old)):
+            message = self.balancer.notify.wait("READY", "1", 20)
+        assert message, self.balancer.errors()
+        self.pids.append(int(message["MAINPID"]))
+
+    def ended(self, which=-2):
+        until(lambda: self._reaped(self.pids[which]), 20, "the end of the old process")
+
+    def _reaped(self, pid):
+        if pid == self.balancer.process.pid:
+            return self.balancer.process.poll() is not None
+        return gone(pid)
+
+    def close(self):
+        """The last one ends by TERM; the first one, which the test started, ended with 0."""
+        os.kill(self.pids[-1], signal.SIGTERM)
+        until(lambda: all(self._reaped(pid) for pid in self.pids), 30, "the end of all")
+        if len(self.pids) > 1:
+            self.balancer.expect_end(0)
+        else:
+            self.balancer.stop()
+
+
+class Load:
+    """Clients that ask all the time, over connections that they keep; every answer counts."""
+
+    def __init__(self, port, h1=3, h2=3):
+        self.port, self.over, self.served, self.failed = port, threading.Event(), 0, []
+        self.threads = [threading.Thread(target=self._run, args=(one,)) for one in [self._h1] * h1 + [self._h2] * h2]
+        for thread in self.threads:
+            thread.start()
+
+    def _run(self, one):
+        try:
+            while not self.over.is_set():
+                one()
+        except Exception as problem:  # pylint: disable=broad-except
+            self.failed.append(f"{one.__name__}: {problem!r}")
+
+    def _h1(self):
+        with Client(self.port) as client:
+            while not self.over.is_set():
+                answer = client.get()
+                assert answer.status == 200, answer
+                self.served += 1
+                if not answer.keep_alive:
+                    return
+
+    def _h2(self):
+        with H2Client(self.port) as client:
+            client.ready()
+            while not self.over.is_set() and not client.count(GOAWAY):
+                try:
+                    assert client.get().status == 200
+                    self.served += 1
+                except (AssertionError, OSError):
+                    if not client.count(GOAWAY):
+                        raise
+                    return  # begun after the last one that counts: to be asked again (RFC 9113 section 6.8)
+
+    def end(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(30)
+        assert self.failed == [], self.failed
+
+
+def upgrades_under_load(env, times):
+    balancer = env.simple(env.origin(), listener=BOTH)
+    line = Line(balancer)
+    load = Load(balancer.port)
+    for _ in range(times):
+        before = load.served
+        until(lambda: load.served > before + 100, 30, f"answers {load.failed}")
+        line.upgrade()
+        line.ended()
+    before = load.served
+    until(lambda: load.served > before + 100, 30, "answers after the last one")
+    load.end()
+    line.close()
+
+
+def test_g4_upgrades_under_load(env):
+    upgrades_under_load(env, 4)
+
+
+@long
+def test_g4_twenty_upgrades_under_load(env):
+    upgrades_under_load(env, 20)
+
+
+def test_state_is_handed_over(env):
+    origins = [env.origin(), env.origin()]
+    balancer = env.simple(*origins, pool={"health": {"tcp": {}, "interval": "500ms", "timeout": "300ms"}})
+    line = Line(balancer)
+    balancer.ctl("drain", "api/a")
+    balancer.ctl("weight", "api/b", "7")
+    origins[0].die()
+    until(lambda: balancer.ctl_json("backends")["backends"][0]["health"] != "up", what="a to be down")
+    for _ in range(5):
+        assert get(balancer.port).status == 200
+    before = balancer.ctl_json("backends")["backends"]
+    requests = balancer.ctl_json("status")["requests_total"]
+    line.upgrade()
+    status = balancer.ctl_json("status")
+    assert status["pid"] == line.pids[-1] and status["requests_total"] >= requests >= 5, status
+    after = balancer.ctl_json("backends")["backends"]
+    for key in ("name", "health", "admin", "weight", "requests"):
+        assert [row[key] for row in after] == [row[key] for row in before], (key, before, after)
+    line.ended()
+    assert balancer.ctl_json("status")["pid"] == line.pids[-1], "the control socket went with the old process"
+    assert balancer.admin("/healthz")[0] == 200
+    line.close()
+
+
+def test_tickets_are_handed_over(env):
+    authority = env.authority
+    balancer = env.simple(env.origin(), listener={
+        "tls": {"certificates": [authority.server("localhost").config()]}, "protocols": ["http/1.1"]})
+    line = Line(balancer)
+    context = client_context(authority.ca)
+    with Client(balancer.port, tls=context) as client:
+        assert client.get().status == 200
+        session = client.socket.session
+    line.upgrade()
+    line.ended()
+    with Client(balancer.port, tls=context, session=session) as client:
+        assert client.get().status == 200 and client.socket.session_reused
+    line.close()
+
+
+def test_running_request_ends_with_the_old_process(env):
+    gate = threading.Event()
+    origin = env.origin(script=[gated(gate, text(b"slow")), text(b"quick")])
+    balancer = env.simple(origin)
+    line = Line(balancer)
+    busy = env.client(balancer.port).request()
+    until(lambda: origin.requests)
+    line.upgrade()
+    assert get(balancer.port).status == 200
+    gate.set()
+    answer = busy.response()
+    assert answer.body == b"slow" and not answer.keep_alive
+    line.ended()
+    line.close()
+
+
+def copied(env):
+    """A balancer whose program can be replaced."""
+    balancer = env.simple(env.origin())
+    balancer.stop()
+    program = env.path("bin", "meridian")
+    os.makedirs(os.path.dirname(program))
+    shutil.copy(env.program("meridian"), program)
+    real = balancer.command
+    balancer.command = lambda *args: [program, *real(*args)[1:]]
+    balancer.start()
+    return balancer, program
+
+
+def replaced(program, script):
+    with open(program + ".new", "w", encoding="ascii") as file:
+        file.write(script)
+    os.chmod(program + ".new", 0o755)
+    os.rename(program + ".new", program)
+
+
+def test_f26_new_process_dies(env):
+    balancer, program = copied(env)
+    replaced(program, "#!/bin/sh\necho the new one is broken >&2\nexit 42\n")
+    balancer.signal(signal.SIGUSR2)
+    until(lambda: "upgrade-failed" in balancer.errors(), 20, "the failure")
+    assert "the new one is broken" in balancer.errors() and "status=42" in balancer.errors(), balancer.errors()
+    assert get(balancer.port).status == 200 and balancer.alive()
+    os.unlink(program)
+    balancer.signal(signal.SIGUSR2)
+    until(lambda: "status=127" in balancer.errors(), 20, "the second failure")
+    assert get(balancer.port).status == 200 and balancer.alive()
+
+
+def test_f26_new_configuration_is_broken(env):
+    balancer = env.simple(env.origin())
+    balancer.write("listeners: {")
+    balancer.signal(signal.SIGUSR2)
+    until(lambda: "upgrade-failed" in balancer.errors(), 20, "the failure")
+    assert "status=1 " in balancer.errors() and "meridian.yaml:2:" in balancer.errors(), balancer.errors()
+    assert get(balancer.port).status == 200
+    assert balancer.ctl_json("status")["pid"] == balancer.process.pid
+
+
+def test_f26_new_process_hangs(env):
+    """It is ended when the old one stops; no second one is begun beside it."""
+    balancer, program = copied(env)
+    pid_file = env.path("pid")
+    replaced(program, f"#!/bin/sh\necho $$ > {pid_file}.new; mv {pid_file}.new {pid_file}\nexec sleep 1000\n")
+    balancer.signal(signal.SIGUSR2)
+    until(lambda: os.path.exists(pid_file), 20, "the start of the new process")
+    balancer.signal(signal.SIGUSR2)
+    until(lambda: "upgrade-refused" in balancer.errors(), what="the refusal")
+    assert get(balancer.port).status == 200
+    with open(pid_file, encoding="ascii") as file:
+        pid = int(file.read())
+    balancer.stop()
+    assert gone(pid)
+    with socket.socket() as late:
+        assert late.connect_ex(("127.0.0.1", balancer.port)) != 0
+
+
+@long
+def test_f26_new_process_hangs_too_long(env):
+    balancer, program = copied(env)
+    replaced(program, "#!/bin/sh\nexec sleep 1000\n")
+    balancer.signal(signal.SIGUSR2)
+    until(lambda: "not-ready-in-time" in balancer.errors(), 60, "the end of patience")
+    time.sleep(1)
+    assert get(balancer.port).status == 200

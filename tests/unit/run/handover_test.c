@@ -1,0 +1,111 @@
+/* What one process tells the next (RELIABILITY G4): there and back, and text from other versions.
+ */
+#include "check.h"
+
+#include "base/limits.h"
+#include "run/handover.h"
+
+struct side {
+    struct handover h;
+    struct stat_book book;
+    struct pool_state *pool;
+    struct endpoint *endpoint;
+    struct stat_route *route;
+};
+
+static void side_init(struct side *s, unsigned workers)
+{
+    CHECK_INT(tls_tickets_new(&s->h.tickets), ERR_OK);
+    CHECK_INT(stat_book_init(&s->book, workers), ERR_OK);
+    s->h.stats = &s->book;
+    s->h.registry = registry_new(16);
+    CHECK_INT(registry_pool(s->h.registry, SPAN("api"), &s->pool), ERR_OK);
+    CHECK_INT(registry_endpoint(s->h.registry, s->pool, SPAN("a"), SPAN("unix:/with blank"), 0,
+                                &s->endpoint),
+              ERR_OK);
+    s->route = stat_book_route(&s->book, SPAN("the route"));
+}
+
+static void side_fini(struct side *s)
+{
+    stat_book_put(&s->book, &s->route);
+    stat_book_fini(&s->book);
+    endpoint_unref(&s->endpoint);
+    pool_state_unref(&s->pool);
+    registry_sweep(s->h.registry);
+    registry_free(&s->h.registry);
+    tls_tickets_free(&s->h.tickets);
+}
+
+TEST(handover, there_and_back)
+{
+    struct side from, to;
+    struct buf text;
+    unsigned char keys[2][TLS_TICKETS_BYTES];
+    buf_init(&text, MIB(1));
+    side_init(&from, 2);
+    side_init(&to, 3);
+    (void)endpoint_set_health(from.endpoint, ENDPOINT_HARD, 77);
+    (void)endpoint_set_admin(from.endpoint, ENDPOINT_DRAIN);
+    endpoint_set_weight(from.endpoint, 7);
+    endpoint_probed(from.endpoint, false);
+    endpoint_eject(from.endpoint, 123456, true);
+    counter_add(&from.book.by_worker[1]->ends[ERR_NO_ROUTE], 4);
+    counter_add(&from.book.by_worker[0]->connections, 2);
+    counter_add(&from.book.by_worker[1]->connections, 3);
+    counter_add(&from.route->by_worker[1]->classes[2], 9);
+    counter_add(&from.route->by_worker[0]->first_byte.sum_us, 11);
+    CHECK_INT(tls_tickets_rotate(from.h.tickets), ERR_OK);
+    handover_write(&from.h, &text);
+    handover_read_tickets(to.h.tickets, buf_span(&text));
+    handover_read(&to.h, buf_span(&text));
+    CHECK_INT(endpoint_health(to.endpoint), ENDPOINT_HARD);
+    CHECK_INT(endpoint_admin(to.endpoint), ENDPOINT_DRAIN);
+    CHECK_INT(atomic_load(&to.endpoint->weight), 7);
+    CHECK_INT(atomic_load(&to.endpoint->probes), 1);
+    CHECK(endpoint_out(to.endpoint, 123455) && !endpoint_out(to.endpoint, 123456), "ejection");
+    CHECK_INT(counter_get(&to.book.by_worker[0]->ends[ERR_NO_ROUTE]), 4);
+    CHECK_INT(counter_get(&to.book.by_worker[0]->connections), 5);
+    CHECK_INT(counter_get(&to.route->by_worker[0]->classes[2]), 9);
+    CHECK_INT(counter_get(&to.route->by_worker[0]->first_byte.sum_us), 11);
+    CHECK_INT(tls_tickets_export(from.h.tickets, keys[0]), TLS_TICKETS_BYTES);
+    CHECK_INT(tls_tickets_export(to.h.tickets, keys[1]), TLS_TICKETS_BYTES);
+    CHECK(memcmp(keys[0], keys[1], sizeof keys[0]) == 0, "the same keys");
+    buf_fini(&text);
+    side_fini(&from);
+    side_fini(&to);
+}
+
+/* Of a neighbouring version, or damaged: what is not understood is left out. */
+TEST(handover, strange_lines)
+{
+    static const char *const lines[] = {
+        "",
+        "\n\n \n",
+        "endpoint",
+        "endpoint 1 2 3\n",
+        "endpoint 9 0 0 0 0 0 0 0 0 0 0 0 api/a@unix:/with blank\n",
+        "endpoint 2 9 0 0 0 0 0 0 0 0 0 0 api/a@unix:/with blank\n",
+        "endpoint 2 0 1001 0 0 0 0 0 0 0 0 0 api/a@unix:/with blank\n",
+        "endpoint 2 0 0 0 0 0 0 0 0 0 0 0 api/unknown@1.2.3.4:5\n",
+        "worker 5 99\nworker x 1\nworker 5\n",
+        "end 5 no-such-reason\nend\n",
+        "route 1 2 the route\nroute\n",
+        "tickets \ntickets 00\ntickets zz\nfuture words of all kinds\n",
+    };
+    struct side s;
+    unsigned char before[TLS_TICKETS_BYTES], after[TLS_TICKETS_BYTES];
+    side_init(&s, 1);
+    size_t n = tls_tickets_export(s.h.tickets, before);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        handover_read_tickets(s.h.tickets, span_str(lines[i]));
+        handover_read(&s.h, span_str(lines[i]));
+    }
+    CHECK_INT(endpoint_health(s.endpoint), ENDPOINT_UP);
+    CHECK_INT(atomic_load(&s.endpoint->weight), 0);
+    CHECK_INT(counter_get(&s.route->by_worker[0]->classes[0]), 0);
+    CHECK_INT(counter_get(&s.book.by_worker[0]->connections), 0);
+    CHECK_INT(tls_tickets_export(s.h.tickets, after), n);
+    CHECK(memcmp(before, after, n) == 0, "the keys stay");
+    side_fini(&s);
+}
