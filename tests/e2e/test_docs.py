@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 
-from env import Skip
+from env import Skip, seconds
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -178,3 +178,59 @@ def test_control_protocol_names_every_command(env):
         control.connect(balancer.control)
         control.sendall(b'{"command": "drain", "backend": "api/x"}\n')
         assert json.loads(control.makefile().readline()) == refused
+
+
+def reasons():
+    code = read("lb", "base", "err.h").replace("\\\n", " ")
+    return set(re.findall(r'X\(\w+,\s*"([\w-]+)",\s*\d', code))
+
+
+def test_troubleshooting_has_every_end_reason(env):
+    """Each once, and none that is not; symptoms name only those that exist."""
+    del env
+    symptoms, table = read("docs", "troubleshooting.md").split("## By end reason")
+    told = [name for row in re.findall(r"^\| (`[^|]+) \|", table, re.M) for name in re.findall(r"`([\w-]+)`", row)]
+    assert len(told) == len(set(told)), sorted(name for name in told if told.count(name) > 1)
+    assert set(told) == reasons(), set(told) ^ reasons()
+    named = set(re.findall(r"`((?:limit|backend|client|queue|rate|h2)-[\w]+)`", symptoms))
+    assert len(named) > 5 and named <= reasons(), named - reasons()
+
+
+@seconds(120)
+def test_tutorial_works_as_written(env):
+    """All its blocks in one shell, only with ports and a folder of the test."""
+    script = "\n".join(re.findall(r"```sh\n(.*?)```", read("docs", "tutorial.md"), re.S))
+    folder = env.path("tutorial")
+    for port in ("8080", "9001", "9002", "9977"):
+        script = script.replace(f"127.0.0.1:{port}", f"127.0.0.1:@{port}").replace(f"server {port} ", f"server @{port} ")
+    for port in ("8080", "9001", "9002", "9977"):
+        script = script.replace(f"@{port}", str(env.port()))
+    script = script.replace("/tmp/meridian-tutorial", folder).replace("$PWD/build/release", env.build)
+    done = subprocess.run(["bash", "-euo", "pipefail", "-m"], input=script, capture_output=True, text=True, timeout=100,
+                          cwd=env.root)
+    said = done.stdout
+    assert done.returncode == 0, said + done.stderr
+    assert "the configuration is fine" in said and "~ pools.web.backends.one.weight: 100 -> 50" in said, said
+    assert "hello from one" in said and "hello from two" in said, said
+    assert "refused, and nothing has changed" in said and "did you mean 'web'?" in said + done.stderr
+    drained = said.rsplit("refused, and nothing has changed", 1)[1]
+    assert drained.count("hello from one") >= 3, drained
+
+
+def test_shell_of_the_pages_names_what_exists(env):
+    """Programs and files of the project in shell blocks are there, with the options that they get."""
+    presets = set(re.findall(r'"name": "(\w+)"', read("CMakePresets.json")))
+    helps = {}
+    for page in ["README.md", "docs/operations.md", "HACKING.md"]:
+        text = read(page)
+        lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines()]
+        lines += re.findall(r"^    (\S.+)$", text, re.M)
+        for line in lines:
+            for path in re.findall(r"(?<![\w/.-])((?:scripts|tests|bench)/[\w/]+\.(?:sh|py))", line):
+                assert os.path.exists(os.path.join(ROOT, path)), (page, path)
+            assert set(re.findall(r"--preset (\w+)", line)) <= presets, (page, line)
+            found = re.search(r"meridianctl (?:--\w+ )*([a-z-]+)", line)
+            if found and "helps" not in helps:
+                helps["helps"] = subprocess.run([env.program("meridianctl"), "-h"], capture_output=True, text=True,
+                                                timeout=30).stdout
+            assert not found or re.search(rf"^  {found[1]}\b", helps["helps"], re.M), (page, line)
