@@ -166,6 +166,26 @@ static void check_registry(struct reader *r, const struct conf *conf, struct con
                     SPAN_FMT(reg->source_name.s));
 }
 
+/* Nothing is accepted and ignored. */
+static void check_sticky(struct reader *r, const struct conf_pool *pool)
+{
+    const struct conf_sticky *s = &pool->sticky;
+    bool keyed = s->by.kind != CONF_KEY_NONE;
+    if (!s->set)
+        return;
+    if (keyed && s->key.s.p != NULL)
+        conf_report(r->m, s->key.mark, "sticky.key signs cookies; leave it out, or give a cookie");
+    if (keyed && s->ttl_ms != 3600000)
+        conf_report(r->m, s->mark, "sticky.ttl is for a cookie; leave it out, or give a cookie");
+    if (keyed && pool->balance.algorithm == CONF_CONSISTENT_HASH)
+        conf_report(r->m, s->mark,
+                    "consistent_hash keeps requests together itself; leave sticky.by out and set "
+                    "balance.hash.by");
+    if (keyed && pool->backend_count > HASHED_MOST)
+        conf_report(r->m, s->mark, "sticky.by with %zu backends; at most %d", pool->backend_count,
+                    HASHED_MOST);
+}
+
 static void check_pool(struct reader *r, const struct conf *conf, struct conf_pool *pool,
                        const struct names *sites)
 {
@@ -173,6 +193,7 @@ static void check_pool(struct reader *r, const struct conf *conf, struct conf_po
     check_site_count(r, conf, pool);
     check_distance(r, conf, pool);
     check_algorithm(r, pool);
+    check_sticky(r, pool);
     check_residency(r, conf, pool, sites);
     check_registry(r, conf, pool);
     if (pool->health.timeout_ms > pool->health.interval_ms)

@@ -240,6 +240,16 @@ struct conf_registry {
     size_t allow_count;
 };
 
+/* What brings a client back: a cookie of Meridian's own, or what the request has. */
+struct conf_sticky {
+    bool set;
+    struct conf_mark mark;
+    struct conf_text cookie; /* name; absent: by */
+    struct conf_key by;
+    int64_t ttl_ms;
+    struct conf_text key; /* path; absent: in the state folder */
+};
+
 struct conf_pool {
     struct conf_text name;
     struct conf_backend *backends; /* at least one */
@@ -254,6 +264,7 @@ struct conf_pool {
     struct conf_retries retries;
     struct conf_queue queue;
     struct conf_registry registry;
+    struct conf_sticky sticky;
 };
 
 struct conf_header {

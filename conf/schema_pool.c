@@ -423,6 +423,14 @@ static const struct schema_field fields[] = {
      .fallback = "off",
      .help =
          "Servers that a table of the central database names, besides or instead of `backends`."},
+    {.key = "sticky",
+     .type = &type_map,
+     .offset = offsetof(struct conf_pool, sticky),
+     .map = &schema_sticky,
+     .fallback = "none",
+     .help = "Bring clients back to the backend that served them, after all that says who may "
+             "serve: residency, health, `max_inflight`, drain. A cookie goes before distance and "
+             "load; `by` stays inside the site that these choose."},
 };
 
 const struct schema_map schema_pool = {SCHEMA_FIELDS(fields)};

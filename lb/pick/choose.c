@@ -93,6 +93,7 @@ enum err choose_begin(struct choice *c, const struct pick_request *req)
     c->base_ms = 0;
     c->full = false;
     c->item = NULL;
+    c->out_of_turn = false;
     c->candidate_count = 0;
     if (c->mode == PICK_LAST_RESORT && req->no_last_resort)
         return ERR_NO_BACKEND;
@@ -158,11 +159,18 @@ static uint32_t cheapest_site(const struct choice *c)
     return best;
 }
 
+static bool kept_together(const struct choice *c)
+{
+    return c->req->view->pool->knobs.keyed && c->req->has_key;
+}
+
 /* BALANCING.md section 7: the cheapest site, and the least busy of some in it. */
 static bool choose_nearest(struct choice *c)
 {
     while (c->open != 0) {
         uint32_t site = cheapest_site(c);
+        if (kept_together(c) && choose_kept(c, UINT64_C(1) << site))
+            return true;
         choose_candidates(c, site, c->req->view->pool->knobs.choices);
         if (choose_least_loaded(c))
             return true;
@@ -173,7 +181,12 @@ static bool choose_nearest(struct choice *c)
 
 static bool choose_in_tier(struct choice *c)
 {
-    switch (c->req->view->pool->knobs.algorithm) {
+    enum pick_algorithm algorithm = c->req->view->pool->knobs.algorithm;
+    if (choose_stuck(c))
+        return true;
+    if (algorithm != PICK_NEAREST && kept_together(c))
+        return choose_kept(c, c->open);
+    switch (algorithm) {
     case PICK_NEAREST:
         return choose_nearest(c);
     case PICK_ROUND_ROBIN:
@@ -198,6 +211,6 @@ enum err choose(struct choice *c)
 
 void choose_taken(const struct choice *c)
 {
-    if (c->req->view->pool->knobs.algorithm == PICK_ROUND_ROBIN)
+    if (c->req->view->pool->knobs.algorithm == PICK_ROUND_ROBIN && !c->out_of_turn)
         choose_turn_taken(c);
 }

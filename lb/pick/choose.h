@@ -29,6 +29,7 @@ struct choice {
     /* the result */
     uint32_t site;
     const struct view_item *item; /* NULL: nobody */
+    bool out_of_turn;             /* the algorithm was not asked */
     uint64_t next_unit;           /* PICK_ROUND_ROBIN in PICK_NORMAL: where the turn goes on */
     uint32_t candidate_count;
     struct choose_candidate candidates[PICK_CHOICES_MOST]; /* in draw order */
@@ -91,6 +92,11 @@ bool choose_turn(struct choice *c);   /* turn.c: PICK_ROUND_ROBIN */
 bool choose_spread(struct choice *c); /* spread.c: PICK_LEAST_CONNECTIONS, PICK_TWO_CHOICES */
 bool choose_hashed(struct choice *c); /* hashed.c: PICK_CONSISTENT_HASH */
 void choose_turn_taken(const struct choice *c);
+
+/* stuck.c. Where the client was before, if that can be chosen. */
+bool choose_stuck(struct choice *c);
+/* The one of these sites that the request's key belongs to, whatever its load. */
+bool choose_kept(struct choice *c, uint64_t sites);
 
 /* explain.c */
 void explain_choice(const struct choice *c, struct pick_explain *out);

@@ -16,6 +16,8 @@ static struct bound bound_of(const struct choice *c)
 {
     struct bound b = {0};
     uint64_t inflight = 1;
+    if (c->req->view->pool->knobs.keyed)
+        return (struct bound){.of_weight = 1}; /* nobody is ever above it */
     for (uint64_t left = c->open; left != 0; left &= left - 1) {
         const struct view_site *site = &c->tier->sites[__builtin_ctzll(left)];
         int32_t q = atomic_load_explicit(&site->state->inflight, memory_order_relaxed);

@@ -36,8 +36,10 @@ struct pick_request {
     uint64_t allowed;         /* bit i: site i may serve (residency); PICK_ALL */
     struct endpoint *const *tried;
     size_t tried_count;
-    uint64_t key;        /* PICK_CONSISTENT_HASH: what must stay together has the same one */
-    bool has_key;        /* else anybody is drawn */
+    uint64_t key; /* PICK_CONSISTENT_HASH, `keyed`: what must stay together has the same one */
+    bool has_key; /* else anybody is drawn */
+    /* Where the client was before: it goes there again where that may serve; NULL: nowhere. */
+    const struct pool_member *stick;
     bool no_last_resort; /* an earlier attempt of this request was PICK_LAST_RESORT */
     int64_t now_ms;
     struct pick_dice dice;

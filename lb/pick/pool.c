@@ -3,9 +3,14 @@
 #include "base/mem.h"
 #include "pick/ring.h"
 
+static bool has_ring(const struct pick_knobs *knobs)
+{
+    return knobs->algorithm == PICK_CONSISTENT_HASH || knobs->keyed;
+}
+
 static bool hash_in_range(const struct pool_conf *conf)
 {
-    return conf->knobs.algorithm != PICK_CONSISTENT_HASH ||
+    return !has_ring(&conf->knobs) ||
            (conf->member_count <= PICK_HASHED_MOST && conf->knobs.hash_load_percent > 100 &&
             conf->knobs.hash_load_percent <= 1000);
 }
@@ -79,7 +84,7 @@ static enum err fill(struct registry *r, struct pick_pool *pool, const struct po
         err = add_site(r, pool, &conf->sites[i]);
     if (err == ERR_OK)
         err = add_members(r, pool, conf, slow_from_ms);
-    if (err == ERR_OK && conf->knobs.algorithm == PICK_CONSISTENT_HASH)
+    if (err == ERR_OK && has_ring(&conf->knobs))
         err = ring_new(pool->members, pool->member_count, &pool->ring);
     return err;
 }

@@ -38,6 +38,8 @@ struct pick_knobs {
     uint32_t slow_start_ms; /* 0..3600000; 0 = none */
     uint32_t panic_percent; /* 0..100; 0 = no panic */
     enum pick_algorithm algorithm;
+    bool keyed; /* any algorithm: requests with a key stay with one endpoint, of the site chosen by
+                   PICK_NEAREST, of all by the others */
     uint32_t hash_load_percent; /* 101..1000: the most that one may have in flight, of its share */
 };
 #define PICK_KNOBS_DEFAULT                                                                         \
@@ -88,7 +90,7 @@ struct pick_pool {
     struct pool_site *sites;  /* in configuration order; bit i of a mask is sites[i] */
     struct pool_member *members;
     uint32_t site_count, member_count, tier_count;
-    struct ring *ring; /* PICK_CONSISTENT_HASH, else NULL */
+    struct ring *ring; /* PICK_CONSISTENT_HASH or keyed, else NULL */
 };
 
 /* Main thread. slow_from_ms as registry_endpoint: now on a reload, 0 at process start.

@@ -141,6 +141,7 @@ void access_json(const struct access_facts *f, struct buf *out)
     text(out, "site", f->site, LIMIT_LOG_FIELD);
     if (f->distance_ms >= 0)
         buf_printf(out, ",\"distance_ms\":%.1f", (double)f->distance_ms);
+    word(out, "sticky", f->sticky);
     word(out, "tls", f->tls_version);
     text(out, "sni", f->sni, LIMIT_LOG_FIELD);
     text(out, "request_id", f->id, LIMIT_LOG_FIELD);

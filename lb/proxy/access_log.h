@@ -20,7 +20,8 @@ struct access_facts {
     const char *end;
     const char *tls_version; /* NULL: plain */
     struct span sni;
-    float distance_ms; /* negative: not known */
+    float distance_ms;  /* negative: not known */
+    const char *sticky; /* "kept", "broken", "made"; NULL: no cookie */
 };
 
 void access_json(const struct access_facts *f, struct buf *out);

@@ -73,6 +73,7 @@ static void line(struct exchange *x, int64_t total_ns)
     struct proxy *p = x->proxy;
     const struct request *r = x->request;
     struct conn_tls_info tls = {0};
+    static const char *const sticks[] = {NULL, "made", "kept", "broken"};
     struct access_facts f = {
         .wall_ns = p->loop->ops->wall_ns(p->loop),
         .protocol = protocol_name(r->version),
@@ -92,6 +93,7 @@ static void line(struct exchange *x, int64_t total_ns)
         .first_byte_ns = x->first_byte_ns != 0 ? x->first_byte_ns - x->begun_ns : -1,
         .total_ns = total_ns,
         .attempts = x->attempts,
+        .sticky = sticks[x->stick_end],
         .end = err_name(x->end),
     };
     who(x, &f, &tls);

@@ -141,6 +141,7 @@ void exchange_leave_edition(struct exchange *x)
         edition_unref(x->proxy, &x->edition);
     x->route = NULL;
     x->pool = NULL;
+    x->stick = NULL;
 }
 
 void exchange_fail(struct exchange *x, enum err why)

@@ -37,6 +37,7 @@ void exchange_admit(struct exchange *x)
         return;
     }
     struct pool_slot *slot = x->edition->pools[x->pool->index].slot;
+    exchange_find_stick(x);
     retry_budget_request(&slot->budget, loop_now_ms(x->proxy->loop));
     exchange_pick(x);
 }
@@ -175,6 +176,7 @@ void exchange_pick(struct exchange *x)
         .key = request_key(&x->pool->hash, x->request, x->origin != NULL ? &x->origin->addr : NULL,
                            NULL),
         .has_key = x->pool->hash.kind != KEY_NONE,
+        .stick = x->stick,
         .no_last_resort = x->last_resort,
         .now_ms = now_ms,
         .dice = pick_dice_rng(&p->rng),

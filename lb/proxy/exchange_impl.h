@@ -1,6 +1,7 @@
 /* exchange_impl: what the files of the exchange share, and nobody else may see. exchange.c moves
  * and ends; exchange_route.c finds the route and keeps
- * its gate; exchange_admit.c decides who serves; exchange_send.c carries the request,
+ * its gate; exchange_admit.c decides who serves,
+ * exchange_sticky.c where the client was before; exchange_send.c carries the request,
  * exchange_reply.c the response; exchange_time.c watches the time. */
 #ifndef MERIDIAN_PROXY_EXCHANGE_IMPL_H
 #define MERIDIAN_PROXY_EXCHANGE_IMPL_H
@@ -13,6 +14,13 @@
 #include "proxy/pace.h"
 
 #define TRIED_MOST 8
+
+enum stick_end {
+    STICK_NONE,  /* the pool has no cookie, or nobody answered */
+    STICK_MADE,  /* the client had none that is good */
+    STICK_KEPT,  /* answered by where it was before */
+    STICK_BROKEN /* by somebody else */
+};
 
 struct exchange {
     /* set once */
@@ -45,6 +53,9 @@ struct exchange {
     unsigned attempts;
     bool fresh; /* the last attempt died on a used connection: a new one now */
     bool last_resort;
+    const struct pool_member *stick; /* where the client was before; while the edition is held */
+    bool stick_ageing;               /* its cookie is to be renewed */
+    enum stick_end stick_end;
     enum err last_why; /* how the last attempt failed */
     /* request content */
     struct buf replay;             /* what has come, for another attempt (H22) */
@@ -117,6 +128,13 @@ void exchange_release_ticket(struct exchange *x);
 bool exchange_take_retry(struct exchange *x);
 /* After a failed attempt: another one, or the failure. */
 void exchange_attempt_failed(struct exchange *x, enum err why, enum seen seen);
+
+/* exchange_sticky.c */
+/* Once the pool is known. */
+void exchange_find_stick(struct exchange *x);
+/* Adds the cookie where the client needs one, and books what became of the stick. */
+MUST_CHECK
+enum err exchange_keep_stick(struct exchange *x, struct reply *r);
 
 /* exchange_send.c */
 void exchange_send(struct exchange *x);

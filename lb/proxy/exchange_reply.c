@@ -98,7 +98,9 @@ static enum err make_reply(struct exchange *x, struct reply *r)
                           : forward_reply(r, arena);
     if (e != ERR_OK || x->route == NULL)
         return e;
-    e = compress_reply(x, r);
+    e = exchange_keep_stick(x, r);
+    if (e == ERR_OK)
+        e = compress_reply(x, r);
     if (e != ERR_OK)
         return e;
     exchange_facts(x, &facts);

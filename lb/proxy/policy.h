@@ -22,6 +22,7 @@
 #include "proxy/rewrite.h"
 #include "proxy/split.h"
 #include "proxy/stats.h"
+#include "proxy/sticky.h"
 
 struct policy_timeouts {
     int64_t request_body_ms, send_ms;
@@ -59,7 +60,8 @@ struct policy_pool {
     int64_t queue_ms;
     uint32_t connections, idle;    /* per endpoint and worker (L34) */
     struct residency *residency;   /* NULL: every site may serve everybody */
-    struct key_rule hash;          /* KEY_NONE but for PICK_CONSISTENT_HASH */
+    struct key_rule hash;          /* KEY_NONE but for PICK_CONSISTENT_HASH and `keyed` */
+    struct sticky *sticky;         /* NULL: no cookie */
     bool from_client;              /* distance from the client's place, else each site's here_ms */
     struct policy_location *sites; /* as pick->sites; NULL: the pool has no sites */
 };

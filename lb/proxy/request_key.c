@@ -1,7 +1,7 @@
 #include "proxy/request_key.h"
 
 /* RFC 6265 section 4.2: "a=1; b=2"; fields may be many (RFC 9113 section 8.2.3). */
-static struct span cookie(const struct request *r, struct span wanted)
+struct span request_cookie(const struct request *r, struct span wanted)
 {
     for (size_t i = 0; i < r->fields.n; i++) {
         struct span rest = r->fields.v[i].value, pair, name;
@@ -42,7 +42,7 @@ static struct span part_of(const struct key_rule *rule, const struct request *r)
     case KEY_HEADER:
         return header(r, rule->name);
     case KEY_COOKIE:
-        return cookie(r, rule->name);
+        return request_cookie(r, rule->name);
     case KEY_PATH:
         return r->path;
     case KEY_QUERY:

@@ -39,6 +39,7 @@ struct route_stats {
     counter classes[6];          /* responses by status / 100; [0]: none was sent */
     counter bytes_in, bytes_out; /* from and to clients, heads included */
     counter attempts, retries;
+    counter sticks_broken;
     struct histogram seconds;    /* request head to end of response */
     struct histogram first_byte; /* dispatch to the server's first byte */
 };

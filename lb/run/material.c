@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "db/session.h"
 #include "run/pages.h"
+#include "run/sticky_keys.h"
 
 #include <assert.h>
 #include <sched.h>
@@ -228,6 +229,7 @@ static void release(struct material *m)
     }
     geo_free(&m->geo);
     pages_free(&m->pages);
+    sticky_keys_free(&m->sticky_keys);
     conf_free(&m->conf);
 }
 
@@ -248,8 +250,9 @@ void material_load(struct material *m)
     bool geo = load_geo(m, &to, &said);
     bool pages = pages_load(m->conf, &to, &m->pages) == ERR_OK;
     bool sources = check_sources(m, &to, &said);
+    bool keys = sticky_keys_load(m->conf, m->tickets != NULL, &to, &m->sticky_keys) == ERR_OK;
     buf_fini(&said);
-    if (fronts && backs && geo && pages && sources) {
+    if (fronts && backs && geo && pages && sources && keys) {
         conf_warnings(m->conf, &m->messages);
         return;
     }
@@ -273,12 +276,14 @@ struct material_share *material_share_new(struct material *m)
                                 .conf = m->conf,
                                 .fronts = m->fronts,
                                 .clients = m->clients,
-                                .pages = m->pages};
+                                .pages = m->pages,
+                                .sticky_keys = m->sticky_keys};
     buf_init(&s->what.messages, 1);
     m->conf = NULL;
     m->fronts = NULL;
     m->clients = NULL;
     m->pages = NULL;
+    m->sticky_keys = NULL;
     return s;
 }
 

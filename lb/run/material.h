@@ -10,6 +10,7 @@
 #include "net/tls_ctx.h"
 
 struct pages;
+struct sticky_keys;
 
 /* A database set shared by snapshots; main thread only. */
 struct geo_share {
@@ -40,6 +41,7 @@ struct material {
     struct tls_client **
         *clients; /* as conf->pools: one per worker and one for health; NULL: plain */
     struct pages *pages;
+    struct sticky_keys *sticky_keys;
     struct geo_db *geo; /* NULL: none configured, or the present one is kept */
     bool geo_kept;
 };

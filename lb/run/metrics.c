@@ -148,6 +148,9 @@ void balancer_metrics(void *ctx, struct metrics *out)
                     offsetof(struct route_stats, attempts));
     put_route_total(b, out, "retries_total", "Attempts after the first.",
                     offsetof(struct route_stats, retries));
+    put_route_total(b, out, "sticky_broken_total",
+                    "Requests with a sticky cookie that another server had to answer.",
+                    offsetof(struct route_stats, sticks_broken));
     put_histogram(b, out, "request_seconds", "First byte of the request to end of the response.",
                   offsetof(struct route_stats, seconds));
     put_histogram(b, out, "first_byte_seconds",

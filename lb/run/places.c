@@ -27,3 +27,27 @@ void places_control_socket(char *out, size_t size)
         (void)mkdir(folder, 0750); /* where that fails, so does listening, which says why */
     (void)snprintf(out, size, "%s/control.sock", folder);
 }
+
+static int state_folder(char *out)
+{
+    const char *managed = getenv("STATE_DIRECTORY"), *user = getenv("XDG_STATE_HOME");
+    const char *home = getenv("HOME");
+    if (managed != NULL && managed[0] == '/')
+        return snprintf(out, FOLDER_MOST, "%.*s", (int)strcspn(managed, ":"), managed);
+    if (geteuid() != 0 && user != NULL && user[0] == '/')
+        return snprintf(out, FOLDER_MOST, "%s/meridian", user);
+    if (geteuid() != 0 && home != NULL && home[0] == '/')
+        return snprintf(out, FOLDER_MOST, "%s/.local/state/meridian", home);
+    return snprintf(out, FOLDER_MOST, "/var/lib/meridian");
+}
+
+void places_state(const char *folder, const char *name, char *out, size_t size)
+{
+    char own[FOLDER_MOST];
+    if (folder == NULL) {
+        int n = state_folder(own);
+        if (n > 0 && n < FOLDER_MOST)
+            (void)mkdir(own, 0750); /* where that fails, so does writing, which says why */
+    }
+    (void)snprintf(out, size, "%s/%s", folder != NULL ? folder : own, name);
+}

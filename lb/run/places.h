@@ -11,4 +11,9 @@
  */
 void places_control_socket(char *out, size_t size);
 
+/* The path of a file of that name in the state folder: `folder`, or where it is NULL
+ * $STATE_DIRECTORY, /var/lib/meridian, or for users other than root $XDG_STATE_HOME/meridian or
+ * ~/.local/state/meridian, which is made where it is not there. NUL-terminated, cut at size. */
+void places_state(const char *folder, const char *name, char *out, size_t size);
+
 #endif

@@ -191,6 +191,7 @@ static bool take_material(const struct snapshot_context *c, struct snapshot *s, 
     s->fronts = s->material->what.fronts;
     s->clients = s->material->what.clients;
     s->pages = s->material->what.pages;
+    s->sticky_keys = s->material->what.sticky_keys;
     return true;
 }
 

@@ -36,6 +36,7 @@ struct snapshot {
     const struct material_front *fronts;
     struct tls_client ***clients;
     const struct pages *pages;
+    const struct sticky_keys *sticky_keys;
     struct geo_share *geo;
     struct log_share *log; /* NULL: no access log */
     enum access_format access;

@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "geo/near.h"
+#include "run/sticky_keys.h"
 
 /* The sites of one pool in the order in which its backends name them. */
 struct site_list {
@@ -176,6 +177,29 @@ static void fill_policy(const struct conf *conf, const struct conf_pool *from,
     to->from_client = from->balance.distance_from == CONF_DISTANCE_CLIENT;
     if (from->balance.algorithm == CONF_CONSISTENT_HASH)
         to->hash = snapshot_key(&from->balance.hash.by);
+    if (from->sticky.by.kind != CONF_KEY_NONE)
+        to->hash = snapshot_key(&from->sticky.by);
+}
+
+/* After the members have their endpoints. */
+static enum err fill_sticky(struct snapshot *s, size_t index, struct policy_pool *to)
+{
+    const struct conf_sticky *from = &s->conf->pools[index].sticky;
+    if (!from->set || from->cookie.s.p == NULL)
+        return ERR_OK;
+    struct sticky *sticky = arena_zero(&s->arena, sizeof *sticky);
+    if (sticky == NULL)
+        return ERR_NO_MEMORY;
+    *sticky = (struct sticky){.cookie = from->cookie.s,
+                              .pool = to->name,
+                              .key = sticky_keys_get(s->sticky_keys, index),
+                              .ttl_s = from->ttl_ms / 1000};
+    sticky->marks = arena_take(&s->arena, (to->pick->member_count + 1) * sizeof *sticky->marks);
+    if (sticky->marks == NULL)
+        return ERR_NO_MEMORY;
+    sticky_mark_members(sticky, to->pick);
+    to->sticky = sticky;
+    return ERR_OK;
 }
 
 _Static_assert((int)PICK_NEAREST == (int)CONF_NEAREST &&
@@ -273,18 +297,21 @@ static enum err build_pool(const struct snapshot_context *c, struct snapshot *s,
         e = fill_residency(s, &from->residency, &sites, to);
     if (e != ERR_OK)
         return e;
+    struct pick_knobs knobs = knobs_of(&from->balance);
+    knobs.keyed = from->sticky.by.kind != CONF_KEY_NONE;
     struct pool_conf conf = {
         .name = from->name.s,
-        .knobs = knobs_of(&from->balance),
+        .knobs = knobs,
         .sites = site_confs,
         .site_count = sites.count != 0 ? sites.count : 1,
         .members = members,
         .member_count = n,
     };
     e = pick_pool_new(c->registry, &conf, c->reload ? c->now_ms : 0, &to->pick);
-    if (e == ERR_OK)
-        join_endpoints(to, members);
-    return e;
+    if (e != ERR_OK)
+        return e;
+    join_endpoints(to, members);
+    return fill_sticky(s, index, to);
 }
 
 enum err snapshot_build_pools(const struct snapshot_context *c, struct snapshot *s)
