@@ -78,6 +78,14 @@ class Postgres:
             self.process.wait(30)
             self.process = None
 
+    def become_standby_and_promote(self):
+        """Recovers as a standby does, then goes on as the primary of a new timeline."""
+        with open(os.path.join(self.data, "standby.signal"), "w", encoding="utf-8"):
+            pass
+        self.start()
+        assert self.sql("SELECT pg_is_in_recovery()") == "t"
+        self.sql("SELECT pg_promote()")
+
     def sql(self, text):
         """Runs statements, each in a transaction of its own; returns what the last one printed."""
         done = subprocess.run([os.path.join(self.bin, "psql"), "-XqAt", "-v", "ON_ERROR_STOP=1",

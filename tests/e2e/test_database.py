@@ -1,6 +1,7 @@
 """The pool registry in a central PostgreSQL (F20): a real server, started, stopped and killed."""
 import os
 import signal
+import subprocess
 
 from client import get
 from env import Skip, seconds, until
@@ -215,3 +216,34 @@ def test_messages_say_how_to_mend_it(env):
     assert "passfile=" in said("host=/run/postgresql password=secret")
     assert "databas" in said("databas=app")
     assert "not defined under data_sources" in said("host=/run/postgresql", source="other")
+
+
+def test_the_shell_example_keeps_a_server_registered(env):
+    server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
+    balancer = balancer_of(env, server, seed)
+    environ = {**os.environ, "PGHOST": server.dir, "PGUSER": "meridian", "PGDATABASE": "postgres",
+               "PATH": f"{server.bin}:{os.environ['PATH']}", "HEARTBEAT": "1"}
+    example = os.path.join(env.root, "deploy", "sql", "examples", "register.sh")
+    process = subprocess.Popen(["sh", example, "api", other.address, "sleep", "1000"], env=environ)
+    wait_for(balancer, seed, other)
+    process.terminate()
+    assert process.wait(20) == 0
+    wait_for(balancer, seed)
+
+
+def test_a_promoted_server_is_another_one(env):
+    server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
+    balancer = balancer_of(env, server, seed)
+    until(lambda: balancer.metric("meridian_database_up") == 1, what="the session")
+    insert(server, other)
+    wait_for(balancer, seed, other)
+    flushes = balancer.metric("meridian_database_flushes_total")
+    server.stop()
+    server.start()
+    until(lambda: balancer.metric("meridian_database_connects_total") == 2, 30, "the next connection")
+    until(lambda: balancer.metric("meridian_database_up") == 1, 30, "the session")
+    assert balancer.metric("meridian_database_flushes_total") == flushes, "the same server: resumed"
+    server.stop()
+    server.become_standby_and_promote()
+    until(lambda: balancer.metric("meridian_database_flushes_total") == flushes + 1, 30, "the flush")
+    assert addresses(balancer) == {seed.address, other.address}
