@@ -1,11 +1,15 @@
 """meridianctl: seeing and steering a running balancer (SURFACE.md, section 2)."""
+import fcntl
 import os
+import pty
 import re
 import shutil
 import signal
 import socket
 import stat
+import struct
 import subprocess
+import termios
 import threading
 
 from client import get
@@ -242,3 +246,36 @@ def test_completion_names_every_command(env):
 
 def balancer_help(env):
     return subprocess.run([env.program("meridianctl"), "--help"], capture_output=True, text=True, timeout=10).stdout
+
+
+def on_a_terminal(balancer, *args):
+    """What meridianctl prints where its output is a terminal of 80 columns."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen([balancer.env.program("meridianctl"), "-s", balancer.control, *args],
+                               stdout=slave, stderr=subprocess.STDOUT)
+    os.close(slave)
+    said = b""
+    try:
+        while piece := os.read(master, 65536):
+            said += piece
+    except OSError:
+        pass  # the other side of a terminal has gone
+    os.close(master)
+    assert process.wait(10) == 0, said
+    return said.decode().replace("\r", "").splitlines()
+
+
+def test_tables_fit_80_columns(env):
+    name = "a-backend-with-a-long-name-as-they-are-in-real-life-0123456789"
+    origin = env.origin()
+    balancer = env.simple(origin, pool={"backends": {name: {"address": origin.address, "max_inflight": 100000}}},
+                          route={"match": {"host": "a.rather.long.host.name.of.some.api.example.com",
+                                           "path": "/a/long/path/that/goes/on/and/on/and/on/and/on"}})
+    busy = env.client(balancer.port)
+    assert busy.get("/a/long/path/that/goes/on/and/on/and/on/and/on",
+                    [("Host", "a.rather.long.host.name.of.some.api.example.com")]).status in (200, 400, 404)
+    for command in ("status", "pools", "backends", "routes", "connections", "certificates"):
+        lines = on_a_terminal(balancer, command)
+        assert lines, command
+        assert max(map(len, lines)) <= 80, (command, [line for line in lines if len(line) > 80])

@@ -242,3 +242,53 @@ def test_restart_refuses_nobody(env):
     knocker.end()
     assert knocker.refused == [] and knocker.lost == [], (knocker.refused, knocker.lost)
     manager.close()
+
+
+def upgraded(manager):
+    """USR2; the new process's id, when the old one has ended."""
+    old = manager.balancer.process
+    seen = len(manager.messages)
+    old.send_signal(signal.SIGUSR2)
+
+    def announced():
+        return [m["MAINPID"] for m in manager.messages[seen:] if m.get("MAINPID", str(old.pid)) != str(old.pid)]
+
+    new = int(until(announced, 20, "the new main process")[0])
+    manager.balancer.expect_end(0)
+    return new
+
+
+def ended(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_upgrade_then_crash_refuses_nobody(env):
+    """Stored sockets and those of a .socket unit pass through an upgrade and a crash after it."""
+    stored, given = env.port(), env.port()
+    listener = socket.create_server(("127.0.0.1", given), backlog=128)
+    balancer = env.meridian(config(env.origin(), f"127.0.0.1:{stored}", "systemd:web"), start=False)
+    manager = Manager(balancer, {"web": listener})
+    manager.start()
+    names = manager.names()
+    knockers = [Knocker(stored, 2), Knocker(given, 2)]
+    new = upgraded(manager)
+    before = [knocker.served for knocker in knockers]
+    until(lambda: all(k.served > n + 10 for k, n in zip(knockers, before)), 20, "service by the new process")
+    assert manager.names() == names and sockets_of(stored) == len(names) == 2
+    assert all(knocker.lost == [] for knocker in knockers), [knocker.lost for knocker in knockers]
+    os.kill(new, signal.SIGKILL)
+    until(lambda: ended(new), what="the crash")
+    manager.start()
+    before = [knocker.served for knocker in knockers]
+    until(lambda: all(k.served > n + 10 for k, n in zip(knockers, before)), 20, "service after the crash")
+    for knocker in knockers:
+        knocker.end()
+        assert knocker.refused == [], knocker.refused
+        assert len(knocker.lost) <= len(knocker.threads), knocker.lost
+    assert manager.names() == names and sockets_of(stored) == 2
+    manager.close()
+    listener.close()

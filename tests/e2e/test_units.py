@@ -183,8 +183,8 @@ def test_installation(env):
     root = install(env, "/usr/local")
     for path in ["usr/local/sbin/meridian", "usr/local/bin/meridianctl",
                  "usr/local/lib/systemd/system/meridian.socket", "usr/local/lib/sysusers.d/meridian.conf",
-                 "usr/local/share/man/man8/meridian.8", "usr/local/share/man/man8/meridianctl.8",
-                 "usr/local/share/man/man5/meridian.yaml.5", "usr/local/share/doc/meridian/examples/tls.yaml",
+                 "usr/local/share/man/man8/meridian.8.gz", "usr/local/share/man/man8/meridianctl.8.gz",
+                 "usr/local/share/man/man5/meridian.yaml.5.gz", "usr/local/share/doc/meridian/examples/tls.yaml",
                  "usr/local/share/bash-completion/completions/meridianctl"]:
         assert os.path.exists(os.path.join(root, path)), path
     with open(os.path.join(root, "usr/local/lib/systemd/system/meridian.service")) as file:
@@ -218,7 +218,8 @@ def test_debian_package(env):
     names = run(deb, "--contents", package).stdout
     for path in ["./usr/sbin/meridian\n", "./etc/meridian/meridian.yaml\n", "/system/meridian.service\n"]:
         assert path in names, path
-    assert run(deb, "--info", package, "conffiles").stdout == "/etc/meridian/meridian.yaml\n"
+    assert run(deb, "--info", package, "conffiles").stdout.split() == [
+        "/etc/meridian/meridian.yaml", "/etc/logrotate.d/meridian"]
     for script in ("postinst", "prerm", "postrm"):
         checked = subprocess.run(["sh", "-n"], input=run(deb, "--info", package, script).stdout, text=True)
         assert checked.returncode == 0, script
