@@ -53,6 +53,17 @@ def until(condition, timeout=10.0, what="the condition", pause=0.02):
         time.sleep(pause)
 
 
+def gone(pid):
+    """Whether a process that is not our child has ended, all its threads: the first one is shown as a
+    zombie while others still hold the descriptors."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            zombie = stat.read().rsplit(")", 1)[1].split()[0] == "Z"
+        return zombie and len(os.listdir(f"/proc/{pid}/task")) <= 1
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 class Ports:
     """Ports of 127.0.0.1 that no other test on this machine uses: each is held by a lock on a file,
     because SO_REUSEPORT would let two balancers share one without an error."""

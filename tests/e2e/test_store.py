@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from env import until
+from env import gone, until
 
 
 class Manager:
@@ -258,14 +258,6 @@ def upgraded(manager):
     return new
 
 
-def ended(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
-
-
 def test_upgrade_then_crash_refuses_nobody(env):
     """Stored sockets and those of a .socket unit pass through an upgrade and a crash after it."""
     stored, given = env.port(), env.port()
@@ -281,7 +273,7 @@ def test_upgrade_then_crash_refuses_nobody(env):
     assert manager.names() == names and sockets_of(stored) == len(names) == 2
     assert all(knocker.lost == [] for knocker in knockers), [knocker.lost for knocker in knockers]
     os.kill(new, signal.SIGKILL)
-    until(lambda: ended(new), what="the crash")
+    until(lambda: gone(new), what="the crash")
     manager.start()
     before = [knocker.served for knocker in knockers]
     until(lambda: all(k.served > n + 10 for k, n in zip(knockers, before)), 20, "service after the crash")

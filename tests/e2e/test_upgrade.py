@@ -7,20 +7,12 @@ import threading
 import time
 
 from client import Client, client_context, get
-from env import long, until
+from env import gone, long, until
 from h2 import H2Client
 from origin import gated, text
 
 GOAWAY = 7
 BOTH = {"protocols": ["h2", "http/1.1"]}
-
-
-def gone(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 class Line:
