@@ -178,6 +178,7 @@ void exchange_end(struct exchange *x, enum err why)
     compress_end(&p->compress, &x->compress);
     exchange_note(x, PICK_ABORTED);
     exchange_account(x);
+    route_stats_let_go(&x->stats);
     exchange_release_ticket(x);
     exchange_leave_edition(x);
     counter_add(&p->stats->exchanges_open, (uint64_t)-1);

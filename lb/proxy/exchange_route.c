@@ -54,7 +54,7 @@ static enum err choose_route(struct exchange *x)
     if (e != ERR_OK)
         return e;
     x->route = &policy->routes[match.index];
-    x->stats = x->route->stats[x->proxy->worker];
+    x->stats = route_stats_hold(x->route->stats[x->proxy->worker]);
     x->timeouts = x->route->timeouts;
     x->body_most = x->route->body_bytes;
     x->request_rate = policy->request_rate;

@@ -7,6 +7,7 @@
 #include "base/err.h"
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef _Atomic uint64_t counter;
@@ -35,6 +36,8 @@ void histogram_add(struct histogram *h, int64_t us);
 struct route_stats {
     /* set once */
     _Alignas(64) const char *name; /* the route's; lives as long as this */
+    /* owner thread writes, the last thing that a request does; main reads before it frees */
+    _Atomic uint32_t holders; /* requests that count here; they may outlive their policy */
     /* owner thread writes */
     counter classes[6];          /* responses by status / 100; [0]: none was sent */
     counter bytes_in, bytes_out; /* from and to clients, heads included */
@@ -43,6 +46,19 @@ struct route_stats {
     struct histogram seconds;    /* request head to end of response */
     struct histogram first_byte; /* dispatch to the server's first byte */
 };
+
+/* Owner thread, while the policy is held. */
+static inline struct route_stats *route_stats_hold(struct route_stats *s)
+{
+    atomic_fetch_add_explicit(&s->holders, 1, memory_order_relaxed);
+    return s;
+}
+static inline void route_stats_let_go(struct route_stats **s)
+{
+    if (*s != NULL)
+        atomic_fetch_sub_explicit(&(*s)->holders, 1, memory_order_release);
+    *s = NULL;
+}
 
 struct worker_stats {
     _Alignas(64) counter ends[ERR_COUNT]; /* exchanges by end reason */

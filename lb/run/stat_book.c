@@ -34,6 +34,15 @@ static struct stat_route *route_new(struct stat_book *b, struct span name)
     return r;
 }
 
+/* No snapshot names it any more, and no request that outlived its snapshot counts there. */
+static bool is_over(const struct stat_book *b, const struct stat_route *r)
+{
+    bool over = r->refs == 0;
+    for (unsigned w = 0; over && w < b->workers; w++)
+        over = atomic_load_explicit(&r->by_worker[w]->holders, memory_order_acquire) == 0;
+    return over;
+}
+
 struct stat_route *stat_book_route(struct stat_book *b, struct span name)
 {
     list_each (e, &b->routes) {
@@ -42,6 +51,8 @@ struct stat_route *stat_book_route(struct stat_book *b, struct span name)
             r->refs++;
             return r;
         }
+        if (is_over(b, r)) /* those that were still held when they were put */
+            route_free(b, r);
     }
     struct stat_route *r = route_new(b, name);
     if (r != NULL)
@@ -53,7 +64,7 @@ void stat_book_put(struct stat_book *b, struct stat_route **rp)
 {
     struct stat_route *r = *rp;
     *rp = NULL;
-    if (r != NULL && --r->refs == 0)
+    if (r != NULL && --r->refs == 0 && is_over(b, r))
         route_free(b, r);
 }
 

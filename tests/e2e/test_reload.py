@@ -2,6 +2,7 @@
 import copy
 import json
 import signal
+import threading
 import time
 
 from client import Client, client_context, get
@@ -178,3 +179,27 @@ def test_memory_is_flat_over_reloads(env):
     assert until(lambda: balancer.descriptors() <= descriptors + 4, what="as many descriptors as before")
     limit = 65536  # sanitizers keep freed memory for a while
     assert balancer.rss_kib() - before < limit, f"{balancer.rss_kib() - before} KiB more after 60 reloads"
+
+
+def test_response_outlives_its_route(env):
+    """What a response that is still on its way counts in is there until it has ended."""
+    gate = threading.Event()
+
+    def in_two(connection, _request):
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc")
+        gate.wait(30)
+        connection.send("def")
+        return True
+    origin = env.origin(script=[in_two])
+    balancer = env.simple(origin, route={"name": "old"})
+    with Client(balancer.port) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        until(lambda: origin.requests, what="the request")
+        for name in ("new", "newer", "newest"):
+            config = copy.deepcopy(balancer.config)
+            config["routes"][0]["name"] = name
+            balancer.reload(config)
+            time.sleep(0.3)  # the old snapshot goes when all workers have let go of it
+        gate.set()
+        assert client.response().body == b"abcdef"
+    assert balancer.access_log(1)[0]["route"] == "old"
