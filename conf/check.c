@@ -45,7 +45,8 @@ static void check_binds(struct reader *r, const struct conf *conf)
                         SPAN_FMT(source_clip(second->text.s)));
         else
             conf_report(r->m, second->text.mark, "'%.*s' is bound twice, first at %.*s:%u:%u",
-                        SPAN_FMT(source_clip(second->text.s)), SPAN_FMT(r->m->source->name),
+                        SPAN_FMT(source_clip(second->text.s)),
+                        SPAN_FMT(source_name(r->m->source, &first->text.mark)),
                         (unsigned)first->text.mark.line, (unsigned)first->text.mark.column);
     }
 }

@@ -73,7 +73,8 @@ static void check_networks(struct reader *r, const struct conf_access *a)
                 deny->bits == allow->bits &&
                 memcmp(deny->bytes, allow->bytes, sizeof deny->bytes) == 0)
                 conf_report(r->m, deny->text.mark, "'%.*s' is allowed too, at %.*s:%u:%u",
-                            SPAN_FMT(deny->text.s), SPAN_FMT(r->m->source->name),
+                            SPAN_FMT(deny->text.s),
+                            SPAN_FMT(source_name(r->m->source, &allow->text.mark)),
                             (unsigned)allow->text.mark.line, (unsigned)allow->text.mark.column);
         }
     }

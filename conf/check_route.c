@@ -75,7 +75,8 @@ static void check_same_match(struct reader *r, const struct conf *conf)
         conf_report(r->m, *names.entries[i].mark,
                     "the route is never chosen; the one at %.*s:%u:%u has "
                     "the same match",
-                    SPAN_FMT(r->m->source->name), (unsigned)same->line, (unsigned)same->column);
+                    SPAN_FMT(source_name(r->m->source, same)), (unsigned)same->line,
+                    (unsigned)same->column);
     }
 }
 
@@ -113,10 +114,10 @@ static void label_routes(struct reader *r, struct conf *conf)
             first = i;
         written = first == i ? NULL : written;
         if (route->name.mark.line > 0 && written != NULL)
-            conf_report(r->m, route->name.mark,
-                        "the name '%.*s' is given twice, first at %.*s:%u:%u",
-                        SPAN_FMT(route->name.s), SPAN_FMT(r->m->source->name),
-                        (unsigned)written->name.mark.line, (unsigned)written->name.mark.column);
+            conf_report(
+                r->m, route->name.mark, "the name '%.*s' is given twice, first at %.*s:%u:%u",
+                SPAN_FMT(route->name.s), SPAN_FMT(source_name(r->m->source, &written->name.mark)),
+                (unsigned)written->name.mark.line, (unsigned)written->name.mark.column);
         else if (route->name.mark.line > 0)
             written = route;
         char *numbered = NULL;

@@ -15,6 +15,7 @@
 struct conf_mark {
     uint32_t line, column; /* from 1; columns count characters */
     uint32_t width;        /* characters, for the caret */
+    uint32_t file;         /* 0: the one that was asked for, else an included one */
 };
 
 /* Text with its place; a NUL follows s. s.p is NULL where nothing was written and no default is. */
@@ -422,6 +423,8 @@ struct conf_admin {
 struct conf_source;
 
 struct conf {
+    struct conf_text *includes; /* none: files are read before keys are (include.h) */
+    size_t include_count;
     int64_t workers; /* 0: auto */
     struct conf_location here;
     struct conf_text *databases; /* paths of geolocation databases, in order of search */

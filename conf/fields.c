@@ -32,8 +32,8 @@ static void read_field(struct reader *r, const struct schema_field *f, const str
         const struct conf_text *other = &items[i].name;
         if (span_eq_nocase(other->s, n->key->text))
             reader_report(r, n->key->mark, "the field is named twice, first at %.*s:%u:%u",
-                          SPAN_FMT(r->m->source->name), (unsigned)other->mark.line,
-                          (unsigned)other->mark.column);
+                          SPAN_FMT(source_name(r->m->source, &other->mark)),
+                          (unsigned)other->mark.line, (unsigned)other->mark.column);
     }
     struct conf_header *item = &items[(*count)++];
     item->name = reader_lower(r, n->key);

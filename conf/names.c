@@ -22,6 +22,8 @@ static int compare(const void *x, const void *y)
     int by_name = span_cmp(a->name, b->name);
     if (by_name != 0)
         return by_name;
+    if (a->mark->file != b->mark->file)
+        return a->mark->file < b->mark->file ? -1 : 1;
     if (a->mark->line != b->mark->line)
         return a->mark->line < b->mark->line ? -1 : 1;
     return (a->mark->column > b->mark->column) - (a->mark->column < b->mark->column);

@@ -244,7 +244,23 @@ MAP(admin_map, admin_fields);
 
 static const struct schema_field route = {.type = &type_map, .map = &schema_route};
 
+static const struct schema_field file = {.type = &type_text};
+
 static const struct schema_field fields[] = {
+    {.key = "include",
+     .type = &type_list,
+     .offset = offsetof(struct conf, includes),
+     .count_offset = offsetof(struct conf, include_count),
+     .element = &file,
+     .element_size = sizeof(struct conf_text),
+     .flags = SCHEMA_SINGLE,
+     .fallback = "none",
+     .help = "Further files, by name or pattern, relative to this one: [conf.d/*.yaml]. What they "
+             "say is put "
+             "together: names under the same key, and routes in the order of the files, this one's "
+             "first. A name or "
+             "value that is given twice is an error. At most 256 files, 8 levels deep, 4 MiB "
+             "together."},
     {.key = "workers",
      .type = &type_count,
      .offset = offsetof(struct conf, workers),

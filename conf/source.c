@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #define LINE_BYTES   KIB(16) /* a longer line makes the YAML scanner slow: quadratic on blanks */
@@ -10,6 +11,7 @@
 #define LINE_BEFORE  60  /* of them before the column, in a line that is longer */
 #define QUOTED_BYTES 64
 #define ARENA_BLOCK  KIB(64)
+#define READ_BYTES   KIB(64)
 #define ARENA_MOST   MIB(256)
 
 struct conf_source *source_new(const char *name, struct span text)
@@ -18,13 +20,26 @@ struct conf_source *source_new(const char *name, struct span text)
     if (s == NULL)
         return NULL;
     arena_init(&s->arena, NULL, ARENA_BLOCK, ARENA_MOST);
-    if (span_starts(text, SPAN("\xEF\xBB\xBF")))
-        text = span_sub(text, 3, text.n);
-    s->name = arena_copy(&s->arena, span_str(name));
-    s->text = arena_copy(&s->arena, text.p != NULL ? text : SPAN(""));
-    if (s->name.p == NULL || s->text.p == NULL)
+    size_t file;
+    if (source_add(s, name, text, &file) != ERR_OK)
         source_free(&s);
     return s;
+}
+
+enum err source_add(struct conf_source *source, const char *name, struct span text, size_t *file)
+{
+    struct conf_file *f = &source->files[source->count];
+    if (span_starts(text, SPAN("\xEF\xBB\xBF")))
+        text = span_sub(text, 3, text.n);
+    if (text.n > LIMIT_CONF_BYTES - source->bytes)
+        return ERR_RANGE;
+    f->name = arena_copy(&source->arena, span_str(name));
+    f->text = arena_copy(&source->arena, text.p != NULL ? text : SPAN(""));
+    if (f->name.p == NULL || f->text.p == NULL)
+        return ERR_NO_MEMORY;
+    source->bytes += text.n;
+    *file = source->count++;
+    return ERR_OK;
 }
 
 void source_free(struct conf_source **source)
@@ -34,6 +49,21 @@ void source_free(struct conf_source **source)
     arena_reset(&(*source)->arena);
     mem_free(*source);
     *source = NULL;
+}
+
+enum err source_read(const char *path, struct buf *text)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return err_from_errno(errno);
+    size_t n = 1;
+    while (n > 0 && buf_len(text) <= LIMIT_CONF_BYTES && buf_reserve(text, READ_BYTES)) {
+        n = fread(text->p + text->n, 1, READ_BYTES, file);
+        text->n += n;
+    }
+    enum err err = ferror(file) ? err_from_errno(errno) : text->failed ? ERR_NO_MEMORY : ERR_OK;
+    (void)fclose(file);
+    return err;
 }
 
 /* The length of the UTF-8 character at p (RFC 3629), 0 where there is none; *code is its number. */
@@ -76,17 +106,18 @@ static struct span line_of(struct span text, uint32_t line)
     return head;
 }
 
-bool source_check(const struct conf_source *source, struct conf_messages *m)
+bool source_check(const struct conf_source *source, size_t file, struct conf_messages *m)
 {
+    struct span text = source->files[file].text;
     size_t before = m->errors;
-    struct conf_mark at = {.line = 1, .column = 1, .width = 1};
+    struct conf_mark at = {.line = 1, .column = 1, .width = 1, .file = (uint32_t)file};
     size_t line_start = 0, quotes = 0;
-    for (size_t i = 0, n = 0; i < source->text.n && source_wanted(m); i += n, at.column++) {
+    for (size_t i = 0, n = 0; i < text.n && source_wanted(m); i += n, at.column++) {
         uint32_t code = 0;
-        n = character_at(source->text, i, &code);
+        n = character_at(text, i, &code);
         if (n == 0) {
             conf_report(m, at, "byte 0x%02x is not UTF-8; the file must be UTF-8 text",
-                        (unsigned)(unsigned char)source->text.p[i]);
+                        (unsigned)(unsigned char)text.p[i]);
             return false;
         }
         if (!allowed_character(code))
@@ -175,14 +206,14 @@ static void put_message(struct conf_messages *m, struct conf_mark mark, const ch
     buf_fixed(&text, memory, sizeof memory);
     int n = vsnprintf(memory, sizeof memory, format, ap);
     text.n = n < 0 ? 0 : (size_t)n < sizeof memory ? (size_t)n : sizeof memory - 1;
-    put_plain(m->out, m->source->name);
+    put_plain(m->out, source_name(m->source, &mark));
     if (mark.line > 0)
         buf_printf(m->out, ":%u:%u", (unsigned)mark.line, (unsigned)mark.column);
     buf_printf(m->out, ": %s: ", word);
     put_plain(m->out, buf_span(&text));
     buf_put_char(m->out, '\n');
     if (mark.line > 0)
-        put_line(m->out, line_of(m->source->text, mark.line), mark);
+        put_line(m->out, line_of(m->source->files[mark.file].text, mark.line), mark);
 }
 
 void conf_report(struct conf_messages *m, struct conf_mark mark, const char *format, ...)
@@ -209,6 +240,6 @@ void source_finish(struct conf_messages *m)
 {
     if (m->errors <= CONF_MESSAGES_MOST)
         return;
-    put_plain(m->out, m->source->name);
+    put_plain(m->out, m->source->files[0].name);
     buf_printf(m->out, ": error: %zu more errors are not shown\n", m->errors - CONF_MESSAGES_MOST);
 }

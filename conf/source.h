@@ -8,19 +8,42 @@
 
 #define CONF_MESSAGES_MOST 50 /* messages that are written; more are only counted */
 
+#define CONF_FILES_MOST 256
+
+struct conf_file {
+    struct span name; /* a NUL follows */
+    struct span text; /* without a byte order mark */
+};
+
 struct conf_source {
     struct arena arena; /* everything that struct conf owns */
-    struct span name;   /* of the file */
-    struct span text;   /* without a byte order mark */
+    bool from_file;     /* may include others */
+    size_t count, bytes;
+    struct conf_file
+        files[CONF_FILES_MOST]; /* the one that was asked for, then those it includes */
 };
 
 /* Copies name and text; NULL without memory. */
 struct conf_source *source_new(const char *name, struct span text);
 void source_free(struct conf_source **source);
+/* One more file, of which there must be room. ERR_RANGE: all together are too large; ERR_NO_MEMORY.
+ */
+MUST_CHECK
+enum err source_add(struct conf_source *source, const char *name, struct span text, size_t *file);
+/* Appends a file's bytes, one more than LIMIT_CONF_BYTES at most, so that the bound is seen.
+ * Blocking. */
+MUST_CHECK
+enum err source_read(const char *path, struct buf *text);
+
+/* The file that a place is in. */
+static inline struct span source_name(const struct conf_source *source, const struct conf_mark *at)
+{
+    return source->files[at->file].name;
+}
 
 /* Checks what the YAML parser must not be given: bytes that are not UTF-8 text, endless lines.
  * Every finding is reported; true where there is none. */
-bool source_check(const struct conf_source *source, struct conf_messages *m);
+bool source_check(const struct conf_source *source, size_t file, struct conf_messages *m);
 
 /* At most 64 bytes of s, ended at a character's border: for quoting values in messages. */
 struct span source_clip(struct span s);

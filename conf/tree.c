@@ -6,6 +6,7 @@
 struct builder {
     struct arena *arena;
     struct conf_messages *m;
+    uint32_t file;
     struct node *root;
     struct node *open[LIMIT_CONF_DEPTH]; /* maps and lists that are not ended */
     size_t depth;
@@ -36,7 +37,7 @@ static void on_diagnostic(struct fy_diag *diag, void *user, const char *p, size_
         place.n = from - 1;
     }
     struct conf_mark mark = {
-        .line = (uint32_t)number[1], .column = (uint32_t)number[0], .width = 1};
+        .line = (uint32_t)number[1], .column = (uint32_t)number[0], .width = 1, .file = b->file};
     if (mark.column == 0)
         mark.line = 0;
     struct span first;
@@ -52,7 +53,10 @@ static struct conf_mark make_mark(struct builder *b, const struct fy_mark *from,
         return b->last;
     bool one_line = to != NULL && to->line == from->line && to->column >= from->column;
     unsigned quote = quoted && from->column > 0;
-    struct conf_mark mark = {(uint32_t)from->line + 1, (uint32_t)from->column + 1 - quote, 1};
+    struct conf_mark mark = {.line = (uint32_t)from->line + 1,
+                             .column = (uint32_t)from->column + 1 - quote,
+                             .width = 1,
+                             .file = b->file};
     if (one_line && (to->column > from->column || quoted))
         mark.width = (uint32_t)(to->column - from->column) + 2 * quote;
     b->last = mark;
@@ -189,7 +193,7 @@ static enum err refuse_duplicates(struct builder *b, const struct node *map)
         }
         const struct node *key = sorted[i]->key;
         conf_report(b->m, key->mark, "duplicate key '%.*s'; it is given first at %.*s:%u:%u",
-                    SPAN_FMT(source_clip(key->text)), SPAN_FMT(b->m->source->name),
+                    SPAN_FMT(source_clip(key->text)), SPAN_FMT(b->m->source->files[b->file].name),
                     (unsigned)sorted[first]->key->mark.line,
                     (unsigned)sorted[first]->key->mark.column);
     }
@@ -247,10 +251,13 @@ static enum err run_parser(struct builder *b, struct fy_parser *parser)
     return ERR_SYNTAX;
 }
 
-enum err tree_parse(const struct conf_source *source, struct arena *arena, struct conf_messages *m,
-                    struct node **root)
+enum err tree_parse(const struct conf_source *source, size_t file, struct arena *arena,
+                    struct conf_messages *m, struct node **root)
 {
-    struct builder b = {.arena = arena, .m = m, .last = {1, 1, 1}};
+    struct builder b = {.arena = arena,
+                        .m = m,
+                        .file = (uint32_t)file,
+                        .last = {.line = 1, .column = 1, .width = 1, .file = (uint32_t)file}};
     struct fy_diag_cfg diag_cfg;
     fy_diag_cfg_default(&diag_cfg);
     diag_cfg.fp = NULL;
@@ -263,7 +270,8 @@ enum err tree_parse(const struct conf_source *source, struct arena *arena, struc
     struct fy_parse_cfg cfg = {.flags = FYPCF_SLOPPY_FLOW_INDENTATION, .diag = diag};
     struct fy_parser *parser = diag != NULL ? fy_parser_create(&cfg) : NULL;
     enum err err = ERR_NO_MEMORY;
-    if (parser != NULL && fy_parser_set_string(parser, source->text.p, source->text.n) == 0)
+    if (parser != NULL &&
+        fy_parser_set_string(parser, source->files[file].text.p, source->files[file].text.n) == 0)
         err = run_parser(&b, parser);
     fy_parser_destroy(parser);
     fy_diag_destroy(diag);

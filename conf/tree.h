@@ -20,12 +20,12 @@ struct node {
     size_t count;              /* of children */
 };
 
-/* Nodes are taken from arena. *root is NULL where the text holds nothing. ERR_SYNTAX: reported to
- * m, the tree cannot be used; ERR_NO_MEMORY. Aliases, anchors, tags and duplicate keys are reported
- * but leave a tree that can be checked further. */
+/* The tree of one of the files. Nodes are taken from arena. *root is NULL where the text holds
+ * nothing. ERR_SYNTAX: reported to m, the tree cannot be used; ERR_NO_MEMORY. Aliases, anchors,
+ * tags and duplicate keys are reported but leave a tree that can be checked further. */
 MUST_CHECK
-enum err tree_parse(const struct conf_source *source, struct arena *arena, struct conf_messages *m,
-                    struct node **root);
+enum err tree_parse(const struct conf_source *source, size_t file, struct arena *arena,
+                    struct conf_messages *m, struct node **root);
 
 /* The child of a map with this key, or NULL. */
 const struct node *node_child(const struct node *map, const char *key);

@@ -108,3 +108,22 @@ def test_reload_tells_what_changed(env):
     assert get(balancer.port, "/x").status == 204
     again = balancer.ctl("reload")
     assert "the settings are the same" in again, again
+
+
+def test_included_files_are_reloaded(env):
+    """A folder of parts: what changes in one is taken by a reload, what is broken in one is named there."""
+    origin = env.origin()
+    balancer = env.simple(origin)
+    whole = {**balancer.defaults(), **balancer.config}
+    os.makedirs(os.path.join(balancer.dir, "conf.d"))
+
+    def part(text):
+        with open(os.path.join(balancer.dir, "conf.d", "routes.yaml"), "w", encoding="utf-8") as file:
+            file.write(text)
+    part("routes:\n  - match: {path: /part}\n    respond: {status: 204}\n")
+    balancer.reload({**whole, "include": "conf.d/*.yaml"})
+    assert get(balancer.port, "/part").status == 204 and get(balancer.port).status == 200
+    part("routes:\n  - match: {path: /part}\n    respond: {status: 1000}\n")
+    done = balancer.ctl("reload", check=False)
+    assert done.returncode == 1 and "conf.d/routes.yaml:3:" in done.stdout + done.stderr, done
+    assert get(balancer.port, "/part").status == 204
