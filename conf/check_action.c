@@ -29,6 +29,8 @@ static void find_target(struct reader *r, struct conf_route *route, const struct
     }
     for (size_t i = 0; i < route->share_count; i++)
         route->shares[i].pool = find_pool(r, &route->shares[i].name, pools);
+    if (route->mirror.pool_name.s.p != NULL)
+        route->mirror.pool = find_pool(r, &route->mirror.pool_name, pools);
 }
 
 static void check_answer(struct reader *r, const struct conf_route *route)
@@ -57,6 +59,8 @@ static void check_beside(struct reader *r, const struct conf_route *route)
                     "request_headers is for routes to a pool; leave it out");
     if (answers && route->rewrite.set)
         conf_report(r->m, route->rewrite.mark, "rewrite is for routes to a pool; leave it out");
+    if (answers && route->mirror.set)
+        conf_report(r->m, route->mirror.mark, "mirror is for routes to a pool; leave it out");
     if (route->split_by.kind != CONF_KEY_NONE && route->action != CONF_SPLIT &&
         route->action != CONF_NO_ACTION)
         conf_report(r->m, route->mark, "split_by is for routes with split; leave it out");

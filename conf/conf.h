@@ -366,6 +366,15 @@ struct conf_pages {
     size_t count;
 };
 
+/* Copies of requests to another pool, whose answers nobody sees. */
+struct conf_mirror {
+    bool set;
+    struct conf_mark mark;
+    struct conf_text pool_name;
+    const struct conf_pool *pool;
+    int64_t share_percent, inflight, content_bytes;
+};
+
 enum conf_action { CONF_NO_ACTION, CONF_TO_POOL, CONF_SPLIT, CONF_RESPOND, CONF_REDIRECT };
 
 struct conf_route {
@@ -386,6 +395,7 @@ struct conf_route {
     struct conf_field_rules request_headers, response_headers;
     struct conf_rewrite rewrite;
     struct conf_compress compress;
+    struct conf_mirror mirror;
     struct conf_pages pages;
     struct conf_timeouts timeouts; /* the global ones with the route's own put over them */
     int64_t body_bytes;            /* largest request content; 0: no limit */

@@ -251,6 +251,38 @@ static const struct schema_field rewrite_fields[] = {
 
 static const struct schema_map rewrite_map = {SCHEMA_FIELDS(rewrite_fields), .optional = true};
 
+static const struct schema_field mirror_fields[] = {
+    {.key = "pool",
+     .type = &type_text,
+     .offset = offsetof(struct conf_mirror, pool_name),
+     .check = text_name,
+     .flags = SCHEMA_REQUIRED,
+     .help = "Where the copies go. Its residency rules hold for them too."},
+    {.key = "share",
+     .type = &type_percent,
+     .offset = offsetof(struct conf_mirror, share_percent),
+     .initial = 100,
+     .least = 1,
+     .most = 100,
+     .help = "Of the requests, by chance."},
+    {.key = "inflight",
+     .type = &type_count,
+     .offset = offsetof(struct conf_mirror, inflight),
+     .initial = 64,
+     .least = 1,
+     .most = 10000,
+     .help = "Copies at once, shared out among the workers, at least one each; beyond it none is "
+             "made."},
+    {.key = "content",
+     .type = &type_size,
+     .offset = offsetof(struct conf_mirror, content_bytes),
+     .initial = LIMIT_REPLAY_BODY,
+     .most = LIMIT_REPLAY_BODY,
+     .help = "Requests with more content are not copied."},
+};
+
+static const struct schema_map mirror_map = {SCHEMA_FIELDS(mirror_fields), .optional = true};
+
 static const struct schema_field fields[] = {
     {.key = "name",
      .type = &type_text,
@@ -330,6 +362,13 @@ static const struct schema_field fields[] = {
      .map = &compress_map,
      .fallback = "none",
      .help = "Compress responses with gzip for clients that accept it."},
+    {.key = "mirror",
+     .type = &type_map,
+     .offset = offsetof(struct conf_route, mirror),
+     .map = &mirror_map,
+     .fallback = "none",
+     .help = "Send copies of requests to another pool too, POST and the like included. The answers "
+             "are dropped; the client never waits for them."},
     {.key = "error_pages",
      .type = &type_pages,
      .offset = offsetof(struct conf_route, pages),

@@ -89,23 +89,31 @@ static struct exchange *exchange_new(struct proxy *p)
     return x;
 }
 
-void exchange_begin(struct proxy *p, struct client *client, struct front *front,
-                    struct request *request, enum err bad)
+/* NULL without memory; the front is gone then. */
+static struct exchange *take_front(struct proxy *p, struct front *front, struct request *request)
 {
     struct exchange *x = exchange_new(p);
     if (x == NULL) {
         front->ops->abort(front, ERR_NO_MEMORY);
         front->ops->release(front);
-        return;
+        return NULL;
     }
-    x->client = client;
     x->front = front;
     x->request = request;
     x->begun_ns = front->begun_ns;
-    x->stats = NULL;
     buf_init(&x->replay, LIMIT_REPLAY_BODY);
     front->events = &exchange_front_events;
     front->user = x;
+    return x;
+}
+
+void exchange_begin(struct proxy *p, struct client *client, struct front *front,
+                    struct request *request, enum err bad)
+{
+    struct exchange *x = take_front(p, front, request);
+    if (x == NULL)
+        return;
+    x->client = client;
     if (p->draining)
         front->ops->keep(front, false);
     if (p->current != NULL)
@@ -116,6 +124,19 @@ void exchange_begin(struct proxy *p, struct client *client, struct front *front,
         exchange_fail(x, ERR_SHUTDOWN);
     else
         exchange_admit(x);
+}
+
+void exchange_begin_errand(struct proxy *p, struct front *front, struct request *request,
+                           const struct errand *errand)
+{
+    struct exchange *x = take_front(p, front, request);
+    if (x == NULL)
+        return;
+    x->edition = edition_ref(errand->edition);
+    x->route = errand->route;
+    x->origin = errand->origin;
+    x->id = errand->id;
+    exchange_admit(x);
 }
 
 void exchange_attach(struct exchange *x, struct back *b)

@@ -31,11 +31,23 @@ const char *exchange_state_name(enum exchange_state s);
 
 struct exchange;
 struct client;
+struct origin;
 
 /* Takes the front. bad: why its head was refused, or ERR_OK. client may be NULL (an internal
  * front): the request then counts as coming from this process, trusted, at no place. */
 void exchange_begin(struct proxy *p, struct client *client, struct front *front,
                     struct request *request, enum err bad);
+/* What an internal request is about where it does not come by its own head: it takes this route of
+ * this edition, for this client. All is borrowed until it has ended but the edition, which is held.
+ */
+struct errand {
+    struct edition *edition;
+    const struct policy_route *route;
+    struct origin *origin; /* whose place and distances count; NULL: nobody's */
+    struct span id;        /* request identifier */
+};
+void exchange_begin_errand(struct proxy *p, struct front *front, struct request *request,
+                           const struct errand *errand);
 /* Ends it as why: an answer where one is still possible, else a visible abort. */
 void exchange_kill(struct exchange *x, enum err why);
 /* A slot of the pool may be free: tries once more. Only in WAIT. */

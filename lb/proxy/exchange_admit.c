@@ -7,7 +7,8 @@
 static enum err identify(struct exchange *x)
 {
     struct proxy *p = x->proxy;
-    x->id = forward_id(x->request, rng_u64(&p->rng), rng_u64(&p->rng), x->front->arena);
+    if (x->id.p == NULL)
+        x->id = forward_id(x->request, rng_u64(&p->rng), rng_u64(&p->rng), x->front->arena);
     if (x->id.p == NULL)
         return ERR_NO_MEMORY;
     int64_t patience = grpc_is_call(x->request) ? grpc_timeout_ns(x->request) : 0;

@@ -2,6 +2,7 @@
  * and ends; exchange_route.c finds the route and keeps
  * its gate; exchange_admit.c decides who serves,
  * exchange_sticky.c where the client was before; exchange_send.c carries the request,
+ * exchange_mirror.c its copy,
  * exchange_reply.c the response; exchange_time.c watches the time. */
 #ifndef MERIDIAN_PROXY_EXCHANGE_IMPL_H
 #define MERIDIAN_PROXY_EXCHANGE_IMPL_H
@@ -64,6 +65,7 @@ struct exchange {
     bool front_wanted;             /* its present position */
     bool request_ended;            /* all content has come */
     const struct fields *trailers; /* and these after it; NULL: none */
+    bool mirrored;                 /* it was looked at whether to copy it */
     bool request_sent;             /* and has been handed to the present back */
     uint64_t content_in;           /* bytes of request content */
     /* response */
@@ -146,6 +148,9 @@ void exchange_on_back_room(void *user);
 void exchange_front_want(struct exchange *x, bool want);
 /* Whether the content that has come can be sent again. */
 bool exchange_in_hand(const struct exchange *x);
+
+/* exchange_mirror.c: sends a copy where the route says so, once the content is in hand. */
+void exchange_mirror(struct exchange *x);
 
 /* exchange_reply.c */
 void exchange_on_interim(void *user, const struct reply *r);

@@ -44,22 +44,23 @@ static enum err check_readings(struct exchange *x, const struct route_match *cho
 
 static enum err choose_route(struct exchange *x)
 {
-    const struct policy *policy = x->edition->policy;
     struct route_match match;
     enum err e = exchange_find_route(x, x->request->path, &match);
-    if (e != ERR_OK)
-        return e;
-    if (x->request->path_odd)
+    if (e == ERR_OK && x->request->path_odd)
         e = check_readings(x, &match);
-    if (e != ERR_OK)
-        return e;
-    x->route = &policy->routes[match.index];
+    if (e == ERR_OK)
+        x->route = &x->edition->policy->routes[match.index];
+    return e;
+}
+
+static void take_route(struct exchange *x)
+{
+    const struct policy *policy = x->edition->policy;
     x->stats = route_stats_hold(x->route->stats[x->proxy->worker]);
     x->timeouts = x->route->timeouts;
     x->body_most = x->route->body_bytes;
     x->request_rate = policy->request_rate;
     x->response_rate = policy->response_rate;
-    return ERR_OK;
 }
 
 static enum err check_request(const struct exchange *x)
@@ -115,9 +116,11 @@ static void choose_pool(struct exchange *x)
 
 enum err exchange_route(struct exchange *x)
 {
-    enum err e = choose_route(x);
-    if (e == ERR_OK)
-        e = check_access(x);
+    enum err e = x->route != NULL ? ERR_OK : choose_route(x); /* an errand has one */
+    if (e != ERR_OK)
+        return e;
+    take_route(x);
+    e = check_access(x);
     if (e == ERR_OK)
         e = check_rate(x);
     if (e == ERR_OK)

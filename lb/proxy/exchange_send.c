@@ -59,6 +59,7 @@ static void send_content(struct exchange *x, struct span bytes)
 static void content_sent(struct exchange *x)
 {
     x->request_sent = true;
+    exchange_mirror(x);
     if (x->state == EXCHANGE_SENDING && !x->local) {
         exchange_move(x, EXCHANGE_REPLY_HEAD);
         exchange_aim(x);
@@ -87,6 +88,9 @@ static enum err make_head(struct exchange *x)
         facts.peer_v6 = peer->addr.any.sa_family == AF_INET6;
         facts.peer_trusted = client_trusted(x->client, x->edition->policy);
         facts.forwarded_kept = x->edition->policy->forwarded == POLICY_FORWARDED;
+    } else if (x->origin != NULL) {
+        facts.peer = span_of(x->origin->text, x->origin->text_size);
+        facts.peer_v6 = x->origin->addr.any.sa_family == AF_INET6;
     }
     if (pool->host == POLICY_HOST_NAME)
         facts.authority = pool->host_name;

@@ -63,7 +63,7 @@ static void reply_head(struct front *f, const struct reply *r, bool end)
 static void reply_body(struct front *f, struct span bytes)
 {
     struct internal *i = of(f);
-    if (i->gone || i->result.why != ERR_OK)
+    if (i->gone || i->result.why != ERR_OK || i->asked.drop)
         return;
     if (bytes.n > i->asked.answer_most - buf_len(&i->answer)) {
         leave(i, ERR_FULL);
@@ -216,7 +216,10 @@ enum err internal_begin(struct proxy *p, const struct internal_request *r, struc
     }
     i->stream = (struct front){.ops = &ops, .arena = &i->arena, .begun_ns = loop_now_ns(p->loop)};
     *out = i;
-    exchange_begin(p, NULL, &i->stream, &i->head, ERR_OK);
+    if (r->errand != NULL)
+        exchange_begin_errand(p, &i->stream, &i->head, r->errand);
+    else
+        exchange_begin(p, NULL, &i->stream, &i->head, ERR_OK);
     return ERR_OK;
 }
 

@@ -5,6 +5,7 @@
 #ifndef MERIDIAN_PROXY_INTERNAL_H
 #define MERIDIAN_PROXY_INTERNAL_H
 
+#include "proxy/exchange.h"
 #include "proxy/proxy.h"
 
 struct internal;
@@ -19,9 +20,11 @@ struct internal_answer {
 };
 
 struct internal_request {
-    const struct request *head; /* copied; with content, CONTENT_LENGTH or CONTENT_STREAM */
-    struct span content;        /* borrowed until the end */
-    size_t answer_most;         /* bytes of the answer's content, 0: none; beyond it: ERR_FULL */
+    const struct request *head;  /* copied; with content, CONTENT_LENGTH or CONTENT_STREAM */
+    struct span content;         /* borrowed until the end */
+    const struct errand *errand; /* NULL: routed by its head; read during internal_begin */
+    bool drop;                   /* the answer's content is of no interest */
+    size_t answer_most;          /* bytes of the answer's content, 0: none; beyond it: ERR_FULL */
     /* Once, never from inside internal_begin; the handle is gone after it. */
     void (*on_done)(void *user, const struct internal_answer *a);
     void *user;

@@ -92,13 +92,16 @@ struct policy_pages {
     size_t count;
 };
 
+struct policy_mirror;
+
 struct policy_route {
     struct span name;
     enum policy_action action;
-    struct policy_pool *pool;  /* POLICY_POOL */
-    struct policy_split split; /* POLICY_SPLIT */
-    struct access *access;     /* NULL: everybody */
-    struct policy_rate *rate;  /* NULL: no limit */
+    struct policy_pool *pool;           /* POLICY_POOL */
+    struct policy_split split;          /* POLICY_SPLIT */
+    struct access *access;              /* NULL: everybody */
+    const struct policy_mirror *mirror; /* NULL: none */
+    struct policy_rate *rate;           /* NULL: no limit */
     struct field_rules request_fields, response_fields;
     struct rewrite rewrite;
     struct policy_pages pages;      /* before the policy's */
@@ -111,6 +114,14 @@ struct policy_route {
     struct span type;           /* POLICY_RESPOND: Content-Type */
     struct template to;         /* POLICY_REDIRECT: Location */
     struct route_stats **stats; /* one per worker */
+};
+
+/* Where copies go, and how many. */
+struct policy_mirror {
+    struct policy_route route; /* what a copy takes: its pool, no gates, counters of its own */
+    uint32_t percent;          /* of the requests */
+    uint32_t inflight;         /* at once, of one worker */
+    uint64_t content_bytes;    /* larger ones are not copied */
 };
 
 enum policy_forwarded { POLICY_X_FORWARDED_FOR, POLICY_FORWARDED, POLICY_FORWARDED_NONE };

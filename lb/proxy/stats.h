@@ -43,6 +43,7 @@ struct route_stats {
     counter bytes_in, bytes_out; /* from and to clients, heads included */
     counter attempts, retries;
     counter sticks_broken;
+    counter mirrors, mirrors_ended, mirrors_dropped;
     struct histogram seconds;    /* request head to end of response */
     struct histogram first_byte; /* dispatch to the server's first byte */
 };

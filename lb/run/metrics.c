@@ -151,6 +151,11 @@ void balancer_metrics(void *ctx, struct metrics *out)
     put_route_total(b, out, "sticky_broken_total",
                     "Requests with a sticky cookie that another server had to answer.",
                     offsetof(struct route_stats, sticks_broken));
+    put_route_total(b, out, "mirrored_total", "Copies of requests sent to the route's mirror.",
+                    offsetof(struct route_stats, mirrors));
+    put_route_total(b, out, "mirror_dropped_total",
+                    "Copies that were not sent: too many at once, or too large.",
+                    offsetof(struct route_stats, mirrors_dropped));
     put_histogram(b, out, "request_seconds", "First byte of the request to end of the response.",
                   offsetof(struct route_stats, seconds));
     put_histogram(b, out, "first_byte_seconds",

@@ -178,6 +178,31 @@ enum err snapshot_pages(struct snapshot *s, const struct conf_pages *from, struc
     return ERR_OK;
 }
 
+/* After all else of the route: what a copy takes is the same without gates and without what is done
+ * to answers. */
+static enum err fill_mirror(struct snapshot *s, const struct conf_mirror *from,
+                            struct policy_route *route)
+{
+    if (!from->set)
+        return ERR_OK;
+    struct policy_mirror *m = arena_zero(&s->arena, sizeof *m);
+    if (m == NULL)
+        return ERR_NO_MEMORY;
+    int64_t each = from->inflight / s->workers;
+    m->percent = (uint32_t)from->share_percent;
+    m->inflight = each > 0 ? (uint32_t)each : 1;
+    m->content_bytes = (uint64_t)from->content_bytes;
+    m->route = (struct policy_route){.name = route->name,
+                                     .action = POLICY_POOL,
+                                     .pool = &s->policy.pools[from->pool - s->conf->pools],
+                                     .request_fields = route->request_fields,
+                                     .rewrite = route->rewrite,
+                                     .timeouts = route->timeouts,
+                                     .stats = s->book->mirrors->by_worker};
+    route->mirror = m;
+    return ERR_OK;
+}
+
 enum err snapshot_route_shape(struct snapshot *s, const struct conf_route *from,
                               struct policy_route *to)
 {
@@ -192,5 +217,7 @@ enum err snapshot_route_shape(struct snapshot *s, const struct conf_route *from,
         e = fill_rate(s, &from->rate_limit, from->name.s, &to->rate);
     if (e == ERR_OK)
         e = fill_fields(s, &from->request_headers, &to->request_fields);
-    return e == ERR_OK ? fill_fields(s, &from->response_headers, &to->response_fields) : e;
+    if (e == ERR_OK)
+        e = fill_fields(s, &from->response_headers, &to->response_fields);
+    return e == ERR_OK ? fill_mirror(s, &from->mirror, to) : e;
 }

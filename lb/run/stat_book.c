@@ -79,7 +79,8 @@ enum err stat_book_init(struct stat_book *b, unsigned workers)
         fine = b->by_worker[w] != NULL;
     }
     b->unrouted = fine ? stat_book_route(b, SPAN("(none)")) : NULL;
-    return b->unrouted != NULL ? ERR_OK : ERR_NO_MEMORY;
+    b->mirrors = fine ? stat_book_route(b, SPAN("(mirror)")) : NULL;
+    return b->unrouted != NULL && b->mirrors != NULL ? ERR_OK : ERR_NO_MEMORY;
 }
 
 void stat_book_fini(struct stat_book *b)

@@ -18,7 +18,7 @@ struct stat_book {
     unsigned workers;
     struct link routes;
     struct worker_stats **by_worker;
-    struct stat_route *unrouted;
+    struct stat_route *unrouted, *mirrors;
 };
 
 MUST_CHECK
