@@ -78,6 +78,20 @@ def test_a_row_adds_a_server_and_its_end_removes_it(env):
     assert serving(balancer) == {b"seed"}
 
 
+def test_meridianctl_shows_it(env):
+    server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
+    balancer = balancer_of(env, server, seed)
+    insert(server, other)
+    insert(server, "192.0.2.1:80")
+    until(lambda: balancer.ctl_json("database").get("used") == 1, what="the row")
+    shown = balancer.ctl_json("database")
+    assert shown["followed"] and shown["up"] and shown["origin"] == "database"
+    assert (shown["rows"], shown["skipped"], shown["suspects"]) == (2, 1, 0), shown
+    text = balancer.ctl("database")
+    assert "state" in text and "up" in text and "database" in text, text
+    assert "no pool has a registry" in env.simple(env.origin()).ctl("database")
+
+
 def test_without_notify_the_poll_finds_it(env):
     server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
     server.sql("ALTER DATABASE postgres SET meridian.notify = off")

@@ -185,6 +185,7 @@ def test_installation(env):
                  "usr/local/lib/systemd/system/meridian.socket", "usr/local/lib/sysusers.d/meridian.conf",
                  "usr/local/share/man/man8/meridian.8.gz", "usr/local/share/man/man8/meridianctl.8.gz",
                  "usr/local/share/man/man5/meridian.yaml.5.gz", "usr/local/share/doc/meridian/examples/tls.yaml",
+                 "usr/local/share/meridian/sql/meridian.sql",
                  "usr/local/share/bash-completion/completions/meridianctl"]:
         assert os.path.exists(os.path.join(root, path)), path
     with open(os.path.join(root, "usr/local/lib/systemd/system/meridian.service")) as file:
