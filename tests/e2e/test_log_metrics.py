@@ -1,5 +1,7 @@
 """What can be seen from outside: access log, metrics, health of the balancer itself (SURFACE 4, 5)."""
+import fcntl
 import json
+import os
 import re
 import signal
 
@@ -171,3 +173,37 @@ def test_v1_says_the_same_as_the_command(env):
         return sorted(str(row.get("backend", row.get("name"))) for row in rows)
     assert names(json.loads(body)) == names(balancer.ctl_json("backends"))
     assert len(names(json.loads(body))) == 2
+
+
+def test_f29_log_reader_stands_still(env):
+    """L38: a full pipe holds up no request; lines are dropped and counted; later ones are written again."""
+    pipe = env.path("access.pipe")
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+    balancer = env.simple(env.origin(), log={"access": {"path": pipe, "format": "json"}})
+    padding = "x" * 1900
+
+    def dropped():
+        return balancer.metric("meridian_access_log_lines_dropped_total")
+
+    with Client(balancer.port) as client:
+        for turn in range(8000):
+            assert client.get("/" + padding).status == 200
+            if turn % 500 == 499 and dropped():
+                break
+        assert dropped(), "a ring of 4 MiB holds no more than that"
+        until(lambda: not _read_some(reader), 20, "the pipe to be read empty")
+        assert client.get("/after").status == 200
+        until(lambda: b'"/after"' in _read_some(reader), 20, "a line that comes after the stop")
+    os.close(reader)
+
+
+def _read_some(reader):
+    said = b""
+    try:
+        while piece := os.read(reader, 65536):
+            said += piece
+    except BlockingIOError:
+        pass
+    return said
