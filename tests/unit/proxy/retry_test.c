@@ -163,3 +163,78 @@ TEST(retry, budget_of_nothing_is_nothing)
     CHECK_INT(take_all(&b, 5000, 0, 0), 0);
     CHECK_INT(take_all(&b, 5000, 20, 0), 0); /* a fifth of a retry is none */
 }
+
+/* A pool that answers 503 to all that it has no room for, and slows down by what it refuses: each
+ * refusal costs it a quarter of an answer. Ticks of 10 ms; refused requests come again in the next.
+ */
+struct crowd {
+    struct retry_budget budget;
+    struct retry_rules rules;
+    uint32_t again[3]; /* coming in this tick, by the attempts that they have behind them */
+    uint64_t requests, attempts, failed;
+};
+
+static void refuse(struct crowd *c, uint32_t n, unsigned attempts, int64_t now_ms, uint32_t *next)
+{
+    struct retry_facts f = {.status = 503,
+                            .seen = SEEN_MAYBE,
+                            .method = METHOD_GET,
+                            .content_in_hand = true,
+                            .attempts = attempts};
+    for (; n > 0; n--) {
+        bool more = retry_allowed(&c->rules, &f) &&
+                    retry_budget_take(&c->budget, now_ms, c->rules.budget_percent,
+                                      LIMIT_RETRY_BUDGET_MIN * RETRY_BUDGET_S);
+        next[attempts < 3 ? attempts : 0] += more;
+        c->failed += !more;
+    }
+}
+
+static void tick(struct crowd *c, uint32_t demand, uint32_t room, int64_t now_ms)
+{
+    uint32_t next[3] = {0}, coming[3] = {demand, c->again[1], c->again[2]};
+    uint32_t all = coming[0] + coming[1] + coming[2];
+    uint32_t cost = all > room ? (all - room) / 4 : 0;
+    uint32_t left = cost < room ? room - cost : 0;
+    for (uint32_t i = 0; i < demand; i++)
+        retry_budget_request(&c->budget, now_ms);
+    c->requests += demand;
+    c->attempts += all;
+    for (unsigned k = 0; k < 3; k++) {
+        uint32_t served = coming[k] < left ? coming[k] : left;
+        left -= served;
+        refuse(c, coming[k] - served, k + 1, now_ms, next);
+    }
+    memcpy(c->again, next, sizeof next);
+}
+
+/* F14: at twice its capacity the pool gets at most a fifth more by retries on 503, and 10 s after
+ * the crowd has gone nobody is refused. */
+TEST(retry, a_crowd_is_not_kept_by_retries_on_503_F14)
+{
+    struct crowd c = {.rules = {.on = RETRY_503, .extra = 2, .budget_percent = 20}};
+    int64_t now_ms = 1000000;
+    for (int i = 0; i < 3000; i++, now_ms += 10)
+        tick(&c, 40, 20, now_ms);
+    CHECK(c.failed > 0, "it was too much");
+    uint64_t least = LIMIT_RETRY_BUDGET_MIN * RETRY_BUDGET_S;
+    CHECK(c.attempts * 10 <= c.requests * 12 + least * 10, "%llu attempts for %llu requests",
+          (unsigned long long)c.attempts, (unsigned long long)c.requests);
+    for (int i = 0; i < 1000; i++, now_ms += 10)
+        tick(&c, 16, 20, now_ms);
+    uint64_t failed = c.failed, requests = c.requests, attempts = c.attempts;
+    for (int i = 0; i < 1000; i++, now_ms += 10)
+        tick(&c, 16, 20, now_ms);
+    CHECK_INT(c.failed - failed, 0);
+    CHECK_INT(c.attempts - attempts, c.requests - requests);
+}
+
+/* Without a bound there are more: what the test above proves is the work of the budget. */
+TEST(retry, without_a_budget_retries_are_many_F14)
+{
+    struct crowd c = {.rules = {.on = RETRY_503, .extra = 2, .budget_percent = 1000}};
+    int64_t now_ms = 1000000;
+    for (int i = 0; i < 3000; i++, now_ms += 10)
+        tick(&c, 40, 20, now_ms);
+    CHECK(c.attempts * 10 > c.requests * 12, "retries are many");
+}
