@@ -137,7 +137,8 @@ void central_saved(struct balancer *b, struct central_save *save)
     }
 }
 
-/* Of an endpoint that the registry named: its key is the address twice. */
+/* Of an endpoint that the registry named: its key is the address twice. One that does not serve is
+ * not taken in on a lease that is over. */
 static bool checks_fail(void *ctx, const struct row *row)
 {
     const struct balancer *b = ctx;
@@ -147,7 +148,7 @@ static bool checks_fail(void *ctx, const struct row *row)
     buf_printf(&text, "%.*s/%.*s@%.*s", SPAN_FMT(row->pool), SPAN_FMT(row->address),
                SPAN_FMT(row->address));
     const struct endpoint *e = registry_find(b->registry, buf_span(&text));
-    return e != NULL && endpoint_health(e) != ENDPOINT_UP;
+    return e == NULL || endpoint_health(e) != ENDPOINT_UP;
 }
 
 /* An empty result never empties a pool that has no other servers (C7). */

@@ -2,6 +2,7 @@
 import os
 import signal
 import subprocess
+import time
 
 from client import get
 from env import Skip, seconds, until
@@ -189,6 +190,11 @@ def test_leases(env):
     lost.close()
     server.sql(f"SELECT meridian.heartbeat('api', '{held.address}', '1 h')")
     until(lambda: addresses(balancer) == {seed.address, held.address}, 30, "the end of the lost one")
+    time.sleep(1.5)  # its endpoint is swept meanwhile
+    server.sql(f"SELECT meridian.heartbeat('api', '{held.address}', '1 h', 50)")
+    until(lambda: 50 in {row["weight"] for row in balancer.ctl_json("backends", "api")["backends"]},
+          what="the next read")
+    assert addresses(balancer) == {seed.address, held.address}, "it does not come back by itself"
 
 
 def test_two_balancers_agree(env):
