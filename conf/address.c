@@ -1,4 +1,4 @@
-/* address: types of network addresses, as bytes. Names are not looked up. */
+/* address: types of network addresses, as bytes. Names stay names. */
 #include "conf/reader.h"
 #include "conf/text.h"
 
@@ -50,19 +50,22 @@ static bool parse_ip_port(struct span s, struct conf_address *a)
 }
 
 /* "name:port", with a name that a resolver could know. */
-static bool is_name_port(struct span s)
+static bool parse_name_port(struct span s, struct conf_address *a)
 {
     struct span host, port;
-    uint16_t number;
-    return split_port(s, &host, &port) && text_is_host_name(host) && parse_port(port, &number) &&
-           !ascii_digit(host.p[host.n - 1]);
+    if (!split_port(s, &host, &port) || !text_is_host_name(host) || !parse_port(port, &a->port) ||
+        ascii_digit(host.p[host.n - 1]))
+        return false;
+    a->family = CONF_NAME;
+    a->path = host;
+    return true;
 }
 
 static void keep(struct reader *r, const struct node *n, struct conf_address *a, void *at)
 {
     a->text = reader_text(r, n->text, n->mark);
     if (a->path.p != NULL)
-        a->path = span_sub(a->text.s, (size_t)(a->path.p - n->text.p), a->text.s.n);
+        a->path = span_of(a->text.s.p + (a->path.p - n->text.p), a->path.n);
     memcpy(at, a, sizeof *a);
 }
 
@@ -112,13 +115,25 @@ static void backend_read(struct reader *r, const struct schema_field *f, const s
         a = (struct conf_address){0};
         good = parse_ip_port(s, &a);
     }
+    if (!local && !good) {
+        a = (struct conf_address){0};
+        good = parse_name_port(s, &a);
+    }
     if (good)
         keep(r, n, &a, at);
-    else if (!local && is_name_port(s))
-        conf_report(r->m, n->mark,
-                    "%s is '%.*s'; names are not resolved by this version: give an IP "
-                    "address and port",
-                    r->path, SPAN_FMT(source_clip(s)));
+    else
+        reader_must_be(r, n, f->type->allowed);
+}
+
+static void server_read(struct reader *r, const struct schema_field *f, const struct node *n,
+                        void *at)
+{
+    struct span s;
+    struct conf_address a = {0};
+    if (!reader_scalar(r, n, f->type->allowed, &s))
+        return;
+    if (parse_ip_port(s, &a))
+        keep(r, n, &a, at);
     else
         reader_must_be(r, n, f->type->allowed);
 }
@@ -147,8 +162,16 @@ const struct schema_type type_bind = {
 
 const struct schema_type type_backend_address = {
     .name = "address",
-    .allowed = "\"IPv4:port\", \"[IPv6]:port\" or \"unix:/path\"",
+    .allowed = "\"IPv4:port\", \"[IPv6]:port\", \"name:port\" or \"unix:/path\"",
     .read = backend_read,
+    .present = address_present,
+    .write = address_write,
+};
+
+const struct schema_type type_name_server = {
+    .name = "address",
+    .allowed = "\"IPv4:port\" or \"[IPv6]:port\", such as \"192.0.2.53:53\"",
+    .read = server_read,
     .present = address_present,
     .write = address_write,
 };

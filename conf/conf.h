@@ -24,13 +24,14 @@ struct conf_text {
     struct conf_mark mark;
 };
 
-enum conf_family { CONF_NO_ADDRESS, CONF_IPV4, CONF_IPV6, CONF_UNIX, CONF_SYSTEMD };
+enum conf_family { CONF_NO_ADDRESS, CONF_IPV4, CONF_IPV6, CONF_UNIX, CONF_SYSTEMD, CONF_NAME };
 
 struct conf_address {
     enum conf_family family;
-    uint16_t port;         /* CONF_IPV4 and CONF_IPV6 */
-    uint8_t bytes[16];     /* network order; IPv4 is in the first four */
-    struct span path;      /* CONF_UNIX: the path, CONF_SYSTEMD: the name; a NUL follows */
+    uint16_t port;     /* CONF_IPV4, CONF_IPV6 and CONF_NAME */
+    uint8_t bytes[16]; /* network order; IPv4 is in the first four */
+    struct span path;  /* CONF_UNIX: the path, CONF_SYSTEMD: the name; a NUL follows. CONF_NAME: the
+                          host name */
     struct conf_text text; /* as written */
 };
 
@@ -104,7 +105,7 @@ struct conf_listener {
 
 struct conf_backend {
     struct conf_text name;
-    struct conf_address address; /* CONF_IPV4, CONF_IPV6 or CONF_UNIX */
+    struct conf_address address; /* CONF_IPV4, CONF_IPV6, CONF_UNIX or CONF_NAME */
     struct conf_text site_name;
     const struct conf_site *site; /* NULL: none (then no backend of the pool has one) */
     int64_t weight;               /* 1..1000 */
@@ -440,6 +441,8 @@ struct conf {
     struct conf_text *databases; /* paths of geolocation databases, in order of search */
     size_t database_count;
     struct conf_trusted trusted;
+    struct conf_address *name_servers; /* whom host names are asked of; none: the system's */
+    size_t name_server_count;
     struct conf_site *sites;
     size_t site_count;
     struct conf_data_source *sources; /* at most one */

@@ -29,6 +29,7 @@ static const struct {
     {&type_field_name, "\"type\": \"string\""},
     {&type_bind, "\"type\": \"string\""},
     {&type_backend_address, "\"type\": \"string\""},
+    {&type_name_server, "\"type\": \"string\""},
     {&type_admin_http, "\"type\": [\"string\", \"boolean\"]"},
     {&type_cidr, "\"type\": \"string\""},
     {&type_host, "\"type\": \"string\""},

@@ -96,7 +96,8 @@ extern const struct schema_type type_flag, type_count, type_duration, type_size,
     type_rate, type_percent, type_real;
 extern const struct schema_type type_word, type_words, type_text;
 /* address.c */
-extern const struct schema_type type_bind, type_backend_address, type_cidr, type_admin_http;
+extern const struct schema_type type_bind, type_backend_address, type_name_server, type_cidr,
+    type_admin_http;
 /* value.c */
 extern const struct schema_type type_location, type_statuses, type_host, type_path, type_pool_host,
     type_probe_off;

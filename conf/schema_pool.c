@@ -9,7 +9,11 @@ static const struct schema_field backend_fields[] = {
      .type = &type_backend_address,
      .offset = offsetof(struct conf_backend, address),
      .flags = SCHEMA_REQUIRED,
-     .help = "\"IPv4:port\", \"[IPv6]:port\" or \"unix:/path\"."},
+     .help =
+         "\"IPv4:port\", \"[IPv6]:port\", \"name:port\" or \"unix:/path\". A name is resolved "
+         "again and again, by its TTL (L37), and each of its addresses is a server of its own "
+         "with this weight and max_inflight. While it is not known yet it has none; once known, "
+         "the last good addresses stay whatever name servers say or do not say."},
     {.key = "site",
      .type = &type_text,
      .offset = offsetof(struct conf_backend, site_name),

@@ -55,6 +55,21 @@ static const struct schema_field trusted_fields[] = {
      .help = "The one field that is read for it; the others are dropped."},
 };
 
+static const struct schema_field name_server = {.type = &type_name_server};
+
+static const struct schema_field resolve_fields[] = {
+    {.key = "servers",
+     .type = &type_list,
+     .offset = offsetof(struct conf, name_servers),
+     .count_offset = offsetof(struct conf, name_server_count),
+     .element = &name_server,
+     .element_size = sizeof(struct conf_address),
+     .least = 1,
+     .most = 8,
+     .fallback = "those of /etc/resolv.conf, read again on reload",
+     .help = "Name servers, asked in this order."},
+};
+
 static const struct schema_field site_fields[] = {
     {.key = "location",
      .type = &type_location,
@@ -234,6 +249,7 @@ static const struct schema_map trusted_map = {SCHEMA_FIELDS(trusted_fields),
 #define MAP(name, table) static const struct schema_map name = {SCHEMA_FIELDS(table)}
 MAP(here_map, here_fields);
 MAP(geo_map, geo_fields);
+MAP(resolve_map, resolve_fields);
 MAP(site_map, site_fields);
 MAP(source_map, source_fields);
 MAP(timeout_map, timeout_fields);
@@ -276,6 +292,10 @@ static const struct schema_field fields[] = {
      .offset = offsetof(struct conf, trusted),
      .map = &trusted_map,
      .help = "Proxies in front of this one."},
+    {.key = "resolve",
+     .type = &type_map,
+     .map = &resolve_map,
+     .help = "How host names of backends are looked up."},
     {.key = "sites",
      .type = &type_named,
      .offset = offsetof(struct conf, sites),

@@ -103,6 +103,9 @@ static void on_mail(void *user, const struct mail *m)
     case MAIN_LOOKED:
         gather_answered(&b->gather, m->p);
         break;
+    case MAIN_NAMES:
+        balancer_named(b, m->p);
+        break;
     case MAIN_HELPER:
         balancer_loaded(b, m->p);
         break;
@@ -229,6 +232,7 @@ static enum err make_parts(struct balancer *b)
 {
     list_init(&b->old);
     list_init(&b->jobs);
+    name_book_init(&b->names);
     list_init(&b->next_jobs);
     arena_init(&b->answer, NULL, KIB(4), KIB(64));
     b->admission = mem_aligned(64, (sizeof *b->admission + 63) / 64 * 64);
@@ -248,7 +252,7 @@ static enum err make_parts(struct balancer *b)
     if (e == ERR_OK)
         e = make_workers(b);
     if (e == ERR_OK)
-        e = health_thread_new(b->log, &b->health);
+        e = health_thread_new(b->log, &b->box, MAIN_NAMES, &b->health);
     return e == ERR_OK ? helper_new(&b->box, MAIN_HELPER, &b->helper) : e;
 }
 
@@ -294,6 +298,7 @@ static enum err open_admin(struct balancer *b, struct buf *messages)
 static void start_timers(struct balancer *b)
 {
     timer_init(&b->tick, b->loop, on_tick);
+    timer_init(&b->renew, b->loop, balancer_renew);
     timer_init(&b->watchdog, b->loop, on_watchdog);
     timer_init(&b->rotate, b->loop, on_rotate);
     timer_in_ms(&b->tick, TICK_MS);
@@ -358,6 +363,7 @@ static void take_down(struct balancer *b)
         registry_sweep(b->registry);
     registry_free(&b->registry);
     sockets_fini(&b->sockets);
+    name_book_fini(&b->names);
     stat_book_fini(&b->stats);
     tls_tickets_free(&b->tickets);
     if (b->signals.loop != NULL) {

@@ -28,6 +28,7 @@ struct balancer {
     struct helper *helper;
     /* what outlives snapshots */
     struct registry *registry;
+    struct name_book names;
     struct sockets sockets;
     struct stat_book stats;
     struct tls_tickets *tickets;
@@ -53,7 +54,8 @@ struct balancer {
     struct takeover upgrade;
     struct arena answer; /* text handed out to the admin layer, until the next question */
     struct io signals;
-    struct timer tick, watchdog, rotate;
+    struct timer renew, /* addresses of names wait to be published */
+        tick, watchdog, rotate;
     struct worker_drain drain;
     unsigned draining;                  /* 0: no; 1: gracefully; 2: at once */
     unsigned unwatched, workers_done;   /* workers that have said so */
@@ -70,8 +72,13 @@ int balancer_run(const struct options *options);
 /* reload.c: job may be NULL (a signal). */
 void balancer_reload(struct balancer *b, struct admin_job *job);
 void balancer_loaded(struct balancer *b, struct material *m);
+/* named.c */
+void balancer_plan_names(struct balancer *b);
+void balancer_renew(struct timer *t);
+/* Takes and frees the news; the present configuration is soon published anew with them. */
+void balancer_named(struct balancer *b, struct name_news *news);
 /* Publishes m as the next snapshot; NULL: the present configuration with what is new from the
- * registry. */
+ * registry or of host names. */
 MUST_CHECK
 enum err balancer_publish(struct balancer *b, struct material *m, struct buf *messages);
 void balancer_let_go(struct balancer *b, const struct policy *policy);

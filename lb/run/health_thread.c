@@ -4,7 +4,7 @@
 
 #define BEAT_MS 1000
 
-enum { HEALTH_PLAN, HEALTH_SESSION, HEALTH_STOP };
+enum { HEALTH_PLAN, HEALTH_NAMES, HEALTH_SESSION, HEALTH_STOP };
 
 struct health_thread {
     /* set once */
@@ -15,6 +15,7 @@ struct health_thread {
     struct loop *loop;
     struct health *health;
     struct session *session; /* NULL: none */
+    struct discovery *discovery;
     struct timer beat;
     /* shared, atomic */
     struct mailbox box;
@@ -43,21 +44,31 @@ static void take_session(struct health_thread *h, struct session_plan *plan)
     free_plan(plan);
 }
 
-static void on_mail(void *user, const struct mail *m)
+static void set_targets(struct health_thread *h, struct health_plan *plan)
 {
-    struct health_thread *h = user;
-    if (m->kind == HEALTH_SESSION) {
-        take_session(h, m->p);
-        return;
-    }
-    struct health_plan *plan = m->p;
-    if (m->kind == HEALTH_STOP) {
-        loop_stop(h->loop);
-        return;
-    }
     if (health_set_targets(h->health, &plan) != ERR_OK)
         log_event(h->log, LOG_ERROR, "health-plan-refused",
                   "reason=no-memory effect=\"the old plan stays in force\"");
+}
+
+static void set_names(struct health_thread *h, struct name_plan *plan)
+{
+    enum err e = discovery_plan(h->discovery, &plan);
+    if (e != ERR_OK)
+        log_event(h->log, LOG_ERROR, "name-plan-refused", "reason=%s", err_name(e));
+}
+
+static void on_mail(void *user, const struct mail *m)
+{
+    struct health_thread *h = user;
+    if (m->kind == HEALTH_STOP)
+        loop_stop(h->loop);
+    else if (m->kind == HEALTH_SESSION)
+        take_session(h, m->p);
+    else if (m->kind == HEALTH_NAMES)
+        set_names(h, m->p);
+    else
+        set_targets(h, m->p);
 }
 
 static void *run(void *arg)
@@ -68,7 +79,8 @@ static void *run(void *arg)
     return NULL;
 }
 
-enum err health_thread_new(struct log *log, struct health_thread **out)
+enum err health_thread_new(struct log *log, struct mailbox *names, int names_kind,
+                           struct health_thread **out)
 {
     struct health_thread *h = mem_alloc(sizeof *h);
     struct rng rng;
@@ -81,6 +93,8 @@ enum err health_thread_new(struct log *log, struct health_thread **out)
     enum err e = loop_ev_new(&h->loop);
     if (e == ERR_OK)
         e = health_new(h->loop, &rng, log, &h->health);
+    if (e == ERR_OK)
+        e = discovery_new(h->loop, log, names, names_kind, &h->discovery);
     if (e == ERR_OK)
         e = mailbox_init(&h->box, h->loop, on_mail, h);
     if (e != ERR_OK)
@@ -106,6 +120,7 @@ void health_thread_free(struct health_thread **hp)
         timer_stop(&h->beat);
     session_free(&h->session);
     health_free(&h->health);
+    discovery_free(&h->discovery);
     mailbox_fini(&h->box);
     if (h->loop != NULL)
         loop_free(&h->loop);
@@ -139,6 +154,21 @@ enum err health_thread_session(struct health_thread *h, const struct session_pla
     if (e != ERR_OK)
         free_plan(copy);
     return e;
+}
+
+enum err health_thread_names(struct health_thread *h, struct name_plan **plan)
+{
+    enum err e = mailbox_post(&h->box, (struct mail){.kind = HEALTH_NAMES, .p = *plan});
+    if (e == ERR_OK)
+        *plan = NULL;
+    else
+        name_plan_free(plan);
+    return e;
+}
+
+const struct name_counts *health_thread_name_counts(const struct health_thread *h)
+{
+    return discovery_counts(h->discovery);
 }
 
 const struct health_counts *health_thread_counts(const struct health_thread *h)

@@ -1,16 +1,18 @@
-/* health_thread: the thread that runs the health layer and the session with the central database:
- * its loop and its mailbox. It knows no probe and no statement. */
+/* health_thread: the thread that runs the health layer, the look-up of host names and the session
+ * with the central database: its loop and its mailbox. It knows no probe, name or statement. */
 #ifndef MERIDIAN_RUN_HEALTH_THREAD_H
 #define MERIDIAN_RUN_HEALTH_THREAD_H
 
 #include "db/session.h"
 #include "health/health.h"
-#include "run/mailbox.h"
+#include "run/discovery.h"
 
 struct health_thread;
 
+/* News of names go to that mailbox as mail of that kind (discovery.h). */
 MUST_CHECK
-enum err health_thread_new(struct log *log, struct health_thread **out);
+enum err health_thread_new(struct log *log, struct mailbox *names, int names_kind,
+                           struct health_thread **out);
 /* Ends and joins it. */
 void health_thread_free(struct health_thread **h);
 /* Takes the plan in every case. Main thread. */
@@ -20,6 +22,10 @@ enum err health_thread_plan(struct health_thread *h, struct health_plan **plan);
  * Main thread. */
 MUST_CHECK
 enum err health_thread_session(struct health_thread *h, const struct session_plan *plan);
+/* The same for which names are to be looked up. */
+MUST_CHECK
+enum err health_thread_names(struct health_thread *h, struct name_plan **plan);
+const struct name_counts *health_thread_name_counts(const struct health_thread *h);
 const struct health_counts *health_thread_counts(const struct health_thread *h);
 /* As worker_beat_ns. */
 int64_t health_thread_beat_ns(const struct health_thread *h);

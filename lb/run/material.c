@@ -1,5 +1,7 @@
 #include "run/material.h"
 
+#include "net/resolve.h"
+
 #include "base/mem.h"
 #include "db/session.h"
 #include "run/pages.h"
@@ -233,6 +235,26 @@ static void release(struct material *m)
     conf_free(&m->conf);
 }
 
+/* Whether this build can do what host names need. */
+static bool check_names(const struct conf *conf, struct conf_messages *to)
+{
+    bool good = true;
+    for (size_t p = 0; !resolver_available() && p < conf->pool_count; p++) {
+        const struct conf_pool *pool = &conf->pools[p];
+        for (size_t i = 0; i < pool->backend_count; i++) {
+            const struct conf_address *a = &pool->backends[i].address;
+            if (a->family != CONF_NAME)
+                continue;
+            good = false;
+            conf_report(to, a->text.mark,
+                        "'%.*s' is a host name, and this program was built without c-ares; "
+                        "give an IP address and port",
+                        SPAN_FMT(a->text.s));
+        }
+    }
+    return good;
+}
+
 void material_load(struct material *m)
 {
     struct conf_messages to;
@@ -251,8 +273,9 @@ void material_load(struct material *m)
     bool pages = pages_load(m->conf, &to, &m->pages) == ERR_OK;
     bool sources = check_sources(m, &to, &said);
     bool keys = sticky_keys_load(m->conf, m->tickets != NULL, &to, &m->sticky_keys) == ERR_OK;
+    bool names = check_names(m->conf, &to);
     buf_fini(&said);
-    if (fronts && backs && geo && pages && sources && keys) {
+    if (fronts && backs && geo && pages && sources && keys && names) {
         conf_warnings(m->conf, &m->messages);
         return;
     }

@@ -134,6 +134,23 @@ static void put_checks(const struct balancer *b, struct metrics *m)
     metrics_u64(m, NULL, 0, atomic_load(&c->changes));
 }
 
+static void put_names(const struct balancer *b, struct metrics *m)
+{
+    const struct name_counts *c = health_thread_name_counts(b->health);
+    struct metric_label good = {"result", SPAN("good")}, bad = {"result", SPAN("bad")};
+    metrics_family(m, "name_answers_total", METRIC_COUNTER,
+                   "Look-ups of servers' host names by result.");
+    metrics_u64(m, &good, 1, atomic_load(&c->good));
+    metrics_u64(m, &bad, 1, atomic_load(&c->bad));
+    metrics_family(m, "names", METRIC_GAUGE, "Host names that are looked up.");
+    metrics_u64(m, NULL, 0, atomic_load(&c->names));
+    metrics_family(m, "names_unknown", METRIC_GAUGE, "Host names without any address so far.");
+    metrics_u64(m, NULL, 0, atomic_load(&c->unknown));
+    metrics_family(m, "name_addresses_held", METRIC_GAUGE,
+                   "Addresses that answers lack and that are kept for a while.");
+    metrics_u64(m, NULL, 0, atomic_load(&c->held));
+}
+
 void balancer_metrics(void *ctx, struct metrics *out)
 {
     const struct balancer *b = ctx;
@@ -162,4 +179,5 @@ void balancer_metrics(void *ctx, struct metrics *out)
                   "Dispatch to the first byte of the server's response.",
                   offsetof(struct route_stats, first_byte));
     put_checks(b, out);
+    put_names(b, out);
 }

@@ -85,6 +85,7 @@ enum err balancer_publish(struct balancer *b, struct material *m, struct buf *me
         .now_ms = loop_now_ms(b->loop),
         .reload = b->current != NULL,
         .registry = b->registry,
+        .names = &b->names,
         .sockets = &b->sockets,
         .stats = &b->stats,
         .material = b->current != NULL ? b->current->material : NULL,
@@ -115,6 +116,8 @@ enum err balancer_publish(struct balancer *b, struct material *m, struct buf *me
         log_event(b->log, LOG_ERROR, "health-plan-lost", "reason=full");
     free_when_let_go(b, before);
     central_follow(b);
+    if (m != NULL)
+        balancer_plan_names(b);
     return ERR_OK;
 }
 

@@ -276,7 +276,8 @@ static struct health_check check_of(const struct snapshot *s, size_t i)
     memcpy(c.status, h->status.bits, sizeof c.status);
     if (s->clients[i] != NULL) {
         c.tls = tls_client_ref(s->clients[i][s->workers]);
-        c.server_name = s->policy.pools[i].endpoints[0].server_name;
+        if (s->policy.pools[i].endpoint_count != 0)
+            c.server_name = s->policy.pools[i].endpoints[0].server_name;
     }
     return c;
 }

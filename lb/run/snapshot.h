@@ -10,6 +10,7 @@
 #include "proxy/proxy.h"
 #include "run/log_writer.h"
 #include "run/material.h"
+#include "run/name_book.h"
 #include "run/sockets.h"
 #include "run/stat_book.h"
 
@@ -56,6 +57,7 @@ struct snapshot_context {
     int64_t now_ms;
     bool reload;
     struct registry *registry;
+    const struct name_book *names;
     struct sockets *sockets;
     struct stat_book *stats;
     struct material_share *material; /* the present one; NULL: none */

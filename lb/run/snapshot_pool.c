@@ -47,17 +47,9 @@ static struct pick_knobs knobs_of(const struct conf_balance *b)
     };
 }
 
-static struct span address_text(struct snapshot *s, const struct conf_address *a, struct addr *out)
-{
-    char text[ADDR_TEXT];
-    sockets_addr(a, out);
-    size_t n = addr_print(out, text);
-    return arena_copy(&s->arena, span_of(text, n));
-}
-
-/* The name given, else the Host that is sent, else the address. */
+/* The name given, else the Host that is sent, else the host name, else the address. */
 static struct span server_name(struct snapshot *s, const struct conf_pool *pool,
-                               const struct addr *address)
+                               const struct conf_backend *b, const struct addr *address)
 {
     char text[ADDR_TEXT];
     if (!pool->tls.set)
@@ -66,30 +58,79 @@ static struct span server_name(struct snapshot *s, const struct conf_pool *pool,
         return pool->tls.server_name.s;
     if (pool->host == CONF_HOST_NAME)
         return pool->host_name.s;
+    if (b != NULL && b->address.family == CONF_NAME)
+        return b->address.path;
     return arena_copy(&s->arena, span_of(text, addr_print_host(address, text)));
 }
 
-static enum err fill_members(struct snapshot *s, const struct conf_pool *from,
-                             struct policy_pool *to, struct pool_member_conf *members,
-                             struct site_list *sites)
+/* The addresses of one backend: its own, or those that its name has now (their port is 0). */
+static size_t addresses_of(const struct name_book *names, const struct conf_backend *b,
+                           struct addr *own, const struct addr **out)
+{
+    if (b->address.family == CONF_NAME)
+        return name_book_find(names, b->address.path, out);
+    sockets_addr(&b->address, own);
+    *out = own;
+    return 1;
+}
+
+static void set_port(struct addr *a, uint16_t port)
+{
+    if (a->any.sa_family == AF_INET)
+        a->v4.sin_port = htons(port);
+    else
+        a->v6.sin6_port = htons(port);
+}
+
+static struct span authority_of(const struct conf_backend *b, struct span address)
+{
+    return b->address.family == CONF_UNIX   ? SPAN("localhost")
+           : b->address.family == CONF_NAME ? b->address.text.s
+                                            : address;
+}
+
+static enum err fill_member(struct snapshot *s, const struct conf_pool *pool,
+                            const struct conf_backend *b, struct policy_endpoint *e,
+                            struct pool_member_conf *member)
+{
+    char print[ADDR_TEXT];
+    struct span text = arena_copy(&s->arena, span_of(print, addr_print(&e->address, print)));
+    if (text.p == NULL)
+        return ERR_NO_MEMORY;
+    *member = (struct pool_member_conf){
+        .backend = b->name.s,
+        .address = text,
+        .weight = (uint32_t)b->weight,
+        .max_inflight = (uint32_t)b->max_inflight,
+        .backup = b->backup,
+    };
+    e->name = b->name.s;
+    e->authority = authority_of(b, text);
+    e->server_name = server_name(s, pool, b, &e->address);
+    return ERR_OK;
+}
+
+/* A backend without addresses has its site all the same, so that sites keep their order. */
+static enum err fill_members(const struct snapshot_context *c, struct snapshot *s,
+                             const struct conf_pool *from, struct policy_pool *to,
+                             struct pool_member_conf *members, struct site_list *sites)
 {
     for (size_t i = 0; i < from->backend_count; i++) {
         const struct conf_backend *b = &from->backends[i];
-        struct policy_endpoint *e = &to->endpoints[i];
-        struct span text = address_text(s, &b->address, &e->address);
-        if (text.p == NULL)
-            return ERR_NO_MEMORY;
-        members[i] = (struct pool_member_conf){
-            .backend = b->name.s,
-            .address = text,
-            .site = site_index(sites, b->site),
-            .weight = (uint32_t)b->weight,
-            .max_inflight = (uint32_t)b->max_inflight,
-            .backup = b->backup,
-        };
-        e->name = b->name.s;
-        e->authority = b->address.family == CONF_UNIX ? SPAN("localhost") : text;
-        e->server_name = server_name(s, from, &e->address);
+        struct addr own;
+        const struct addr *addrs;
+        uint32_t site = site_index(sites, b->site);
+        size_t n = addresses_of(c->names, b, &own, &addrs);
+        for (size_t k = 0; k < n; k++) {
+            uint32_t at = to->endpoint_count++;
+            to->endpoints[at].address = addrs[k];
+            if (b->address.family == CONF_NAME)
+                set_port(&to->endpoints[at].address, b->address.port);
+            enum err e = fill_member(s, from, b, &to->endpoints[at], &members[at]);
+            if (e != ERR_OK)
+                return e;
+            members[at].site = site;
+        }
     }
     return ERR_OK;
 }
@@ -98,8 +139,8 @@ static enum err fill_rows(struct snapshot *s, const struct conf_pool *from, stru
                           const struct snapshot_rows *rows, struct pool_member_conf *members,
                           struct site_list *sites)
 {
-    size_t k = rows->file ? from->backend_count : 0;
-    for (size_t i = 0; i < rows->count; i++, k++) {
+    for (size_t i = 0; i < rows->count; i++) {
+        uint32_t k = to->endpoint_count++;
         const struct row *row = rows->v[i].row;
         struct policy_endpoint *e = &to->endpoints[k];
         struct span text = arena_copy(&s->arena, row->address);
@@ -113,9 +154,19 @@ static enum err fill_rows(struct snapshot *s, const struct conf_pool *from, stru
         };
         e->name = e->authority = text;
         e->address = row->addr;
-        e->server_name = server_name(s, from, &e->address);
+        e->server_name = server_name(s, from, NULL, &e->address);
     }
     return ERR_OK;
+}
+
+static size_t count_members(const struct snapshot_context *c, const struct conf_pool *from)
+{
+    size_t n = 0;
+    struct addr own;
+    const struct addr *addrs;
+    for (size_t i = 0; i < from->backend_count; i++)
+        n += addresses_of(c->names, &from->backends[i], &own, &addrs);
+    return n;
 }
 
 static enum err fill_sites(struct snapshot *s, const struct conf_pool *from, struct policy_pool *to,
@@ -279,16 +330,15 @@ static enum err build_pool(const struct snapshot_context *c, struct snapshot *s,
     struct snapshot_rows rows;
     if (snapshot_rows(c, s, from, &rows) != ERR_OK)
         return ERR_NO_MEMORY;
-    size_t n = (rows.file ? from->backend_count : 0) + rows.count;
-    struct pool_member_conf *members = arena_take(&s->arena, n * sizeof *members);
-    to->endpoints = arena_zero(&s->arena, n * sizeof *to->endpoints);
+    size_t n = (rows.file ? count_members(c, from) : 0) + rows.count;
+    struct pool_member_conf *members = arena_take(&s->arena, (n + 1) * sizeof *members);
+    to->endpoints = arena_zero(&s->arena, (n + 1) * sizeof *to->endpoints);
     if (members == NULL || to->endpoints == NULL)
         return ERR_NO_MEMORY;
     to->index = (uint32_t)index;
-    to->endpoint_count = (uint32_t)n;
     to->tls = s->clients[index];
     fill_policy(s->conf, from, to, c->workers);
-    enum err e = rows.file ? fill_members(s, from, to, members, &sites) : ERR_OK;
+    enum err e = rows.file ? fill_members(c, s, from, to, members, &sites) : ERR_OK;
     if (e == ERR_OK)
         e = fill_rows(s, from, to, &rows, members, &sites);
     if (e == ERR_OK)

@@ -189,6 +189,7 @@ void sockets_addr(const struct conf_address *from, struct addr *to)
         break;
     case CONF_NO_ADDRESS:
     case CONF_SYSTEMD:
+    case CONF_NAME:
         break;
     }
 }

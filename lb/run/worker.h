@@ -24,6 +24,7 @@ enum main_mail {
     MAIN_LOOKED,       /* p: struct look */
     MAIN_ROWS,         /* p: struct row_set, from the health thread */
     MAIN_KEPT,         /* p: struct central_save: the registry's file is written */
+    MAIN_NAMES,        /* p: struct name_news, to be freed: other addresses of a host name */
 };
 
 struct worker_drain {

@@ -1,0 +1,184 @@
+"""Host names of backends against a scripted name server (F21, L37, B4, C6)."""
+import contextlib
+import http.server
+import socket
+import threading
+
+from client import get
+from dns import NameServer
+from env import seconds, until
+
+LIES = ["nxdomain", "servfail", "silent", "empty", "garbage", "wrong-id", "loop", "other-name"]
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Answers with its own address; /slow waits for `go`."""
+
+    def __init__(self, host, port):
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.host, self.go, self.slow = host, threading.Event(), threading.Event()
+        super().__init__((host, port), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        if self.path == "/slow":
+            self.server.slow.set()
+            self.server.go.wait(30)
+        body = self.server.host.encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@contextlib.contextmanager
+def world(env, names, hosts=("127.0.0.1",), modes=None, first=None):
+    """A name server, servers at these hosts on one port, and a balancer with one pool for each name;
+    the route to a name's pool is its first label as a path."""
+    port = env.port()
+    with contextlib.ExitStack() as ends:
+        dns = NameServer(env.port(), names)
+        ends.callback(dns.close)
+        dns.modes.update(modes or {})
+        servers = {}
+        for host in hosts:
+            servers[host] = ends.enter_context(Server(host, port))
+            ends.callback(servers[host].shutdown)
+        listen = env.port()
+        pools = {name.split(".")[0]: {"backends": {"one": {"address": f"{name}:{port}"}},
+                                      "health": {"interval": "1s"}} for name in names}
+        balancer = env.meridian({
+            "listeners": {"public": {"bind": f"127.0.0.1:{listen}"}},
+            "resolve": {"servers": [dns.address]}, "pools": pools,
+            "routes": [{"match": {"path": f"/{pool}/"}, "pool": pool, "rewrite": {"strip_prefix": f"/{pool}"}}
+                       for pool in pools]})
+        balancer.port = listen
+        yield balancer, dns, servers, port
+
+
+def addresses(balancer, pool="api"):
+    rows = balancer.ctl_json("backends", pool)
+    rows = rows if isinstance(rows, list) else next(value for value in rows.values() if isinstance(value, list))
+    return sorted(row["address"].rsplit(":", 1)[0] for row in rows)
+
+
+def comes(balancer, want, pool="api", timeout=20):
+    until(lambda: addresses(balancer, pool) == sorted(want), timeout, f"{want}, not {addresses(balancer, pool)},")
+
+
+def test_follows_the_ttl(env):
+    with world(env, {"api.test": ["127.0.0.1"]}, ["127.0.0.1", "127.0.0.2"]) as (balancer, dns, _, _):
+        comes(balancer, ["127.0.0.1"])
+        assert get(balancer.port, "/api/").body == b"127.0.0.1"
+        dns.names["api.test"] = ["127.0.0.1", "127.0.0.2"]
+        comes(balancer, ["127.0.0.1", "127.0.0.2"])
+        until(lambda: get(balancer.port, "/api/").body == b"127.0.0.2", what="traffic to the new address")
+
+
+@seconds(120)
+def test_f21_lies_and_silence_change_nothing(env):
+    names = {f"{lie}.test": ["127.0.0.1"] for lie in LIES}
+    with world(env, names) as (balancer, dns, _, _):
+        for lie in LIES:
+            comes(balancer, ["127.0.0.1"], lie)
+        dns.modes.update({f"{lie}.test": lie for lie in LIES})
+        bad = balancer.metric("meridian_name_answers_total", result="bad")
+        until(lambda: balancer.metric("meridian_name_answers_total", result="bad") >= bad + len(LIES), 90,
+              "a failure of each name")
+        for lie in LIES:
+            assert addresses(balancer, lie) == ["127.0.0.1"], lie
+            assert get(balancer.port, f"/{lie}/").status == 200, lie
+        assert "the last good addresses stay" in balancer.errors()
+        dns.modes.clear()
+        balancer.reload()
+        for lie in LIES:
+            assert addresses(balancer, lie) == ["127.0.0.1"], lie
+
+
+def test_unknown_at_start_is_503_for_that_pool_only(env):
+    names = {"api.test": ["127.0.0.1"], "late.test": ["127.0.0.1"]}
+    with world(env, names, modes={"late.test": "nxdomain"}) as (balancer, dns, _, _):
+        comes(balancer, ["127.0.0.1"])
+        assert addresses(balancer, "late") == []
+        assert get(balancer.port, "/api/").status == 200
+        assert get(balancer.port, "/late/").status == 503
+        assert balancer.metric("meridian_names_unknown") == 1
+        dns.modes.clear()
+        comes(balancer, ["127.0.0.1"], "late")
+        until(lambda: get(balancer.port, "/late/").status == 200, what="a server of the late name")
+
+
+def test_truncated_answers_are_asked_for_over_tcp(env):
+    many = [f"127.0.1.{i}" for i in range(1, 61)]
+    names = {"api.test": ["127.0.0.1"], "many.test": many, "flood.test": [f"127.0.2.{i}" for i in range(1, 101)]}
+    with world(env, names, modes={"api.test": "truncated"}) as (balancer, dns, _, _):
+        comes(balancer, ["127.0.0.1"])
+        comes(balancer, many, "many")
+        assert dns.tcp_asked >= 2
+        assert get(balancer.port, "/api/").status == 200
+        assert addresses(balancer, "flood") == []
+
+
+@seconds(120)
+def test_b4_mass_removal_is_held(env):
+    hosts = [f"127.0.0.{i}" for i in range(1, 5)]
+    with world(env, {"api.test": hosts}, hosts) as (balancer, dns, _, _):
+        comes(balancer, hosts)
+        dns.names["api.test"] = hosts[:1]
+        until(lambda: balancer.metric("meridian_name_addresses_held") == 3, 20, "the brake")
+        assert addresses(balancer) == hosts
+        assert "name-removal-held" in balancer.errors()
+        comes(balancer, hosts[:1], timeout=60)
+
+
+def test_an_address_that_vanishes_drains(env):
+    hosts = [f"127.0.0.{i}" for i in range(1, 5)]
+    with world(env, {"api.test": hosts}, hosts) as (balancer, dns, servers, _):
+        comes(balancer, hosts)
+        results = []
+        asks = [threading.Thread(target=lambda: results.append(get(balancer.port, "/api/slow")))
+                for _ in range(12)]
+        for ask in asks:
+            ask.start()
+        until(lambda: servers["127.0.0.4"].slow.is_set(), what="a request at the fourth address")
+        dns.names["api.test"] = hosts[:3]
+        comes(balancer, hosts[:3])
+        for server in servers.values():
+            server.go.set()
+        for ask in asks:
+            ask.join()
+        assert [one.status for one in results] == [200] * 12
+        assert b"127.0.0.4" in [one.body for one in results]
+
+
+def test_aaaa(env):
+    if not socket.has_dualstack_ipv6():
+        return
+    with world(env, {"api.test": ["::1"]}, ["::1"]) as (balancer, _, _, _):
+        comes(balancer, ["[::1]"])
+        until(lambda: get(balancer.port, "/api/").body == b"::1", what="traffic over IPv6")
+
+
+def test_reload_keeps_what_is_known(env):
+    with world(env, {"api.test": ["127.0.0.1"]}) as (balancer, dns, _, _):
+        comes(balancer, ["127.0.0.1"])
+        dns.modes["api.test"] = "silent"
+        balancer.reload()
+        assert addresses(balancer) == ["127.0.0.1"]
+        assert get(balancer.port, "/api/").status == 200
+
+
+def test_names_do_not_bring_in_an_unsaved_file(env):
+    with world(env, {"api.test": ["127.0.0.1"]}) as (balancer, dns, _, _):
+        comes(balancer, ["127.0.0.1"])
+        balancer.write("broken: [")
+        dns.names["api.test"] = ["127.0.0.1", "127.0.0.2"]
+        comes(balancer, ["127.0.0.1", "127.0.0.2"])
+        assert get(balancer.port, "/api/").status == 200
