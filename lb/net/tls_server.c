@@ -94,6 +94,8 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_bytes
 static enum err require_client_certificate(SSL_CTX *ctx, const char *ca, struct buf *message)
 {
     ERR_clear_error();
+    if (!tls_is_file(message, "client CA file", ca))
+        return ERR_CORRUPT;
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(ca);
     if (names == NULL || SSL_CTX_load_verify_locations(ctx, ca, NULL) != 1) {
         sk_X509_NAME_pop_free(names, X509_NAME_free);
@@ -105,13 +107,41 @@ static enum err require_client_certificate(SSL_CTX *ctx, const char *ca, struct 
     return ERR_OK;
 }
 
-/* Tickets carry all state: nothing is kept here per session. */
+/* The fingerprints of the authorities, of which there may be none. */
+static bool digest_authorities(SSL_CTX *ctx, EVP_MD_CTX *sum)
+{
+    const STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(SSL_CTX_get_cert_store(ctx));
+    bool good = true;
+    for (int i = 0; good && i < sk_X509_OBJECT_num(all); i++) {
+        unsigned char one[EVP_MAX_MD_SIZE];
+        unsigned n = 0;
+        const X509 *authority = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(all, i));
+        good = authority == NULL || (X509_digest(authority, EVP_sha256(), one, &n) == 1 &&
+                                     EVP_DigestUpdate(sum, one, n) == 1);
+    }
+    return good;
+}
+
+/* A session stands for the client certificate that it began with, so it counts only where the same
+ * authorities are asked: neither at another listener nor after a reload with others (H8). */
+static bool set_session_context(SSL_CTX *ctx)
+{
+    unsigned char id[SSL_MAX_SSL_SESSION_ID_LENGTH];
+    bool asks = (SSL_CTX_get_verify_mode(ctx) & SSL_VERIFY_PEER) != 0;
+    unsigned n = 0;
+    EVP_MD_CTX *sum = EVP_MD_CTX_new();
+    bool good = sum != NULL && EVP_DigestInit_ex(sum, EVP_sha256(), NULL) == 1 &&
+                EVP_DigestUpdate(sum, asks ? "asked" : "free", asks ? 5 : 4) == 1 &&
+                digest_authorities(ctx, sum) && EVP_DigestFinal_ex(sum, id, &n) == 1;
+    EVP_MD_CTX_free(sum);
+    return good && SSL_CTX_set_session_id_context(ctx, id, n) == 1;
+}
+
+/* Tickets carry all state: nothing is kept here per session. After the authorities are known. */
 static enum err setup_sessions(struct tls_server *s, SSL_CTX *ctx)
 {
-    static const unsigned char id[] = "meridian";
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    if (SSL_CTX_set_session_id_context(ctx, id, sizeof id - 1) != 1 ||
-        SSL_CTX_set_num_tickets(ctx, 1) != 1)
+    if (!set_session_context(ctx) || SSL_CTX_set_num_tickets(ctx, 1) != 1)
         return ERR_INTERNAL;
     SSL_CTX_set_app_data(ctx, s);
     if (s->tickets == NULL)
@@ -129,14 +159,14 @@ static enum err build_context(struct tls_server *s, size_t i, const struct tls_s
     if (ctx == NULL)
         return ERR_NO_MEMORY;
     enum err e = tls_context_setup(ctx, spec->minimum);
-    if (e == ERR_OK)
-        e = setup_sessions(s, ctx);
     if (e == ERR_OK && SSL_CTX_use_cert_and_key(ctx, cert->leaf, cert->key, cert->chain, 1) != 1) {
         buf_printf(message, "the certificate cannot be used: %s", tls_reason());
         e = ERR_CORRUPT;
     }
     if (e == ERR_OK && spec->client_ca != NULL)
         e = require_client_certificate(ctx, spec->client_ca, message);
+    if (e == ERR_OK)
+        e = setup_sessions(s, ctx);
     if (s->alpn != NULL)
         SSL_CTX_set_alpn_select_cb(ctx, on_alpn, s);
     return e;

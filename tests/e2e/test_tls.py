@@ -5,6 +5,7 @@ import warnings
 from client import Client, client_context, get
 from env import until
 from origin import server_context, text
+from wire import Ended
 
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 
@@ -125,6 +126,44 @@ def test_l29_tickets_survive_reload(env):
     with Client(balancer.port, tls=context, session=session) as client:
         assert client.get().status == 200
         assert client.socket.session_reused
+
+
+def test_h8_sessions_stay_where_their_certificates_are_asked_for(env):
+    """No session of one listener opens another that asks for a client's certificate; nor does a reload to other
+    authorities let those in that the old ones had signed."""
+    from certs import Authority
+    certificates, other = [env.authority.server("localhost").config()], Authority(env.path("other-authority"))
+    ports = {name: env.port() for name in ("free", "closed", "others")}
+    origin = env.origin()
+
+    def config(**asked):
+        return {"listeners": {name: {"bind": f"127.0.0.1:{port}", "tls": {
+                    "certificates": certificates, **({"client_ca": asked[name]} if name in asked else {})}}
+                    for name, port in ports.items()},
+                "pools": {"api": {"backends": {"a": {"address": origin.address}}}}, "routes": [{"pool": "api"}]}
+    balancer = env.meridian(config(closed=env.authority.ca, others=other.ca))
+
+    def session_of(name, context):
+        with Client(ports[name], tls=context) as client:
+            assert client.get().status == 200
+            return client.socket.session
+
+    def served(name, context, session):
+        try:
+            with Client(ports[name], tls=context, session=session) as client:
+                return client.get().status == 200
+        except (OSError, Ended):
+            return False
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        nobody = client_context(env.authority.ca, minimum=version, maximum=version)
+        alice = client_context(env.authority.ca, certificate=env.authority.client("alice"), minimum=version,
+                               maximum=version)
+        free, closed = session_of("free", nobody), session_of("closed", alice)
+        assert not served("closed", nobody, free) and not served("others", nobody, free), version
+        assert served("closed", alice, closed) and not served("others", alice, closed), version
+        balancer.reload(config(closed=other.ca, others=other.ca))
+        assert not served("closed", alice, closed), version
+        balancer.reload(config(closed=env.authority.ca, others=other.ca))
 
 
 def to_backend(env, pair, client_ca=None, **tls):
