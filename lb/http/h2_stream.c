@@ -224,6 +224,9 @@ static int send_data(nghttp2_session *wire, nghttp2_frame *frame, const uint8_t 
     struct h2_stream *st = source->ptr;
     (void)wire;
     (void)frame;
+    if (st->silent || st->out.bytes < n) {
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* it was reset while this frame waited */
+    }
     if (conn_pending(s->conn) > LIMIT_FLOW_HIGH) {
         return NGHTTP2_ERR_WOULDBLOCK;
     }

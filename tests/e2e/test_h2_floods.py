@@ -2,6 +2,7 @@
 attacker is cut off within a second, hardly anything of it reaches the backend (G10), it holds little
 memory (G11), and polite clients notice nothing."""
 import struct
+import threading
 import time
 
 import hpack
@@ -232,6 +233,28 @@ def test_g11_readers_that_stop(env):
     # Sanitizers need as much again; what ThreadSanitizer needs says nothing.
     assert env.tsan or grown < 5 * 2 * HELD_MOST, f"{grown >> 10} KiB"
     siege.quiet()
+
+
+def test_l7_a_frame_that_waits_outlives_its_stream(env):
+    """Streams are reset while the connection takes nothing; then the client reads on."""
+    origin = env.origin(script=[text(b"m" * (16 << 20))])
+    balancer = env.simple(origin, listener={"protocols": ["h2"]}, workers=1,
+                          timeouts={"send": "1s", "response_body": "2s"})
+    client = env.h2_client(balancer.port, terms=[(INITIAL_WINDOW, 0x7fffffff)], receive_buffer=4096, generous=False)
+    client.ready().open_window(0, 0x7fff0000)
+    go_on, read = threading.Event(), client._more
+
+    def wait_first():
+        go_on.wait(30)
+        return read()
+    client._more = wait_first
+    streams = [client.request("GET", f"/{turn}") for turn in range(8)]
+    until(lambda: (balancer.metric("meridian_requests_ended_total", reason="limit-L7") or 0) >= 1, 20, "resets")
+    time.sleep(0.5)
+    go_on.set()
+    client.wait(lambda: client.ended_at or any(stream.reset is not None for stream in streams), 20, "a reset")
+    fresh = env.h2_client(balancer.port).ready()
+    assert fresh.ping() and balancer.alive()
 
 
 @long
