@@ -61,3 +61,16 @@ bool field_is_kept(enum field_id id)
 {
     return (known[id].flags & (FIELD_KEPT | FIELD_FRAMING)) != 0;
 }
+
+bool field_may_trail(enum field_id id)
+{
+    static const enum field_id never[] = {
+        FIELD_CONTENT_TYPE, FIELD_CONTENT_ENCODING, FIELD_CONTENT_RANGE,   FIELD_CACHE_CONTROL,
+        FIELD_SET_COOKIE,   FIELD_LOCATION,         FIELD_WWW_AUTHENTICATE};
+    for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
+        if (id == never[i]) {
+            return false;
+        }
+    }
+    return !field_is_hop(id) && !field_is_kept(id);
+}

@@ -107,6 +107,9 @@ struct span field_name(enum field_id id);
 bool field_is_hop(enum field_id id);
 /* Host, Content-Length, Expect: made anew by the writing codec though not hop-by-hop. */
 bool field_is_framing(enum field_id id);
+/* Whether it may stand in trailers (RFC 9110 section 6.5.1): nothing that frames, routes,
+ * authenticates or describes the content. */
+bool field_may_trail(enum field_id id);
 /* Whether a Connection field that names it has no effect on it (H15). */
 bool field_is_kept(enum field_id id);
 

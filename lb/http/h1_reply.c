@@ -138,20 +138,6 @@ enum err h1_parse_reply(struct h1_scan *s, const struct h1_limits *l, struct spa
     return as_backend(read_reply(s, copy, asked, a, out, head));
 }
 
-/* RFC 9110 section 6.5.1: nothing that frames, routes, authenticates or describes the content. */
-static bool may_trail(const struct field *f)
-{
-    static const enum field_id never[] = {
-        FIELD_CONTENT_TYPE, FIELD_CONTENT_ENCODING, FIELD_CONTENT_RANGE,   FIELD_CACHE_CONTROL,
-        FIELD_SET_COOKIE,   FIELD_LOCATION,         FIELD_WWW_AUTHENTICATE};
-    for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
-        if (f->id == never[i]) {
-            return false;
-        }
-    }
-    return !field_is_hop(f->id) && !field_is_kept(f->id);
-}
-
 enum err h1_parse_trailers(const struct h1_scan *s, struct span in, struct arena *a,
                            struct fields *out)
 {
@@ -161,12 +147,8 @@ enum err h1_parse_trailers(const struct h1_scan *s, struct span in, struct arena
     }
     memcpy(copy, in.p, s->at);
     enum err e = h1_fields_read(copy, s->at - 2, s->fields, a, out, NULL);
-    size_t kept = 0;
-    for (size_t i = 0; e == ERR_OK && i < out->n; i++) {
-        if (may_trail(&out->v[i])) {
-            out->v[kept++] = out->v[i];
-        }
+    if (e == ERR_OK) {
+        fields_keep_trailers(out);
     }
-    out->n = kept;
     return e;
 }

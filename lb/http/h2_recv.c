@@ -126,6 +126,9 @@ static void received_trailers(struct h2_session *s, struct h2_stream *st)
         (void)nghttp2_submit_rst_stream(s->wire, NGHTTP2_FLAG_NONE, st->id, NGHTTP2_PROTOCOL_ERROR);
         return;
     }
+    if (!st->released) {
+        fields_keep_trailers(&st->block.fields);
+    }
     st->has_trailers = st->block.fields.n > 0;
     h2_stream_received_end(st);
 }

@@ -91,6 +91,17 @@ void fields_strip(struct fields *f)
     f->n = kept;
 }
 
+void fields_keep_trailers(struct fields *f)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < f->n; i++) {
+        if (field_may_trail(f->v[i].id)) {
+            f->v[kept++] = f->v[i];
+        }
+    }
+    f->n = kept;
+}
+
 enum method method_parse(struct span name)
 {
     static const struct span names[METHOD_OTHER] = {

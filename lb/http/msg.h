@@ -99,6 +99,8 @@ size_t fields_count(const struct fields *f, enum field_id id);
 void fields_remove(struct fields *f, enum field_id id);
 /* Removes hop-by-hop and framing fields, and those with empty names. */
 void fields_strip(struct fields *f);
+/* Keeps what may stand in trailers. */
+void fields_keep_trailers(struct fields *f);
 
 enum method method_parse(struct span name);
 /* RFC 9110's reason phrase for HTTP/1.1, "" where there is none. */

@@ -247,6 +247,21 @@ def test_trailers_both_ways(env):
     each(env, deed, story)
 
 
+def test_trailers_that_may_not_be_some(env):
+    """RFC 9110 section 6.5.1: what frames, routes, authenticates or describes the content stays behind."""
+    never = [(name, "7") for name in ("content-length", "host", "set-cookie", "location", "authorization", "cookie",
+                                      "content-type", "content-encoding", "x-forwarded-for", "x-real-ip", "via")]
+
+    def deed(talk):
+        seen = ",".join(sorted(set(talk.trailers) & {name for name, _ in never}))
+        talk.respond(200, [("X-Seen", seen or "none")], talk.body, [*never, ("x-end", "2")])
+
+    def story(asker, _balancer):
+        answer = asker.ask("POST", "/", [("TE", "trailers")], b"content", never)
+        assert answer.fields["x-seen"] == "none" and answer.trailers == {"x-end": "2"}, (answer.fields, answer.trailers)
+    each(env, deed, story)
+
+
 def test_interim_answers(env):
     def deed(talk):
         talk.interim(103, [("Link", "</style.css>; rel=preload")])
