@@ -38,10 +38,21 @@ static void handshake_done(struct client *c)
     atomic_fetch_sub_explicit(&c->proxy->admission->handshakes, 1, memory_order_relaxed);
 }
 
-static void origin_fini(struct origin *o)
+struct origin *origin_hold(struct origin *o)
 {
     if (o != NULL)
-        mem_free(o->distance_ms);
+        o->refs++;
+    return o;
+}
+
+void origin_let_go(struct origin **op)
+{
+    struct origin *o = *op;
+    *op = NULL;
+    if (o == NULL || --o->refs != 0)
+        return;
+    mem_free(o->distance_ms);
+    mem_free(o);
 }
 
 static void client_free(struct client *c)
@@ -54,9 +65,8 @@ static void client_free(struct client *c)
     atomic_fetch_sub_explicit(&p->admission->connections, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&p->admission->sources[c->source], 1, memory_order_relaxed);
     counter_add(&p->stats->connections_open, (uint64_t)-1);
-    origin_fini(&c->peer);
-    origin_fini(c->behind);
-    mem_free(c->behind);
+    mem_free(c->peer.distance_ms);
+    origin_let_go(&c->behind);
     mem_free(c);
 }
 
@@ -219,6 +229,7 @@ enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const str
     l->clients++;
     list_append(&p->clients, &c->link);
     timer_init(&c->handshake, p->loop, on_handshake_late);
+    c->peer.refs = 1;
     origin_set(&c->peer, peer);
     enum err e = client_start(c, fd, peer);
     if (e != ERR_OK)
@@ -254,12 +265,15 @@ bool client_trusted(const struct client *c, const struct policy *policy)
 
 static struct origin *behind(struct client *c, const struct addr *a)
 {
-    if (c->behind == NULL) {
-        c->behind = mem_alloc(sizeof *c->behind);
-        if (c->behind == NULL)
-            return NULL;
-    } else if (addr_eq(&c->behind->addr, a)) {
+    if (c->behind != NULL && addr_eq(&c->behind->addr, a))
         return c->behind;
+    if (c->behind == NULL || c->behind->refs > 1) {
+        struct origin *another = mem_alloc(sizeof *another);
+        if (another == NULL)
+            return NULL;
+        another->refs = 1;
+        origin_let_go(&c->behind);
+        c->behind = another;
     }
     origin_set(c->behind, a);
     return c->behind;
@@ -294,7 +308,7 @@ struct origin *client_origin(struct client *c, const struct policy *policy, cons
     }
     if (o != NULL)
         origin_place(o, policy);
-    return o;
+    return origin_hold(o);
 }
 
 /* Where the distance is measured from; false: nowhere, so every site is equally far. */

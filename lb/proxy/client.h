@@ -6,8 +6,10 @@
 
 #include "proxy/proxy.h"
 
-/* Who asks: an address and where it is, looked up once per address. */
+/* Who asks: an address and where it is, looked up once per address. Requests that run side by side
+ * on one connection may come from different ones behind a trusted peer, so each holds its own. */
 struct origin {
+    unsigned refs; /* whoever it is a part of has one, which never ends */
     struct addr addr;
     struct place place;
     uint64_t geo_generation; /* of the policy whose database was asked; 0: not yet */
@@ -47,10 +49,12 @@ void client_last(struct client *c);
 /* No further request: an idle connection ends now. */
 void client_drain(struct client *c);
 
-/* The origin of a request by the policy's trusted hops; borrowed until the next call. NULL without
+/* The origin of a request by the policy's trusted hops, held until origin_let_go. NULL without
  * memory. */
 struct origin *client_origin(struct client *c, const struct policy *policy,
                              const struct request *r);
+struct origin *origin_hold(struct origin *o);
+void origin_let_go(struct origin **o);
 bool client_trusted(const struct client *c, const struct policy *policy);
 /* Distances from the origin to the pool's sites in ms, weight applied; NULL: use each site's
  * here_ms (BALANCING.md section 3). */

@@ -134,7 +134,7 @@ void exchange_begin_errand(struct proxy *p, struct front *front, struct request 
         return;
     x->edition = edition_ref(errand->edition);
     x->route = errand->route;
-    x->origin = errand->origin;
+    x->origin = origin_hold(errand->origin);
     x->id = errand->id;
     exchange_admit(x);
 }
@@ -199,6 +199,7 @@ void exchange_end(struct exchange *x, enum err why)
     compress_end(&p->compress, &x->compress);
     exchange_note(x, PICK_ABORTED);
     exchange_account(x);
+    origin_let_go(&x->origin);
     route_stats_let_go(&x->stats);
     exchange_release_ticket(x);
     exchange_leave_edition(x);

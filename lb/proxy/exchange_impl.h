@@ -35,7 +35,7 @@ struct exchange {
     const struct policy_route *route;
     const struct policy_pool *pool;
     struct route_stats *stats;
-    struct origin *origin;
+    struct origin *origin;           /* held */
     struct policy_timeouts timeouts; /* copied: needed after the edition is gone */
     uint64_t request_rate, response_rate;
     uint64_t body_most;

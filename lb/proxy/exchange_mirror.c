@@ -40,6 +40,7 @@ static struct copy *copy_new(struct exchange *x)
     buf_put_span(&c->content, buf_span(&x->replay));
     if (x->origin != NULL)
         c->origin = *x->origin;
+    c->origin.refs = 1;
     c->origin.distance_ms = NULL; /* the mirror's pool has sites of its own */
     c->origin.distance_key = 0;
     memcpy(c->id, x->id.p, x->id.n < sizeof c->id ? x->id.n : sizeof c->id);

@@ -2,11 +2,12 @@
 import shutil
 import socket
 import subprocess
+import threading
 import time
 
 from client import Client
 from env import Skip, until
-from origin import text
+from origin import gated, text
 
 BOTH = {"protocols": ["h2", "http/1.1"]}
 
@@ -67,3 +68,19 @@ def test_a_listener_that_speaks_only_one(env):
     assert curl("-k", "--http1.1", f"https://localhost:{only_h2.port}/").endswith(" 000")
     only_h1 = env.simple(env.origin(script=[text(b"ok")]), listener={**tls, "protocols": ["http/1.1"]})
     assert curl("-k", "--http2", f"https://localhost:{only_h1.port}/") == "1.1 200"
+
+
+def test_clients_behind_one_connection_are_told_apart(env):
+    """Streams of one trusted connection come from different clients, and none takes another's place."""
+    gate = threading.Event()
+    origin = env.origin(reply=lambda request: gated(gate, text()) if request.target == "/slow" else text())
+    balancer = env.simple(origin, listener={"protocols": ["h2"]}, trusted_proxies={"from": ["127.0.0.0/8"]})
+    client = env.h2_client(balancer.port).ready()
+    slow = client.request("GET", "/slow", [("x-forwarded-for", "192.0.2.1")])
+    until(lambda: origin.requests, what="the slow request")
+    for last in (2, 3, 3, 1, 4):
+        client.get("/fast", [("x-forwarded-for", f"192.0.2.{last}")])
+    gate.set()
+    client.answer(slow)
+    lines = balancer.access_log(6)
+    assert [line["client"][-1] for line in lines] == ["2", "3", "3", "1", "4", "1"], lines
