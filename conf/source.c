@@ -3,7 +3,10 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define LINE_BYTES   KIB(16) /* a longer line makes the YAML scanner slow: quadratic on blanks */
 #define QUOTES_MOST  8   /* libfyaml 0.7 loses memory over more of ' in a row inside of quotes */
@@ -12,6 +15,7 @@
 #define QUOTED_BYTES 64
 #define ARENA_BLOCK  KIB(64)
 #define READ_BYTES   KIB(64)
+#define READ_WAIT_MS 2000 /* for what is no file: whoever writes it may be gone */
 #define ARENA_MOST   MIB(256)
 
 struct conf_source *source_new(const char *name, struct span text)
@@ -51,19 +55,33 @@ void source_free(struct conf_source **source)
     *source = NULL;
 }
 
+/* -EAGAIN: a pipe into which nobody writes. */
+static ssize_t read_piece(int fd, char *to)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    ssize_t n;
+    do {
+        if (poll(&ready, 1, READ_WAIT_MS) == 0)
+            return -EAGAIN;
+        n = read(fd, to, READ_BYTES);
+    } while (n < 0 && (errno == EINTR || errno == EAGAIN));
+    return n < 0 ? -errno : n;
+}
+
 enum err source_read(const char *path, struct buf *text)
 {
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
         return err_from_errno(errno);
-    size_t n = 1;
+    ssize_t n = 1;
     while (n > 0 && buf_len(text) <= LIMIT_CONF_BYTES && buf_reserve(text, READ_BYTES)) {
-        n = fread(text->p + text->n, 1, READ_BYTES, file);
-        text->n += n;
+        n = read_piece(fd, text->p + text->n);
+        text->n += n > 0 ? (size_t)n : 0;
     }
-    enum err err = ferror(file) ? err_from_errno(errno) : text->failed ? ERR_NO_MEMORY : ERR_OK;
-    (void)fclose(file);
-    return err;
+    close(fd);
+    if (n < 0)
+        return n == -EAGAIN ? ERR_UNSUPPORTED : err_from_errno((int)-n);
+    return text->failed ? ERR_NO_MEMORY : ERR_OK;
 }
 
 /* The length of the UTF-8 character at p (RFC 3629), 0 where there is none; *code is its number. */

@@ -21,6 +21,8 @@ static int no_passphrase(char *into, int size, int writing, void *user)
 static enum err read_chain(struct tls_cert *c, const char *path, struct buf *message)
 {
     ERR_clear_error();
+    if (!tls_is_file(message, "certificate", path))
+        return ERR_CORRUPT;
     BIO *file = BIO_new_file(path, "r");
     c->leaf = file != NULL ? PEM_read_bio_X509(file, NULL, no_passphrase, NULL) : NULL;
     if (c->leaf == NULL) {
@@ -44,6 +46,8 @@ static enum err read_chain(struct tls_cert *c, const char *path, struct buf *mes
 
 static enum err read_key(struct tls_cert *c, const char *path, struct buf *message)
 {
+    if (!tls_is_file(message, "private key", path))
+        return ERR_CORRUPT;
     BIO *file = BIO_new_file(path, "r");
     c->key = file != NULL ? PEM_read_bio_PrivateKey(file, NULL, no_passphrase, NULL) : NULL;
     BIO_free(file);

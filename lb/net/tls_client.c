@@ -101,6 +101,8 @@ SSL *tls_client_ssl(struct tls_client *c, struct span server_name, struct tls_or
 static enum err load_ca(SSL_CTX *ctx, const char *ca, struct buf *message)
 {
     ERR_clear_error();
+    if (ca != NULL && !tls_is_file(message, "CA file", ca))
+        return ERR_CORRUPT;
     if (ca == NULL ? SSL_CTX_set_default_verify_paths(ctx) == 1
                    : SSL_CTX_load_verify_locations(ctx, ca, NULL) == 1)
         return ERR_OK;

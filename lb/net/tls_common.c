@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <sys/stat.h>
 
 /* AES-128 first: of the suites that are all strong enough it costs the least. */
 #define SUITES_1_2                                                                                 \
@@ -82,6 +83,15 @@ static const char *file_trouble(unsigned long first, unsigned long last)
     if ((lib == ERR_LIB_PEM && reason == PEM_R_NO_START_LINE) || lib == ERR_LIB_OSSL_DECODER)
         return "not in PEM form: it has no such part between BEGIN and END lines";
     return NULL;
+}
+
+bool tls_is_file(struct buf *message, const char *what, const char *path)
+{
+    struct stat s;
+    if (stat(path, &s) != 0 || S_ISREG(s.st_mode) || S_ISDIR(s.st_mode))
+        return true;
+    buf_printf(message, "%s %s: this is not a file", what, path);
+    return false;
 }
 
 void tls_say_file(struct buf *message, const char *what, const char *path)

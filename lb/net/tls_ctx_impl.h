@@ -90,6 +90,9 @@ enum err tls_context_setup(SSL_CTX *ctx, enum tls_minimum minimum);
 unsigned char *tls_alpn_wire(const char *const *names, size_t count, unsigned *bytes);
 /* The oldest error that OpenSSL has noted, as a phrase; empties its list. */
 const char *tls_reason(void);
+/* Whether OpenSSL may read it: what is no file could keep it waiting for ever; says so. What is not
+ * there is left for OpenSSL to find. */
+bool tls_is_file(struct buf *message, const char *what, const char *path);
 /* Says which file could not be used and why, from errno or OpenSSL's errors. */
 void tls_say_file(struct buf *message, const char *what, const char *path);
 

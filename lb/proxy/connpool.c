@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "net/tls_ctx.h"
 
 #include <assert.h>
 
@@ -46,6 +47,7 @@ static void host_free(struct connpool_host *h)
     p->host_count--;
     timer_stop(&h->upkeep);
     endpoint_unref(&h->endpoint);
+    tls_client_free(&h->tls);
     mem_free(h->server_name);
     mem_free(h);
 }
@@ -214,6 +216,13 @@ static bool name_set(struct connpool_host *h, struct span name)
     return true;
 }
 
+static void tls_set(struct connpool_host *h, struct tls_client *tls)
+{
+    struct tls_client *old = h->tls;
+    h->tls = tls != NULL ? tls_client_ref(tls) : NULL;
+    tls_client_free(&old);
+}
+
 static struct connpool_host *host_new(struct connpool *p, struct endpoint *e)
 {
     struct connpool_host *h = mem_alloc(sizeof *h);
@@ -264,7 +273,7 @@ enum err connpool_declare(struct connpool *p, const struct connpool_target *t, u
     if (h == NULL || !name_set(h, t->server_name))
         return ERR_NO_MEMORY;
     h->address = *t->address;
-    h->tls = t->tls;
+    tls_set(h, t->tls);
     h->secure = t->tls != NULL;
     h->protocol = t->protocol;
     h->most = t->connections;
@@ -281,7 +290,7 @@ enum err connpool_declare(struct connpool *p, const struct connpool_target *t, u
 static void host_retire(struct connpool_host *h)
 {
     h->generation = 0;
-    h->tls = NULL;
+    tls_set(h, NULL);
     close_unused(h);
     connpool_host_settle(h);
 }

@@ -28,7 +28,7 @@ enum connpool_protocol {
 struct connpool_target {
     struct endpoint *endpoint;
     const struct addr *address;
-    struct tls_client *tls; /* borrowed until replaced by a later declaration or its removal */
+    struct tls_client *tls; /* counted while it is declared */
     struct span server_name;
     enum connpool_protocol protocol;
     uint64_t settings;          /* of all that makes connections differ */

@@ -126,7 +126,7 @@ static void open_stream(struct exchange *x)
     x->wait.user = x;
     enum err e = connpool_get(x->proxy->connpool, x->ticket.endpoint, needs_fresh(x), &x->wait, &b);
     if (e == ERR_FULL) {
-        exchange_release_ticket(x);
+        pick_release(&x->ticket); /* nothing has become free: nobody is told */
         wait_for_slot(x);
         return;
     }

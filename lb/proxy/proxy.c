@@ -44,6 +44,7 @@ static void slot_put(struct pool_slot *s)
 
 static void edition_free(struct edition *e)
 {
+    list_remove(&e->link);
     for (uint32_t i = 0; i < e->policy->pool_count; i++) {
         pool_view_free(&e->pools[i].view);
         slot_put(e->pools[i].slot);
@@ -57,6 +58,7 @@ static struct edition *edition_new(struct proxy *p, const struct policy *policy)
     struct edition *e = mem_alloc(sizeof *e);
     if (e == NULL)
         return NULL;
+    list_init(&e->link);
     e->policy = policy;
     e->refs = 1;
     e->pools = mem_array(policy->pool_count + 1, sizeof *e->pools);
@@ -90,7 +92,19 @@ void edition_unref(struct proxy *p, struct edition **ep)
         return;
     const struct policy *policy = e->policy;
     edition_free(e);
+    task_post(p->loop, &p->sweep);
     p->hooks.edition_end(p->hooks.user, policy);
+}
+
+/* What the oldest edition has may still be picked by its requests. Not inside of a call that works
+ * with an endpoint's connections. */
+static void on_sweep(struct task *t)
+{
+    struct proxy *p = container_of(t, struct proxy, sweep);
+    if (list_empty(&p->editions))
+        return;
+    const struct edition *oldest = container_of(p->editions.next, struct edition, link);
+    connpool_sweep(p->connpool, oldest->policy->generation);
 }
 
 static enum err declare_pool(struct proxy *p, const struct policy_pool *pool, uint64_t generation)
@@ -126,9 +140,9 @@ enum err proxy_adopt(struct proxy *p, const struct policy *policy)
             return err;
         }
     }
-    connpool_sweep(p->connpool, policy->generation);
     struct edition *old = p->current;
     p->current = e;
+    list_append(&p->editions, &e->link);
     edition_unref(p, &old);
     return ERR_OK;
 }
@@ -235,6 +249,15 @@ void proxy_kill(struct proxy *p, bool spare_tunnels, enum err why)
     }
 }
 
+void proxy_kill_errands(struct proxy *p, enum err why)
+{
+    list_each (e, &p->exchanges) {
+        struct exchange *x = container_of(e, struct exchange, link);
+        if (x->client == NULL)
+            exchange_kill(x, why);
+    }
+}
+
 size_t proxy_exchanges(const struct proxy *p, bool tunnels)
 {
     size_t n = 0;
@@ -269,6 +292,8 @@ enum err proxy_new(const struct proxy_spec *spec, struct proxy **out)
     list_init(&p->exchanges);
     list_init(&p->spare);
     list_init(&p->slots);
+    list_init(&p->editions);
+    task_init(&p->sweep, on_sweep);
     task_init(&p->serve, on_serve);
     buf_init(&p->line, LINE_MOST);
     if (spec->seed != 0)
@@ -293,6 +318,7 @@ void proxy_free(struct proxy **pp)
     assert(list_empty(&p->clients) && list_empty(&p->exchanges));
     task_cancel(&p->serve);
     proxy_retire(p);
+    task_cancel(&p->sweep);
     connpool_free(&p->connpool);
     list_each (e, &p->spare)
         mem_free(container_of(e, struct exchange, link));

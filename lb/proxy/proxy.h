@@ -31,6 +31,7 @@ struct edition_pool {
  * has begun; when the last one lets go of an edition that is not current, `on_edition_end` tells.
  */
 struct edition {
+    struct link link; /* in proxy->editions */
     const struct policy *policy;
     uint32_t refs; /* the proxy's own one while current */
     struct edition_pool *pools;
@@ -85,6 +86,8 @@ struct proxy {
     struct worker_stats *stats;
     /* owner thread */
     struct edition *current;
+    struct link editions; /* all that are held, oldest first */
+    struct task sweep;    /* lets go of endpoints that none of them has */
     enum access_format access;
     struct connpool *connpool;
     struct arena_cache arenas;
@@ -142,6 +145,9 @@ void proxy_close_idle(struct proxy *p);
 void proxy_kill(struct proxy *p, bool spare_tunnels, enum err why);
 size_t proxy_exchanges(const struct proxy *p, bool tunnels);
 size_t proxy_clients(const struct proxy *p);
+
+/* Ends Meridian's own requests, which no client waits for. */
+void proxy_kill_errands(struct proxy *p, enum err why);
 
 /* For the exchange: takes and gives back a hold on an edition. */
 struct edition *edition_ref(struct edition *e);

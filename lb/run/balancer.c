@@ -60,7 +60,7 @@ static void on_signal(struct balancer *b, int signal)
         return;
     }
     if (signal == SIGQUIT && b->draining == 0) {
-        b->drain.requests_ms = INT64_MAX / NS_PER_S / 1000;
+        b->drain.requests_ms = INT64_MAX / 2 / NS_PER_MS;
         b->drain.tunnels_ms = b->drain.requests_ms;
     }
     balancer_stop(b, b->draining != 0);

@@ -45,7 +45,12 @@ static int open_path(const char *path)
         return STDOUT_FILENO;
     if (strcmp(path, "stderr") == 0)
         return STDERR_FILENO;
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    /* A pipe that nobody reads is refused here; else it would be waited for. */
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
+    int flags = fd >= 0 ? fcntl(fd, F_GETFL) : -1;
+    if (flags >= 0)
+        (void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+    return fd;
 }
 
 static void close_path(const struct log_writer *w)

@@ -29,6 +29,8 @@ void balancer_renew(struct timer *t)
 {
     struct balancer *b = container_of(t, struct balancer, renew);
     struct buf messages;
+    if (b->draining != 0)
+        return;
     buf_init(&messages, KIB(64));
     enum err e = balancer_publish(b, NULL, &messages);
     buf_fini(&messages);

@@ -32,6 +32,11 @@ static bool begin(struct balancer *b)
 void balancer_reload(struct balancer *b, struct admin_job *job)
 {
     bool running = b->loading != NULL;
+    if (b->draining != 0) {
+        if (job != NULL)
+            admin_job_done(job, ERR_SHUTDOWN, SPAN_NONE);
+        return;
+    }
     if (job != NULL) {
         struct reload_job *j = mem_alloc(sizeof *j);
         if (j == NULL) {
@@ -41,8 +46,6 @@ void balancer_reload(struct balancer *b, struct admin_job *job)
         j->job = job;
         list_append(running ? &b->next_jobs : &b->jobs, &j->link);
     }
-    if (b->draining != 0)
-        return;
     if (running)
         b->reload_again = true;
     else if (!begin(b))
@@ -183,7 +186,7 @@ static void account(struct balancer *b, enum err e, struct span messages)
 void balancer_loaded(struct balancer *b, struct material *m)
 {
     struct buf messages, changes;
-    enum err e = m->result;
+    enum err e = b->draining != 0 ? ERR_SHUTDOWN : m->result;
     helper_done(b->helper);
     b->loading = NULL;
     buf_init(&messages, MIB(1));
@@ -195,7 +198,8 @@ void balancer_loaded(struct balancer *b, struct material *m)
         conf_changes(b->current->conf, m->conf, &changes);
     if (e == ERR_OK)
         e = balancer_publish(b, m, &messages);
-    account(b, e, buf_span(&messages));
+    if (b->draining == 0)
+        account(b, e, buf_span(&messages));
     if (e == ERR_OK) {
         buf_printf(&messages, "reloaded: generation %llu\n", (unsigned long long)b->generation);
         buf_put_span(&messages, buf_span(&changes));

@@ -57,7 +57,8 @@ static void bound_close(struct bound *b)
 {
     for (unsigned i = 0; i < b->count; i++)
         close(b->fds[i]);
-    if (b->count != 0 && b->at.any.sa_family == AF_UNIX && !b->inherited && !b->kept)
+    if (b->count != 0 && b->at.any.sa_family == AF_UNIX && !b->inherited && !b->kept &&
+        !b->passed_on)
         unlink(b->at.un.sun_path);
     b->count = 0;
 }
@@ -106,7 +107,7 @@ void sockets_handed_over(struct sockets *s)
 {
     list_each (e, &s->all) {
         struct bound *b = container_of(e, struct bound, link);
-        b->inherited = true;
+        b->passed_on = true;
         b->kept = false;
     }
 }
@@ -115,7 +116,7 @@ void sockets_refuse(struct sockets *s)
 {
     list_each (e, &s->all) {
         struct bound *b = container_of(e, struct bound, link);
-        if (!b->inherited)
+        if (!b->inherited || b->passed_on)
             bound_close(b);
     }
 }
@@ -253,10 +254,11 @@ static unsigned adopt_inherited(struct sockets *s, const struct conf_address *at
             fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
             continue;
         s->used[i] = true;
-        b->kept |= service_present() && is_stored(service_socket_name(&s->given, i));
+        bool ours = is_stored(service_socket_name(&s->given, i));
+        b->kept |= ours && service_present();
+        b->inherited |= !ours;
         b->fds[n++] = fd;
     }
-    b->inherited = n != 0;
     if (at->family == CONF_SYSTEMD)
         b->shared = !one_for_each(s, b, n);
     else
@@ -268,7 +270,8 @@ static enum err fill(struct sockets *s, const struct conf_address *at, struct bo
 {
     unsigned wanted = at->family == CONF_UNIX ? 1 : s->workers;
     b->count = adopt_inherited(s, at, b);
-    if (b->inherited && (b->shared || b->count >= wanted || at->family == CONF_SYSTEMD))
+    bool adopted = b->count != 0;
+    if (adopted && (b->shared || b->count >= wanted || at->family == CONF_SYSTEMD))
         return ERR_OK;
     if (at->family == CONF_SYSTEMD)
         return ERR_NOT_FOUND;
@@ -276,7 +279,7 @@ static enum err fill(struct sockets *s, const struct conf_address *at, struct bo
     unsigned had = b->count;
     while (b->count < wanted) {
         enum err e = listener_open(&b->at, wanted > 1, &b->fds[b->count]);
-        if (e != ERR_OK && !b->inherited)
+        if (e != ERR_OK && !adopted)
             return e;
         if (e != ERR_OK) {
             b->shared = true; /* somebody else's socket: nobody may join it, all watch it */

@@ -22,8 +22,9 @@ struct bound {
     unsigned count; /* of fds */
     int *fds; /* worker w watches all i with i % workers == w; a single shared one: everybody */
     bool shared;
-    bool inherited; /* at least one of them */
+    bool inherited; /* at least one of them, from whoever started us: it stays his */
     bool kept;      /* by the service manager, under our names */
+    bool passed_on; /* another process serves them now */
 };
 
 struct sockets {
@@ -50,7 +51,8 @@ void sockets_each(struct sockets *s, void (*give)(void *user, int fd, struct spa
 void sockets_handed_over(struct sockets *s);
 /* Closes what this process has opened itself, so that new connections are refused while it drains,
  * or wait for the next process where the service manager keeps them; inherited sockets stay for the
- * next process. No worker may be watching. */
+ * next process. What a process before this one had opened is ours, what was handed over is not. No
+ * worker may be watching. */
 void sockets_refuse(struct sockets *s);
 /* Closes everything here; what the service manager keeps stays with it. No worker runs. */
 void sockets_leave(struct sockets *s);

@@ -259,10 +259,14 @@ static void on_drain_time(struct timer *t)
         proxy_kill(w->proxy, true, ERR_SHUTDOWN);
     else if (now >= w->idle_until_ns)
         proxy_close_idle(w->proxy);
-    if (proxy_clients(w->proxy) == 0 && list_empty(&w->proxy->exchanges))
+    bool served = proxy_clients(w->proxy) == 0;
+    if (served && list_empty(&w->proxy->exchanges)) {
         finish(w);
-    else
-        timer_in_ms(t, DRAIN_MS);
+        return;
+    }
+    if (served)
+        proxy_kill_errands(w->proxy, ERR_SHUTDOWN);
+    timer_in_ms(t, DRAIN_MS);
 }
 
 static void begin_drain(struct worker *w, const struct worker_drain *d)

@@ -177,3 +177,20 @@ def test_backup_serves_only_while_nobody_else_can(env):
             balancer.ctl("reset", "api/a")
             until(lambda: asked(client) == "a", what="the return")
         balancer.stop()
+
+
+def test_l34_waiting_for_a_connection_costs_nothing(env):
+    """A server that has all the connections that it may have is asked for again when one ends, not all the time."""
+    gate = threading.Event()
+    origin = env.origin(reply=lambda request: gated(gate, text()))
+    balancer = env.simple(origin, workers=1, limits={"backend_connections": 1})
+    clients = [env.client(balancer.port) for _ in range(4)]
+    for client in clients:
+        client.request()
+    until(lambda: balancer.metric("meridian_requests_waiting") == 3, what="those who wait")
+    for _ in range(20):
+        balancer.ctl("status")
+    asked = balancer.ctl_json("backends")["backends"][0]["requests"]
+    assert asked < 1000, asked
+    gate.set()
+    assert [client.response().status for client in clients] == [200] * 4

@@ -91,3 +91,11 @@ def test_mirror_problems(env):
         balancer.write(config)
         done = balancer.run("-t")
         assert done.returncode == 1 and said in done.stdout + done.stderr, (mirror, done)
+
+
+def test_mirror_does_not_hold_up_the_end(env):
+    shadow = env.origin(script=[never()])
+    balancer = mirrored(env, shadow, drain={"requests": "10m", "tunnels": "10m"})
+    assert get(balancer.port).body == b"main"
+    until(lambda: shadow.requests, what="the copy")
+    balancer.stop()

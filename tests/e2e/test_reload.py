@@ -1,13 +1,14 @@
 """Reload (rules C1-C4, P6, P7; F23, F24): nothing in flight notices, nothing broken gets in."""
 import copy
 import json
+import os
 import signal
 import threading
 import time
 
 from client import Client, client_context, get
 from env import alone, seconds, until
-from origin import accept_websocket, dripped, head, text
+from origin import accept_websocket, dripped, gated, head, reset, text
 from test_websocket import open_websocket
 
 
@@ -203,3 +204,74 @@ def test_response_outlives_its_route(env):
         gate.set()
         assert client.response().body == b"abcdef"
     assert balancer.access_log(1)[0]["route"] == "old"
+
+
+def replaced(env, *before, **backend):
+    """A balancer over these origins, and a function that puts another one in their place."""
+    port = env.port()
+
+    def config(*origins):
+        return {"workers": 1, "listeners": {"public": {"bind": f"127.0.0.1:{port}"}}, "routes": [{"pool": "api"}],
+                "pools": {"api": {"backends": {f"b{i}": {"address": origin.address, "backup": i > 0, **backend}
+                                               for i, origin in enumerate(origins)}}}}
+    balancer = env.meridian(config(*before))
+    balancer.port = port
+    return balancer, lambda origin: balancer.reload(config(origin))
+
+
+def test_p7_a_waiting_request_outlives_its_server_s_removal(env):
+    gate = threading.Event()
+    old = env.origin(name="old", reply=lambda request: gated(gate, text(close=request.target == "/slow")))
+    balancer, replace = replaced(env, old, max_inflight=1)
+    with Client(balancer.port) as first, Client(balancer.port) as second:
+        first.request("GET", "/slow")
+        until(lambda: old.requests, what="the first request")
+        second.request("GET", "/waits")
+        until(lambda: balancer.metric("meridian_requests_waiting") == 1, what="the second request")
+        replace(env.origin(name="new"))
+        gate.set()
+        assert first.response().status == 200
+        assert second.response().status == 200
+    until(lambda: old.open_count() == 0, what="the end of the old server's connections")
+
+
+def test_p7_a_retry_outlives_its_server_s_removal(env):
+    gate = threading.Event()
+    old, spare = env.origin(script=[gated(gate, reset())]), env.origin(name="spare")
+    balancer, replace = replaced(env, old, spare)
+    with Client(balancer.port) as client:
+        client.request()
+        until(lambda: old.requests, what="the request")
+        replace(env.origin(name="new"))
+        gate.set()
+        assert client.response().body == b"spare"
+
+
+def test_f23_what_is_no_file_holds_nobody_up(env):
+    """A pipe in the place of a file: the reload is refused, the next one works, and TERM ends it."""
+    pair = env.authority.server("localhost")
+    balancer, pipe = env.simple(env.origin()), env.path("pipe")
+    os.mkfifo(pipe)
+    good = copy.deepcopy(balancer.config)
+    tls = {"bind": f"127.0.0.1:{env.port()}", "tls": {"certificates": [pair.config()]}}
+    for part in ({"include": [pipe]}, {"log": {"access": {"path": pipe}}}, *(
+            {"listeners": {**good["listeners"], "tls": {**tls, "tls": other}}} for other in (
+                {"certificates": [{"chain": pipe, "key": pair.key}]}, {"certificates": [{"chain": pair.chain, "key": pipe}]},
+                {**tls["tls"], "client_ca": pipe}))):
+        assert balancer.reload({**good, **part}, check=False).returncode != 0, part
+    assert "reloaded" in balancer.reload(good)
+
+
+def test_reload_while_it_drains(env):
+    gate = threading.Event()
+    origin = env.origin(reply=lambda request: gated(gate, text()))
+    balancer = env.simple(origin, drain={"requests": "20s", "tunnels": "20s"})
+    with Client(balancer.port) as client:
+        client.request()
+        until(lambda: origin.requests, what="the request")
+        balancer.signal(signal.SIGTERM)
+        until(lambda: "event=stopping" in balancer.errors(), what="the drain")
+        answer = balancer.ctl("reload", check=False)
+        assert answer.returncode != 0 and "stopping" in answer.stdout + answer.stderr, answer
+        gate.set()
+        assert client.response().status == 200

@@ -1,4 +1,5 @@
 """Binary upgrade by USR2 (RELIABILITY G4, F26): sockets, health, ticket keys and counters are handed over."""
+import errno
 import os
 import shutil
 import signal
@@ -241,3 +242,26 @@ def test_f26_new_process_hangs_too_long(env):
     until(lambda: "not-ready-in-time" in balancer.errors(), 60, "the end of patience")
     time.sleep(1)
     assert get(balancer.port).status == 200
+
+
+def refused(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+
+
+def test_c7_the_last_process_refuses_while_it_drains(env):
+    """What it has from the process before it is its own: clients are not left waiting at TERM."""
+    gate = threading.Event()
+    origin = env.origin(reply=lambda request: gated(gate, text()))
+    balancer = env.simple(origin, drain={"requests": "20s", "tunnels": "20s"})
+    line = Line(balancer)
+    line.upgrade()
+    line.ended()
+    with Client(balancer.port) as client:
+        client.request()
+        until(lambda: origin.requests, what="the request")
+        os.kill(line.pids[-1], signal.SIGTERM)
+        until(lambda: refused(balancer.port), what="the refusal")
+        gate.set()
+        assert client.response().status == 200
+    line.close()
