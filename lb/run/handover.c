@@ -136,9 +136,24 @@ static void put_tickets(struct tls_tickets *tickets, struct buf *out)
     mem_wipe(secret, sizeof secret);
 }
 
+static void put_names(const struct name_book *names, struct buf *out)
+{
+    char at[ADDR_TEXT];
+    list_each (e, &names->all) {
+        const struct name_news *known = &container_of(e, struct name_known, link)->is;
+        buf_printf(out, "name %s", known->host);
+        for (size_t i = 0; i < known->count; i++) {
+            size_t n = addr_print_host(&known->addrs[i], at);
+            buf_printf(out, " %.*s", (int)n, at);
+        }
+        buf_put_char(out, '\n');
+    }
+}
+
 void handover_write(const struct handover *h, struct buf *out)
 {
     put_tickets(h->tickets, out);
+    put_names(h->names, out);
     registry_each(h->registry, put_endpoint, out);
     put_workers(h->stats, out);
     list_each (e, &h->stats->routes)
@@ -179,6 +194,36 @@ void handover_read_tickets(struct tls_tickets *tickets, struct span text)
             secret[n] = (unsigned char)(ascii_hex(hex.p[2 * n]) * 16 + ascii_hex(hex.p[2 * n + 1]));
         tls_tickets_import(tickets, secret, n);
         mem_wipe(secret, sizeof secret);
+    }
+}
+
+/* False: it is none, or what it says makes no sense. */
+static bool read_name(struct span line, struct name_news *out)
+{
+    struct span rest, host, word;
+    if (!is_kind(line, "name", &rest))
+        return false;
+    rest = span_cut(rest, ' ', &host);
+    *out = (struct name_news){.count = 0};
+    if (host.n == 0 || host.n > RESOLVE_NAME_MOST)
+        return false;
+    memcpy(out->host, host.p, host.n);
+    while (rest.n != 0 && out->count < LIMIT_NAME_ADDRESSES) {
+        rest = span_cut(rest, ' ', &word);
+        if (addr_parse_host(word, &out->addrs[out->count++]) != ERR_OK)
+            return false;
+    }
+    return true;
+}
+
+void handover_read_names(struct name_book *names, struct span text)
+{
+    while (text.n != 0) {
+        struct name_news news;
+        struct span line;
+        text = span_cut(text, '\n', &line);
+        if (read_name(line, &news))
+            (void)!name_book_take(names, &news); /* without memory it is asked for */
     }
 }
 

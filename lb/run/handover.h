@@ -1,5 +1,6 @@
 /* handover: what one process tells the one that takes its place, beside the sockets: health and
- * orders by hand of every endpoint, the keys of TLS tickets, the counters. One text, a line each;
+ * orders by hand of every endpoint, the addresses of host names, the keys of TLS tickets, the
+ * counters. One text, a line each;
  * lines that are not understood are skipped, so that neighbouring versions understand each other.
  * Pure but for the registry and counters that it reads and fills. Main thread only. */
 #ifndef MERIDIAN_RUN_HANDOVER_H
@@ -8,19 +9,23 @@
 #include "base/buf.h"
 #include "net/tls_ctx.h"
 #include "pick/registry.h"
+#include "run/name_book.h"
 #include "run/stat_book.h"
 
 struct handover {
     struct tls_tickets *tickets;
     struct registry *registry;
     struct stat_book *stats;
+    struct name_book *names;
 };
 
 /* Appends to out; it holds secrets afterwards. */
 void handover_write(const struct handover *h, struct buf *out);
 /* The keys alone: before certificates are loaded nothing else is there. */
 void handover_read_tickets(struct tls_tickets *tickets, struct span text);
-/* All but the keys, into what the first configuration has made: endpoints and routes that it does
+/* The addresses of names: before the first configuration makes endpoints of them. */
+void handover_read_names(struct name_book *names, struct span text);
+/* All but these, into what the first configuration has made: endpoints and routes that it does
  * not name are left out. Counters go to the first worker, which must not run yet. */
 void handover_read(const struct handover *h, struct span text);
 

@@ -23,8 +23,10 @@
 
 static struct handover handover_of(const struct balancer *b)
 {
-    return (struct handover){
-        .tickets = b->tickets, .registry = b->registry, .stats = (struct stat_book *)&b->stats};
+    return (struct handover){.tickets = b->tickets,
+                             .registry = b->registry,
+                             .stats = (struct stat_book *)&b->stats,
+                             .names = (struct name_book *)&b->names};
 }
 
 void upgrade_init(struct balancer *b)
@@ -61,6 +63,7 @@ void upgrade_inherit(struct balancer *b)
     read_all(state, &u->inherited);
     close(state);
     handover_read_tickets(b->tickets, buf_span(&u->inherited));
+    handover_read_names(&b->names, buf_span(&u->inherited));
 }
 
 void upgrade_take_state(struct balancer *b)

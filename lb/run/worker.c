@@ -290,6 +290,8 @@ static void on_mail(void *user, const struct mail *m)
 {
     static const struct worker_drain at_once = {0, 0};
     struct worker *w = user;
+    if (w->ended)
+        return; /* main knows already, and waits for nothing */
     switch ((enum worker_mail)m->kind) {
     case WORKER_ADOPT:
         adopt(w, m->p);

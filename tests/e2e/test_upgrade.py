@@ -8,6 +8,7 @@ import threading
 import time
 
 from client import Client, client_context, get
+from dns import NameServer
 from env import gone, long, until
 from h2 import H2Client
 from origin import gated, text
@@ -264,4 +265,22 @@ def test_c7_the_last_process_refuses_while_it_drains(env):
         until(lambda: refused(balancer.port), what="the refusal")
         gate.set()
         assert client.response().status == 200
+    line.close()
+
+
+def test_p7_names_and_orders_about_them(env):
+    """Addresses of host names are known at once, whatever name servers say, and so is what an operator said."""
+    dns = NameServer(env.port(), {"a.test": ["127.0.0.1"], "b.test": ["127.0.0.1"]})
+    env.at_end(dns.close)
+    first, second, port = env.origin(name="first"), env.origin(name="second"), env.port()
+    balancer = env.meridian({
+        "listeners": {"public": {"bind": f"127.0.0.1:{port}"}}, "resolve": {"servers": [dns.address]},
+        "pools": {"api": {"backends": {"a": {"address": f"a.test:{first.port}"}, "b": {"address": f"b.test:{second.port}"}}}},
+        "routes": [{"pool": "api"}]})
+    until(lambda: len(balancer.ctl_json("backends")["backends"]) == 2, what="both addresses")
+    balancer.ctl("drain", "api/a")
+    dns.modes.update({"a.test": "silent", "b.test": "silent"})
+    line = Line(balancer)
+    line.upgrade()
+    assert [get(port).body for _ in range(4)] == [b"second"] * 4
     line.close()

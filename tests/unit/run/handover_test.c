@@ -8,6 +8,7 @@
 struct side {
     struct handover h;
     struct stat_book book;
+    struct name_book names;
     struct pool_state *pool;
     struct endpoint *endpoint;
     struct stat_route *route;
@@ -18,6 +19,8 @@ static void side_init(struct side *s, unsigned workers)
     CHECK_INT(tls_tickets_new(&s->h.tickets), ERR_OK);
     CHECK_INT(stat_book_init(&s->book, workers), ERR_OK);
     s->h.stats = &s->book;
+    s->h.names = &s->names;
+    name_book_init(&s->names);
     s->h.registry = registry_new(16);
     CHECK_INT(registry_pool(s->h.registry, SPAN("api"), &s->pool), ERR_OK);
     CHECK_INT(registry_endpoint(s->h.registry, s->pool, SPAN("a"), SPAN("unix:/with blank"), 0,
@@ -30,6 +33,7 @@ static void side_fini(struct side *s)
 {
     stat_book_put(&s->book, &s->route);
     stat_book_fini(&s->book);
+    name_book_fini(&s->names);
     endpoint_unref(&s->endpoint);
     pool_state_unref(&s->pool);
     registry_sweep(s->h.registry);
@@ -76,6 +80,29 @@ TEST(handover, there_and_back)
     side_fini(&to);
 }
 
+TEST(handover, addresses_of_names)
+{
+    struct side from, to;
+    struct buf text;
+    const struct addr *addrs;
+    struct name_news news = {.host = "api.test", .count = 2}, none = {.host = "unknown.test"};
+    buf_init(&text, MIB(1));
+    side_init(&from, 1);
+    side_init(&to, 1);
+    CHECK_INT(addr_parse_host(SPAN("192.0.2.1"), &news.addrs[0]), ERR_OK);
+    CHECK_INT(addr_parse_host(SPAN("2001:db8::1"), &news.addrs[1]), ERR_OK);
+    CHECK_INT(name_book_take(from.h.names, &news), ERR_OK);
+    CHECK_INT(name_book_take(from.h.names, &none), ERR_OK);
+    handover_write(&from.h, &text);
+    handover_read_names(to.h.names, buf_span(&text));
+    CHECK_INT(name_book_find(to.h.names, SPAN("api.test"), &addrs), 2);
+    CHECK(addr_eq(&addrs[0], &news.addrs[0]) && addr_eq(&addrs[1], &news.addrs[1]), "addresses");
+    CHECK_INT(name_book_find(to.h.names, SPAN("unknown.test"), &addrs), 0);
+    buf_fini(&text);
+    side_fini(&from);
+    side_fini(&to);
+}
+
 /* Of a neighbouring version, or damaged: what is not understood is left out. */
 TEST(handover, strange_lines)
 {
@@ -91,6 +118,7 @@ TEST(handover, strange_lines)
         "worker 5 99\nworker x 1\nworker 5\n",
         "end 5 no-such-reason\nend\n",
         "route 1 2 the route\nroute\n",
+        "name\nname \nname x 1.2.3\nname y 1.2.3.4 -\n",
         "tickets \ntickets 00\ntickets zz\nfuture words of all kinds\n",
     };
     struct side s;
@@ -99,8 +127,10 @@ TEST(handover, strange_lines)
     size_t n = tls_tickets_export(s.h.tickets, before);
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         handover_read_tickets(s.h.tickets, span_str(lines[i]));
+        handover_read_names(s.h.names, span_str(lines[i]));
         handover_read(&s.h, span_str(lines[i]));
     }
+    CHECK(list_empty(&s.names.all), "no names");
     CHECK_INT(endpoint_health(s.endpoint), ENDPOINT_UP);
     CHECK_INT(atomic_load(&s.endpoint->weight), 0);
     CHECK_INT(counter_get(&s.route->by_worker[0]->classes[0]), 0);
