@@ -88,6 +88,10 @@ struct loop {
     int64_t turn_start_ns;
     int64_t longest_turn_ns;
     uint64_t turns;
+    /* What other threads need of the process's descriptors: this loop's sockets stay below. 0: no
+     * bound. -EMFILE where they would not. */
+    int descriptors_most;
+    int descriptor_last; /* of the last socket */
 };
 
 /* The libev loop. ERR_NO_MEMORY, ERR_NO_DESCRIPTOR. */

@@ -4,11 +4,15 @@
 #include "net/listener.h"
 #include "run/gather.h"
 
+#include <limits.h>
 #include <signal.h>
+#include <sys/resource.h>
 
-#define BEAT_MS   1000
-#define RESUME_MS 100
-#define DRAIN_MS  20
+#define BEAT_MS       1000
+#define RESUME_MS     100
+#define DRAIN_MS      20
+#define RESERVE_LEAST 8
+#define RESERVE_MOST  64
 /* A request may be on its way on a connection that looks idle: it is still answered, and its client
  * told that it was the last. */
 #define IDLE_MS 1000
@@ -98,9 +102,21 @@ static void on_resume(struct timer *t)
         listener_resume(container_of(e, struct worker_watch, link)->listener);
 }
 
+/* Some of the descriptors are for the admin interface, checks and reloads (section 5); how many
+ * there are may change while this runs (F15). */
+static int descriptors_most(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX)
+        return 0;
+    rlim_t reserve = limit.rlim_cur / 8 < RESERVE_MOST ? limit.rlim_cur / 8 : RESERVE_MOST;
+    return (int)(limit.rlim_cur - (reserve > RESERVE_LEAST ? reserve : RESERVE_LEAST));
+}
+
 static void on_beat(struct timer *t)
 {
     struct worker *w = container_of(t, struct worker, beat);
+    w->loop->descriptors_most = descriptors_most();
     atomic_store_explicit(&w->beat_ns, loop_now_ns(w->loop), memory_order_relaxed);
     if (w->loop->longest_turn_ns > atomic_load_explicit(&w->longest_turn_ns, memory_order_relaxed))
         atomic_store_explicit(&w->longest_turn_ns, w->loop->longest_turn_ns, memory_order_relaxed);

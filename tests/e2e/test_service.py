@@ -1,5 +1,6 @@
 """Life as a service: notify socket, socket activation, watchdog, signals (SURFACE.md, sections 2, 7)."""
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -175,3 +176,24 @@ def test_f27_stopped_and_continued(env):
         assert client.get().status == 200
     time.sleep(1)
     assert get(balancer.port).status == 200
+
+
+def test_f15_out_of_descriptors(env):
+    """The limit falls while it runs: clients wait, the admin interface and a reload have what they need."""
+    origin = env.origin()
+    balancer = env.simple(origin, workers=1)
+    assert get(balancer.port).status == 200
+    pid = balancer.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (balancer.descriptors() + 14, before[1]))
+    time.sleep(1.5)  # it looks once a second
+    clients = [env.client(balancer.port) for _ in range(40)]
+    for client in clients:
+        client.request()
+    for _ in range(10):
+        assert balancer.admin("/healthz")[0] == 200
+        assert balancer.ctl_json("status")["ready"]
+    assert "reloaded" in balancer.reload()
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    statuses = [client.response().status for client in clients]
+    assert set(statuses) <= {200, 503} and statuses.count(200) > 20, statuses
