@@ -106,7 +106,7 @@ struct admin_explain {
     const char *action;        /* of the route, as in admin_route */
     const char *distance_from; /* "client" or "here" */
     enum err outcome; /* of picking: OK, ERR_NO_BACKEND, ERR_FULL; of routing: ERR_NO_ROUTE,
-                         ERR_BAD_METHOD */
+                         ERR_BAD_METHOD, ERR_FORBIDDEN */
     struct span site_names[LIMIT_SITES]; /* as terms.sites */
     struct pick_explain terms;           /* where there is a pool */
 };

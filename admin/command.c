@@ -1,6 +1,8 @@
 #include "admin/admin_impl.h"
 #include "admin/json_read.h"
 
+#include <stdio.h>
+
 #define HEADERS_MOST 64
 #define ARENA_MOST                                                                                 \
     MIB(8) /* of one request's tree: a value of a few bytes costs about a hundred                  \
@@ -31,9 +33,30 @@ static enum err run_pools(struct call *c)
     return ERR_OK;
 }
 
+struct sought {
+    struct span name;
+    bool found;
+};
+
+static void seek_pool(void *user, const struct admin_pool *p)
+{
+    struct sought *s = user;
+    s->found = s->found || span_eq(s->name, p->name);
+}
+
 static enum err run_backends(struct call *c)
 {
-    show_backends(c->admin, json_get_text(c->ask, "pool"), c->out);
+    struct sought pool = {.name = json_get_text(c->ask, "pool")};
+    if (pool.name.n > 0 && c->admin->ops->pools != NULL) {
+        c->admin->ops->pools(c->admin->ctx, seek_pool, &pool);
+        if (!pool.found) {
+            buf_put_str(c->message, "no pool ");
+            buf_put_text(c->message, pool.name, LIMIT_LOG_FIELD);
+            buf_put_str(c->message, "; meridianctl pools lists them");
+            return ERR_NOT_FOUND;
+        }
+    }
+    show_backends(c->admin, pool.name, c->out);
     return ERR_OK;
 }
 
@@ -66,7 +89,8 @@ static struct span need_text(struct call *c, const char *name)
     return s;
 }
 
-static enum err acted(struct call *c, enum err e, struct span target, size_t count)
+/* weight 0: none was given. */
+static enum err acted(struct call *c, enum err e, struct span target, uint32_t weight, size_t count)
 {
     if (e == ERR_NOT_FOUND) {
         buf_put_str(c->message, "no backend ");
@@ -75,8 +99,11 @@ static enum err acted(struct call *c, enum err e, struct span target, size_t cou
     }
     if (e == ERR_OK) {
         json_u64(c->out, "endpoints", count);
-        log_event(c->admin->log, LOG_INFO, "operator", "command=%s backend=%s endpoints=%zu",
-                  c->command, LOG_QUOTE(target), count);
+        char value[32] = "";
+        if (weight != 0)
+            (void)snprintf(value, sizeof value, " weight=%u", weight);
+        log_event(c->admin->log, LOG_INFO, "operator", "command=%s backend=%s%s endpoints=%zu",
+                  c->command, LOG_QUOTE(target), value, count);
     }
     return e;
 }
@@ -92,7 +119,7 @@ static enum err set_admin(struct call *c, enum endpoint_admin to)
         return ERR_UNSUPPORTED;
     }
     enum err e = c->admin->ops->set_admin(c->admin->ctx, target, to, &count);
-    return acted(c, e, target, count);
+    return acted(c, e, target, 0, count);
 }
 
 static enum err run_drain(struct call *c)
@@ -128,7 +155,7 @@ static enum err run_weight(struct call *c)
         return ERR_UNSUPPORTED;
     }
     enum err e = c->admin->ops->set_weight(c->admin->ctx, target, (uint32_t)weight, &count);
-    return acted(c, e, target, count);
+    return acted(c, e, target, (uint32_t)weight, count);
 }
 
 static enum err run_reset(struct call *c)
@@ -142,7 +169,7 @@ static enum err run_reset(struct call *c)
         return ERR_UNSUPPORTED;
     }
     enum err e = c->admin->ops->reset(c->admin->ctx, target, &count);
-    return acted(c, e, target, count);
+    return acted(c, e, target, 0, count);
 }
 
 static enum err start_job(struct call *c, void (*op)(void *ctx, struct admin_job *job))

@@ -138,7 +138,7 @@ static const struct command {
     {"weight", "POOL/BACKEND N", "another weight, 1 to 1000", 2, 2, fill_weight},
     {"reset", "POOL/BACKEND", "ends all that was said by hand", 1, 1, fill_backend},
     {"reload", "", "reads configuration, certificates, databases anew", 0, 0, fill_none},
-    {"explain", "URL", "where a request would go, and why", 1, 1, fill_explain},
+    {"explain", "--client IP URL", "where a request would go, and why", 1, 1, fill_explain},
     {"geo", "IP", "where an address is", 1, 1, fill_address},
     {"log-level", "LEVEL", "error, warn, info or debug", 1, 1, fill_level},
     {"stop", "[--now]", "ends the balancer, gracefully or at once", 0, 0, fill_stop},

@@ -209,8 +209,11 @@ static void cidr_read(struct reader *r, const struct schema_field *f, const stru
     if (!good) {
         reader_must_be(r, n, f->type->allowed);
     } else if (clear_host_bits(&c)) {
-        reader_report(r, n->mark, "'%.*s' has bits set beyond its length; they must be zero",
-                      SPAN_FMT(s));
+        char network[INET6_ADDRSTRLEN] = "";
+        (void)inet_ntop(c.family == CONF_IPV6 ? AF_INET6 : AF_INET, c.bytes, network,
+                        sizeof network);
+        reader_report(r, n->mark, "'%.*s' has bits set beyond its length; the network is '%s/%u'",
+                      SPAN_FMT(s), network, c.bits);
     } else {
         c.text = reader_text(r, s, n->mark);
         memcpy(at, &c, sizeof c);

@@ -21,7 +21,7 @@
     X(INTERNAL, "internal", 500, "a defect in this program")                                       \
     X(SHUTDOWN, "shutdown", 503, "the balancer is stopping")                                       \
     /* files and settings */                                                                       \
-    X(NOT_FOUND, "not-found", 0, "no such thing")                                                  \
+    X(NOT_FOUND, "not-found", 0, "it does not exist")                                              \
     X(PERMISSION, "permission", 0, "permission denied")                                            \
     X(SYNTAX, "syntax", 0, "malformed")                                                            \
     X(RANGE, "range", 0, "out of range")                                                           \

@@ -25,13 +25,10 @@ struct listener {
     bool in_event; /* listener_stop must leave the memory to on_ready */
 };
 
-enum err listener_open(const struct addr *at, bool reuse_port, int *fd)
+static enum err why_not(int r)
 {
-    int r = sock_listen(at, reuse_port);
-    if (r >= 0) {
-        *fd = r;
+    if (r >= 0)
         return ERR_OK;
-    }
     switch (-r) {
     case EADDRINUSE:
         return ERR_IN_USE;
@@ -41,6 +38,19 @@ enum err listener_open(const struct addr *at, bool reuse_port, int *fd)
     default:
         return ERR_SYSTEM;
     }
+}
+
+enum err listener_open(const struct addr *at, bool reuse_port, int *fd)
+{
+    int r = sock_listen(at, reuse_port);
+    if (r >= 0)
+        *fd = r;
+    return why_not(r);
+}
+
+enum err listener_probe(const struct addr *at)
+{
+    return why_not(sock_probe(at));
 }
 
 static void set_interest(struct listener *l)

@@ -12,6 +12,8 @@
 
 /* The descriptor. */
 int sock_new(int family);
+/* 0: nobody listens at this TCP address, also not with SO_REUSEPORT; it is bound for a moment. */
+int sock_probe(const struct addr *at);
 /* Bound and listening; a stale unix socket that nobody listens on is replaced. */
 int sock_listen(const struct addr *at, bool reuse_port);
 /* 0: connected; -EINPROGRESS: writable tells. */

@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "geo/near.h"
 #include "http/uri.h"
+#include "proxy/access.h"
+#include "proxy/split.h"
 
 static void fill_place(const struct place *p, struct admin_place *out)
 {
@@ -65,6 +67,8 @@ enum err balancer_geo(void *ctx, struct span ip, struct admin_place *out, struct
 struct asked {
     const struct admin_explain_ask *ask;
     struct span host, path, query;
+    struct addr client;
+    struct request request; /* as much of it as keys and gates look at */
 };
 
 static struct span header_value(void *ctx, struct span name)
@@ -134,22 +138,17 @@ static struct span lower(struct balancer *b, struct span name)
     return s;
 }
 
-/* What the pool's key is taken from, as a request would bring it. */
-static enum err key_of(struct balancer *b, const struct policy_pool *pool, const struct asked *a,
-                       uint64_t *key)
+static enum err imagine(struct balancer *b, struct asked *a)
 {
-    struct request r = {.path = a->path, .query = a->query};
-    struct addr client;
-    enum err e = addr_parse_host(a->ask->client, &client);
+    struct request *r = &a->request;
+    enum err e = addr_parse_host(a->ask->client, &a->client);
+    *r = (struct request){.path = a->path, .query = a->query};
     for (size_t i = 0; e == ERR_OK && i < a->ask->header_count; i++) {
         struct span name = lower(b, a->ask->headers[i].name);
-        e = fields_add(&r.fields, &b->answer, field_id_of(name), name, a->ask->headers[i].value);
+        e = fields_add(&r->fields, &b->answer, field_id_of(name), name, a->ask->headers[i].value);
     }
-    if (e != ERR_OK)
-        return e;
-    addr_unmap(&client);
-    *key = request_key(&pool->hash, &r, &client, NULL);
-    return ERR_OK;
+    addr_unmap(&a->client);
+    return e;
 }
 
 static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
@@ -158,10 +157,6 @@ static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
 {
     float distance_ms[LIMIT_SITES];
     struct rng rng;
-    uint64_t key;
-    enum err e = key_of(b, pool, asked, &key);
-    if (e != ERR_OK)
-        return e;
     uint64_t sites = PICK_ALL;
     enum err refused =
         pool->residency != NULL ? residency_sites(pool->residency, place, &sites) : ERR_OK;
@@ -173,7 +168,7 @@ static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
         .view = view,
         .distance_ms = measure(b, pool, place, distance_ms) ? distance_ms : NULL,
         .allowed = sites,
-        .key = key,
+        .key = request_key(&pool->hash, &asked->request, &asked->client, NULL),
         .has_key = pool->hash.kind != KEY_NONE,
         .now_ms = loop_now_ms(b->loop),
         .dice = pick_dice_rng(&rng),
@@ -188,23 +183,46 @@ static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
     return ERR_OK;
 }
 
-/* Of a split the part that weighs most. */
-static const struct policy_pool *main_pool(const struct policy_route *route)
+/* Of a split the key's part; where chance decides, the part that weighs most. */
+static const struct policy_pool *part_of(const struct policy_split *split, const struct asked *a)
 {
-    const struct policy_split *split = &route->split;
     uint32_t most = 0, weight = 0;
+    if (split->by.kind != KEY_NONE) {
+        uint64_t key = request_key(&split->by, &a->request, &a->client, NULL);
+        return split->pools[split_choose(split->ends, split->count, key)];
+    }
     for (uint32_t i = 0; i < split->count; i++) {
         uint32_t own = split->ends[i] - (i > 0 ? split->ends[i - 1] : 0);
         most = own > weight ? i : most;
         weight = own > weight ? own : weight;
     }
-    return split->count > 0 ? split->pools[most] : route->pool;
+    return split->pools[most];
+}
+
+/* In the order of real requests: who may come, then who serves. */
+static enum err explain_route(struct balancer *b, const struct policy_route *route,
+                              const struct asked *asked, const struct place *place,
+                              struct admin_explain *out)
+{
+    static const char *const actions[] = {"pool", "split", "respond", "redirect"};
+    out->route = route->name;
+    out->action = actions[route->action];
+    if (route->access != NULL && !access_allows(route->access, &asked->client, place->country)) {
+        out->outcome = ERR_FORBIDDEN;
+        return ERR_OK;
+    }
+    const struct policy_pool *pool =
+        route->action == POLICY_SPLIT ? part_of(&route->split, asked) : route->pool;
+    if (pool == NULL)
+        return ERR_OK;
+    out->pool = pool->name;
+    out->distance_from = pool->from_client ? "client" : "here";
+    return explain_pick(b, pool, asked, place, out);
 }
 
 enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct admin_explain *out,
                           struct buf *message)
 {
-    static const char *const actions[] = {"pool", "split", "respond", "redirect"};
     struct balancer *b = ctx;
     struct asked asked = {.ask = ask};
     struct place place;
@@ -213,6 +231,8 @@ enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct
     enum err e = look_up(b, ask->client, &place, message);
     if (e == ERR_OK)
         e = parse_url(b, &asked, message);
+    if (e == ERR_OK)
+        e = imagine(b, &asked);
     if (e != ERR_OK)
         return e;
     fill_place(&place, &out->place);
@@ -226,13 +246,5 @@ enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct
     out->outcome = route_find(b->current->policy.table, &req, &match);
     if (out->outcome != ERR_OK)
         return ERR_OK;
-    const struct policy_route *route = &b->current->policy.routes[match.index];
-    out->route = route->name;
-    out->action = actions[route->action];
-    const struct policy_pool *pool = main_pool(route);
-    if (pool == NULL)
-        return ERR_OK;
-    out->pool = pool->name;
-    out->distance_from = pool->from_client ? "client" : "here";
-    return explain_pick(b, pool, &asked, &place, out);
+    return explain_route(b, &b->current->policy.routes[match.index], &asked, &place, out);
 }

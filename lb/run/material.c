@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "db/session.h"
+#include "run/folders.h"
 #include "run/pages.h"
 #include "run/sticky_keys.h"
 
@@ -276,6 +277,8 @@ void material_load(struct material *m)
     bool names = check_names(m->conf, &to);
     buf_fini(&said);
     if (fronts && backs && geo && pages && sources && keys && names) {
+        if (m->tickets == NULL)
+            folders_warn(m->conf, &to);
         conf_warnings(m->conf, &m->messages);
         return;
     }

@@ -266,6 +266,34 @@ static unsigned adopt_inherited(struct sockets *s, const struct conf_address *at
     return n;
 }
 
+/* Whether we listen at this port already, perhaps at another address of it: by another listener, or
+ * by the process before us. */
+static bool is_our_port(const struct sockets *s, const struct bound *asking)
+{
+    uint16_t port = addr_port(&asking->at);
+    list_each (e, &s->all) {
+        const struct bound *b = container_of(e, struct bound, link);
+        if (b != asking && b->count != 0 && addr_port(&b->at) == port)
+            return true;
+    }
+    for (unsigned i = 0; i < s->given.count; i++) {
+        struct addr local = {.len = sizeof local.un};
+        if (getsockname(s->given.first + (int)i, &local.any, &local.len) == 0 &&
+            addr_port(&local) == port)
+            return true;
+    }
+    return false;
+}
+
+/* The first socket of an address that workers share must not join another program's. */
+static enum err open_one(const struct sockets *s, struct bound *b, bool reuse_port)
+{
+    enum err e = ERR_OK;
+    if (reuse_port && b->count == 0 && !is_our_port(s, b))
+        e = listener_probe(&b->at);
+    return e == ERR_OK ? listener_open(&b->at, reuse_port, &b->fds[b->count]) : e;
+}
+
 static enum err fill(struct sockets *s, const struct conf_address *at, struct bound *b)
 {
     unsigned wanted = at->family == CONF_UNIX ? 1 : s->workers;
@@ -278,7 +306,7 @@ static enum err fill(struct sockets *s, const struct conf_address *at, struct bo
     b->shared = wanted == 1 && s->workers > 1;
     unsigned had = b->count;
     while (b->count < wanted) {
-        enum err e = listener_open(&b->at, wanted > 1, &b->fds[b->count]);
+        enum err e = open_one(s, b, wanted > 1);
         if (e != ERR_OK && !adopted)
             return e;
         if (e != ERR_OK) {

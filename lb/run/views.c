@@ -322,11 +322,7 @@ static enum err on_targets(struct balancer *b, struct span target,
             ++*count;
         }
     }
-    if (*count == 0)
-        return ERR_NOT_FOUND;
-    log_event(b->log, LOG_INFO, "operator", "target=\"%.*s\" value=%u endpoints=%zu",
-              SPAN_FMT(target), value, *count);
-    return ERR_OK;
+    return *count != 0 ? ERR_OK : ERR_NOT_FOUND;
 }
 
 static void act_admin(struct endpoint *e, uint32_t value)

@@ -89,6 +89,20 @@ def test_port_in_use_is_exit_3(env):
         assert str(port) in balancer.errors()
 
 
+def test_two_balancers_do_not_share_a_port(env):
+    """SO_REUSEPORT is for the workers of one process; a second one must not get a share by mistake."""
+    port = env.port()
+    text = "workers: 2\n" + GOOD % port
+    first = env.meridian(text)
+    second = env.meridian(text, start=False)
+    second.spawn()
+    second.expect_end(3)
+    assert str(port) in second.errors() and "in use" in second.errors(), second.errors()
+    assert first.alive() and get(port).status in (502, 503)
+    first.reload((text + "").replace(f'"127.0.0.1:{port}"', f'"0.0.0.0:{port}"'))
+    assert get(port).status in (502, 503)
+
+
 def test_messages_have_place_and_advice(env):
     said = messages(env, GOOD.replace("routes:", "rotes:") % 8080)
     assert re.search(r"meridian\.yaml:5:1: error: .*rotes", said), said
@@ -143,6 +157,13 @@ def test_t_checks_files(env):
     assert messages(env, with_tls(env.write("junk.pem", "junk"), pair.key))
     said = messages(env, GOOD % port + f"geo: {{databases: [{env.write('junk.mmdb', 'junk')}]}}\n")
     assert "junk.mmdb" in said
+
+
+def test_t_warns_of_folders_that_a_start_needs(env):
+    away = env.path("away")
+    done = checked(env, GOOD % env.port() + f"state: {away}\nlog: {{access: {{path: {away}/access.log}}}}\n")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(f"'{away}") == 2 and done.stderr.count("does not exist") == 2, done.stderr
 
 
 def test_written_admin_address_in_use_is_exit_3(env):

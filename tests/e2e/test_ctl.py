@@ -115,6 +115,34 @@ def test_explain(env):
     assert "no" in (told.stdout + told.stderr).lower()
 
 
+def test_explain_obeys_gates_and_splits(env):
+    """What is explained is what a request gets: who may not come is told so, and a split follows its key."""
+    balancer, _ = trio(env, route={"match": {"path": "/closed"}, "access": {"deny": ["127.0.0.0/8"]}})
+    assert get(balancer.port, "/closed").status == 403
+    told = balancer.ctl("explain", "--client", "127.0.0.1", "http://localhost/closed", check=False)
+    assert told.returncode == 1 and "not allowed" in told.stdout and "chosen" not in told.stdout, told.stdout
+    assert "chosen" in balancer.ctl("explain", "--client", "5.1.2.3", "http://localhost/closed")
+    one, two = env.origin(name="one"), env.origin(name="two")
+    port = env.port()
+    split = env.meridian({"listeners": {"public": {"bind": f"127.0.0.1:{port}"}},
+                          "pools": {"one": {"backends": {"a": {"address": one.address}}},
+                                    "two": {"backends": {"a": {"address": two.address}}}},
+                          "routes": [{"split": {"one": 50, "two": 50}, "split_by": "header X-User"}]})
+    seen = set()
+    for user in range(12):
+        served = get(port, headers=[("X-User", str(user))]).body.decode()
+        told = split.ctl_json("explain", "--client", "127.0.0.1", "-H", f"X-User: {user}", "http://localhost/")
+        assert told["pool"] == served, (user, told["pool"], served)
+        seen.add(served)
+    assert seen == {"one", "two"}
+
+
+def test_backends_of_an_unknown_pool(env):
+    balancer, _ = trio(env)
+    done = balancer.ctl("backends", "nope", check=False)
+    assert done.returncode == 1 and "no pool nope" in done.stderr, done
+
+
 def test_log_level(env):
     balancer, _ = trio(env)
     balancer.ctl("log-level", "debug")

@@ -34,7 +34,9 @@ TEST(listener, tcp_addresses_in_use)
         CHECK_INT(listener_open(&bound, true, &second), ERR_OK);
         close_fd(l, second);
         CHECK_INT(listener_open(&bound, false, &second), ERR_IN_USE);
+        CHECK_INT(listener_probe(&bound), ERR_IN_USE);
         close_fd(l, first);
+        CHECK_INT(listener_probe(&bound), ERR_OK);
     }
     loop_free(&l);
 }

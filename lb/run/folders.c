@@ -1,0 +1,46 @@
+#include "run/folders.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+
+#define FOLDER_MOST 4096
+
+static bool is_folder(struct span path)
+{
+    char name[FOLDER_MOST];
+    struct stat st;
+    if (snprintf(name, sizeof name, "%.*s", SPAN_FMT(path)) >= (int)sizeof name)
+        return false;
+    return stat(name, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Up to the last slash; "." where there is none, "/" for what is right below the root. */
+static struct span folder_of(struct span path)
+{
+    size_t n = path.n;
+    while (n > 0 && path.p[n - 1] != '/')
+        n--;
+    return n == 0 ? SPAN(".") : span_of(path.p, n);
+}
+
+static void warn(struct conf_messages *to, const struct conf_text *at, struct span folder)
+{
+    if (!is_folder(folder))
+        conf_warn(to, at->mark, "the folder '%.*s' does not exist, and a start does not make it",
+                  SPAN_FMT(folder));
+}
+
+static bool is_file(struct span access_path)
+{
+    return !span_eq(access_path, SPAN("off")) && !span_eq(access_path, SPAN("stdout")) &&
+           !span_eq(access_path, SPAN("stderr"));
+}
+
+void folders_warn(const struct conf *conf, struct conf_messages *to)
+{
+    const struct conf_text *log = &conf->log.access_path;
+    if (conf->state.mark.line != 0)
+        warn(to, &conf->state, conf->state.s);
+    if (log->s.p != NULL && is_file(log->s))
+        warn(to, log, folder_of(log->s));
+}
