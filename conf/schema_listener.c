@@ -95,7 +95,9 @@ static const struct schema_field fields[] = {
     {.key = "redirect_to_https",
      .type = &type_flag,
      .offset = offsetof(struct conf_listener, redirect_to_https),
-     .help = "Answer every request with 308 and the same address under https."},
+     .help =
+         "Answer every request with 308 and the same address under https; 404 where no route is "
+         "for its host."},
 };
 
 /* What is spoken where nothing was written. */

@@ -114,6 +114,7 @@
 #define LIMIT_FORWARDED               32       /* H16 */
 #define LIMIT_SITES                   64       /* per pool (BALANCING.md section 4) */
 #define LIMIT_WORKERS                 64
+#define LIMIT_GENERATIONS             8         /* C2, the present one too */
 #define LIMIT_GEO_BYTES               MIB(1024) /* C4, one database */
 #define LIMIT_ERROR_PAGE              KIB(64)   /* one page of error_pages */
 #define LIMIT_GEO_FILES               8         /* C4, databases of one set */

@@ -291,6 +291,11 @@ static uint32_t find_host(const struct route_table *t, struct span host)
     return t->any;
 }
 
+bool route_knows(const struct route_table *t, struct span host)
+{
+    return find_host(t, host) != NONE;
+}
+
 static const struct node *find_child(const struct route_table *t, const struct node *n,
                                      struct span rest)
 {

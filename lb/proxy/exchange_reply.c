@@ -326,11 +326,16 @@ void exchange_answer_route(struct exchange *x)
         answer_redirect(x, route->status, to);
 }
 
-/* H17: the host is one that passed host_parse, and the path begins with exactly one slash. */
+/* H17: the host is one that passed host_parse and that routes name, and the path begins with
+ * exactly one slash. */
 void exchange_redirect_to_https(struct exchange *x)
 {
     const struct request *r = x->request;
     struct span path = r->path;
+    if (!route_knows(x->edition->policy->table, r->host)) {
+        exchange_fail(x, ERR_NO_ROUTE);
+        return;
+    }
     while (path.n > 1 && path.p[0] == '/' && (path.p[1] == '/' || path.p[1] == '\\'))
         path = span_sub(path, 1, path.n);
     if (r->host.n == 0 || path.n == 0 || path.p[0] != '/') {

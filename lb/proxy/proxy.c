@@ -249,6 +249,15 @@ void proxy_kill(struct proxy *p, bool spare_tunnels, enum err why)
     }
 }
 
+void proxy_kill_old(struct proxy *p, uint64_t generation, enum err why)
+{
+    list_each (e, &p->exchanges) {
+        struct exchange *x = container_of(e, struct exchange, link);
+        if (x->edition != NULL && x->edition->policy->generation <= generation)
+            exchange_kill(x, why);
+    }
+}
+
 void proxy_kill_errands(struct proxy *p, enum err why)
 {
     list_each (e, &p->exchanges) {

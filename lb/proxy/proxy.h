@@ -146,6 +146,8 @@ void proxy_kill(struct proxy *p, bool spare_tunnels, enum err why);
 size_t proxy_exchanges(const struct proxy *p, bool tunnels);
 size_t proxy_clients(const struct proxy *p);
 
+/* Ends the requests that still hold that generation or an older one. */
+void proxy_kill_old(struct proxy *p, uint64_t generation, enum err why);
 /* Ends Meridian's own requests, which no client waits for. */
 void proxy_kill_errands(struct proxy *p, enum err why);
 

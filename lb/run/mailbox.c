@@ -42,10 +42,10 @@ void mailbox_fini(struct mailbox *m)
     m->wake.loop = NULL;
 }
 
-enum err mailbox_post(struct mailbox *m, struct mail mail)
+static enum err post(struct mailbox *m, struct mail mail, unsigned most)
 {
     pthread_mutex_lock(&m->lock);
-    bool fits = m->count < MAILBOX_SIZE;
+    bool fits = m->count < most;
     if (fits) {
         m->ring[(m->head + m->count) % MAILBOX_SIZE] = mail;
         m->count++;
@@ -55,4 +55,14 @@ enum err mailbox_post(struct mailbox *m, struct mail mail)
         return ERR_FULL;
     m->wake.loop->ops->wake_send(&m->wake);
     return ERR_OK;
+}
+
+enum err mailbox_post(struct mailbox *m, struct mail mail)
+{
+    return post(m, mail, MAILBOX_SIZE);
+}
+
+enum err mailbox_post_hint(struct mailbox *m, struct mail mail)
+{
+    return post(m, mail, MAILBOX_SIZE / 2);
 }

@@ -39,5 +39,8 @@ bool mailbox_take(struct mailbox *m, struct mail *out);
 /* Any thread. ERR_FULL: the receiver is far behind; the message is not taken. */
 MUST_CHECK
 enum err mailbox_post(struct mailbox *m, struct mail mail);
+/* The same for what may be lost: leaves half of the room to what may not. */
+MUST_CHECK
+enum err mailbox_post_hint(struct mailbox *m, struct mail mail);
 
 #endif

@@ -21,7 +21,7 @@ void balancer_named(struct balancer *b, struct name_news *news)
     if (name_book_take(&b->names, news) != ERR_OK)
         log_event(b->log, LOG_ERROR, "name-lost", "name=%s reason=no-memory", news->host);
     mem_free(news);
-    if (b->draining == 0)
+    if (b->draining == 0 && b->renew.due_ns == 0) /* from the first of them: it must come */
         timer_in_ms(&b->renew, GATHER_MS);
 }
 

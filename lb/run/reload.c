@@ -2,6 +2,7 @@
  * changes nothing (RELIABILITY C1). */
 #include "run/balancer.h"
 
+#include "base/limits.h"
 #include "base/mem.h"
 
 struct reload_job {
@@ -80,6 +81,22 @@ void balancer_let_go(struct balancer *b, const struct policy *policy)
     free_when_let_go(b, s);
 }
 
+/* C2: the oldest of too many get the time of a drain, and a reload does not wait for them. */
+static void expire_old(struct balancer *b)
+{
+    const struct link *e = b->old.prev;
+    for (unsigned n = 0; n < LIMIT_GENERATIONS && e != &b->old; n++)
+        e = e->prev;
+    if (e == &b->old)
+        return;
+    int64_t ms = b->drain.requests_ms < INT32_MAX ? b->drain.requests_ms : INT32_MAX;
+    struct mail mail = {.kind = WORKER_EXPIRE,
+                        .n = (unsigned)ms,
+                        .v = container_of(e, const struct snapshot, link)->policy.generation};
+    for (unsigned w = 0; w < b->worker_count; w++)
+        (void)!worker_post(b->workers[w], mail); /* the next reload says it again */
+}
+
 enum err balancer_publish(struct balancer *b, struct material *m, struct buf *messages)
 {
     struct snapshot_context c = {
@@ -118,6 +135,7 @@ enum err balancer_publish(struct balancer *b, struct material *m, struct buf *me
     if (health_thread_plan(b->health, &plan) != ERR_OK)
         log_event(b->log, LOG_ERROR, "health-plan-lost", "reason=full");
     free_when_let_go(b, before);
+    expire_old(b);
     central_follow(b);
     if (m != NULL)
         balancer_plan_names(b);

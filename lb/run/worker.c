@@ -47,6 +47,9 @@ struct worker {
     struct link listeners, watches;
     struct log_writer *log;
     struct timer beat, resume, drain;
+    struct timer expire; /* ends requests of old generations */
+    uint64_t expiring, expiring_next;
+    int64_t expire_ms;
     bool draining, ended;
     int64_t idle_until_ns, requests_until_ns, tunnels_until_ns;
     /* shared, atomic */
@@ -71,7 +74,8 @@ static void on_edition_end(void *user, const struct policy *policy)
 static void on_slot_free(void *user, unsigned worker, struct pool_state *pool)
 {
     struct worker *w = user;
-    (void)!worker_post(w->spec.peers[worker], (struct mail){.kind = WORKER_SLOT_FREE, .p = pool});
+    (void)!mailbox_post_hint(&w->spec.peers[worker]->box,
+                             (struct mail){.kind = WORKER_SLOT_FREE, .p = pool});
 }
 
 static void on_log_line(void *user, struct span line)
@@ -302,6 +306,27 @@ static void begin_drain(struct worker *w, const struct worker_drain *d)
     timer_in_ms(&w->drain, DRAIN_MS);
 }
 
+static void on_expire(struct timer *t)
+{
+    struct worker *w = container_of(t, struct worker, expire);
+    proxy_kill_old(w->proxy, w->expiring, ERR_DEADLINE);
+    if (w->expiring_next == w->expiring)
+        return;
+    w->expiring = w->expiring_next;
+    timer_in_ms(t, w->expire_ms);
+}
+
+/* Those that are told of while others have their time get theirs after it. */
+static void expire(struct worker *w, uint64_t generation, unsigned ms)
+{
+    w->expire_ms = ms;
+    w->expiring_next = generation;
+    if (w->expire.due_ns != 0)
+        return;
+    w->expiring = generation;
+    timer_in_ms(&w->expire, w->expire_ms);
+}
+
 static void on_mail(void *user, const struct mail *m)
 {
     static const struct worker_drain at_once = {0, 0};
@@ -321,6 +346,9 @@ static void on_mail(void *user, const struct mail *m)
     case WORKER_KILL:
         begin_drain(w, &at_once);
         break;
+    case WORKER_EXPIRE:
+        expire(w, m->v, m->n);
+        break;
     case WORKER_LOOK:
         gather_fill(m->p, w->proxy);
         tell_main(w, (struct mail){.kind = MAIN_LOOKED, .p = m->p});
@@ -338,6 +366,7 @@ static void take_down(struct worker *w)
     drop_unwanted(w);
     timer_stop(&w->beat);
     timer_stop(&w->resume);
+    timer_stop(&w->expire);
     loop_run_tasks(w->loop);
     proxy_free(&w->proxy);
     conn_env_fini(&w->env);
@@ -385,6 +414,7 @@ enum err worker_new(const struct worker_spec *spec, struct worker **out)
     timer_init(&w->beat, w->loop, on_beat);
     timer_init(&w->resume, w->loop, on_resume);
     timer_init(&w->drain, w->loop, on_drain_time);
+    timer_init(&w->expire, w->loop, on_expire);
     atomic_store(&w->beat_ns, loop_now_ns(w->loop));
     return ERR_OK;
 }

@@ -12,6 +12,7 @@ enum worker_mail {
     WORKER_SLOT_FREE, /* p: struct pool_state */
     WORKER_DRAIN,     /* p: struct worker_drain, which outlives the worker */
     WORKER_KILL,      /* end everything now */
+    WORKER_EXPIRE,    /* v: generation; n: ms that requests of it and of older ones still have */
     WORKER_LOOK,      /* p: struct look: to be filled and sent back */
 };
 

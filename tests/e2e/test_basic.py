@@ -265,6 +265,14 @@ def test_redirect_to_https(env):
     assert not origin.requests
 
 
+def test_h17_redirect_to_https_knows_its_hosts(env):
+    balancer = env.simple(env.origin(), listener={"redirect_to_https": True}, route={"match": {"host": "good.test"}})
+    answer = get(balancer.port, "/x?y", headers={"Host": "good.test"})
+    assert (answer.status, answer.fields.get("location")) == (308, "https://good.test/x?y")
+    answer = get(balancer.port, "/x?y", headers={"Host": "evil.test"})
+    assert answer.status == 404 and "location" not in answer.fields
+
+
 def test_unix_socket_listener(env):
     origin, path = env.origin(), env.path("front.sock")
     env.meridian({"listeners": {"local": {"bind": f"unix:{path}"}},

@@ -3,6 +3,7 @@ import contextlib
 import http.server
 import socket
 import threading
+import time
 
 from client import get
 from dns import NameServer
@@ -182,3 +183,24 @@ def test_names_do_not_bring_in_an_unsaved_file(env):
         dns.names["api.test"] = ["127.0.0.1", "127.0.0.2"]
         comes(balancer, ["127.0.0.1", "127.0.0.2"])
         assert get(balancer.port, "/api/").status == 200
+
+
+def test_names_are_published_while_others_change(env):
+    """Answers that never pause do not hold up the first of them."""
+    class Slow(NameServer):
+        def _answer(self, message, over_tcp):
+            time.sleep(0.004)
+            return super()._answer(message, over_tcp)
+    many = 300
+    dns = Slow(env.port(), {f"n{i}.test": ["127.0.0.1"] for i in range(many)})
+    env.at_end(dns.close)
+    origin, port = env.origin(), env.port()
+    balancer = env.meridian({
+        "listeners": {"public": {"bind": f"127.0.0.1:{port}"}}, "resolve": {"servers": [dns.address]},
+        "pools": {f"p{i}": {"backends": {"n": {"address": f"n{i}.test:{origin.port}"}}, "health": {"off": True}}
+                  for i in range(many)},
+        "routes": [{"match": {"path": f"/{i}/"}, "pool": f"p{i}"} for i in range(many)]})
+    until(lambda: get(port, "/0/").status == 200, what="the first name")
+    asked = len(dns.asked)
+    assert asked < 2 * many - 40, f"{asked} questions came before"
+    assert balancer.alive()

@@ -275,3 +275,19 @@ def test_reload_while_it_drains(env):
         assert answer.returncode != 0 and "stopping" in answer.stdout + answer.stderr, answer
         gate.set()
         assert client.response().status == 200
+
+
+def test_c2_old_generations_end(env):
+    """Each reload leaves a request behind that nobody answers: at most eight generations stay."""
+    gate = threading.Event()
+    origin = env.origin(reply=lambda request: gated(gate, text()))
+    balancer = env.simple(origin, drain={"requests": "1s", "tunnels": "1s"})
+    clients = []
+    for turn in range(12):
+        clients.append(env.client(balancer.port))
+        clients[-1].request("GET", f"/{turn}")
+        until(lambda: len(origin.requests) == turn + 1, what="the request")
+        balancer.reload()
+    until(lambda: balancer.metric("meridian_requests_ended_total", reason="deadline") == 5, 20, "the end of the oldest")
+    gate.set()
+    assert [client.response().status for client in clients] == [504] * 5 + [200] * 7
