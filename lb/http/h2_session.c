@@ -4,7 +4,7 @@
 
 /* The connection: bytes in and out, its terms, its end. */
 
-enum { WATCH_MS = 1000, QUEUE_MOST = 512 };
+enum { WATCH_MS = 1000, QUEUE_MOST = 512, SEND_BLOCK_MOST = 4 * 1024 * 1024 };
 
 void h2_later(struct h2_session *s)
 {
@@ -214,6 +214,8 @@ static bool set_options(nghttp2_option *o)
     /* The guard counts first, and says ENHANCE_YOUR_CALM; this is what stands behind it. */
     nghttp2_option_set_stream_reset_rate_limit(o, 2 * LIMIT_H2_RESETS, 2 * LIMIT_H2_RESETS_RATE);
     nghttp2_option_set_max_deflate_dynamic_table_size(o, LIMIT_H2_TABLE);
+    /* The library's own bound is below what limits.head may be. */
+    nghttp2_option_set_max_send_header_block_length(o, SEND_BLOCK_MOST);
     return true;
 }
 

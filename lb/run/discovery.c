@@ -11,6 +11,8 @@ struct discovery {
     int kind;
     struct rng rng;
     struct resolver *resolver;
+    char *servers;       /* whom the next one asks */
+    bool stale;          /* the present one is replaced when its questions have ended */
     struct link entries; /* of struct entry */
     unsigned asking;
     struct timer timer;
@@ -100,12 +102,26 @@ static void ask(struct discovery *d, struct entry *e)
         e->set.next_ms = loop_now_ms(d->loop) + LIMIT_NAME_TTL_LEAST_MS;
 }
 
+/* Questions under way end first: plans that come faster than answers must not keep names unknown.
+ */
+static enum err renew_resolver(struct discovery *d)
+{
+    if (!d->stale || d->asking != 0)
+        return ERR_OK;
+    d->stale = false;
+    resolver_free(&d->resolver);
+    return resolver_new(d->loop, span_str(d->servers), &d->resolver);
+}
+
 /* Asks for all that are due, and comes back when the next one is. */
 static void on_time(struct timer *t)
 {
     struct discovery *d = container_of(t, struct discovery, timer);
     int64_t now = loop_now_ms(d->loop), next = INT64_MAX;
-    if (d->resolver == NULL)
+    enum err why = renew_resolver(d);
+    if (why != ERR_OK)
+        log_event(d->log, LOG_ERROR, "name-plan-refused", "reason=%s", err_name(why));
+    if (d->resolver == NULL || d->stale)
         return;
     list_each (l, &d->entries) {
         struct entry *e = container_of(l, struct entry, link);
@@ -153,6 +169,7 @@ void discovery_free(struct discovery **dp)
         entry_free(container_of(l, struct entry, link));
     resolver_free(&d->resolver);
     timer_stop(&d->timer);
+    mem_free(d->servers);
     mem_free(d);
 }
 
@@ -176,25 +193,15 @@ static enum err want(struct discovery *d, const char *host)
     return ERR_OK;
 }
 
-/* Questions that are under way end with the resolver and are asked again. */
-static enum err renew_resolver(struct discovery *d, const char *servers)
-{
-    list_each (l, &d->entries) {
-        struct entry *e = container_of(l, struct entry, link);
-        resolve_cancel(&e->query);
-        e->wanted = false;
-    }
-    d->asking = 0;
-    resolver_free(&d->resolver);
-    return resolver_new(d->loop, span_str(servers), &d->resolver);
-}
-
 enum err discovery_plan(struct discovery *d, struct name_plan **plan)
 {
-    enum err err = ERR_OK;
-    bool any = !list_empty(&(*plan)->wishes);
-    if (any || d->resolver != NULL)
-        err = renew_resolver(d, (*plan)->servers);
+    list_each (l, &d->entries)
+        container_of(l, struct entry, link)->wanted = false;
+    d->stale = !list_empty(&(*plan)->wishes) || d->resolver != NULL;
+    mem_free(d->servers);
+    d->servers = (*plan)->servers;
+    (*plan)->servers = NULL;
+    enum err err = renew_resolver(d);
     list_each (l, &(*plan)->wishes) {
         enum err e = want(d, container_of(l, struct name_wish, link)->host);
         err = e != ERR_OK ? e : err;

@@ -204,3 +204,27 @@ def test_names_are_published_while_others_change(env):
     asked = len(dns.asked)
     assert asked < 2 * many - 40, f"{asked} questions came before"
     assert balancer.alive()
+
+
+def test_reloads_do_not_keep_names_unknown(env):
+    """Reloads that come faster than the name server answers."""
+    class Slow(NameServer):
+        def _serve_udp(self):
+            while True:
+                try:
+                    message, peer = self.udp.recvfrom(4096)
+                except OSError:
+                    return
+                threading.Timer(0.6, lambda m=message, p=peer: [self.udp.sendto(a, p) for a in self._answer(m, False)]).start()
+    dns = Slow(env.port(), {"api.test": ["127.0.0.1"]})
+    env.at_end(dns.close)
+    origin, port = env.origin(), env.port()
+    balancer = env.meridian({
+        "listeners": {"public": {"bind": f"127.0.0.1:{port}"}}, "resolve": {"servers": [dns.address]},
+        "pools": {"api": {"backends": {"n": {"address": f"api.test:{origin.port}"}}}}, "routes": [{"pool": "api"}]})
+    for _ in range(20):
+        time.sleep(0.2)
+        balancer.reload()
+        if get(port).status == 200:
+            return
+    raise AssertionError("still unknown")
