@@ -41,9 +41,13 @@ enum uri_reading {
 
 /* Whether any reading makes another path of this one. */
 bool uri_is_odd(struct span path);
+/* The readings that can make a difference for this path: a set with others makes the same of it as
+ * the set without them. */
+unsigned uri_readings(struct span path);
 /* The path as a reader with these habits (a set of enum uri_reading, applied in that order, then
- * dot segments removed) sees it: written to memory, which has path.n bytes. For every set from 1
- * to URI_READ_END - 1 the caller looks up its route again and refuses where one differs (H14). */
+ * dot segments removed) sees it: written to memory, which has path.n bytes. For every set of
+ * those in uri_readings the caller looks up its route again and refuses where one differs (H14).
+ */
 struct span uri_variant(struct span path, unsigned readings, char *memory);
 
 struct host {

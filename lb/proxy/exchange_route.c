@@ -30,11 +30,14 @@ enum err exchange_find_route(struct exchange *x, struct span path, struct route_
 static enum err check_readings(struct exchange *x, const struct route_match *chosen)
 {
     struct span path = x->request->path;
+    unsigned useful = uri_readings(path);
     char *memory = arena_take(x->front->arena, path.n);
     if (memory == NULL)
         return ERR_NO_MEMORY;
     for (unsigned readings = 1; readings < URI_READ_END; readings++) {
         struct route_match other;
+        if ((readings & ~useful) != 0)
+            continue; /* the same as without */
         struct span variant = uri_variant(path, readings, memory);
         if (exchange_find_route(x, variant, &other) != ERR_OK || other.index != chosen->index)
             return ERR_BAD_TARGET;

@@ -207,3 +207,27 @@ TEST(uri, hosts_H8)
     CHECK_INT(host_parse(longest, 255, &h), ERR_OK);
     CHECK_INT(host_parse(longest, 256, &h), ERR_BAD_HOST);
 }
+
+/* What is not among the useful readings changes nothing: paths of all the bytes that matter. */
+TEST(uri, readings_that_make_no_difference)
+{
+    static const char *const parts[] = {"/",   "a",   ".",   "..",  ";",   ";x", "\\", "%2f",
+                                        "%5c", "%2e", "%61", "%20", "%3b", "//", "%2F"};
+    uint64_t random = 1;
+    for (int i = 0; i < 20000; i++) {
+        char path[64] = "/", with[64], without[64];
+        size_t n = 1;
+        for (int k = 0; k < 8; k++) {
+            random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+            const char *part = parts[(random >> 33) % (sizeof(parts) / sizeof(parts[0]))];
+            memcpy(path + n, part, strlen(part));
+            n += strlen(part);
+        }
+        struct span s = span_of(path, n);
+        unsigned useful = uri_readings(s);
+        for (unsigned r = 1; r < URI_READ_END; r++) {
+            struct span a = uri_variant(s, r, with), b = uri_variant(s, r & useful, without);
+            CHECK(span_eq(a, b), "%.*s: %u of %u", (int)n, path, r, useful);
+        }
+    }
+}
