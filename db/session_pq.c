@@ -5,13 +5,15 @@
 #include "db/feed.h"
 #include "db/session.h"
 #include "db/session_sql.h"
+#include "net/sock.h"
 
 #include <libpq-fe.h>
 
-#define CONNECT_MS 5000
-#define ANSWER_MS  7000 /* more than the statements' own time-out */
-#define POLL_MS    1000
-#define REREAD_MS  10000
+#define CONNECT_MS  5000
+#define ANSWER_MS   7000 /* more than the statements' own time-out */
+#define POLL_MS     1000
+#define REREAD_MS   10000
+#define ANSWER_MOST MIB(64) /* bytes: libpq keeps all of an answer */
 
 #define POLL_NAME "meridian_poll"
 #define TAGS      SPAN("meridian:pool/")
@@ -43,6 +45,7 @@ struct session {
     struct feed feed;
     PGresult *result; /* of the present statement */
     int64_t asked_ns; /* when it was sent */
+    uint64_t heard;   /* bytes that the connection had received then */
     int64_t read_ns;  /* when the rows were asked for; 0: not on this connection */
     bool woken;       /* a notification came while something else was asked */
     bool no_identity; /* the role may not ask who the database is */
@@ -99,6 +102,7 @@ static void asked(struct session *s, enum step step, int sent)
 {
     s->step = step;
     s->asked_ns = loop_now_ns(s->loop);
+    s->heard = sock_received(PQsocket(s->pg));
     timer_in_ms(&s->due, ANSWER_MS);
     if (sent == 1)
         flush(s);
@@ -305,6 +309,10 @@ static void go_on_connecting(struct session *s)
 static void on_ready(struct io *io, unsigned events)
 {
     struct session *s = container_of(io, struct session, io);
+    if (sock_received(io->fd) > s->heard + ANSWER_MOST) {
+        fail(s, "the answer is too large");
+        return;
+    }
     if (s->step == STEP_CONNECT) {
         go_on_connecting(s);
         return;
@@ -344,6 +352,7 @@ static void begin(struct session *s)
         return;
     }
     PQsetNoticeReceiver(s->pg, be_silent, NULL);
+    s->heard = 0;
     s->step = STEP_CONNECT;
     timer_in_ms(&s->due, CONNECT_MS);
     io_init(&s->io, s->loop, PQsocket(s->pg), on_ready);

@@ -1,7 +1,7 @@
 #include "net/sock.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -166,4 +166,11 @@ void sock_close(int fd, bool reset)
     if (reset)
         (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     close(fd);
+}
+
+uint64_t sock_received(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t n = sizeof info;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 ? info.tcpi_bytes_received : 0;
 }

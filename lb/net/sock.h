@@ -1,6 +1,7 @@
 /* sock: the system's sockets, non-blocking and close-on-exec, with the options that every socket of
  * ours has. It knows the operating system; it must not know loops or what the bytes mean. Only
- * loop_ev.c and listener_open use it: all others go through the table of net/loop.h. Any thread.
+ * loop_ev.c, listener_open and the session of the database, whose socket is its library's, use it:
+ * all others go through the table of net/loop.h. Any thread.
  * Results are >= 0 or a negated errno value; interrupted calls are repeated. */
 #ifndef MERIDIAN_NET_SOCK_H
 #define MERIDIAN_NET_SOCK_H
@@ -25,6 +26,8 @@ ssize_t sock_recv(int fd, void *into, size_t n);
 /* Never raises SIGPIPE. */
 ssize_t sock_send(int fd, const struct iovec *iov, int count);
 int sock_shutdown(int fd);
+/* Bytes that a TCP socket has received in all; 0 where that is not known. */
+uint64_t sock_received(int fd);
 /* reset: what is unsent is dropped and the peer sees RST. */
 void sock_close(int fd, bool reset);
 

@@ -1,7 +1,10 @@
 """The pool registry in a central PostgreSQL (F20): a real server, started, stopped and killed."""
 import os
 import signal
+import socket
+import struct
 import subprocess
+import threading
 import time
 
 from client import get
@@ -267,3 +270,42 @@ def test_a_promoted_server_is_another_one(env):
     server.become_standby_and_promote()
     until(lambda: balancer.metric("meridian_database_flushes_total") == flushes + 1, 30, "the flush")
     assert addresses(balancer) == {seed.address, other.address}
+
+
+class Endless:
+    """Speaks enough of the protocol to be asked, and answers without end."""
+
+    def __init__(self, port):
+        self.listener = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    @staticmethod
+    def _message(kind, content):
+        return kind + struct.pack("!I", len(content) + 4) + content
+
+    def _serve(self):
+        while True:
+            try:
+                asker, _ = self.listener.accept()
+                asker.recv(65536)
+                asker.sendall(self._message(b"R", bytes(4)) + self._message(b"Z", b"I"))
+                asker.recv(65536)
+                column = struct.pack("!H", 1) + b"a\0" + struct.pack("!IHIHIH", 0, 0, 25, 65535, 0xffffffff, 0)
+                asker.sendall(self._message(b"T", column))
+                while True:
+                    asker.sendall(self._message(b"D", struct.pack("!HI", 1, 100000) + bytes(100000)) * 10)
+            except OSError:
+                if self.listener.fileno() < 0:
+                    return
+
+
+def test_f20_an_answer_without_end(env):
+    seed, port = env.origin(), env.port()
+    server = Endless(port)
+    env.at_end(server.listener.close)
+    server.words = f"hostaddr=127.0.0.1 port={port} dbname=x user=x sslmode=disable"
+    if not has_libpq(env, server):
+        raise Skip("built without libpq")
+    balancer = balancer_of(env, server, seed)
+    until(lambda: "the answer is too large" in balancer.errors(), 20, "the end of patience")
+    assert get(balancer.port).status == 200
