@@ -13,6 +13,7 @@
 #define ANSWER_MS   7000 /* more than the statements' own time-out */
 #define POLL_MS     1000
 #define REREAD_MS   10000
+#define WAKE_GAP_MS 20      /* between two that wake-ups ask for */
 #define ANSWER_MOST MIB(64) /* bytes: libpq keeps all of an answer */
 
 #define POLL_NAME "meridian_poll"
@@ -128,14 +129,16 @@ static void ask_rows(struct session *s)
     asked(s, STEP_ROWS, PQsendQuery(s->pg, SQL_ROWS));
 }
 
-/* Nothing is asked for until a wake-up or the next poll. */
+/* Nothing is asked for until a wake-up or the next poll. Everybody at the database may wake us, and
+ * as often as he likes. */
 static void rest(struct session *s)
 {
+    int64_t wait_ns = s->asked_ns + WAKE_GAP_MS * NS_PER_MS - loop_now_ns(s->loop);
     s->step = STEP_IDLE;
-    if (s->woken)
+    if (s->woken && wait_ns <= 0)
         ask_poll(s);
     else
-        timer_in_ms(&s->due, POLL_MS);
+        timer_in_ms(&s->due, s->woken ? wait_ns / NS_PER_MS + 1 : POLL_MS);
 }
 
 static struct span cell(const PGresult *r, int row, int column)
@@ -274,7 +277,7 @@ static void take_wakeups(struct session *s)
         count(&s->plan.facts->wakeups);
     }
     if (s->pg != NULL && s->step == STEP_IDLE && s->woken)
-        ask_poll(s);
+        rest(s);
 }
 
 static void connected(struct session *s)

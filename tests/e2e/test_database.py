@@ -309,3 +309,15 @@ def test_f20_an_answer_without_end(env):
     balancer = balancer_of(env, server, seed)
     until(lambda: "the answer is too large" in balancer.errors(), 20, "the end of patience")
     assert get(balancer.port).status == 200
+
+
+def test_wake_ups_without_end(env):
+    """Whoever may connect to the database may send notifications: they do not set the pace."""
+    server, seed = database(env), env.origin()
+    balancer = balancer_of(env, server, seed)
+    until(lambda: balancer.ctl_json("database").get("up"), what="the database")
+    before, begun = balancer.ctl_json("database"), time.monotonic()
+    server.sql("DO $$ BEGIN FOR i IN 1..2000 LOOP PERFORM pg_notify('meridian', i::text); COMMIT; END LOOP; END $$")
+    after, gone = balancer.ctl_json("database"), time.monotonic() - begun
+    assert after["wakeups"] - before["wakeups"] >= 1000, after
+    assert after["polls"] - before["polls"] <= gone / 0.02 + 2, (before, after, gone)
