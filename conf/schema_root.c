@@ -145,9 +145,10 @@ static const struct schema_field limit_fields[] = {
          "Clients' connections of the whole process (L1). `auto`: half of the descriptors that can "
          "be had, at most 20000."},
     LIMIT("connections_per_source", type_count, connections_per_source, LIMIT_CONNECTIONS_SOURCE, 1,
-          10000000, "Connections of one IPv4 address or IPv6 /64 (L2)."),
+          10000000,
+          "Connections of one IPv4 address or IPv6 /64, unless it is a trusted proxy (L2)."),
     LIMIT("handshakes", type_count, handshakes, LIMIT_HANDSHAKES, 1, 1000000,
-          "TLS handshakes in progress (L3)."),
+          "TLS handshakes in progress; beyond it the oldest makes room (L3)."),
     LIMIT("request_rate", type_byte_rate, request_rate, LIMIT_REQUEST_RATE, 0, BYTES_MOST,
           "Least mean rate of a request's content over 10 s (L6). 0B/s: none."),
     LIMIT("response_rate", type_byte_rate, response_rate, LIMIT_RESPONSE_RATE, 0, BYTES_MOST,

@@ -29,11 +29,24 @@ static bool source_take(struct admission *a, uint16_t slot, const struct addr *p
     return false;
 }
 
+static void source_give(struct admission *a, uint16_t slot)
+{
+    atomic_fetch_sub_explicit(&a->sources[slot], 1, memory_order_relaxed);
+}
+
+/* L2 is not for proxies: behind them are many. */
+static bool is_proxy(const struct proxy *p, const struct addr *peer)
+{
+    const struct policy *policy = p->current != NULL ? p->current->policy : NULL;
+    return policy != NULL && cidrs_have(policy->trusted, policy->trusted_count, peer);
+}
+
 static void handshake_done(struct client *c)
 {
     if (!c->handshaking)
         return;
     c->handshaking = false;
+    list_remove(&c->shaking);
     timer_stop(&c->handshake);
     atomic_fetch_sub_explicit(&c->proxy->admission->handshakes, 1, memory_order_relaxed);
 }
@@ -63,7 +76,8 @@ static void client_free(struct client *c)
     list_remove(&c->link);
     c->listener->clients--;
     atomic_fetch_sub_explicit(&p->admission->connections, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&p->admission->sources[c->source], 1, memory_order_relaxed);
+    if (c->counted)
+        source_give(p->admission, c->source);
     counter_add(&p->stats->connections_open, (uint64_t)-1);
     mem_free(c->peer.distance_ms);
     origin_let_go(&c->behind);
@@ -204,21 +218,39 @@ static enum err client_start(struct client *c, int fd, const struct addr *peer)
         return start_codec(c, false, c->listener->speaks_h2);
     }
     c->handshaking = true;
+    list_append(&p->handshakes, &c->shaking);
     atomic_fetch_add_explicit(&p->admission->handshakes, 1, memory_order_relaxed);
     return ERR_OK;
+}
+
+/* L3: beyond it the one that has taken longest makes room. Whoever means it is done long before it
+ * is the oldest; to stop accepting would let the silent ones keep all others out. */
+static bool make_room(struct proxy *p, const struct proxy_listener *l)
+{
+    const struct admission *a = p->admission;
+    if (l->tls == NULL || atomic_load_explicit(&a->handshakes, memory_order_relaxed) <
+                              atomic_load_explicit(&a->handshakes_most, memory_order_relaxed))
+        return true;
+    if (list_empty(&p->handshakes))
+        return false; /* all of them are other workers' */
+    handshake_failed(container_of(p->handshakes.next, struct client, shaking));
+    return true;
 }
 
 enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const struct addr *peer)
 {
     uint16_t source = source_slot(p->admission, peer);
-    bool taken = source_take(p->admission, source, peer);
+    bool counts = !is_proxy(p, peer);
+    bool taken = make_room(p, l) && (!counts || source_take(p->admission, source, peer));
     struct client *c = taken ? mem_alloc(sizeof *c) : NULL;
     if (c == NULL) {
-        if (taken)
-            atomic_fetch_sub_explicit(&p->admission->sources[source], 1, memory_order_relaxed);
+        if (taken && counts)
+            source_give(p->admission, source);
         p->loop->ops->sock_close(p->loop, fd, false);
         return taken ? ERR_NO_MEMORY : ERR_TOO_MANY;
     }
+    c->counted = counts;
+    list_init(&c->shaking);
     atomic_fetch_add_explicit(&p->admission->connections, 1, memory_order_relaxed);
     counter_add(&p->stats->connections, 1);
     counter_add(&p->stats->connections_open, 1);

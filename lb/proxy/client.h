@@ -28,7 +28,9 @@ struct client {
     struct conn *conn;         /* until the codec takes it */
     struct front_codec *codec; /* NULL during the handshake */
     struct timer handshake;    /* L3 */
+    struct link shaking;       /* in proxy->handshakes, while it does */
     uint16_t source;           /* slot in the table of sources */
+    bool counted;              /* there */
     bool handshaking;
     bool spared; /* carries a tunnel that a drain leaves alone */
     /* what is shown of it */

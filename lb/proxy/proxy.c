@@ -156,9 +156,7 @@ static bool room(const struct proxy *p)
 {
     const struct admission *a = p->admission;
     return atomic_load_explicit(&a->connections, memory_order_relaxed) <
-               atomic_load_explicit(&a->connections_most, memory_order_relaxed) &&
-           atomic_load_explicit(&a->handshakes, memory_order_relaxed) <
-               atomic_load_explicit(&a->handshakes_most, memory_order_relaxed);
+           atomic_load_explicit(&a->connections_most, memory_order_relaxed);
 }
 
 bool proxy_accepting(const struct proxy *p)
@@ -298,6 +296,7 @@ enum err proxy_new(const struct proxy_spec *spec, struct proxy **out)
     p->hooks = spec->hooks;
     p->arenas.keep = ARENA_KEEP;
     list_init(&p->clients);
+    list_init(&p->handshakes);
     list_init(&p->exchanges);
     list_init(&p->spare);
     list_init(&p->slots);

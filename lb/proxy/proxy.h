@@ -92,10 +92,11 @@ struct proxy {
     struct connpool *connpool;
     struct arena_cache arenas;
     struct rng rng;
-    struct link clients;   /* of struct client */
-    struct link exchanges; /* live ones */
-    struct link spare;     /* exchange objects kept for reuse */
-    struct link slots;     /* of struct pool_slot */
+    struct link clients;    /* of struct client */
+    struct link handshakes; /* those that are not done, oldest first */
+    struct link exchanges;  /* live ones */
+    struct link spare;      /* exchange objects kept for reuse */
+    struct link slots;      /* of struct pool_slot */
     struct compress_store compress;
     struct task serve; /* gives freed slots to waiters */
     struct buf line;   /* one access-log line while it is written */

@@ -8,6 +8,7 @@ import time
 from client import Client
 from env import Skip, until
 from origin import gated, text
+from wire import Ended
 
 BOTH = {"protocols": ["h2", "http/1.1"]}
 
@@ -84,3 +85,16 @@ def test_clients_behind_one_connection_are_told_apart(env):
     client.answer(slow)
     lines = balancer.access_log(6)
     assert [line["client"][-1] for line in lines] == ["2", "3", "3", "1", "4", "1"], lines
+
+
+def test_l2_is_not_for_trusted_proxies(env):
+    for trusted, want in (({"trusted_proxies": {"from": ["127.0.0.0/8"]}}, 10), ({}, 4)):
+        balancer = env.simple(env.origin(), limits={"connections_per_source": 4}, **trusted)
+        clients = [env.client(balancer.port) for _ in range(10)]
+        served = 0
+        for client in clients:
+            try:
+                served += client.get().status == 200
+            except (OSError, Ended):
+                pass
+        assert served == want, (trusted, served)

@@ -1,4 +1,5 @@
 """TLS towards clients and backends (limits L28, L29, rule C3)."""
+import socket
 import ssl
 import warnings
 
@@ -227,3 +228,14 @@ def test_close_notify_before_the_end(env):
         client.request(headers={"Connection": "close"})
         assert client.response().body == b"until the end"
         assert until(client.ended)
+
+
+def test_l3_silent_handshakes_keep_nobody_out(env):
+    balancer = env.simple(env.origin(), limits={"handshakes": 16}, listener={
+        "tls": {"certificates": [env.authority.server("localhost").config()]}})
+    silent = [socket.create_connection(("127.0.0.1", balancer.port)) for _ in range(200)]
+    for _ in range(5):
+        assert get(balancer.port, tls=client_context(env.authority.ca), timeout=8).status == 200
+    assert balancer.metric("meridian_tls_handshakes_failed_total") >= 200 - 2 * 16
+    for one in silent:
+        one.close()
