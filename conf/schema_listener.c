@@ -10,7 +10,7 @@ static const struct schema_field certificate_fields[] = {
      .flags = SCHEMA_REQUIRED,
      .help =
          "PEM file with the certificate and its intermediates, leaf first. The names in it decide "
-         "by SNI which certificate a client gets. Read again on reload."},
+         "by SNI which certificate a client gets. Watched: read again when replaced."},
     {.key = "key",
      .type = &type_text,
      .offset = offsetof(struct conf_certificate, key),

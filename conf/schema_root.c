@@ -25,7 +25,7 @@ static const struct schema_field geo_fields[] = {
      .fallback = "none",
      .help =
          "Geolocation databases (.mmdb), searched in this order; MaxMind's layout or a flat one "
-         "(country_code, latitude, longitude). Read again on reload."},
+         "(country_code, latitude, longitude). Watched: read again when replaced."},
 };
 
 static const struct schema_field network = {.type = &type_cidr};

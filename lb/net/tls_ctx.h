@@ -29,6 +29,7 @@ struct tls_cert;
 MUST_CHECK
 enum err tls_cert_load(const char *chain_path, const char *key_path, struct tls_cert **out,
                        struct buf *message);
+void tls_cert_ref(struct tls_cert *c);
 void tls_cert_unref(struct tls_cert **c);
 /* Seconds since 1970 at which it expires; the names it is for (SAN DNS, else CN), for status. */
 int64_t tls_cert_expires(const struct tls_cert *c);
@@ -52,6 +53,8 @@ struct tls_server;
 MUST_CHECK
 enum err tls_server_new(const struct tls_server_spec *spec, struct tls_server **out,
                         struct buf *message);
+/* One more owner; each frees its own. Any thread. */
+struct tls_server *tls_server_ref(struct tls_server *s);
 void tls_server_free(struct tls_server **s);
 
 struct tls_client_spec {

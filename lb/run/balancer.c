@@ -112,6 +112,9 @@ static void on_mail(void *user, const struct mail *m)
     case MAIN_ROWS:
         central_rows(b, m->p);
         break;
+    case MAIN_WATCHED:
+        watch_looked(b, m->p);
+        break;
     case MAIN_KEPT:
         central_saved(b, m->p);
         break;
@@ -143,6 +146,7 @@ static void on_tick(struct timer *t)
     if (b->draining == 0)
         watch(b, b->worker_count, health_thread_beat_ns(b->health), "health");
     registry_sweep(b->registry);
+    watch_tick(b);
     timer_in_ms(t, TICK_MS);
 }
 
@@ -338,6 +342,7 @@ static void stop_threads(struct balancer *b)
     mem_free(b->workers);
     health_thread_free(&b->health);
     helper_free(&b->helper);
+    watch_fini(b);
     central_fini(b);
 }
 

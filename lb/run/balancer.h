@@ -11,6 +11,7 @@
 #include "run/helper.h"
 #include "run/options.h"
 #include "run/upgrade.h"
+#include "run/watch.h"
 #include "run/worker.h"
 
 struct balancer {
@@ -34,6 +35,7 @@ struct balancer {
     struct tls_tickets *tickets;
     struct admission *admission;
     struct central central;
+    struct watch watch;
     uint32_t connections_auto; /* L1 where the configuration says auto */
     /* snapshots */
     struct snapshot *current;

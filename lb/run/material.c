@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "db/session.h"
 #include "run/folders.h"
+#include "run/material_front.h"
 #include "run/pages.h"
 #include "run/sticky_keys.h"
 
@@ -30,85 +31,6 @@ void geo_share_put(struct geo_share **gp)
     mem_free(g);
 }
 
-/* Reports what the TLS layer said, at the value it said it about. */
-static void report(struct conf_messages *to, struct conf_mark mark, struct buf *said, enum err e)
-{
-    if (buf_len(said) != 0)
-        conf_report(to, mark, "%.*s", SPAN_FMT(buf_span(said)));
-    else
-        conf_report(to, mark, "%s", err_phrase(e));
-    buf_clear(said);
-}
-
-static bool load_certs(const struct conf_front_tls *tls, struct material_front *front,
-                       struct conf_messages *to, struct buf *said)
-{
-    bool fine = true;
-    front->certs = mem_array(tls->certificate_count, sizeof(struct tls_cert *));
-    if (front->certs == NULL)
-        return false;
-    front->cert_count = tls->certificate_count;
-    for (size_t i = 0; i < tls->certificate_count; i++) {
-        const struct conf_certificate *c = &tls->certificates[i];
-        enum err e = tls_cert_load(c->chain.s.p, c->key.s.p, &front->certs[i], said);
-        if (e != ERR_OK) {
-            report(to, c->chain.mark, said, e);
-            fine = false;
-        }
-        buf_clear(said);
-    }
-    return fine;
-}
-
-static bool make_servers(const struct conf_listener *l, struct material_front *front,
-                         const struct material *m, struct conf_messages *to, struct buf *said)
-{
-    const struct conf_front_tls *tls = &l->tls;
-    const char *alpn[2];
-    size_t alpn_count = 0;
-    if ((l->protocols & CONF_PROTOCOL_H2) != 0)
-        alpn[alpn_count++] = "h2";
-    if ((l->protocols & CONF_PROTOCOL_H1) != 0)
-        alpn[alpn_count++] = "http/1.1";
-    struct tls_server_spec spec = {
-        .certs = front->certs,
-        .cert_count = front->cert_count,
-        .minimum = tls->minimum == CONF_TLS_1_3 ? TLS_MINIMUM_1_3 : TLS_MINIMUM_1_2,
-        .client_ca = tls->client_ca.s.p,
-        .alpn = alpn,
-        .alpn_count = alpn_count,
-        .tickets = m->tickets,
-    };
-    front->servers = mem_array(m->workers, sizeof(struct tls_server *));
-    if (front->servers == NULL)
-        return false;
-    for (unsigned w = 0; w < m->workers; w++) {
-        enum err e = tls_server_new(&spec, &front->servers[w], said);
-        if (e != ERR_OK) {
-            report(to, tls->client_ca.s.p != NULL ? tls->client_ca.mark : tls->mark, said, e);
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool load_fronts(struct material *m, struct conf_messages *to, struct buf *said)
-{
-    const struct conf *conf = m->conf;
-    bool fine = true;
-    m->fronts = mem_array(conf->listener_count, sizeof *m->fronts);
-    if (m->fronts == NULL)
-        return false;
-    for (size_t i = 0; i < conf->listener_count; i++) {
-        const struct conf_front_tls *tls = &conf->listeners[i].tls;
-        if (!tls->set)
-            continue;
-        fine = load_certs(tls, &m->fronts[i], to, said) &&
-               make_servers(&conf->listeners[i], &m->fronts[i], m, to, said) && fine;
-    }
-    return fine;
-}
-
 static const char *const h2_first[] = {"h2", "http/1.1"};
 
 /* One per worker, and a last one for the health thread. */
@@ -128,7 +50,7 @@ static struct tls_client **make_clients(const struct conf_pool *pool, unsigned n
     for (unsigned w = 0; all != NULL && w < n; w++) {
         enum err e = tls_client_new(&spec, &all[w], said);
         if (e != ERR_OK) {
-            report(to, tls->ca.s.p != NULL ? tls->ca.mark : tls->mark, said, e);
+            material_report(to, tls->ca.s.p != NULL ? tls->ca.mark : tls->mark, said, e);
             return all;
         }
     }
@@ -160,7 +82,7 @@ static bool check_sources(struct material *m, struct conf_messages *to, struct b
         const struct conf_text *words = &conf->sources[i].postgres;
         enum err e = session_check(words->s.p, said);
         if (e != ERR_OK) {
-            report(to, words->mark, said, e);
+            material_report(to, words->mark, said, e);
             return false;
         }
     }
@@ -194,7 +116,7 @@ static bool load_geo(struct material *m, struct conf_messages *to, struct buf *s
         paths[i] = m->conf->databases[i].s.p;
     enum err e = geo_open(paths, n < 16 ? n : 16, &m->geo, said);
     if (e != ERR_OK)
-        report(to, m->conf->databases[0].mark, said, e);
+        material_report(to, m->conf->databases[0].mark, said, e);
     return e == ERR_OK;
 }
 
@@ -209,28 +131,21 @@ static void free_clients(struct material *m, size_t pools)
     m->clients = NULL;
 }
 
-static void free_fronts(struct material *m, size_t listeners)
-{
-    for (size_t i = 0; m->fronts != NULL && i < listeners; i++) {
-        struct material_front *f = &m->fronts[i];
-        for (size_t c = 0; c < f->cert_count; c++)
-            tls_cert_unref(&f->certs[c]);
-        for (unsigned w = 0; f->servers != NULL && w < m->workers; w++)
-            tls_server_free(&f->servers[w]);
-        mem_free(f->certs);
-        mem_free(f->servers);
-    }
-    mem_free(m->fronts);
-    m->fronts = NULL;
-}
-
 static void release(struct material *m)
 {
-    if (m->conf != NULL) {
-        free_clients(m, m->conf->pool_count);
-        free_fronts(m, m->conf->listener_count);
-    }
+    if (m->conf != NULL)
+        material_fronts_free(m, m->conf->listener_count);
     geo_free(&m->geo);
+    if (m->base != NULL) {
+        m->conf = NULL;
+        m->clients = NULL;
+        m->pages = NULL;
+        m->sticky_keys = NULL;
+        material_share_put(&m->base);
+        return;
+    }
+    if (m->conf != NULL)
+        free_clients(m, m->conf->pool_count);
     pages_free(&m->pages);
     sticky_keys_free(&m->sticky_keys);
     conf_free(&m->conf);
@@ -268,7 +183,7 @@ void material_load(struct material *m)
         m->workers = material_workers(m->conf);
     conf_messages_init(&to, m->conf, &m->messages);
     buf_init(&said, KIB(16));
-    bool fronts = load_fronts(m, &to, &said);
+    bool fronts = material_fronts_load(m, &to, &said);
     bool backs = load_backs(m, &to, &said);
     bool geo = load_geo(m, &to, &said);
     bool pages = pages_load(m->conf, &to, &m->pages) == ERR_OK;
@@ -299,17 +214,20 @@ struct material_share *material_share_new(struct material *m)
         return NULL;
     s->refs = 1;
     s->what = (struct material){.workers = m->workers,
+                                .tickets = m->tickets,
                                 .conf = m->conf,
                                 .fronts = m->fronts,
                                 .clients = m->clients,
                                 .pages = m->pages,
-                                .sticky_keys = m->sticky_keys};
+                                .sticky_keys = m->sticky_keys,
+                                .base = m->base};
     buf_init(&s->what.messages, 1);
     m->conf = NULL;
     m->fronts = NULL;
     m->clients = NULL;
     m->pages = NULL;
     m->sticky_keys = NULL;
+    m->base = NULL;
     return s;
 }
 

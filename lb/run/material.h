@@ -9,7 +9,9 @@
 #include "geo/geo.h"
 #include "net/tls_ctx.h"
 
+struct log;
 struct pages;
+struct stamp;
 struct sticky_keys;
 
 /* A database set shared by snapshots; main thread only. */
@@ -25,6 +27,7 @@ struct material_front {
     struct tls_cert **certs; /* as conf's certificates */
     size_t cert_count;
     struct tls_server **servers; /* one per worker; NULL: plain */
+    struct stamp *stamps; /* of what was read: chain and key of each certificate, then client_ca */
 };
 
 struct material {
@@ -35,7 +38,8 @@ struct material {
     const struct geo_share *present; /* used again where its files are unchanged; NULL: none */
     /* given */
     enum err result;
-    struct buf messages; /* errors, or the warnings of a good one */
+    struct buf messages;         /* errors, or the warnings of a good one */
+    struct material_share *base; /* who owns conf, clients, pages and keys; NULL: this one */
     struct conf *conf;
     struct material_front *fronts; /* as conf->listeners */
     struct tls_client **
@@ -51,6 +55,16 @@ struct material {
 void material_load(struct material *m);
 /* Releases what has not been taken out. */
 void material_fini(struct material *m);
+/* How many files material_front has stamps of. */
+size_t material_front_files(const struct conf_listener *l);
+/* A listener's certificates once more, where their files are others than they were (C3): each
+ * alone, and the present one stays where the new one cannot be used or is expired while the present
+ * is not. Reads files; logs what it read and refused. *good and *bad count certificates; *out is
+ * filled where it returns true, which is when something is to be used. */
+bool material_front_renew(const struct material *of, size_t listener, struct log *log,
+                          struct material_front *out, unsigned *good, unsigned *bad);
+/* The same contexts once more. False: no memory. */
+bool material_front_share(const struct material *of, size_t listener, struct material_front *out);
 unsigned material_workers(const struct conf *conf);
 
 /* What snapshots of the same configuration share; main thread only. `what` holds the file's values,

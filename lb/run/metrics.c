@@ -151,6 +151,25 @@ static void put_names(const struct balancer *b, struct metrics *m)
     metrics_u64(m, NULL, 0, atomic_load(&c->held));
 }
 
+static void put_files(const struct balancer *b, struct metrics *m)
+{
+    const struct watch *w = &b->watch;
+    const struct {
+        const char *file, *result;
+        uint64_t n;
+    } rows[] = {{"certificate", "good", w->certs_good},
+                {"certificate", "bad", w->certs_bad},
+                {"geo", "good", w->geo_good},
+                {"geo", "bad", w->geo_bad}};
+    metrics_family(m, "watched_files_read_total", METRIC_COUNTER,
+                   "Replaced files that were read again by themselves, by result.");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct metric_label labels[2] = {{"file", span_str(rows[i].file)},
+                                         {"result", span_str(rows[i].result)}};
+        metrics_u64(m, labels, 2, rows[i].n);
+    }
+}
+
 void balancer_metrics(void *ctx, struct metrics *out)
 {
     const struct balancer *b = ctx;
@@ -180,4 +199,5 @@ void balancer_metrics(void *ctx, struct metrics *out)
                   offsetof(struct route_stats, first_byte));
     put_checks(b, out);
     put_names(b, out);
+    put_files(b, out);
 }

@@ -26,6 +26,7 @@ enum main_mail {
     MAIN_ROWS,         /* p: struct row_set, from the health thread */
     MAIN_KEPT,         /* p: struct central_save: the registry's file is written */
     MAIN_NAMES,        /* p: struct name_news, to be freed: other addresses of a host name */
+    MAIN_WATCHED,      /* p: struct watch_look */
 };
 
 struct worker_drain {
