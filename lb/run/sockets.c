@@ -116,7 +116,7 @@ void sockets_refuse(struct sockets *s)
 {
     list_each (e, &s->all) {
         struct bound *b = container_of(e, struct bound, link);
-        if (!b->inherited || b->passed_on)
+        if (!b->inherited && !b->passed_on)
             bound_close(b);
     }
 }

@@ -51,8 +51,9 @@ void sockets_each(struct sockets *s, void (*give)(void *user, int fd, struct spa
 void sockets_handed_over(struct sockets *s);
 /* Closes what this process has opened itself, so that new connections are refused while it drains,
  * or wait for the next process where the service manager keeps them; inherited sockets stay for the
- * next process. What a process before this one had opened is ours, what was handed over is not. No
- * worker may be watching. */
+ * next process. What a process before this one had opened is ours. What another one serves now
+ * stays open, as closing it would not end what the kernel tells our loops about it. No worker may
+ * be watching. */
 void sockets_refuse(struct sockets *s);
 /* Closes everything here; what the service manager keeps stays with it. No worker runs. */
 void sockets_leave(struct sockets *s);
