@@ -224,24 +224,22 @@ static enum err client_start(struct client *c, int fd, const struct addr *peer)
 }
 
 /* L3: beyond it the one that has taken longest makes room. Whoever means it is done long before it
- * is the oldest; to stop accepting would let the silent ones keep all others out. */
-static bool make_room(struct proxy *p, const struct proxy_listener *l)
+ * is the oldest; to stop accepting would let the silent ones keep all others out. Where all of them
+ * are other workers', one more is let in. */
+static void make_room(struct proxy *p, const struct proxy_listener *l)
 {
     const struct admission *a = p->admission;
-    if (l->tls == NULL || atomic_load_explicit(&a->handshakes, memory_order_relaxed) <
-                              atomic_load_explicit(&a->handshakes_most, memory_order_relaxed))
-        return true;
-    if (list_empty(&p->handshakes))
-        return false; /* all of them are other workers' */
-    handshake_failed(container_of(p->handshakes.next, struct client, shaking));
-    return true;
+    bool full = atomic_load_explicit(&a->handshakes, memory_order_relaxed) >=
+                atomic_load_explicit(&a->handshakes_most, memory_order_relaxed);
+    if (l->tls != NULL && full && !list_empty(&p->handshakes))
+        handshake_failed(container_of(p->handshakes.next, struct client, shaking));
 }
 
 enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const struct addr *peer)
 {
     uint16_t source = source_slot(p->admission, peer);
     bool counts = !is_proxy(p, peer);
-    bool taken = make_room(p, l) && (!counts || source_take(p->admission, source, peer));
+    bool taken = !counts || source_take(p->admission, source, peer);
     struct client *c = taken ? mem_alloc(sizeof *c) : NULL;
     if (c == NULL) {
         if (taken && counts)
@@ -249,6 +247,7 @@ enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const str
         p->loop->ops->sock_close(p->loop, fd, false);
         return taken ? ERR_NO_MEMORY : ERR_TOO_MANY;
     }
+    make_room(p, l);
     c->counted = counts;
     list_init(&c->shaking);
     atomic_fetch_add_explicit(&p->admission->connections, 1, memory_order_relaxed);
