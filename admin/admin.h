@@ -1,8 +1,8 @@
 /* admin: what operators and programs see and may do: the control socket (docs/control-protocol.md)
- * and the admin HTTP listener (/metrics, /healthz, /readyz, /v1). It knows the plain structs below
- * and asks for them through admin_ops when somebody wants to see them; it must not know
- * configuration, snapshots or workers. Everything runs on the main thread's loop. All text handed
- * out by ops is borrowed for the call. */
+ * and the admin HTTP listener (status page, /metrics, /healthz, /readyz, /v1). It knows the plain
+ * structs below and asks for them through admin_ops when somebody wants to see them; it must not
+ * know configuration, snapshots or workers. Everything runs on the main thread's loop. All text
+ * handed out by ops is borrowed for the call. */
 #ifndef MERIDIAN_ADMIN_ADMIN_H
 #define MERIDIAN_ADMIN_ADMIN_H
 
@@ -150,6 +150,8 @@ struct admin_ops {
     void (*certificates)(void *ctx, void (*each)(void *user, const struct admin_certificate *c),
                          void *user);
     void (*database)(void *ctx, struct admin_database *out);
+    /* Requests by end reason; reasons that never came may be left out. */
+    void (*ends)(void *ctx, void (*each)(void *user, const char *reason, uint64_t n), void *user);
     /* Counters that only the balancer can sum, written after admin's own families (server, pools,
      * backends, certificates). */
     void (*metrics)(void *ctx, struct metrics *out);

@@ -80,6 +80,12 @@ void show_connections(struct json *j, const struct admin_connection *rows, size_
 void show_place(struct json *j, const char *key, const struct admin_place *p);
 void show_explain(struct json *j, const struct admin_explain *e);
 
+/* In one word: what an operator said, else what checks say, else what traffic says. */
+const char *backend_state(const struct admin_backend *b);
+
+/* page.c: the status page. */
+void page_write(struct admin *a, struct buf *out);
+
 /* families.c: the metrics that follow from the views, then those of ops->metrics. */
 void families_write(struct admin *a, struct buf *out);
 

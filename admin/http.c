@@ -1,4 +1,5 @@
 #include "admin/admin_impl.h"
+#include "admin/assets.h"
 #include "base/mem.h"
 #include "http/h1_front.h"
 
@@ -65,6 +66,37 @@ static void get_ready(struct admin *a, const struct request *r, struct answer *o
     }
 }
 
+static void get_page(struct admin *a, const struct request *r, struct answer *out)
+{
+    (void)r;
+    out->type = "text/html; charset=utf-8";
+    page_write(a, &out->body);
+}
+
+static void get_style(struct admin *a, const struct request *r, struct answer *out)
+{
+    (void)a;
+    (void)r;
+    out->type = "text/css; charset=utf-8";
+    buf_put(&out->body, asset_status_css, asset_status_css_bytes);
+}
+
+static void get_script(struct admin *a, const struct request *r, struct answer *out)
+{
+    (void)a;
+    (void)r;
+    out->type = "text/javascript; charset=utf-8";
+    buf_put(&out->body, asset_status_js, asset_status_js_bytes);
+}
+
+static void get_icon(struct admin *a, const struct request *r, struct answer *out)
+{
+    (void)a;
+    (void)r;
+    out->type = "image/svg+xml";
+    buf_put(&out->body, asset_icon_svg, asset_icon_svg_bytes);
+}
+
 /* The same objects as the control socket's answers. */
 static void get_command(struct admin *a, const struct request *r, struct answer *out)
 {
@@ -87,10 +119,18 @@ static const struct {
     bool local; /* only for a Host that names this machine: a page in a browser cannot read it */
     void (*get)(struct admin *a, const struct request *r, struct answer *out);
 } resources[] = {
-    {"/metrics", true, get_metrics},     {"/healthz", false, get_health},
-    {"/readyz", false, get_ready},       {"/v1/status", true, get_command},
-    {"/v1/pools", true, get_command},    {"/v1/backends", true, get_command},
-    {"/v1/routes", true, get_command},   {"/v1/certificates", true, get_command},
+    {"/", true, get_page},
+    {"/status.css", true, get_style},
+    {"/status.js", true, get_script},
+    {"/icon.svg", true, get_icon},
+    {"/metrics", true, get_metrics},
+    {"/healthz", false, get_health},
+    {"/readyz", false, get_ready},
+    {"/v1/status", true, get_command},
+    {"/v1/pools", true, get_command},
+    {"/v1/backends", true, get_command},
+    {"/v1/routes", true, get_command},
+    {"/v1/certificates", true, get_command},
     {"/v1/database", true, get_command},
 };
 
@@ -121,11 +161,25 @@ static void find_answer(struct admin *a, const struct request *r, struct answer 
     text_answer(out, 404, "nothing is here");
 }
 
+/* Nothing but our own files, in nobody's frame: what a name in a table says is never run. */
+static const struct {
+    struct span name, value;
+} guards[] = {
+    {SPAN("content-security-policy"),
+     SPAN("default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+          "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")},
+    {SPAN("x-content-type-options"), SPAN("nosniff")},
+    {SPAN("referrer-policy"), SPAN("no-referrer")},
+};
+
 static enum err reply_fields(struct reply *reply, struct arena *arena, const struct answer *answer)
 {
     enum err e = fields_put(&reply->fields, arena, FIELD_CONTENT_TYPE, span_str(answer->type));
     if (e == ERR_OK) {
         e = fields_put(&reply->fields, arena, FIELD_CACHE_CONTROL, SPAN("no-store"));
+    }
+    for (size_t i = 0; e == ERR_OK && i < sizeof guards / sizeof *guards; i++) {
+        e = fields_add(&reply->fields, arena, FIELD_OTHER, guards[i].name, guards[i].value);
     }
     if (e == ERR_OK && answer->status == 405) {
         e = fields_put(&reply->fields, arena, FIELD_ALLOW, SPAN("GET, HEAD"));

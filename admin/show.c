@@ -1,7 +1,6 @@
 #include "admin/admin_impl.h"
 
-/* In one word: what an operator said, else what checks say, else what traffic says. */
-static const char *backend_state(const struct admin_backend *b)
+const char *backend_state(const struct admin_backend *b)
 {
     if (b->admin != ENDPOINT_ACTIVE) {
         return endpoint_admin_name(b->admin);

@@ -91,6 +91,7 @@ void balancer_stop(struct balancer *b, bool now);
 extern const struct admin_ops balancer_admin_ops;
 /* metrics.c */
 void balancer_metrics(void *ctx, struct metrics *out);
+void balancer_ends(void *ctx, void (*each)(void *user, const char *reason, uint64_t n), void *user);
 /* explain.c */
 enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct admin_explain *out,
                           struct buf *message);

@@ -40,16 +40,26 @@ static void put_totals(const struct balancer *b, struct metrics *m)
     }
 }
 
-static void put_ends(const struct balancer *b, struct metrics *m)
+void balancer_ends(void *ctx, void (*each)(void *user, const char *reason, uint64_t n), void *user)
+{
+    for (unsigned i = 0; i < ERR_COUNT; i++) {
+        uint64_t n = worker_sum(ctx, offsetof(struct worker_stats, ends) + i * sizeof(counter));
+        if (n != 0 || i == ERR_OK)
+            each(user, err_name((enum err)i), n);
+    }
+}
+
+static void put_end(void *user, const char *name, uint64_t n)
+{
+    struct metric_label reason = {"reason", span_str(name)};
+    metrics_u64(user, &reason, 1, n);
+}
+
+static void put_ends(struct balancer *b, struct metrics *m)
 {
     metrics_family(m, "requests_ended_total", METRIC_COUNTER,
                    "Requests by the reason of their end.");
-    for (unsigned i = 0; i < ERR_COUNT; i++) {
-        uint64_t n = worker_sum(b, offsetof(struct worker_stats, ends) + i * sizeof(counter));
-        struct metric_label reason = {"reason", span_str(err_name((enum err)i))};
-        if (n != 0 || i == ERR_OK)
-            metrics_u64(m, &reason, 1, n);
-    }
+    balancer_ends(b, put_end, m);
 }
 
 /* Each series of a route: by_worker is what a policy_route has. */
@@ -172,7 +182,7 @@ static void put_files(const struct balancer *b, struct metrics *m)
 
 void balancer_metrics(void *ctx, struct metrics *out)
 {
-    const struct balancer *b = ctx;
+    struct balancer *b = ctx;
     put_totals(b, out);
     put_ends(b, out);
     put_classes(b, out);

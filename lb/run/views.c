@@ -389,6 +389,7 @@ const struct admin_ops balancer_admin_ops = {
     .routes = view_routes,
     .certificates = view_certificates,
     .database = view_database,
+    .ends = balancer_ends,
     .metrics = balancer_metrics,
     .set_admin = do_set_admin,
     .set_weight = do_set_weight,

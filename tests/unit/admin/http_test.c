@@ -32,6 +32,10 @@ TEST(http, resources)
     static const struct {
         const char *path, *type, *content;
     } rows[] = {
+        {"/", "text/html", "<title>Meridian</title>"},
+        {"/status.css", "text/css", "prefers-color-scheme"},
+        {"/status.js", "text/javascript", "'use strict'"},
+        {"/icon.svg", "image/svg+xml", "<svg "},
         {"/metrics", "text/plain; version=0.0.4", "\nmeridian_ready 1\n"},
         {"/healthz", "text/plain", "\r\n\r\nok\n"},
         {"/readyz", "text/plain", "\r\n\r\nready\n"},
@@ -87,13 +91,34 @@ TEST(http, host)
     desk_fini(&desk);
 }
 
+/* L40: the page loads nothing from elsewhere, and names in it are text. */
+TEST(http, page)
+{
+    desk_init(&desk);
+    struct span got = get("GET", "/", "localhost");
+    CHECK(has(got, "default-src 'none'; style-src 'self'; script-src 'self'"), "%.*s",
+          SPAN_FMT(got));
+    CHECK(has(got, "frame-ancestors 'none'") && has(got, "nosniff"), "%.*s", SPAN_FMT(got));
+    CHECK(has(got, "o&quot;d\\d ") && !has(got, "o\"d"), "%.*s", SPAN_FMT(got));
+    CHECK(has(got, "1 of 2 usable") && has(got, "10.1.0.11:8080"), "%.*s", SPAN_FMT(got));
+    CHECK(has(got, "(expired)"), "%.*s", SPAN_FMT(got));
+    CHECK(!has(got, "style=") && !has(got, "onclick") && !has(got, "http://") &&
+              !has(got, "https://"),
+          "%.*s", SPAN_FMT(got));
+    CHECK_INT(status_of(get("GET", "/", "evil.example")), 421);
+    desk.view.backend_copies = 400;
+    got = get("GET", "/", "localhost");
+    CHECK(has(got, " more: meridianctl backends"), "bounded");
+    desk_fini(&desk);
+}
+
 TEST(http, refusals)
 {
     desk_init(&desk);
     struct span got = get("DELETE", "/metrics", "localhost");
     CHECK(status_of(got) == 405 && (has(got, "allow: GET, HEAD") || has(got, "Allow: GET, HEAD")),
           "%.*s", SPAN_FMT(got));
-    CHECK_INT(status_of(get("GET", "/", "localhost")), 404);
+    CHECK_INT(status_of(get("GET", "/nothing", "localhost")), 404);
     CHECK_INT(status_of(get("GET", "/v1/stop", "localhost")), 404);
     CHECK_INT(status_of(get("GET", "/v1/reload", "localhost")), 404);
     CHECK_INT(status_of(desk_ask(&desk, &desk.http, "GET / HTTP/1.1\nHost: x\n\n")), 400);

@@ -1,0 +1,279 @@
+/* The status page as HTML, whole without JavaScript: the script only replaces what is in #live by
+ * what this file writes a little later. */
+#include "admin/admin_impl.h"
+
+#define ROWS_MOST 500 /* of backends: a page is for people */
+#define DAY_S     86400
+
+struct page {
+    struct admin *admin;
+    struct buf *out;
+    struct span pool; /* of the backends that are written */
+    size_t rows;
+    uint64_t others; /* rows beyond the bound */
+};
+
+static void text(struct buf *b, struct span s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (c == '<')
+            buf_put_str(b, "&lt;");
+        else if (c == '>')
+            buf_put_str(b, "&gt;");
+        else if (c == '&')
+            buf_put_str(b, "&amp;");
+        else if (c == '"')
+            buf_put_str(b, "&quot;");
+        else
+            buf_put_char(b, (unsigned char)c < 0x20 ? ' ' : c);
+    }
+}
+
+static void figure(struct buf *b, const char *name, uint64_t n)
+{
+    buf_printf(b, "<div><dt>%s</dt><dd>%llu</dd></div>", name, (unsigned long long)n);
+}
+
+static void cell(struct buf *b, struct span s)
+{
+    buf_put_str(b, "<td>");
+    text(b, s);
+    buf_put_str(b, "</td>");
+}
+
+static void number(struct buf *b, uint64_t n)
+{
+    buf_printf(b, "<td class=n>%llu</td>", (unsigned long long)n);
+}
+
+/* A table's beginning; columns that begin with '#' are numbers. */
+static void table(struct buf *b, const char *caption, const char *const *columns, size_t n)
+{
+    buf_printf(b,
+               "<div class=wide tabindex=0 role=region aria-label=\"%s\"><table><caption>%s"
+               "</caption><thead><tr>",
+               caption, caption);
+    for (size_t i = 0; i < n; i++) {
+        bool right = columns[i][0] == '#';
+        buf_printf(b, "<th scope=col%s>%s</th>", right ? " class=n" : "", columns[i] + right);
+    }
+    buf_put_str(b, "</tr></thead><tbody>");
+}
+
+static void table_end(struct buf *b)
+{
+    buf_put_str(b, "</tbody></table></div>");
+}
+
+#define TABLE(b, caption, ...)                                                                     \
+    table(b, caption, (const char *const[]){__VA_ARGS__},                                          \
+          sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+
+static void server(struct page *p, const struct admin_server *s)
+{
+    struct buf *b = p->out;
+    buf_put_str(b, "<section class=card aria-label=Service><dl class=figures><div><dt>state</dt>");
+    if (s->not_ready == NULL)
+        buf_put_str(b, "<dd class=good>ready</dd></div>");
+    else
+        buf_printf(b, "<dd class=bad>%s</dd></div>", s->not_ready);
+    figure(b, "requests running", s->requests_running);
+    figure(b, "requests", s->requests_total);
+    figure(b, "connections", s->connections);
+    figure(b, "generation", s->generation);
+    figure(b, "reloads", s->reloads);
+    figure(b, "reloads refused", s->reloads_failed);
+    figure(b, "workers", s->workers);
+    figure(b, "minutes up", (uint64_t)(s->uptime_ms > 0 ? s->uptime_ms / 60000 : 0));
+    buf_put_str(b, "</dl>");
+    if (s->last_reload_failed)
+        buf_put_str(b, "<p class=bad>The last reload was refused; the configuration before it is "
+                       "in force.</p>");
+    buf_put_str(b, "</section>");
+}
+
+/* Runs of equal results as one rectangle each, so that thousands of checks stay a small page. */
+static void runs(struct buf *b, const struct admin_backend *e, uint32_t n, bool good)
+{
+    buf_printf(b, "<path class=%s d=\"", good ? "good" : "bad");
+    for (uint32_t i = 0, from; i < n; i++) {
+        for (from = i; i < n && ((e->history >> (n - 1 - i) & 1) != 0) == good; i++)
+            ;
+        if (i != from)
+            buf_printf(b, "M%u %uh%uv%uh-%uz", (64 - n + from) * 3, good ? 4u : 0u, (i - from) * 3,
+                       good ? 10u : 14u, (i - from) * 3);
+    }
+    buf_put_str(b, "\"/>");
+}
+
+static void history(struct buf *b, const struct admin_backend *e)
+{
+    uint32_t n = e->probes < 64 ? e->probes : 64, good = 0;
+    for (uint32_t i = 0; i < n; i++)
+        good += (e->history >> i & 1) != 0;
+    buf_printf(b,
+               "<td><svg class=history viewBox=\"0 0 192 14\" role=img aria-label=\"%u of the last "
+               "%u checks good\">",
+               good, n);
+    runs(b, e, n, true);
+    runs(b, e, n, false);
+    buf_put_str(b, "</svg></td>");
+}
+
+static void state(struct buf *b, const struct admin_backend *e)
+{
+    const char *word = backend_state(e);
+    bool up = e->admin == ENDPOINT_ACTIVE && e->health == ENDPOINT_UP && e->out_ms <= 0;
+    bool chosen = e->admin != ENDPOINT_ACTIVE;
+    buf_printf(b, "<td class=%s>%s%s",
+               up       ? "good"
+               : chosen ? "wait"
+                        : "bad",
+               word, e->admin_forced ? "*" : "");
+    if (!up && !chosen && e->probes != 0 && e->probe_err != ERR_OK)
+        buf_printf(b, " <span class=soft>%s</span>", err_name(e->probe_err));
+    buf_put_str(b, "</td>");
+}
+
+static void each_backend(void *user, const struct admin_backend *e)
+{
+    struct page *p = user;
+    struct buf *b = p->out;
+    if (p->rows++ >= ROWS_MOST) {
+        p->others++;
+        return;
+    }
+    buf_put_str(b, "<tr><th scope=row>");
+    text(b, e->name);
+    buf_put_str(b, "</th>");
+    cell(b, e->address);
+    cell(b, e->site);
+    state(b, e);
+    history(b, e);
+    number(b, e->inflight);
+    buf_printf(b, "<td class=n>%u%s</td>", e->weight, e->weight_forced ? "*" : "");
+    number(b, e->requests);
+    number(b, e->errors + e->connect_errors);
+    if (e->recent_ms > 0)
+        buf_printf(b, "<td class=n>%.1f</td></tr>", e->recent_ms);
+    else
+        buf_put_str(b, "<td class=n>–</td></tr>");
+}
+
+static void each_pool(void *user, const struct admin_pool *pool)
+{
+    struct page *p = user;
+    struct buf *b = p->out;
+    buf_put_str(b, "<h3>");
+    text(b, pool->name);
+    buf_printf(b, " <span class=%s>%u of %u usable</span></h3>",
+               pool->usable == pool->endpoints ? "good"
+               : pool->usable != 0             ? "wait"
+                                               : "bad",
+               pool->usable, pool->endpoints);
+    if (pool->waiting != 0)
+        buf_printf(b, "<p class=wait>%u requests wait for a free server</p>", pool->waiting);
+    if (p->rows >= ROWS_MOST || p->admin->ops->backends == NULL) {
+        p->others += pool->endpoints;
+        return;
+    }
+    TABLE(b, "Backends of the pool", "backend", "address", "site", "state", "last 64 checks",
+          "#running", "#weight", "#requests", "#errors", "#ms");
+    p->admin->ops->backends(p->admin->ctx, pool->name, each_backend, p);
+    table_end(b);
+}
+
+static void each_end(void *user, const char *reason, uint64_t n)
+{
+    struct page *p = user;
+    buf_printf(p->out, "<tr><th scope=row>%s</th>", reason);
+    number(p->out, n);
+    buf_put_str(p->out, "</tr>");
+}
+
+static void each_certificate(void *user, const struct admin_certificate *c)
+{
+    struct page *p = user;
+    int64_t days = c->left_s >= 0 ? c->left_s / DAY_S : -((-c->left_s + DAY_S - 1) / DAY_S);
+    buf_put_str(p->out, "<tr><th scope=row>");
+    text(p->out, span_sub(c->names, 0, 200));
+    buf_put_str(p->out, "</th>");
+    cell(p->out, c->listener);
+    cell(p->out, c->path);
+    buf_printf(p->out, "<td class=\"n %s\">%lld%s</td></tr>",
+               days >= 14  ? "good"
+               : days >= 0 ? "wait"
+                           : "bad",
+               (long long)days, days < 0 ? " (expired)" : "");
+}
+
+static void pools(struct page *p)
+{
+    const struct admin_ops *ops = p->admin->ops;
+    buf_put_str(p->out, "<section class=card><h2>Pools and backends</h2>");
+    if (ops->pools != NULL)
+        ops->pools(p->admin->ctx, each_pool, p);
+    if (p->others != 0)
+        buf_printf(p->out, "<p class=soft>%llu more: meridianctl backends</p>",
+                   (unsigned long long)p->others);
+    buf_put_str(p->out, "<p class=soft>* set by hand</p></section>");
+}
+
+static void ends_and_certificates(struct page *p)
+{
+    const struct admin_ops *ops = p->admin->ops;
+    if (ops->ends != NULL) {
+        buf_put_str(p->out, "<section class=card><h2>How requests ended</h2>");
+        TABLE(p->out, "Requests by end reason", "reason", "#requests");
+        ops->ends(p->admin->ctx, each_end, p);
+        table_end(p->out);
+        buf_put_str(p->out, "</section>");
+    }
+    if (ops->certificates != NULL) {
+        buf_put_str(p->out, "<section class=card><h2>Certificates</h2>");
+        TABLE(p->out, "Certificates", "names", "listener", "file", "#days left");
+        ops->certificates(p->admin->ctx, each_certificate, p);
+        table_end(p->out);
+        buf_put_str(p->out, "</section>");
+    }
+}
+
+static const char head[] =
+    "<!doctype html><html lang=en><head><meta charset=utf-8><title>Meridian</title>"
+    "<meta name=viewport content=\"width=device-width,initial-scale=1\">"
+    "<noscript><meta http-equiv=refresh content=5></noscript>"
+    "<link rel=icon href=/icon.svg><link rel=stylesheet href=/status.css>"
+    "<script src=/status.js defer></script></head><body><header><h1>Meridian</h1><p class=soft>";
+
+static void chart(struct buf *b, const char *id, const char *name)
+{
+    buf_printf(b,
+               "<figure id=%s><figcaption>%s <strong></strong></figcaption>"
+               "<svg viewBox=\"0 0 100 30\" preserveAspectRatio=none role=img "
+               "aria-label=\"%s, the last five minutes\"><path/></svg></figure>",
+               id, name, name);
+}
+
+void page_write(struct admin *a, struct buf *out)
+{
+    struct page p = {.admin = a, .out = out};
+    struct admin_server s = {.version = "", .config = "", .not_ready = "starting"};
+    if (a->ops->server != NULL)
+        a->ops->server(a->ctx, &s);
+    buf_put_str(out, head);
+    buf_printf(out, "%s, process %d, ", s.version, s.pid);
+    text(out, span_str(s.config));
+    buf_put_str(out, "</p><p class=soft id=fresh role=status></p></header><main>"
+                     "<section class=card id=charts hidden aria-label=Charts><div class=charts>");
+    chart(out, "rate", "Requests");
+    chart(out, "p99", "99 of 100 within");
+    chart(out, "failed", "Requests without a good end");
+    buf_put_str(out, "</div></section><div id=live>");
+    server(&p, &s);
+    pools(&p);
+    ends_and_certificates(&p);
+    buf_put_str(out, "</div></main><footer>The same for programs: <a href=/metrics>/metrics</a>, "
+                     "<a href=/v1/status>/v1/status</a>, <a href=/v1/backends>/v1/backends</a>"
+                     "</footer></body></html>\n");
+}
