@@ -84,7 +84,7 @@ static void line(struct exchange *x, int64_t total_ns)
         .user_agent = value_of(x, FIELD_USER_AGENT),
         .referer = value_of(x, FIELD_REFERER),
         .id = x->id,
-        .trace = value_of(x, FIELD_TRACEPARENT),
+        .trace = trace_id(&x->trace),
         .status = x->status,
         .bytes_in = x->front->bytes_in,
         .bytes_out = x->front->bytes_out,

@@ -11,6 +11,9 @@ static enum err identify(struct exchange *x)
         x->id = forward_id(x->request, rng_u64(&p->rng), rng_u64(&p->rng), x->front->arena);
     if (x->id.p == NULL)
         return ERR_NO_MEMORY;
+    enum err e = trace_take(x->request, &p->rng, x->front->arena, &x->trace);
+    if (e != ERR_OK)
+        return e;
     int64_t patience = grpc_is_call(x->request) ? grpc_timeout_ns(x->request) : 0;
     x->deadline_ns = patience > 0 ? x->begun_ns + patience : 0;
     if (x->client == NULL)

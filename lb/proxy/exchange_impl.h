@@ -13,6 +13,7 @@
 #include "proxy/exchange.h"
 #include "proxy/forward.h"
 #include "proxy/pace.h"
+#include "proxy/trace.h"
 
 #define TRIED_MOST 8
 
@@ -30,6 +31,7 @@ struct exchange {
     struct front *front;   /* NULL after it was released */
     struct request *request;
     struct span id; /* request identifier */
+    struct trace trace;
     /* who and where */
     struct edition *edition; /* held until the response head has left */
     const struct policy_route *route;

@@ -82,6 +82,8 @@ static enum err make_head(struct exchange *x)
 {
     const struct policy_pool *pool = x->pool;
     struct forward_facts facts = {.id = x->id, .peer = SPAN("unknown")};
+    if (x->trace.begun)
+        facts.trace = x->trace.parent;
     if (x->client != NULL) {
         struct origin *peer = &x->client->peer;
         facts.peer = span_of(peer->text, peer->text_size);

@@ -102,7 +102,10 @@ enum err forward_request(const struct request *in, const struct forward_facts *f
     if (out->fields.v == NULL)
         return ERR_NO_MEMORY;
     for (size_t i = 0; i < in->fields.n; i++) {
-        if (!dropped(in->fields.v[i].id, facts->peer_trusted))
+        enum field_id id = in->fields.v[i].id;
+        bool other_trace =
+            facts->trace.p != NULL && (id == FIELD_TRACEPARENT || id == FIELD_TRACESTATE);
+        if (!other_trace && !dropped(id, facts->peer_trusted))
             out->fields.v[out->fields.n++] = in->fields.v[i];
     }
     enum err e = put_forwarding(in, facts, arena, &out->fields);
@@ -113,6 +116,8 @@ enum err forward_request(const struct request *in, const struct forward_facts *f
         e = fields_put(&out->fields, arena, FIELD_VIA, via);
     if (e == ERR_OK)
         e = fields_put(&out->fields, arena, FIELD_X_REQUEST_ID, facts->id);
+    if (e == ERR_OK && facts->trace.p != NULL)
+        e = fields_put(&out->fields, arena, FIELD_TRACEPARENT, facts->trace);
     if (facts->authority.p != NULL)
         out->authority = facts->authority;
     return e;

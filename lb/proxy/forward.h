@@ -16,6 +16,7 @@ struct forward_facts {
     bool forwarded_kept;   /* the trusted header is Forwarded: kept; else X-Forwarded-For is */
     struct span authority; /* what the server shall see; p NULL: as the client sent it */
     struct span id;        /* the request's identifier */
+    struct span trace;     /* a traceparent that begins here; p NULL: the client's stays */
 };
 
 /* The head for the server: `in` stays as it is, *out is new and shares its spans. */

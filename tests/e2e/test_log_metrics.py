@@ -207,3 +207,22 @@ def _read_some(reader):
     except BlockingIOError:
         pass
     return said
+
+
+def test_trace_is_passed_on_or_begun(env):
+    """W3C Trace Context: a client's well-formed traceparent as it is, else one of our own; in the log either way."""
+    origin = env.origin()
+    balancer = env.simple(origin)
+    own, state = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "vendor=1"
+
+    def sent(**headers):
+        assert get(balancer.port, headers=headers).status == 200
+        fields = origin.requests[-1].fields
+        return fields.get("traceparent"), fields.get("tracestate")
+    assert sent(traceparent=own, tracestate=state) == (own, state)
+    begun = [sent(), sent(), sent(traceparent=own.upper(), tracestate=state), sent(traceparent="00-1-2-3")]
+    for parent, left in begun:
+        assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-00", parent) and left is None, (parent, left)
+    assert len({parent for parent, _ in begun}) == len(begun)
+    logged = [line["trace"] for line in balancer.access_log(5)]
+    assert sorted(logged) == sorted([own[3:35], *(parent[3:35] for parent, _ in begun)]), logged

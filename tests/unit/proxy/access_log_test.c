@@ -25,7 +25,7 @@ static struct access_facts facts(void)
         .user_agent = SPAN("curl/8"),
         .referer = SPAN("https://r.example/"),
         .id = SPAN("id-1"),
-        .trace = SPAN("00-ab-cd-01"),
+        .trace = SPAN("4bf92f35"),
         .status = 200,
         .bytes_in = 120,
         .bytes_out = 4096,
@@ -65,7 +65,7 @@ TEST(access_log, json_has_every_field)
               "\"bytes_out\":4096,\"queue\":0.000000,\"connect\":0.001234,"
               "\"first_byte\":0.025000,\"total\":61.000000,\"attempts\":2,\"end\":\"ok\","
               "\"country\":\"DE\",\"site\":\"fra\",\"distance_ms\":12.2,\"tls\":\"TLSv1.3\","
-              "\"sni\":\"shop.example\",\"request_id\":\"id-1\",\"trace\":\"00-ab-cd-01\"}\n");
+              "\"sni\":\"shop.example\",\"request_id\":\"id-1\",\"trace\":\"4bf92f35\"}\n");
 }
 
 TEST(access_log, json_leaves_out_what_is_not_known)

@@ -1,0 +1,75 @@
+/* W3C Trace Context: what is passed on, and what begins anew. */
+#include "proxy/trace.h"
+
+#include "check.h"
+
+#define ID     "4bf92f3577b34da6a3ce929d0e0e4736"
+#define PARENT "00f067aa0ba902b7"
+
+TEST(trace, valid)
+{
+    static const struct {
+        const char *value;
+        bool valid;
+    } rows[] = {
+        {"00-" ID "-" PARENT "-01", true},
+        {"00-" ID "-" PARENT "-00", true},
+        {"00-" ID "-" PARENT "-ff", true},
+        {"cc-" ID "-" PARENT "-01", true},
+        {"cc-" ID "-" PARENT "-01-what-the-future-will-be-like", true},
+        {"cc-" ID "-" PARENT "-01.what", false},
+        {"00-" ID "-" PARENT "-01-", false},
+        {"00-" ID "-" PARENT "-01-more", false},
+        {"ff-" ID "-" PARENT "-01", false},
+        {"00-" ID "-" PARENT "-0", false},
+        {"00-" ID "-" PARENT "-0x", false},
+        {"0x-" ID "-" PARENT "-01", false},
+        {"00-4BF92F3577B34DA6A3CE929D0E0E4736-" PARENT "-01", false},
+        {"00-00000000000000000000000000000000-" PARENT "-01", false},
+        {"00-" ID "-0000000000000000-01", false},
+        {"00-" ID "_" PARENT "-01", false},
+        {"00_" ID "-" PARENT "-01", false},
+        {"00-" ID "-" PARENT "_01", false},
+        {"00-" ID, false},
+        {"", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        CHECK(trace_valid(span_str(rows[i].value)) == rows[i].valid, "%s", rows[i].value);
+}
+
+static struct arena arena;
+
+static struct trace taken(const char *first, const char *second)
+{
+    struct request r = {.method = METHOD_GET};
+    struct rng rng;
+    struct trace t;
+    rng_seed(&rng, 7);
+    if (first != NULL)
+        CHECK_INT(fields_put(&r.fields, &arena, FIELD_TRACEPARENT, span_str(first)), ERR_OK);
+    if (second != NULL)
+        CHECK_INT(fields_put(&r.fields, &arena, FIELD_TRACEPARENT, span_str(second)), ERR_OK);
+    CHECK_INT(trace_take(&r, &rng, &arena, &t), ERR_OK);
+    return t;
+}
+
+TEST(trace, take)
+{
+    static const char good[] = "00-" ID "-" PARENT "-01";
+    arena_init(&arena, NULL, 4096, 0);
+    struct trace t = taken(good, NULL);
+    CHECK(!t.begun && span_eq(t.parent, span_str(good)), "passed on");
+    CHECK(span_eq(trace_id(&t), span_str(ID)), "%.*s", SPAN_FMT(trace_id(&t)));
+    const char *const bad[][2] = {
+        {NULL, NULL}, {"nonsense", NULL}, {good, good}, {good, "nonsense"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        t = taken(bad[i][0], bad[i][1]);
+        CHECK(t.begun && trace_valid(t.parent), "%.*s", SPAN_FMT(t.parent));
+        CHECK(span_starts(t.parent, SPAN("00-")) && span_ends(t.parent, SPAN("-00")), "%.*s",
+              SPAN_FMT(t.parent));
+        CHECK(!span_eq(trace_id(&t), span_str(ID)), "another one");
+    }
+    t = (struct trace){0};
+    CHECK_INT(trace_id(&t).n, 0);
+    arena_reset(&arena);
+}
