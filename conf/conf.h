@@ -376,6 +376,8 @@ struct conf_mirror {
     int64_t share_percent, inflight, content_bytes;
 };
 
+enum conf_priority { CONF_PRIORITY_HIGH, CONF_PRIORITY_NORMAL, CONF_PRIORITY_LOW };
+
 enum conf_action { CONF_NO_ACTION, CONF_TO_POOL, CONF_SPLIT, CONF_RESPOND, CONF_REDIRECT };
 
 struct conf_route {
@@ -400,6 +402,7 @@ struct conf_route {
     struct conf_pages pages;
     struct conf_timeouts timeouts; /* the global ones with the route's own put over them */
     int64_t body_bytes;            /* largest request content; 0: no limit */
+    enum conf_priority priority;   /* among requests that wait for a server */
     bool websocket;
 };
 

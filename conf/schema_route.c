@@ -283,6 +283,13 @@ static const struct schema_field mirror_fields[] = {
 
 static const struct schema_map mirror_map = {SCHEMA_FIELDS(mirror_fields), .optional = true};
 
+static const struct schema_word priorities[] = {
+    {"high", CONF_PRIORITY_HIGH},
+    {"normal", CONF_PRIORITY_NORMAL},
+    {"low", CONF_PRIORITY_LOW},
+    {NULL, 0},
+};
+
 static const struct schema_field fields[] = {
     {.key = "name",
      .type = &type_text,
@@ -380,6 +387,14 @@ static const struct schema_field fields[] = {
      .map = &timeout_map,
      .help = "Put over the global timeouts."},
     {.key = "limits", .type = &type_map, .map = &limit_map, .help = "Put over the global limits."},
+    {.key = "priority",
+     .type = &type_word,
+     .offset = offsetof(struct conf_route, priority),
+     .words = priorities,
+     .initial = CONF_PRIORITY_NORMAL,
+     .help =
+         "Who is served first while requests wait for a backend, and who gives up the place (503, "
+         "`shed`) where the pool's queue is full."},
     {.key = "websocket",
      .type = &type_flag,
      .offset = offsetof(struct conf_route, websocket),

@@ -70,6 +70,7 @@
     X(REDIRECTED, "redirected", 307, "answered with a redirect")                                   \
     X(NO_BACKEND, "no-backend", 503, "no server can serve this now")                               \
     X(QUEUE_FULL, "queue-full", 503, "too many requests wait already")                             \
+    X(SHED, "shed", 503, "given up for more important requests")                                   \
     X(QUEUE_TIMEOUT, "limit-L9", 503, "no server became free in time")                             \
     X(DEADLINE, "deadline", 504, "the request's total time is used up")                            \
     X(TUNNEL_REFUSED, "tunnel-refused", 403, "upgrades are not allowed on this route")             \

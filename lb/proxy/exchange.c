@@ -80,7 +80,7 @@ static struct exchange *exchange_new(struct proxy *p)
         return NULL;
     x->proxy = p;
     x->distance_ms = -1;
-    list_init(&x->waiting);
+    list_init(&x->waiter.link);
     list_init(&x->wait.link);
     task_init(&x->grave, bury);
     timer_init(&x->timer, p->loop, exchange_on_time);

@@ -46,29 +46,67 @@ void exchange_admit(struct exchange *x)
     exchange_pick(x);
 }
 
-/* No slot now: the oldest waiter is served first (L9). Registered before the second try, so that a
- * slot freed in between is not missed. */
-static void wait_for_slot(struct exchange *x)
+/* Whether the pool's queue has a place: a free one, or that of somebody less important (load
+ * shedding). Places are counted over all workers; only this one's waiters give theirs up. */
+static bool take_place(struct exchange *x, struct pool_slot *slot)
+{
+    _Atomic uint32_t *waiting = &slot->state->waiting;
+    if (atomic_fetch_add(waiting, 1) < x->pool->queue_limit)
+        return true;
+    atomic_fetch_sub(waiting, 1);
+    struct waiter *w = line_yields(&slot->line, x->route->rank);
+    if (w == NULL)
+        return false;
+    exchange_fail(container_of(w, struct exchange, waiter), ERR_SHED);
+    if (atomic_fetch_add(waiting, 1) < x->pool->queue_limit)
+        return true;
+    atomic_fetch_sub(waiting, 1);
+    return false;
+}
+
+/* Until when it waits, and after what time a server that answers as fast as usual would answer too
+ * late for the request's own deadline (A11). */
+static void set_patience(struct exchange *x)
+{
+    const struct pool_view *view = x->edition->pools[x->pool->index].view;
+    double usual_ms = pool_view_base(view, &view->tiers[0], PICK_ALL);
+    struct waiter *w = &x->waiter;
+    w->rank = x->route->rank;
+    w->due_ns = loop_now_ns(x->proxy->loop) + x->pool->queue_ms * NS_PER_MS;
+    w->latest_ns = INT64_MAX;
+    if (x->deadline_ns == 0)
+        return;
+    w->latest_ns = x->deadline_ns - (int64_t)(usual_ms * (double)NS_PER_MS);
+    if (x->deadline_ns < w->due_ns)
+        w->due_ns = x->deadline_ns;
+}
+
+static bool join_queue(struct exchange *x)
 {
     struct pool_slot *slot = x->edition->pools[x->pool->index].slot;
-    struct pool_state *state = slot->state;
-    if (x->state != EXCHANGE_WAIT) {
-        if (atomic_fetch_add(&state->waiting, 1) >= x->pool->queue_limit) {
-            atomic_fetch_sub(&state->waiting, 1);
-            exchange_fail(x, ERR_QUEUE_FULL);
-            return;
-        }
-        x->slot = slot;
-        slot->refs++;
-        if (slot->waiting++ == 0)
-            atomic_fetch_or(&state->waiting_workers, UINT64_C(1) << x->proxy->worker);
-        list_append(&slot->waiters, &x->waiting);
-        counter_add(&x->proxy->stats->waiting, 1);
-        exchange_move(x, EXCHANGE_WAIT);
-        exchange_pick(x);
-        return;
+    if (!take_place(x, slot)) {
+        exchange_fail(x, ERR_QUEUE_FULL);
+        return false;
     }
-    exchange_aim(x);
+    x->slot = slot;
+    slot->refs++;
+    if (slot->line.count == 0)
+        atomic_fetch_or(&slot->state->waiting_workers, UINT64_C(1) << x->proxy->worker);
+    set_patience(x);
+    line_join(&slot->line, &x->waiter);
+    counter_add(&x->proxy->stats->waiting, 1);
+    exchange_move(x, EXCHANGE_WAIT);
+    return true;
+}
+
+/* No slot now (L9). Registered before the second try, so that a slot freed in between is not
+ * missed. */
+static void wait_for_slot(struct exchange *x)
+{
+    if (x->state == EXCHANGE_WAIT)
+        exchange_aim(x);
+    else if (join_queue(x))
+        exchange_pick(x);
 }
 
 static void leave_queue(struct exchange *x)
@@ -78,9 +116,9 @@ static void leave_queue(struct exchange *x)
         return;
     x->slot = NULL;
     slot->refs--;
-    list_remove(&x->waiting);
+    line_leave(&slot->line, &x->waiter);
     atomic_fetch_sub(&slot->state->waiting, 1);
-    if (--slot->waiting == 0)
+    if (slot->line.count == 0)
         atomic_fetch_and(&slot->state->waiting_workers, ~(UINT64_C(1) << x->proxy->worker));
     counter_add(&x->proxy->stats->waiting, (uint64_t)-1);
     x->queue_ns += loop_now_ns(x->proxy->loop) - x->phase_ns;

@@ -45,7 +45,7 @@ struct exchange {
     float distance_ms;                   /* negative: not known */
     /* the attempt */
     struct pool_slot *slot; /* where it waits */
-    struct link waiting;    /* in slot->waiters */
+    struct waiter waiter;   /* in slot->line */
     struct connpool_wait wait;
     struct back *back; /* NULL between attempts */
     struct pick_ticket ticket;

@@ -15,6 +15,7 @@
 #include "proxy/compress.h"
 #include "proxy/connpool.h"
 #include "proxy/field_rules.h"
+#include "proxy/line.h"
 #include "proxy/rate.h"
 #include "proxy/request_key.h"
 #include "proxy/residency.h"
@@ -109,6 +110,7 @@ struct policy_route {
     struct policy_timeouts timeouts;
     uint64_t body_bytes; /* L16; 0: none */
     bool websocket;
+    enum rank rank;             /* among those that wait for a server */
     uint16_t status;            /* POLICY_RESPOND, POLICY_REDIRECT */
     struct span body;           /* POLICY_RESPOND */
     struct span type;           /* POLICY_RESPOND: Content-Type */

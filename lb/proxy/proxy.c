@@ -27,7 +27,7 @@ static struct pool_slot *slot_get(struct proxy *p, struct pool_state *state)
         if (s == NULL)
             return NULL;
         s->state = state;
-        list_init(&s->waiters);
+        line_init(&s->line);
         list_append(&p->slots, &s->link);
     }
     s->refs++;
@@ -172,15 +172,22 @@ bool proxy_accept(struct proxy *p, struct proxy_listener *l, int fd, const struc
     return proxy_accepting(p);
 }
 
-/* Each freed slot is offered to the oldest waiter; one that cannot use it keeps its place. */
-static void serve_slot(struct pool_slot *s)
+/* Each freed slot is offered to whoever is next; one that cannot use it (it may not go there) keeps
+ * its place, and some behind it are asked. */
+static void serve_slot(struct pool_slot *s, int64_t now_ns)
 {
+    enum { LOOKS = 16 };
     uint32_t offers = s->freed;
+    struct waiter *next;
     s->freed = 0;
-    for (; offers > 0 && !list_empty(&s->waiters); offers--) {
-        struct exchange *x = container_of(s->waiters.next, struct exchange, waiting);
+    unsigned looks = 0;
+    for (struct waiter *w = line_first(&s->line, now_ns); w != NULL && offers > 0; w = next) {
+        struct exchange *x = container_of(w, struct exchange, waiter);
+        next = line_after(&s->line, w, now_ns);
         exchange_retry_pick(x);
-        if (!list_empty(&s->waiters) && s->waiters.next == &x->waiting)
+        if (x->slot == NULL)
+            offers--;
+        else if (++looks == LOOKS)
             return;
     }
 }
@@ -189,13 +196,13 @@ static void on_serve(struct task *t)
 {
     struct proxy *p = container_of(t, struct proxy, serve);
     list_each (e, &p->slots)
-        serve_slot(container_of(e, struct pool_slot, link));
+        serve_slot(container_of(e, struct pool_slot, link), loop_now_ns(p->loop));
 }
 
 void proxy_slot_free(struct proxy *p, struct pool_state *state)
 {
     struct pool_slot *s = slot_find(p, state);
-    if (s == NULL || s->waiting == 0)
+    if (s == NULL || s->line.count == 0)
         return;
     s->freed++;
     task_post(p->loop, &p->serve);
@@ -204,7 +211,7 @@ void proxy_slot_free(struct proxy *p, struct pool_state *state)
 void proxy_slot_released(struct proxy *p, struct pool_state *state)
 {
     struct pool_slot *s = slot_find(p, state);
-    if (s != NULL && s->waiting != 0) {
+    if (s != NULL && s->line.count != 0) {
         proxy_slot_free(p, state);
         return;
     }

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "http/front.h"
 #include "proxy/connpool.h"
+#include "proxy/line.h"
 #include "proxy/policy.h"
 
 struct proxy;
@@ -15,8 +16,7 @@ struct proxy;
 struct pool_slot {
     struct pool_state *state;
     struct retry_budget budget;
-    struct link waiters; /* exchanges in WAIT, oldest first */
-    uint32_t waiting;
+    struct line line; /* exchanges in WAIT */
     uint32_t freed;   /* slots to be given to waiters at the end of the turn */
     struct link link; /* in proxy.slots */
     uint32_t refs;    /* editions and waiting exchanges */

@@ -56,6 +56,7 @@ static enum err fill_route(const struct snapshot_context *c, struct snapshot *s,
     to->timeouts = timeouts_of(&from->timeouts);
     to->body_bytes = (uint64_t)from->body_bytes;
     to->websocket = from->websocket;
+    to->rank = (enum rank)from->priority;
     to->stats = stats->by_worker;
     enum err e = snapshot_route_action(s, from, to);
     return e == ERR_OK ? snapshot_route_shape(s, from, to) : e;

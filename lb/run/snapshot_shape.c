@@ -198,6 +198,7 @@ static enum err fill_mirror(struct snapshot *s, const struct conf_mirror *from,
                                      .request_fields = route->request_fields,
                                      .rewrite = route->rewrite,
                                      .timeouts = route->timeouts,
+                                     .rank = RANK_LOW,
                                      .stats = s->book->mirrors->by_worker};
     route->mirror = m;
     return ERR_OK;

@@ -129,6 +129,34 @@ def test_l9_queue_full_and_too_long(env):
     assert first.response().status == 200
 
 
+def test_l9_a_full_queue_keeps_the_important(env):
+    """Load shedding by priority of routes: who waits gives up the place, with a reason in log and metric."""
+    gate = threading.Event()
+    origin, port = env.origin(script=[gated(gate, text())]), env.port()
+    balancer = env.meridian({
+        "workers": 1,
+        "listeners": {"public": {"bind": f"127.0.0.1:{port}"}},
+        "pools": {"api": {"backends": {"a": {"address": origin.address, "max_inflight": 1}},
+                          "queue": {"limit": 2, "timeout": "20s"}, **QUIET}},
+        "routes": [{"match": {"path": "/pay"}, "pool": "api", "priority": "high"},
+                   {"match": {"path": "/batch"}, "pool": "api", "priority": "low"},
+                   {"pool": "api"}]})
+    first = env.client(port).request()
+    until(lambda: origin.requests)
+    batch = env.client(port).request("GET", "/batch")
+    time.sleep(0.3)
+    page = env.client(port).request("GET", "/page")
+    time.sleep(0.3)
+    pay = env.client(port).request("GET", "/pay")
+    answer = batch.response()
+    assert answer.status == 503 and answer.fields.get("retry-after") and b"shed" in answer.body
+    assert get(port, "/batch").status == 503
+    gate.set()
+    assert [client.response().status for client in [first, pay, page]] == [200, 200, 200]
+    assert [request.target for request in origin.requests] == ["/", "/pay", "/page"]
+    at_rest(balancer)
+
+
 def test_f9_half_close_after_the_request(env):
     gate = threading.Event()
     balancer = env.simple(env.origin(script=[gated(gate, text(b"late"))]), pool=QUIET)

@@ -219,6 +219,41 @@ TEST(exchange, who_waits_longest_is_served_first)
     scene_close(&s);
 }
 
+/* "/get" is important, "/small" is not. */
+TEST(exchange, a_full_queue_sheds_the_less_important)
+{
+    open_fine();
+    SCRIPT(0, 1, {.act = ACT_REPLY, .text = OK_TEXT, .delay_ms = 300});
+    SCRIPT(1, 1, {.act = ACT_REPLY, .text = OK_TEXT, .delay_ms = 300});
+    s.max_inflight = 1;
+    for (int i = 0; i < SCENE_ROUTES; i++) {
+        s.routes[i].rank = RANK_NORMAL;
+    }
+    s.routes[1].rank = RANK_HIGH;
+    s.routes[2].rank = RANK_LOW;
+    scene_start(&s);
+    static const char *const paths[] = {"/", "/", "/small", "/", "/small", "/", "/get", "/", "/"};
+    struct ask *a[9];
+    for (int i = 0; i < 9; i++) {
+        a[i] = scene_ask(&s, "GET", paths[i], 0);
+    }
+    scene_pass(&s, 10);
+    REFUSED(a[4], 503, "shed");
+    CHECK(strstr(a[4]->head, "retry-after: ") != NULL, "%s", a[4]->head);
+    REFUSED(a[2], 503, "shed");
+    REFUSED(a[8], 503, "queue-full");
+    CHECK_INT(counter_get(&s.stats->ends[ERR_SHED]), 2);
+    scene_wait(&s, a[6]);
+    CHECK(!a[5]->done && !a[7]->done, "the important one did not wait for those before it");
+    for (int i = 3; i < 8; i++) {
+        if (i != 4) {
+            scene_wait(&s, a[i]);
+            ANSWERED(a[i], 200, "ok");
+        }
+    }
+    scene_close(&s);
+}
+
 TEST(exchange, l8_time_to_the_first_byte)
 {
     open_fine();
