@@ -111,6 +111,13 @@ BLOCK = hpack.encode(whole())
 
 
 def run(env, cases, hello=None):
+    """Cases whose requests may pass have an origin of their own: one that comes late counts against nobody."""
+    refused = [case for case in cases if isinstance(case[2], Refuses)]
+    wrong = run_alike(env, refused, hello) + run_alike(env, [case for case in cases if case not in refused], hello)
+    assert not wrong, "\n".join([f"{len(wrong)} of {len(cases)}:", *wrong])
+
+
+def run_alike(env, cases, hello):
     origin = env.origin(reply=lambda request: text(b"hello"))
     balancer = env.simple(origin, listener={"protocols": ["h2"]})
     wrong = []
@@ -133,9 +140,8 @@ def run(env, cases, hello=None):
         passed = len([one for one in origin.requests if one.complete]) - before
         if passed and isinstance(reaction, Refuses):
             wrong.append(f"{title}: the backend saw it")
-    assert not wrong, "\n".join([f"{len(wrong)} of {len(cases)}:", *wrong])
     assert not origin.malformed
-    return balancer
+    return wrong
 
 
 # --- RFC 9113 ---

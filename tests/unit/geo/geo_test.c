@@ -256,7 +256,7 @@ TEST(geo, says_why_a_file_cannot_be_used)
     file_put(path, "GeoIP", 5);
     check_refused(path, ERR_CORRUPT, "no MaxMind metadata");
     (void)unlink(path);
-    check_refused(path, ERR_NOT_FOUND, "no such");
+    check_refused(path, ERR_NOT_FOUND, "does not exist");
     CHECK_INT(mkfifo(path, 0600), 0);
     check_refused(path, ERR_UNSUPPORTED, "not a regular file");
     (void)unlink(path);
