@@ -4,9 +4,11 @@
 #include "net/listener.h"
 #include "run/gather.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define BEAT_MS       1000
 #define RESUME_MS     100
@@ -31,7 +33,8 @@ struct worker_watch {
     struct worker *worker;
     struct worker_listener *of;
     struct listener *listener;
-    int fd;
+    int fd;  /* main's, by which the watch is found */
+    int own; /* the same socket under a number that no other thread closes while our loop has it */
     bool wanted;
 };
 
@@ -182,8 +185,13 @@ static enum err watch(struct worker *w, int fd, struct worker_listener *of)
     if (watch == NULL)
         return ERR_NO_MEMORY;
     *watch = (struct worker_watch){.worker = w, .of = of, .fd = fd, .wanted = true};
-    enum err e = listener_start(w->loop, fd, on_accept, watch, &watch->listener);
+    watch->own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    enum err e = watch->own < 0
+                     ? ERR_NO_DESCRIPTOR
+                     : listener_start(w->loop, watch->own, on_accept, watch, &watch->listener);
     if (e != ERR_OK) {
+        if (watch->own >= 0)
+            close(watch->own);
         mem_free(watch);
         return e;
     }
@@ -194,6 +202,7 @@ static enum err watch(struct worker *w, int fd, struct worker_listener *of)
 static void watch_end(struct worker_watch *watch)
 {
     listener_stop(&watch->listener);
+    close(watch->own);
     list_remove(&watch->link);
     mem_free(watch);
 }

@@ -112,12 +112,12 @@ def hand_over(env, balancer, listeners, names):
 
 
 def watchers(balancer, fd):
-    """How many event loops of the process watch the descriptor."""
-    count = 0
+    """How many event loops of the process watch the descriptor's socket, under whatever number."""
+    count, socket_number = 0, os.stat(f"/proc/{balancer.process.pid}/fd/{fd}").st_ino
     for path in glob.glob(f"/proc/{balancer.process.pid}/fdinfo/*"):
         try:
             with open(path) as info:
-                count += bool(re.search(rf"^tfd:\s+{fd}\s", info.read(), re.M))
+                count += bool(re.search(rf"^tfd:.*\bino:{socket_number:x}\b", info.read(), re.M))
         except FileNotFoundError:
             pass
     return count
