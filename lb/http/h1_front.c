@@ -192,7 +192,8 @@ static void eof_while_busy(struct h1_front *h, bool clean)
         tell_gone(h, ERR_CLIENT_ABORT, false);
     } else if (h->tunnel) {
         settle_input(h);
-    } else if (!h1_body_done(&h->body) && !conn_has_unread(h->conn)) {
+    } else if (!h1_body_done(&h->body) && (may_hear(h) || !conn_has_unread(h->conn))) {
+        /* What is unread although it is wanted is the beginning of something that never comes. */
         tell_gone(h, ERR_CLIENT_ABORT, false);
     }
 }

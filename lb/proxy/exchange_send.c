@@ -78,6 +78,17 @@ static enum err shape_head(struct exchange *x)
     return field_rules_apply(&route->request_fields, &facts, x->front->arena, &x->sent.fields);
 }
 
+/* For `host: backend`, and for requests of HTTP/1.0 that name no host: HTTP/2 has none without
+ * (RFC 9113 section 8.3.1). */
+static struct span server_authority(const struct exchange *x)
+{
+    for (uint32_t i = 0; i < x->pool->endpoint_count; i++) {
+        if (x->pool->endpoints[i].endpoint == x->ticket.endpoint)
+            return x->pool->endpoints[i].authority;
+    }
+    return SPAN_NONE;
+}
+
 static enum err make_head(struct exchange *x)
 {
     const struct policy_pool *pool = x->pool;
@@ -96,10 +107,8 @@ static enum err make_head(struct exchange *x)
     }
     if (pool->host == POLICY_HOST_NAME)
         facts.authority = pool->host_name;
-    for (uint32_t i = 0; pool->host == POLICY_HOST_BACKEND && i < pool->endpoint_count; i++) {
-        if (pool->endpoints[i].endpoint == x->ticket.endpoint)
-            facts.authority = pool->endpoints[i].authority;
-    }
+    else if (pool->host == POLICY_HOST_BACKEND || x->request->authority.n == 0)
+        facts.authority = server_authority(x);
     enum err e = forward_request(x->request, &facts, x->front->arena, &x->sent);
     return e == ERR_OK ? shape_head(x) : e;
 }

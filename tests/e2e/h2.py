@@ -355,8 +355,10 @@ class Connection:
 
 
 class H2Client(Connection):
-    def __init__(self, port, tls=None, name="localhost", terms=(), hello=None, receive_buffer=None, **options):
+    def __init__(self, port, tls=None, name="localhost", terms=(), hello=None, receive_buffer=None, source=None, **options):
         connected = socket.socket()
+        if source:
+            connected.bind((source, 0))
         if receive_buffer:
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         connected.settimeout(15)

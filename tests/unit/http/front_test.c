@@ -548,6 +548,23 @@ TEST(front, content_before_a_half_close_is_delivered)
 }
 
 /* F8 */
+/* What is held back until more comes, as trailers are, must not hide that nothing will. */
+TEST(front, half_close_inside_trailers_is_an_abort_F9)
+{
+    struct client c;
+    client_new(&c);
+    SAY(&c.w, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
+              "X-A: 1\r\n");
+    CHECK_STR(world_log(&c.w), "POST:/");
+    OP(&c, want_body, true);
+    world_turn(&c.w);
+    CHECK_STR(world_log(&c.w), "body:ok");
+    world_fin(&c.w);
+    CHECK_STR(world_log(&c.w), "gone:client-abort");
+    release(&c);
+    client_end(&c);
+}
+
 TEST(front, clients_that_leave_F8)
 {
     struct client c;

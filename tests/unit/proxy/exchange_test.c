@@ -108,6 +108,30 @@ TEST(exchange, a_path_with_two_readings_H14)
     scene_close(&s);
 }
 
+/* HTTP/1.0 may name no host; every server of HTTP/1.1 and HTTP/2 is told one (H8, RFC 9113
+ * section 8.3.1). */
+TEST(exchange, a_request_without_host_gets_the_servers_H8)
+{
+    open_fine();
+    scene_start(&s);
+    s.endpoints[0].authority = s.endpoints[1].authority = SPAN("inner:8080");
+    struct request r = {.method = METHOD_GET,
+                        .version = VERSION_1_0,
+                        .method_name = SPAN("GET"),
+                        .scheme = SPAN("http"),
+                        .path = SPAN("/")};
+    struct ask *a = scene_ask_head(&s, &r, 0);
+    scene_wait(&s, a);
+    ANSWERED(a, 200, "ok");
+    const char *seen = scene_log(&s, s.heads[0] == 1 ? 0 : 1);
+    CHECK(strstr(seen, "\r\nhost: inner:8080\r\n") != NULL, "%s", seen);
+    ANSWERED(ask("GET", "/", 0), 200, "ok");
+    bool kept = strstr(scene_log(&s, 0), "host: a\r\n") != NULL ||
+                strstr(scene_log(&s, 1), "host: a\r\n") != NULL;
+    CHECK(kept, "what the client says stays");
+    scene_close(&s);
+}
+
 TEST(exchange, refused_connections_go_elsewhere_H22)
 {
     open_fine();
