@@ -9,7 +9,7 @@
 #include "admin/metrics.h"
 #include "base/log.h"
 #include "net/conn.h"
-#include "pick/pick.h"
+#include "pick/why.h"
 
 struct admin_server {
     const char *version, *config; /* config: the file's path */
@@ -58,6 +58,9 @@ struct admin_backend {
     enum err probe_err; /* of the last one */
     uint32_t probe_us;
     double recent_ms, normal_ms; /* response time of its site; 0: unknown */
+    uint32_t weight_now;         /* in effect: less than weight in slow start */
+    enum pick_why why;           /* it gets none, or few requests */
+    bool routed;                 /* some route leads to its pool */
 };
 
 struct admin_route {
@@ -100,6 +103,15 @@ struct admin_explain_ask {
     const struct admin_header *headers;
     size_t header_count;
 };
+/* An endpoint that was no candidate. */
+struct admin_explain_other {
+    const struct endpoint *endpoint;
+    uint32_t site, inflight, weight, max_inflight;
+    int64_t out_ms; /* ejected for so long; 0: not */
+    enum pick_why why;
+};
+#define ADMIN_EXPLAIN_OTHERS 500
+
 struct admin_explain {
     struct admin_place place;
     struct span route, pool;   /* pool empty: the route answers itself */
@@ -109,6 +121,8 @@ struct admin_explain {
                          ERR_BAD_METHOD, ERR_FORBIDDEN */
     struct span site_names[LIMIT_SITES]; /* as terms.sites */
     struct pick_explain terms;           /* where there is a pool */
+    const struct admin_explain_other *others;
+    size_t other_count, others_left; /* left: those that were too many to be listed */
 };
 
 /* The session with the central database, and the rows of its registry. */

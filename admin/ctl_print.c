@@ -177,10 +177,11 @@ static void print_status(const struct print *p)
     print_pools(p);
 }
 
+/* Why it gets no traffic; else what is wrong with its checks. */
 static struct span cell_reason(const struct json_value *row)
 {
-    struct span reason = ctl_cell(row, "probe_reason");
-    return span_eq(reason, SPAN("ok")) ? SPAN_NONE : reason;
+    struct span why = ctl_cell(row, "reason_text"), reason = ctl_cell(row, "probe_reason");
+    return why.n > 0 || span_eq(reason, SPAN("ok")) ? why : reason;
 }
 
 static void fill_backend(struct arena *arena, const struct json_value *row, struct span *cells)

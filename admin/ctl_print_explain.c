@@ -50,11 +50,11 @@ static void print_sites(const struct json_value *reply, size_t width, struct are
     static const struct ctl_column columns[] = {
         {"SITE", false, true},     {"VERDICT", false, false}, {"COST", true, false},
         {"DISTANCE", true, false}, {"LOAD", true, false},     {"PREDICTED", true, false},
-        {"NORMAL", true, false},   {"SAMPLES", true, false},  {"RUN", true, false},
-        {"USABLE", true, false},
+        {"RECENT", true, false},   {"NORMAL", true, false},   {"SAMPLES", true, false},
+        {"RUN", true, false},      {"SEEN", true, false},     {"USABLE", true, false},
     };
-    static const char *const times[] = {"cost_ms", "distance_ms", "load_ms", "predicted_ms",
-                                        "normal_ms"};
+    static const char *const times[] = {"cost_ms",      "distance_ms", "load_ms",
+                                        "predicted_ms", "recent_ms",   "normal_ms"};
     struct ctl_table t;
     const struct json_value *rows = json_get(reply, "sites");
     ctl_table_init(&t, arena, columns, sizeof columns / sizeof *columns);
@@ -65,12 +65,13 @@ static void print_sites(const struct json_value *reply, size_t width, struct are
         }
         cells[0] = ctl_cell(r, "site");
         cells[1] = ctl_cell(r, "verdict");
-        for (size_t i = 0; i < 5; i++) {
+        for (size_t i = 0; i < 6; i++) {
             cells[2 + i] = ctl_cell_unit(arena, r, times[i], 2, "");
         }
-        cells[7] = ctl_cell(r, "samples");
-        cells[8] = ctl_cell(r, "inflight");
-        cells[9] = ctl_cell(r, "usable");
+        cells[8] = ctl_cell(r, "samples");
+        cells[9] = ctl_cell(r, "inflight");
+        cells[10] = ctl_cell_unit(arena, r, "inflight_at_dispatch", 1, "");
+        cells[11] = ctl_cell(r, "usable");
     }
     buf_printf(out, "\nSites (%s)\n",
                span_eq(json_get_text(reply, "algorithm"), SPAN("nearest"))
@@ -117,6 +118,36 @@ static void print_candidates(const struct json_value *reply, size_t width, struc
     ctl_table_print(&t, width, out);
 }
 
+static void print_others(const struct json_value *reply, size_t width, struct arena *arena,
+                         struct buf *out)
+{
+    static const struct ctl_column columns[] = {
+        {"BACKEND", false, true}, {"ADDRESS", false, true}, {"SITE", false, true},
+        {"RUN", true, false},     {"WEIGHT", true, false},  {"OUT", true, false},
+        {"WHY NOT", false, true},
+    };
+    static const char *const names[] = {"backend", "address", "site", "inflight", "weight"};
+    struct ctl_table t;
+    const struct json_value *rows = json_get(reply, "others");
+    if (rows == NULL || rows->count == 0)
+        return;
+    ctl_table_init(&t, arena, columns, sizeof columns / sizeof *columns);
+    for (const struct json_value *r = rows->first; r != NULL; r = r->next) {
+        struct span *cells = ctl_table_row(&t);
+        for (size_t i = 0; cells != NULL && i < 5; i++)
+            cells[i] = ctl_cell(r, names[i]);
+        if (cells == NULL)
+            return;
+        if (json_get_number(r, "ejected_seconds") > 0)
+            cells[5] = ctl_cell_unit(arena, r, "ejected_seconds", 1, " s");
+        cells[6] = ctl_cell(r, "why_text");
+    }
+    buf_put_str(out, "\nOthers\n");
+    ctl_table_print(&t, width, out);
+    if (json_get_number(reply, "others_left") > 0)
+        buf_printf(out, "and %.0f more\n", json_get_number(reply, "others_left"));
+}
+
 static void put_fact(struct buf *out, const char *title, struct span value)
 {
     if (value.n > 0) {
@@ -148,4 +179,5 @@ void ctl_print_explain(const struct json_value *reply, size_t width, struct aren
     }
     print_sites(reply, width, arena, out);
     print_candidates(reply, width, arena, out);
+    print_others(reply, width, arena, out);
 }

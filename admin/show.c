@@ -92,6 +92,34 @@ static void show_counts(struct json *j, const struct admin_backend *b)
     json_u64(j, "ejections", b->ejections);
 }
 
+/* Why it gets no traffic, or little, in words. */
+static void put_why(struct buf *out, const struct admin_backend *b)
+{
+    buf_put_str(out, pick_why_text(b->why));
+    if ((b->why == PICK_WHY_SOFT || b->why == PICK_WHY_HARD) && b->probes > 0 &&
+        b->probe_err != ERR_OK)
+        buf_printf(out, ": %s", err_phrase(b->probe_err));
+    if (b->why == PICK_WHY_OUT)
+        buf_printf(out, "; back in %.1f s", (double)b->out_ms / 1000);
+    if (b->why == PICK_WHY_FULL)
+        buf_printf(out, " of %u", b->max_inflight);
+    if (b->why == PICK_WHY_SLOW_START)
+        buf_printf(out, ", %u of %u", b->weight_now, b->weight);
+    if (b->why == PICK_WHY_NOTHING && !b->routed)
+        buf_put_str(out, "no route leads to its pool");
+}
+
+static void show_why(struct json *j, const struct admin_backend *b)
+{
+    char memory[256];
+    struct buf text;
+    buf_fixed(&text, memory, sizeof memory);
+    put_why(&text, b);
+    bool lost = b->why == PICK_WHY_NOTHING && !b->routed;
+    json_str(j, "reason", lost ? "no-route" : pick_why_name(b->why));
+    json_span(j, "reason_text", buf_span(&text));
+}
+
 static void each_backend(void *user, const struct admin_backend *b)
 {
     struct json *j = user;
@@ -107,6 +135,8 @@ static void each_backend(void *user, const struct admin_backend *b)
     json_u64(j, "weight", b->weight);
     json_u64(j, "weight_configured", b->weight_configured);
     json_bool(j, "weight_forced", b->weight_forced);
+    json_u64(j, "weight_now", b->weight_now);
+    show_why(j, b);
     json_double(j, "ejected_seconds", (double)b->out_ms / 1000, 3);
     if (b->health_since_ms >= 0) {
         json_double(j, "health_seconds", (double)b->health_since_ms / 1000, 3);

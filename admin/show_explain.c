@@ -48,6 +48,31 @@ static void show_candidate(struct json *j, const struct admin_explain *e,
     json_object_end(j);
 }
 
+static void show_other(struct json *j, const struct admin_explain *e,
+                       const struct admin_explain_other *o)
+{
+    json_object(j, NULL);
+    json_span(j, "backend", o->endpoint->backend);
+    json_span(j, "address", o->endpoint->address);
+    json_span(j, "site", o->site < e->terms.site_count ? e->site_names[o->site] : SPAN_NONE);
+    json_u64(j, "inflight", o->inflight);
+    json_u64(j, "max_inflight", o->max_inflight);
+    json_u64(j, "weight", o->weight);
+    json_double(j, "ejected_seconds", (double)o->out_ms / 1000, 3);
+    json_str(j, "why", pick_why_name(o->why));
+    json_str(j, "why_text", pick_why_text(o->why));
+    json_object_end(j);
+}
+
+static void show_others(struct json *j, const struct admin_explain *e)
+{
+    json_array(j, "others");
+    for (size_t i = 0; i < e->other_count; i++)
+        show_other(j, e, &e->others[i]);
+    json_array_end(j);
+    json_u64(j, "others_left", e->others_left);
+}
+
 static void show_terms(struct json *j, const struct admin_explain *e)
 {
     json_str(j, "algorithm", pick_algorithm_name(e->terms.algorithm));
@@ -64,6 +89,7 @@ static void show_terms(struct json *j, const struct admin_explain *e)
         show_candidate(j, e, &e->terms.candidates[i]);
     }
     json_array_end(j);
+    show_others(j, e);
 }
 
 void show_explain(struct json *j, const struct admin_explain *e)

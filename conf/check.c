@@ -187,6 +187,15 @@ static void check_sticky(struct reader *r, const struct conf_pool *pool)
                     HASHED_MOST);
 }
 
+/* A race would say where a client stays. */
+static void check_hedge(struct reader *r, const struct conf_pool *pool)
+{
+    if (pool->hedge.set && pool->sticky.set)
+        conf_report(r->m, pool->hedge.mark,
+                    "hedge asks another server than the one that sticky keeps a client with; leave "
+                    "one of them out");
+}
+
 static void check_pool(struct reader *r, const struct conf *conf, struct conf_pool *pool,
                        const struct names *sites)
 {
@@ -195,6 +204,7 @@ static void check_pool(struct reader *r, const struct conf *conf, struct conf_po
     check_distance(r, conf, pool);
     check_algorithm(r, pool);
     check_sticky(r, pool);
+    check_hedge(r, pool);
     check_residency(r, conf, pool, sites);
     check_registry(r, conf, pool);
     if (pool->health.timeout_ms > pool->health.interval_ms)

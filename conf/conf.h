@@ -193,6 +193,19 @@ struct conf_retries {
     uint32_t on; /* CONF_RETRY_* */
 };
 
+/* Exactly one of the two is not 0. */
+struct conf_after {
+    int64_t ms;
+    int64_t percent;
+};
+
+struct conf_hedge {
+    bool set;
+    struct conf_mark mark;
+    struct conf_after after;
+    int64_t budget_percent;
+};
+
 struct conf_queue {
     int64_t limit;
     int64_t timeout_ms;
@@ -264,6 +277,7 @@ struct conf_pool {
     enum conf_host host;
     struct conf_text host_name; /* CONF_HOST_NAME */
     struct conf_retries retries;
+    struct conf_hedge hedge;
     struct conf_queue queue;
     struct conf_registry registry;
     struct conf_sticky sticky;
@@ -290,6 +304,7 @@ struct conf_timeouts {
     int64_t handshake_ms, request_head_ms, idle_ms, request_body_ms, send_ms;
     int64_t connect_ms, first_byte_ms, response_body_ms, backend_send_ms;
     int64_t tunnel_idle_ms, connection_age_ms;
+    int64_t total_ms; /* 0: none */
 };
 
 struct conf_respond {
@@ -425,6 +440,7 @@ enum conf_log_format { CONF_LOG_JSON, CONF_LOG_COMBINED };
 struct conf_log {
     struct conf_text access_path; /* "stdout", "stderr", "off" or an absolute path */
     enum conf_log_format access_format;
+    bool access_decision;
     enum log_level level;
 };
 

@@ -23,6 +23,7 @@ static const struct {
     {&type_byte_rate, "\"type\": \"string\", \"pattern\": \"^[0-9]+(B|KiB|MiB|GiB)/s$\""},
     {&type_rate, "\"type\": \"string\", \"pattern\": \"^[0-9]+/[smh]$\""},
     {&type_percent, "\"type\": \"string\", \"pattern\": \"^[0-9]+%$\""},
+    {&type_after, "\"type\": \"string\", \"pattern\": \"^[0-9]+(ms|s|m|%)$\""},
     {&type_text, SCALAR},
     {&type_template, SCALAR},
     {&type_redirect_to, "\"type\": \"string\""},

@@ -103,6 +103,8 @@ extern const struct schema_type type_location, type_statuses, type_host, type_pa
     type_probe_off;
 /* fields.c */
 extern const struct schema_type type_fields, type_field_name, type_template, type_redirect_to;
+/* schema_hedge.c */
+extern const struct schema_type type_after;
 /* shape.c */
 extern const struct schema_type type_split, type_key, type_hash_key, type_pages;
 /* compound.c */
@@ -110,8 +112,8 @@ extern const struct schema_type type_map, type_named, type_list;
 
 /* The root of all keys; its struct is struct conf. */
 extern const struct schema_map schema_root;
-extern const struct schema_map schema_listener, schema_pool, schema_registry, schema_residency,
-    schema_route, schema_sticky;
+extern const struct schema_map schema_hedge, schema_listener, schema_pool, schema_registry,
+    schema_residency, schema_route, schema_sticky;
 
 /* Sets every default of the map's struct at `at`, which is zeroed. */
 void schema_preset(const struct schema_map *map, void *at);

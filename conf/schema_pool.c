@@ -415,6 +415,13 @@ static const struct schema_field fields[] = {
      .offset = offsetof(struct conf_pool, retries),
      .map = &retry_map,
      .help = "Trying again with another backend."},
+    {.key = "hedge",
+     .type = &type_map,
+     .offset = offsetof(struct conf_pool, hedge),
+     .map = &schema_hedge,
+     .fallback = "off",
+     .help = "Ask a second server too where the first is slow to answer, and take the answer that "
+             "comes first: GET, HEAD and OPTIONS without content only. `hedge: {}` is enough."},
     {.key = "queue",
      .type = &type_map,
      .offset = offsetof(struct conf_pool, queue),

@@ -1,5 +1,5 @@
 /* schema_root: the top of the configuration, and the keys that hold for the whole process. */
-#include "conf/schema.h"
+#include "conf/reader.h"
 #include "conf/text.h"
 
 #define DAY_MS     86400000
@@ -126,6 +126,15 @@ static const struct schema_field timeout_fields[] = {
             "Longest silence on an upgraded connection (L10)."),
     TIMEOUT("connection_age", connection_age_ms, LIMIT_CONNECTION_AGE_MS,
             "Age at which a client's connection ends after its request, ±10 % (L11)."),
+    {.key = "total",
+     .type = &type_duration,
+     .offset = offsetof(struct conf_timeouts, total_ms),
+     .least = 1,
+     .most = DAY_MS,
+     .text = "none",
+     .help = "From a request's first byte to the end of its answer, waiting and all attempts "
+             "included; upgraded connections have no end (A11). Servers of gRPC are told what is "
+             "left of it; `{deadline}` tells others."},
 };
 
 #define LIMIT(key_, type_, member, default_, least_, most_, help_)                                 \
@@ -203,9 +212,23 @@ static const struct schema_field access_fields[] = {
      .words = log_formats,
      .initial = CONF_LOG_JSON,
      .help = "Form of its lines."},
+    {.key = "decision",
+     .type = &type_flag,
+     .offset = offsetof(struct conf_log, access_decision),
+     .help = "Tell in each line how the backend was chosen: every term that `meridianctl explain` "
+             "shows, of at most 8 sites. For `json`."},
 };
 
-static const struct schema_map access_map = {SCHEMA_FIELDS(access_fields)};
+/* Nothing is accepted and ignored. */
+static void access_done(struct reader *r, const struct node *n, void *at)
+{
+    const struct conf_log *log = at;
+    if (log->access_decision && log->access_format != CONF_LOG_JSON)
+        conf_report(r->m, n->mark,
+                    "log.access.decision is for format: json; leave one of them out");
+}
+
+static const struct schema_map access_map = {SCHEMA_FIELDS(access_fields), .done = access_done};
 
 static const struct schema_word log_levels[] = {
     {"error", LOG_ERROR}, {"warn", LOG_WARN}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}, {NULL, 0},

@@ -116,6 +116,18 @@ static const struct schema_field timeout_fields[] = {
     TIMEOUT("backend_send", backend_send_ms,
             "Longest time without progress towards a backend (L8)."),
     TIMEOUT("tunnel_idle", tunnel_idle_ms, "Longest silence on an upgraded connection (L10)."),
+    {.key = "total",
+     .type = &type_duration,
+     .offset = offsetof(struct conf_timeouts, total_ms),
+     .inherit = offsetof(struct conf, timeouts.total_ms),
+     .initial = NOT_WRITTEN,
+     .least = 1,
+     .most = 86400000,
+     .text = "none",
+     .flags = SCHEMA_INHERIT,
+     .fallback = "the global one",
+     .help = "From the request's first byte to the end of its answer, waiting and all attempts "
+             "included; upgraded connections have no end (A11)."},
 };
 
 static const struct schema_map timeout_map = {SCHEMA_FIELDS(timeout_fields)};

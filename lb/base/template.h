@@ -22,7 +22,8 @@
     X(GEO_SUBDIVISION, "geo.subdivision", HOST_PART, "part of the country (ISO 3166-2)")           \
     X(REQUEST_ID, "request_id", WORD, "request's identifier, as in X-Request-Id")                  \
     X(LISTENER, "listener", HOST_PART, "name of the listener")                                     \
-    X(ROUTE, "route", ANY, "name of the route")
+    X(ROUTE, "route", ANY, "name of the route")                                                    \
+    X(DEADLINE, "deadline", HOST_PART, "milliseconds that are left for the answer; empty: any")
 
 enum template_name {
     TEMPLATE_TEXT, /* no name: the piece's text */

@@ -30,6 +30,12 @@ static inline bool method_idempotent(enum method m)
            m == METHOD_DELETE;
 }
 
+/* RFC 9110 section 9.2.1: nothing is changed by asking. */
+static inline bool method_safe(enum method m)
+{
+    return m == METHOD_GET || m == METHOD_HEAD || m == METHOD_OPTIONS;
+}
+
 enum content {
     CONTENT_NONE,   /* there is none */
     CONTENT_LENGTH, /* exactly `length` bytes */

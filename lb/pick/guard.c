@@ -161,6 +161,9 @@ void pick_note(const struct pick_ticket *t, enum pick_outcome outcome, double x_
     case PICK_CONNECT_FAILED:
         book_failure(t, outcome == PICK_CONNECT_FAILED, now_ms);
         break;
+    case PICK_OUTRUN:
+        site_sample(t->site, x_ms, t->q, now_ms);
+        break;
     case PICK_ABORTED:
         break;
     }

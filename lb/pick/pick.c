@@ -71,11 +71,10 @@ enum err pick(const struct pick_request *req, struct pick_ticket *out)
             err = choose(&c);
         if (err != ERR_OK)
             return err;
-        if (take(&c, out)) {
-            if (req->explain != NULL)
-                explain_choice(&c, req->explain);
+        if (req->explain != NULL)
+            explain_choice(&c, req->explain); /* as it was before this request counts */
+        if (take(&c, out))
             return ERR_OK;
-        }
     }
     return ERR_FULL;
 }

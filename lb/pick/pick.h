@@ -71,6 +71,7 @@ enum pick_outcome {
     PICK_TIMEOUT,        /* no answer in time: x is the time that passed */
     PICK_FAILED,         /* 500, 502, 504, reset, TLS or protocol error */
     PICK_CONNECT_FAILED, /* refused, unreachable, connect time-out: three in a row eject (L32) */
+    PICK_OUTRUN,         /* another attempt answered first: x is the time that passed; no failure */
     PICK_ABORTED         /* the client went away, or a failure of this process (B2): says nothing */
 };
 enum pick_outcome pick_outcome_of_status(int status);

@@ -111,6 +111,15 @@ static void put_path(struct buf *b, const struct access_facts *f)
     text(b, "path", buf_span(&uri), LIMIT_LOG_URI);
 }
 
+/* Last, and left out where the line would be too long with it (L38). */
+static void decision(struct buf *b, struct span json)
+{
+    if (json.n == 0 || buf_len(b) + json.n + 16 > LIMIT_LOG_LINE)
+        return;
+    buf_put_str(b, ",\"decision\":");
+    buf_put_span(b, json);
+}
+
 void access_json(const struct access_facts *f, struct buf *out)
 {
     char time[24];
@@ -142,10 +151,12 @@ void access_json(const struct access_facts *f, struct buf *out)
     if (f->distance_ms >= 0)
         buf_printf(out, ",\"distance_ms\":%.1f", (double)f->distance_ms);
     word(out, "sticky", f->sticky);
+    word(out, "hedge", f->hedge);
     word(out, "tls", f->tls_version);
     text(out, "sni", f->sni, LIMIT_LOG_FIELD);
     text(out, "request_id", f->id, LIMIT_LOG_FIELD);
     text(out, "trace", f->trace, LIMIT_LOG_FIELD);
+    decision(out, f->decision);
     buf_put_str(out, "}\n");
 }
 

@@ -20,8 +20,10 @@ struct access_facts {
     const char *end;
     const char *tls_version; /* NULL: plain */
     struct span sni;
-    float distance_ms;  /* negative: not known */
-    const char *sticky; /* "kept", "broken", "made"; NULL: no cookie */
+    float distance_ms;    /* negative: not known */
+    const char *sticky;   /* "kept", "broken", "made"; NULL: no cookie */
+    struct span decision; /* JSON */
+    const char *hedge;    /* "won", "lost"; NULL: no second attempt ran beside the first */
 };
 
 void access_json(const struct access_facts *f, struct buf *out);

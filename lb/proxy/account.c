@@ -29,6 +29,8 @@ static void count(struct exchange *x, int64_t total_ns)
     counter_add(&p->stats->ends[x->end], 1);
     if (s == NULL)
         return;
+    if (x->hedge_end == HEDGE_WON)
+        counter_add(&s->hedges_won, 1);
     counter_add(&s->classes[x->status / 100 < 6 ? x->status / 100 : 0], 1);
     counter_add(&s->bytes_in, x->front->bytes_in);
     counter_add(&s->bytes_out, x->front->bytes_out);
@@ -74,6 +76,7 @@ static void line(struct exchange *x, int64_t total_ns)
     const struct request *r = x->request;
     struct conn_tls_info tls = {0};
     static const char *const sticks[] = {NULL, "made", "kept", "broken"};
+    static const char *const hedges[] = {NULL, "lost", "won"};
     struct access_facts f = {
         .wall_ns = p->loop->ops->wall_ns(p->loop),
         .protocol = protocol_name(r->version),
@@ -94,6 +97,8 @@ static void line(struct exchange *x, int64_t total_ns)
         .total_ns = total_ns,
         .attempts = x->attempts,
         .sticky = sticks[x->stick_end],
+        .hedge = hedges[x->hedge_end],
+        .decision = x->decision,
         .end = err_name(x->end),
     };
     who(x, &f, &tls);

@@ -136,6 +136,7 @@ void exchange_begin_errand(struct proxy *p, struct front *front, struct request 
     x->route = errand->route;
     x->origin = origin_hold(errand->origin);
     x->id = errand->id;
+    x->errand = true;
     exchange_admit(x);
 }
 
@@ -195,6 +196,7 @@ void exchange_end(struct exchange *x, enum err why)
     exchange_move(x, EXCHANGE_DONE);
     timer_stop(&x->timer);
     exchange_unwait(x);
+    exchange_hedge_drop(x);
     exchange_drop_back(x);
     compress_end(&p->compress, &x->compress);
     exchange_note(x, PICK_ABORTED);

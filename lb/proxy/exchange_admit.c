@@ -1,8 +1,16 @@
 /* Who serves: admission, pick, connection, and what follows a failed attempt. */
+#include "proxy/decision.h"
 #include "proxy/exchange_impl.h"
 #include "proxy/grpc.h"
 
 #include "base/limits.h"
+
+void exchange_limit(struct exchange *x, int64_t whole_ns)
+{
+    int64_t at = x->begun_ns + whole_ns;
+    if (whole_ns > 0 && (x->deadline_ns == 0 || at < x->deadline_ns))
+        x->deadline_ns = at;
+}
 
 static enum err identify(struct exchange *x)
 {
@@ -14,8 +22,8 @@ static enum err identify(struct exchange *x)
     enum err e = trace_take(x->request, &p->rng, x->front->arena, &x->trace);
     if (e != ERR_OK)
         return e;
-    int64_t patience = grpc_is_call(x->request) ? grpc_timeout_ns(x->request) : 0;
-    x->deadline_ns = patience > 0 ? x->begun_ns + patience : 0;
+    x->call = grpc_is_call(x->request);
+    exchange_limit(x, x->call ? grpc_timeout_ns(x->request) : 0);
     if (x->client == NULL)
         return ERR_OK;
     x->origin = client_origin(x->client, x->edition->policy, x->request);
@@ -43,6 +51,8 @@ void exchange_admit(struct exchange *x)
     struct pool_slot *slot = x->edition->pools[x->pool->index].slot;
     exchange_find_stick(x);
     retry_budget_request(&slot->budget, loop_now_ms(x->proxy->loop));
+    if (x->pool->hedge.on)
+        retry_budget_request(&slot->hedges, loop_now_ms(x->proxy->loop));
     exchange_pick(x);
 }
 
@@ -196,22 +206,24 @@ enum err exchange_sites(const struct exchange *x, uint64_t *sites)
     return residency_sites(x->pool->residency, place, sites);
 }
 
-void exchange_pick(struct exchange *x)
+static const float *distances(struct exchange *x)
+{
+    return x->origin != NULL ? client_distances(x->origin, x->edition->policy, x->pool) : NULL;
+}
+
+enum err exchange_ask(struct exchange *x, struct pick_request *out)
 {
     struct proxy *p = x->proxy;
     struct edition_pool *ep = &x->edition->pools[x->pool->index];
     int64_t now_ms = loop_now_ms(p->loop);
     uint64_t sites;
     enum err e = exchange_sites(x, &sites);
-    if (e != ERR_OK) {
-        exchange_fail(x, e);
-        return;
-    }
+    if (e != ERR_OK)
+        return e;
     pool_view_refresh(ep->view, now_ms);
-    struct pick_request req = {
+    *out = (struct pick_request){
         .view = ep->view,
-        .distance_ms =
-            x->origin != NULL ? client_distances(x->origin, x->edition->policy, x->pool) : NULL,
+        .distance_ms = distances(x),
         .allowed = sites,
         .tried = x->tried,
         .tried_count = x->tried_count,
@@ -222,7 +234,39 @@ void exchange_pick(struct exchange *x)
         .no_last_resort = x->last_resort,
         .now_ms = now_ms,
         .dice = pick_dice_rng(&p->rng),
+        .explain = x->edition->policy->log_decisions ? &p->terms : NULL,
     };
+    return ERR_OK;
+}
+
+/* Without memory it is not told. */
+static void keep_decision(struct exchange *x)
+{
+    char memory[DECISION_MOST];
+    struct buf text;
+    buf_fixed(&text, memory, sizeof memory);
+    decision_put(&x->proxy->terms, x->pool->pick, &text);
+    if (!text.failed)
+        x->decision = arena_copy(x->front->arena, buf_span(&text));
+}
+
+void exchange_settle_site(struct exchange *x)
+{
+    const float *distance_ms = distances(x);
+    if (distance_ms != NULL)
+        x->distance_ms = distance_ms[x->ticket.site_index];
+    else if (x->pool->sites != NULL)
+        x->distance_ms = x->pool->pick->sites[x->ticket.site_index].here_ms;
+}
+
+void exchange_pick(struct exchange *x)
+{
+    struct pick_request req;
+    enum err e = exchange_ask(x, &req);
+    if (e != ERR_OK) {
+        exchange_fail(x, e);
+        return;
+    }
     e = pick(&req, &x->ticket);
     if (e == ERR_FULL) {
         wait_for_slot(x);
@@ -235,10 +279,9 @@ void exchange_pick(struct exchange *x)
     }
     x->noted = false;
     x->last_resort = x->last_resort || x->ticket.mode == PICK_LAST_RESORT;
-    if (req.distance_ms != NULL)
-        x->distance_ms = req.distance_ms[x->ticket.site_index];
-    else if (x->pool->sites != NULL)
-        x->distance_ms = x->pool->pick->sites[x->ticket.site_index].here_ms;
+    exchange_settle_site(x);
+    if (req.explain != NULL)
+        keep_decision(x);
     open_stream(x);
 }
 
@@ -261,14 +304,19 @@ void exchange_note(struct exchange *x, enum pick_outcome outcome)
     pick_note(&x->ticket, outcome, sample_ms(x), loop_now_ms(x->proxy->loop));
 }
 
-void exchange_release_ticket(struct exchange *x)
+void exchange_let_go(struct exchange *x, struct pick_ticket *ticket)
 {
-    if (x->ticket.endpoint == NULL)
+    if (ticket->endpoint == NULL)
         return;
-    struct pool_state *state = x->ticket.endpoint->pool;
-    pick_release(&x->ticket);
+    struct pool_state *state = ticket->endpoint->pool;
+    pick_release(ticket);
     if (atomic_load_explicit(&state->waiting, memory_order_relaxed) != 0)
         proxy_slot_released(x->proxy, state);
+}
+
+void exchange_release_ticket(struct exchange *x)
+{
+    exchange_let_go(x, &x->ticket);
 }
 
 /* What is said of a failed attempt later, when its ticket is gone. */
@@ -286,10 +334,9 @@ static void remember_attempt(struct exchange *x, enum err why)
 
 /* A used connection that ended before any byte of the answer tells nothing about the server: it was
  * most likely closed for idleness just then. The next attempt may go there again, on a new one. */
-static bool stale(const struct exchange *x, enum err why)
+bool exchange_stale(const struct back *b, enum err why)
 {
-    return x->back != NULL && x->back->reused && why == ERR_BACKEND_RESET &&
-           x->first_byte_ns == 0 && !x->fresh;
+    return b != NULL && b->reused && why == ERR_BACKEND_RESET && b->first_byte_ns == 0;
 }
 
 /* This worker's share of the least that is always allowed (L30), never none. */
@@ -321,10 +368,15 @@ static bool another_attempt(struct exchange *x, enum err why, enum seen seen)
 
 void exchange_attempt_failed(struct exchange *x, enum err why, enum seen seen)
 {
-    bool was_stale = stale(x, why);
+    bool was_stale = exchange_stale(x->back, why) && !x->fresh;
     exchange_note(x, was_stale ? PICK_ABORTED : pick_outcome_of_err(why));
     x->fresh = was_stale;
     remember_attempt(x, why);
+    exchange_hedge_disarm(x);
+    if (exchange_hedge_succeeds(x))
+        return;
+    exchange_hedge_drop(x);
+    x->hedge_end = x->hedge_end == HEDGE_WON ? HEDGE_LOST : x->hedge_end;
     bool again = another_attempt(x, why, seen);
     if (why == ERR_BACKEND_CONNECT_TIMEOUT)
         connpool_give_up(&x->wait);

@@ -2,6 +2,7 @@
  * and ends; exchange_route.c finds the route and keeps
  * its gate; exchange_admit.c decides who serves,
  * exchange_sticky.c where the client was before; exchange_send.c carries the request,
+ * exchange_hedge.c a second attempt beside the first,
  * exchange_mirror.c its copy,
  * exchange_reply.c the response; exchange_time.c watches the time. */
 #ifndef MERIDIAN_PROXY_EXCHANGE_IMPL_H
@@ -24,6 +25,14 @@ enum stick_end {
     STICK_BROKEN /* by somebody else */
 };
 
+enum hedge_end {
+    HEDGE_NONE, /* there was one attempt at a time */
+    HEDGE_LOST, /* the second one did not answer first */
+    HEDGE_WON
+};
+
+struct hedge;
+
 struct exchange {
     /* set once */
     struct proxy *proxy;
@@ -31,6 +40,8 @@ struct exchange {
     struct front *front;   /* NULL after it was released */
     struct request *request;
     struct span id; /* request identifier */
+    bool call;      /* of gRPC */
+    bool errand;    /* Meridian's own: nobody waits for its answer */
     struct trace trace;
     /* who and where */
     struct edition *edition; /* held until the response head has left */
@@ -59,7 +70,12 @@ struct exchange {
     const struct pool_member *stick; /* where the client was before; while the edition is held */
     bool stick_ageing;               /* its cookie is to be renewed */
     enum stick_end stick_end;
-    enum err last_why; /* how the last attempt failed */
+    struct span decision;  /* how the last server was chosen, as JSON; empty: not asked for */
+    enum err last_why;     /* how the last attempt failed */
+    struct hedge *hedge;   /* NULL: no second attempt runs beside it */
+    int64_t hedge_ns;      /* when one shall begin; 0: not */
+    int64_t hedge_from_ns; /* dispatch of the first attempt, where one could; else 0 */
+    enum hedge_end hedge_end;
     /* request content */
     struct buf replay;             /* what has come, for another attempt (H22) */
     bool replay_lost;              /* more came than is kept */
@@ -85,7 +101,7 @@ struct exchange {
     struct timer timer;
     struct pace client_in, client_out, server_in, server_out;
     int64_t begun_ns;             /* first byte of the request */
-    int64_t deadline_ns;          /* by the client's own word (gRPC); 0: none */
+    int64_t deadline_ns;          /* by the client's own word (gRPC) or the route's; 0: none */
     int64_t phase_ns;             /* when the present state was entered */
     int64_t dispatched_ns;        /* when the last attempt's request head was handed over */
     int64_t first_byte_ns;        /* of the response; 0: none */
@@ -119,6 +135,8 @@ void exchange_facts(const struct exchange *x, struct expand_facts *out);
 
 /* exchange_admit.c */
 void exchange_admit(struct exchange *x);
+/* No more than this from its first byte to the end of the answer (A11); 0: no matter. */
+void exchange_limit(struct exchange *x, int64_t whole_ns);
 /* The sites that may serve the client (BALANCING.md section 4). ERR_RESIDENCY, ERR_FORBIDDEN: none.
  */
 MUST_CHECK
@@ -128,6 +146,15 @@ void exchange_unwait(struct exchange *x);
 /* Books the outcome of the present attempt, once. */
 void exchange_note(struct exchange *x, enum pick_outcome outcome);
 void exchange_release_ticket(struct exchange *x);
+/* The same for a ticket that is not the present attempt's. */
+void exchange_let_go(struct exchange *x, struct pick_ticket *ticket);
+/* What a pick for this request is asked; with `tried` as it is. Errors as exchange_sites. */
+MUST_CHECK
+enum err exchange_ask(struct exchange *x, struct pick_request *out);
+/* Notes how far away the present attempt's site is. */
+void exchange_settle_site(struct exchange *x);
+/* Whether it was only an old connection that ended before any byte of the answer. */
+bool exchange_stale(const struct back *b, enum err why);
 /* Takes one retry from the pool's budget; false: it is used up. */
 bool exchange_take_retry(struct exchange *x);
 /* After a failed attempt: another one, or the failure. */
@@ -142,6 +169,9 @@ enum err exchange_keep_stick(struct exchange *x, struct reply *r);
 
 /* exchange_send.c */
 void exchange_send(struct exchange *x);
+/* The head for that server. */
+MUST_CHECK
+enum err exchange_make_head(struct exchange *x, const struct endpoint *e, struct request *out);
 void exchange_on_body(void *user, struct span bytes);
 void exchange_on_end(void *user, const struct fields *trailers);
 void exchange_on_front_room(void *user);
@@ -150,6 +180,21 @@ void exchange_on_back_room(void *user);
 void exchange_front_want(struct exchange *x, bool want);
 /* Whether the content that has come can be sent again. */
 bool exchange_in_hand(const struct exchange *x);
+
+/* exchange_hedge.c */
+/* The request has been sent: says when it is asked for a second time, if at all. */
+void exchange_hedge_arm(struct exchange *x);
+void exchange_hedge_disarm(struct exchange *x);
+/* The time has come. */
+void exchange_hedge(struct exchange *x);
+/* The present attempt has failed: the one beside it goes on alone. False: there is none whose
+ * request has been sent. */
+MUST_CHECK
+bool exchange_hedge_succeeds(struct exchange *x);
+/* Lets go of it, whatever it does. */
+void exchange_hedge_drop(struct exchange *x);
+/* How long the answer took. */
+void exchange_hedge_learn(struct exchange *x, enum pick_outcome outcome);
 
 /* exchange_mirror.c: sends a copy where the route says so, once the content is in hand. */
 void exchange_mirror(struct exchange *x);

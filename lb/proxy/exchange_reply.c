@@ -112,8 +112,13 @@ void exchange_on_reply(void *user, struct reply *r, bool end)
     struct exchange *x = user;
     if (x->state == EXCHANGE_DONE)
         return;
+    enum pick_outcome outcome = pick_outcome_of_status(r->status);
     x->first_byte_ns = x->back->first_byte_ns;
-    exchange_note(x, pick_outcome_of_status(r->status));
+    exchange_note(x, outcome);
+    exchange_hedge_learn(x, outcome);
+    if (outcome != PICK_ANSWERED && exchange_hedge_succeeds(x))
+        return;
+    exchange_hedge_drop(x);
     if (retry_status(x, r)) {
         again_elsewhere(x);
         return;
@@ -220,6 +225,7 @@ void exchange_on_fail(void *user, enum err why, enum seen seen)
 static void answer_with(struct exchange *x, const struct local_answer *answer)
 {
     struct back *b;
+    exchange_hedge_drop(x);
     exchange_drop_back(x);
     exchange_unwait(x);
     exchange_note(x, PICK_ABORTED);

@@ -61,6 +61,8 @@ static void take_route(struct exchange *x)
     const struct policy *policy = x->edition->policy;
     x->stats = route_stats_hold(x->route->stats[x->proxy->worker]);
     x->timeouts = x->route->timeouts;
+    if (x->request->upgrade == UPGRADE_NONE)
+        exchange_limit(x, x->timeouts.total_ms * NS_PER_MS);
     x->body_most = x->route->body_bytes;
     x->request_rate = policy->request_rate;
     x->response_rate = policy->response_rate;
@@ -133,12 +135,22 @@ enum err exchange_route(struct exchange *x)
     return e;
 }
 
+/* Rounded down, but not to nothing: the exchange ends by itself when the time is up. */
+static struct span left_ms(const struct exchange *x)
+{
+    int64_t left = (x->deadline_ns - loop_now_ns(x->proxy->loop)) / NS_PER_MS;
+    char *text = arena_take(x->front->arena, 20);
+    return text != NULL ? span_of(text, u64_print(text, left > 0 ? (uint64_t)left : 1)) : SPAN_NONE;
+}
+
 void exchange_facts(const struct exchange *x, struct expand_facts *out)
 {
     const struct client *c = x->client;
     *out = (struct expand_facts){.request = x->request, .id = x->id};
     if (x->route != NULL)
         out->route = x->route->name;
+    if (x->deadline_ns != 0)
+        out->left_ms = left_ms(x);
     if (x->origin != NULL) {
         out->place = &x->origin->place;
         out->client = span_of(x->origin->text, x->origin->text_size);

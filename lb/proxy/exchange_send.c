@@ -3,6 +3,7 @@
 #include "proxy/exchange_impl.h"
 
 #include "base/limits.h"
+#include "proxy/grpc.h"
 
 void exchange_front_want(struct exchange *x, bool want)
 {
@@ -62,34 +63,48 @@ static void content_sent(struct exchange *x)
     exchange_mirror(x);
     if (x->state == EXCHANGE_SENDING && !x->local) {
         exchange_move(x, EXCHANGE_REPLY_HEAD);
+        exchange_hedge_arm(x);
         exchange_aim(x);
     }
 }
 
+/* A11: the server learns how long an answer is worth something, which is less with each attempt. */
+static enum err tell_deadline(struct exchange *x, struct request *out)
+{
+    if (!x->call || x->deadline_ns == 0)
+        return ERR_OK;
+    char *text = arena_take(x->front->arena, GRPC_TIMEOUT_ROOM);
+    if (text == NULL)
+        return ERR_NO_MEMORY;
+    size_t n = grpc_print_timeout(text, x->deadline_ns - loop_now_ns(x->proxy->loop));
+    fields_remove(&out->fields, FIELD_GRPC_TIMEOUT);
+    return fields_put(&out->fields, x->front->arena, FIELD_GRPC_TIMEOUT, span_of(text, n));
+}
+
 /* What the route changes of the head that is about to be sent. */
-static enum err shape_head(struct exchange *x)
+static enum err shape_head(struct exchange *x, struct request *out)
 {
     struct expand_facts facts;
     const struct policy_route *route = x->route;
-    enum err e = rewrite_path(&route->rewrite, x->request->path, x->front->arena, &x->sent.path);
+    enum err e = rewrite_path(&route->rewrite, x->request->path, x->front->arena, &out->path);
     if (e != ERR_OK)
         return e;
     exchange_facts(x, &facts);
-    return field_rules_apply(&route->request_fields, &facts, x->front->arena, &x->sent.fields);
+    return field_rules_apply(&route->request_fields, &facts, x->front->arena, &out->fields);
 }
 
 /* For `host: backend`, and for requests of HTTP/1.0 that name no host: HTTP/2 has none without
  * (RFC 9113 section 8.3.1). */
-static struct span server_authority(const struct exchange *x)
+static struct span server_authority(const struct exchange *x, const struct endpoint *to)
 {
     for (uint32_t i = 0; i < x->pool->endpoint_count; i++) {
-        if (x->pool->endpoints[i].endpoint == x->ticket.endpoint)
+        if (x->pool->endpoints[i].endpoint == to)
             return x->pool->endpoints[i].authority;
     }
     return SPAN_NONE;
 }
 
-static enum err make_head(struct exchange *x)
+enum err exchange_make_head(struct exchange *x, const struct endpoint *to, struct request *out)
 {
     const struct policy_pool *pool = x->pool;
     struct forward_facts facts = {.id = x->id, .peer = SPAN("unknown")};
@@ -108,9 +123,11 @@ static enum err make_head(struct exchange *x)
     if (pool->host == POLICY_HOST_NAME)
         facts.authority = pool->host_name;
     else if (pool->host == POLICY_HOST_BACKEND || x->request->authority.n == 0)
-        facts.authority = server_authority(x);
-    enum err e = forward_request(x->request, &facts, x->front->arena, &x->sent);
-    return e == ERR_OK ? shape_head(x) : e;
+        facts.authority = server_authority(x, to);
+    enum err e = forward_request(x->request, &facts, x->front->arena, out);
+    if (e == ERR_OK)
+        e = tell_deadline(x, out);
+    return e == ERR_OK ? shape_head(x, out) : e;
 }
 
 /* RFC 9110 section 10.1.1, H7: the client may send its content now that somebody can take it. */
@@ -132,7 +149,8 @@ static bool content_lost(const struct exchange *x)
 void exchange_send(struct exchange *x)
 {
     bool content = x->request->content != CONTENT_NONE;
-    enum err e = content_lost(x) ? x->last_why : make_head(x);
+    enum err e =
+        content_lost(x) ? x->last_why : exchange_make_head(x, x->ticket.endpoint, &x->sent);
     if (e != ERR_OK) {
         exchange_fail(x, e);
         return;

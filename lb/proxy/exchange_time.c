@@ -74,7 +74,8 @@ static int64_t due(const struct exchange *x)
     case EXCHANGE_CONNECT:
         return x->phase_ns + ms(x->timeouts.connect_ms);
     case EXCHANGE_REPLY_HEAD:
-        return sooner(first_byte_due(x), look_at(x, &x->server_out, server_out_rule(x)));
+        return sooner(sooner(first_byte_due(x), x->hedge_ns != 0 ? x->hedge_ns : PACE_NEVER),
+                      look_at(x, &x->server_out, server_out_rule(x)));
     case EXCHANGE_SENDING:
     case EXCHANGE_RELAY:
         return paces_due(x);
@@ -174,6 +175,9 @@ void exchange_on_time(struct timer *t)
         exchange_attempt_failed(x, ERR_BACKEND_CONNECT_TIMEOUT, SEEN_NO);
     } else if (x->state == EXCHANGE_REPLY_HEAD && now >= first_byte_due(x)) {
         exchange_attempt_failed(x, ERR_BACKEND_TIMEOUT, SEEN_MAYBE);
+    } else if (x->hedge_ns != 0 && now >= x->hedge_ns) {
+        exchange_hedge(x);
+        exchange_aim(x);
     } else if (x->state != EXCHANGE_DONE) {
         slow = slow_one(x, now);
         if (slow != ERR_OK)

@@ -43,6 +43,8 @@ static struct span value_of(enum template_name name, const struct expand_facts *
         return f->listener;
     case TEMPLATE_ROUTE:
         return f->route;
+    case TEMPLATE_DEADLINE:
+        return f->left_ms;
     case TEMPLATE_TEXT:
     case TEMPLATE_NAME_COUNT:
         break;

@@ -13,6 +13,7 @@ struct expand_facts {
     struct span client, peer;    /* addresses as text */
     struct span listener, route; /* names */
     struct span id;              /* the request's identifier */
+    struct span left_ms;         /* until its deadline, as digits; empty: it has none */
 };
 
 /* ERR_BAD_FIELD for a control byte; ERR_HEAD_TOO_LARGE above LIMIT_FIELD (L13); ERR_NO_MEMORY. A

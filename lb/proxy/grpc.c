@@ -60,6 +60,18 @@ int64_t grpc_timeout_ns(const struct request *r)
     return (int64_t)value > most / unit ? most : (int64_t)value * unit;
 }
 
+/* At most eight digits: microseconds up to 100 s, else milliseconds up to a day. */
+size_t grpc_print_timeout(char *out, int64_t left_ns)
+{
+    const int64_t most = 99999999;
+    int64_t us = left_ns / NS_PER_US, ms = left_ns / NS_PER_MS;
+    bool fine = us <= most;
+    int64_t value = fine ? us : ms < most ? ms : most;
+    size_t n = u64_print(out, value > 0 ? (uint64_t)value : 1);
+    out[n++] = fine ? 'u' : 'm';
+    return n;
+}
+
 static unsigned of_http(int status)
 {
     switch (status) {

@@ -10,6 +10,10 @@
 bool grpc_is_call(const struct request *r);
 /* grpc-timeout in nanoseconds; 0: none, or not well-formed. At most a day. */
 int64_t grpc_timeout_ns(const struct request *r);
+/* The field's value for what is left, never more than that but for a time too short for it; out has
+ * room for GRPC_TIMEOUT_ROOM bytes. Returns its length. */
+#define GRPC_TIMEOUT_ROOM 24
+size_t grpc_print_timeout(char *out, int64_t left_ns);
 /* The status code that a call ends with where Meridian ends it. */
 unsigned grpc_status(enum err why);
 

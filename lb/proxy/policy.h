@@ -15,6 +15,7 @@
 #include "proxy/compress.h"
 #include "proxy/connpool.h"
 #include "proxy/field_rules.h"
+#include "proxy/hedge.h"
 #include "proxy/line.h"
 #include "proxy/rate.h"
 #include "proxy/request_key.h"
@@ -29,10 +30,12 @@ struct policy_timeouts {
     int64_t request_body_ms, send_ms;
     int64_t connect_ms, first_byte_ms, response_body_ms, backend_send_ms;
     int64_t tunnel_idle_ms;
+    int64_t total_ms; /* head to the end of the answer; 0: any */
 };
 
 struct policy_endpoint {
     struct endpoint *endpoint; /* referenced by the pick_pool */
+    uint32_t member;           /* index of the same in pick->members, which go by site */
     struct addr address;
     struct span name;        /* "backend" as configured */
     struct span server_name; /* SNI and the name verified, where the pool has TLS */
@@ -49,7 +52,7 @@ struct policy_pool {
     struct span name;
     uint32_t index;
     struct pick_pool *pick;
-    struct policy_endpoint *endpoints; /* as pick->members */
+    struct policy_endpoint *endpoints; /* in configuration order */
     uint32_t endpoint_count;
     struct tls_client **tls; /* one per worker, or NULL: plain */
     enum connpool_protocol protocol;
@@ -57,6 +60,7 @@ struct policy_pool {
     enum policy_host host;
     struct span host_name;
     struct retry_rules retries;
+    struct hedge_rules hedge;
     uint32_t queue_limit;
     int64_t queue_ms;
     uint32_t connections, idle;    /* per endpoint and worker (L34) */
@@ -141,6 +145,7 @@ struct policy {
     size_t trusted_count;
     enum policy_forwarded forwarded;
     bool has_here;
+    bool log_decisions; /* the access log tells how each server was chosen */
     struct policy_location here;
     uint64_t request_rate, response_rate; /* L6, L7 */
     struct route_stats **unrouted;        /* one per worker: requests that no route took */

@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "http/front.h"
+#include "pick/pick.h"
 #include "proxy/connpool.h"
 #include "proxy/line.h"
 #include "proxy/policy.h"
@@ -16,6 +17,8 @@ struct proxy;
 struct pool_slot {
     struct pool_state *state;
     struct retry_budget budget;
+    struct retry_budget hedges; /* kept where the pool has hedging on */
+    struct hedge_times hedge_times;
     struct line line; /* exchanges in WAIT */
     uint32_t freed;   /* slots to be given to waiters at the end of the turn */
     struct link link; /* in proxy.slots */
@@ -98,8 +101,9 @@ struct proxy {
     struct link spare;      /* exchange objects kept for reuse */
     struct link slots;      /* of struct pool_slot */
     struct compress_store compress;
-    struct task serve; /* gives freed slots to waiters */
-    struct buf line;   /* one access-log line while it is written */
+    struct task serve;         /* gives freed slots to waiters */
+    struct buf line;           /* one access-log line while it is written */
+    struct pick_explain terms; /* of the choice that is being made */
     size_t spare_count;
     bool draining;
     char date[29]; /* as of date_s */

@@ -31,6 +31,12 @@ bool retry_allowed(const struct retry_rules *rules, const struct retry_facts *f)
     return f->seen == SEEN_NO || method_idempotent(f->method);
 }
 
+bool retry_beside(const struct request *r, unsigned attempts)
+{
+    return attempts == 1 && method_safe(r->method) && r->content == CONTENT_NONE &&
+           r->upgrade == UPGRADE_NONE;
+}
+
 /* The place of the present second, emptied where it still counts an older one. */
 static unsigned place_of(struct retry_budget *b, int64_t now_ms)
 {

@@ -35,6 +35,10 @@ struct retry_facts {
 /* Whether the rules allow one more attempt; the budget is asked apart. */
 bool retry_allowed(const struct retry_rules *rules, const struct retry_facts *facts);
 
+/* Whether the request may be asked for at two servers at once (hedging), with this many attempts
+ * made: one, of a safe method without content that nothing depends on being done once. */
+bool retry_beside(const struct request *r, unsigned attempts);
+
 /* What one pool had on one worker in the last ten seconds (L30). Owner thread only. */
 #define RETRY_BUDGET_S 10
 struct retry_budget {

@@ -42,6 +42,7 @@ struct route_stats {
     counter classes[6];          /* responses by status / 100; [0]: none was sent */
     counter bytes_in, bytes_out; /* from and to clients, heads included */
     counter attempts, retries;
+    counter hedges, hedges_won, hedges_refused; /* second attempts beside the first */
     counter sticks_broken;
     counter mirrors, mirrors_ended, mirrors_dropped;
     struct histogram seconds;    /* request head to end of response */

@@ -151,6 +151,36 @@ static enum err imagine(struct balancer *b, struct asked *a)
     return e;
 }
 
+/* All that were no candidates, with what stood in their way. */
+static void explain_others(struct balancer *b, const struct pick_request *req,
+                           struct admin_explain *out)
+{
+    const struct pick_pool *pool = req->view->pool;
+    uint32_t most =
+        pool->member_count < ADMIN_EXPLAIN_OTHERS ? pool->member_count : ADMIN_EXPLAIN_OTHERS;
+    struct admin_explain_other *rows = arena_zero(&b->answer, most * sizeof *rows + 1);
+    for (uint32_t i = 0; rows != NULL && i < pool->member_count; i++) {
+        const struct pool_member *m = &pool->members[i];
+        int64_t until = atomic_load_explicit(&m->endpoint->out_until, memory_order_relaxed);
+        enum pick_why why = pick_why_not(req, &out->terms, i);
+        if (why == PICK_WHY_NOTHING)
+            continue;
+        if (out->other_count == most) {
+            out->others_left++;
+            continue;
+        }
+        rows[out->other_count++] =
+            (struct admin_explain_other){.endpoint = m->endpoint,
+                                         .site = m->site,
+                                         .inflight = endpoint_inflight(m->endpoint),
+                                         .weight = pick_weight_now(req->view, i),
+                                         .max_inflight = m->max_inflight,
+                                         .out_ms = until > req->now_ms ? until - req->now_ms : 0,
+                                         .why = why};
+    }
+    out->others = rows;
+}
+
 static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
                              const struct asked *asked, const struct place *place,
                              struct admin_explain *out)
@@ -177,6 +207,7 @@ static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
     out->outcome = pick_explain(&req);
     if (refused != ERR_OK)
         out->outcome = refused;
+    explain_others(b, &req, out);
     for (uint32_t i = 0; i < pool->pick->site_count; i++)
         out->site_names[i] = span_str(pool->pick->sites[i].name);
     pool_view_free(&view);

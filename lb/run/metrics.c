@@ -194,6 +194,13 @@ void balancer_metrics(void *ctx, struct metrics *out)
                     offsetof(struct route_stats, attempts));
     put_route_total(b, out, "retries_total", "Attempts after the first.",
                     offsetof(struct route_stats, retries));
+    put_route_total(b, out, "hedges_total", "Second attempts beside a first that was slow.",
+                    offsetof(struct route_stats, hedges));
+    put_route_total(b, out, "hedges_won_total", "Those that answered first.",
+                    offsetof(struct route_stats, hedges_won));
+    put_route_total(b, out, "hedges_refused_total",
+                    "Second attempts that the budget of the pool did not allow.",
+                    offsetof(struct route_stats, hedges_refused));
     put_route_total(b, out, "sticky_broken_total",
                     "Requests with a sticky cookie that another server had to answer.",
                     offsetof(struct route_stats, sticks_broken));

@@ -163,6 +163,7 @@ static enum err build(const struct snapshot_context *c, struct snapshot *s,
 {
     const struct conf *conf = s->conf;
     s->policy.has_here = conf->here.set;
+    s->policy.log_decisions = conf->log.access_decision;
     s->policy.here = (struct policy_location){conf->here.latitude, conf->here.longitude};
     s->policy.request_rate = (uint64_t)conf->limits.request_rate;
     s->policy.response_rate = (uint64_t)conf->limits.response_rate;

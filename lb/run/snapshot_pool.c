@@ -221,6 +221,10 @@ static void fill_policy(const struct conf *conf, const struct conf_pool *from,
     to->retries = (struct retry_rules){.on = from->retries.on,
                                        .extra = (unsigned)from->retries.extra,
                                        .budget_percent = (unsigned)from->retries.budget_percent};
+    to->hedge = (struct hedge_rules){.on = from->hedge.set,
+                                     .after_ns = from->hedge.after.ms * NS_PER_MS,
+                                     .percent = (unsigned)from->hedge.after.percent,
+                                     .budget_percent = (unsigned)from->hedge.budget_percent};
     to->queue_limit = (uint32_t)from->queue.limit;
     to->queue_ms = from->queue.timeout_ms;
     to->connections = share(conf->limits.backend_connections, workers);
@@ -266,8 +270,10 @@ static void join_endpoints(struct policy_pool *p, const struct pool_member_conf 
     uint32_t k = 0;
     for (uint32_t site = 0; site < p->pick->site_count; site++) {
         for (uint32_t i = 0; i < p->endpoint_count; i++) {
-            if (members[i].site == site)
-                p->endpoints[i].endpoint = p->pick->members[k++].endpoint;
+            if (members[i].site != site)
+                continue;
+            p->endpoints[i].member = k;
+            p->endpoints[i].endpoint = p->pick->members[k++].endpoint;
         }
     }
 }

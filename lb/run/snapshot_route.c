@@ -10,6 +10,7 @@ static struct policy_timeouts timeouts_of(const struct conf_timeouts *t)
         .response_body_ms = t->response_body_ms,
         .backend_send_ms = t->backend_send_ms,
         .tunnel_idle_ms = t->tunnel_idle_ms,
+        .total_ms = t->total_ms,
     };
 }
 

@@ -88,17 +88,31 @@ static void view_listeners(void *ctx, void (*each)(void *user, const struct admi
     }
 }
 
+static bool leads_to(const struct policy_route *r, const struct policy_pool *pool)
+{
+    if (r->pool == pool || (r->mirror != NULL && r->mirror->route.pool == pool))
+        return true;
+    for (uint32_t i = 0; r->action == POLICY_SPLIT && i < r->split.count; i++) {
+        if (r->split.pools[i] == pool)
+            return true;
+    }
+    return false;
+}
+
 static uint32_t routes_to(const struct policy *p, const struct policy_pool *pool)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < p->route_count; i++)
-        n += p->routes[i].pool == pool;
+        n += leads_to(&p->routes[i], pool);
     return n;
 }
 
 static const char *probe_name(enum conf_probe p)
 {
-    return p == CONF_PROBE_HTTP ? "http" : p == CONF_PROBE_TCP ? "tcp" : "off";
+    return p == CONF_PROBE_HTTP   ? "http"
+           : p == CONF_PROBE_GRPC ? "grpc"
+           : p == CONF_PROBE_TCP  ? "tcp"
+                                  : "off";
 }
 
 static void view_pools(void *ctx, void (*each)(void *user, const struct admin_pool *p), void *user)
@@ -126,28 +140,15 @@ static void view_pools(void *ctx, void (*each)(void *user, const struct admin_po
     }
 }
 
-static const struct pool_member *member_of(const struct policy_pool *p, const struct endpoint *e,
-                                           const struct pool_site **site)
-{
-    for (uint32_t s = 0; s < p->pick->site_count; s++) {
-        for (uint32_t i = 0; i < p->pick->sites[s].count; i++) {
-            *site = &p->pick->sites[s];
-            if (p->pick->sites[s].members[i].endpoint == e)
-                return &p->pick->sites[s].members[i];
-        }
-    }
-    return NULL;
-}
-
 #define SEEN(field) atomic_load_explicit(&e->field, memory_order_relaxed)
 
 static void show_backend(const struct balancer *b, const struct policy_pool *p,
-                         const struct policy_endpoint *pe,
+                         const struct policy_endpoint *pe, const struct pool_view *view,
                          void (*each)(void *user, const struct admin_backend *row), void *user)
 {
     const struct endpoint *e = pe->endpoint;
-    const struct pool_site *site = &p->pick->sites[0];
-    const struct pool_member *m = member_of(p, e, &site);
+    const struct pool_member *m = &p->pick->members[pe->member];
+    const struct pool_site *site = &p->pick->sites[m->site];
     int64_t now_ms = loop_now_ms(b->loop), out = SEEN(out_until), since = SEEN(health_since);
     uint32_t forced = SEEN(weight);
     struct site_load load = site_load(site->state);
@@ -175,6 +176,9 @@ static void show_backend(const struct balancer *b, const struct policy_pool *p,
         .probes = SEEN(probes),
         .recent_ms = load.samples != 0 ? load.t_ms : 0,
         .normal_ms = load.samples != 0 ? load.n_ms : 0,
+        .weight_now = view != NULL ? pick_weight_now(view, pe->member) : m->weight,
+        .why = view != NULL ? pick_why_idle(view, pe->member, now_ms) : PICK_WHY_NOTHING,
+        .routed = routes_to(&b->current->policy, p) != 0,
     };
     each(user, &row);
 }
@@ -188,8 +192,10 @@ static void view_backends(void *ctx, struct span pool,
         const struct policy_pool *p = &policy->pools[i];
         if (pool.n != 0 && !span_eq(pool, p->name))
             continue;
+        struct pool_view *view = pool_view_new(p->pick, loop_now_ms(b->loop));
         for (uint32_t k = 0; k < p->endpoint_count; k++)
-            show_backend(b, p, &p->endpoints[k], each, user);
+            show_backend(b, p, &p->endpoints[k], view, each, user);
+        pool_view_free(&view);
     }
 }
 

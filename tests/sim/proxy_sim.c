@@ -66,6 +66,9 @@ static void build_pool(struct world *w, struct regime *r, size_t members)
     r->pool.settings = one_in(w, 3) ? w->generation : 0;
     r->pool.retries = (struct retry_rules){
         RETRY_CONNECT | RETRY_RESET | RETRY_FIRST_BYTE | RETRY_503, REPEATED_MOST - 1, 20};
+    if (w->seed % 2 == 0)
+        r->pool.hedge =
+            (struct hedge_rules){true, 1 + (int64_t)rng_below(&w->rng, 50) * NS_PER_MS, 0, 100};
     r->pool.queue_limit = 64;
     r->pool.queue_ms = 5000;
     r->pool.connections = 64;
@@ -82,7 +85,8 @@ static struct regime *build_regime(struct world *w)
     r->route.name = SPAN("all");
     r->route.pool = &r->pool;
     r->route.websocket = true;
-    r->route.timeouts = (struct policy_timeouts){30000, 30000, 3000, 60000, 60000, 30000, 300000};
+    r->route.timeouts =
+        (struct policy_timeouts){30000, 30000, 3000, 60000, 60000, 30000, 300000, 0};
     r->route.stats = &w->route_stats;
     r->policy = (struct policy){.generation = w->generation,
                                 .routes = &r->route,

@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "check.h"
 #include "proxy/grpc.h"
 #include "proxy/local.h"
@@ -55,6 +56,26 @@ TEST(grpc, time_outs)
         CHECK(grpc_timeout_ns(&r) == rows[i].want, "'%s': %lld", rows[i].value,
               (long long)grpc_timeout_ns(&r));
     }
+}
+
+/* A11: eight digits at most, never more time than there is, never none. */
+TEST(grpc, what_is_left_as_a_time_out)
+{
+    static const struct {
+        int64_t left_ns;
+        const char *want;
+    } rows[] = {
+        {1, "1u"},
+        {-5, "1u"},
+        {1999, "1u"},
+        {2 * NS_PER_S, "2000000u"},
+        {100 * NS_PER_S - 1, "99999999u"},
+        {100 * NS_PER_S, "100000m"},
+        {INT64_MAX, "99999999m"},
+    };
+    char text[GRPC_TIMEOUT_ROOM];
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        CHECK_SPAN(span_of(text, grpc_print_timeout(text, rows[i].left_ns)), rows[i].want);
 }
 
 TEST(grpc, status_of_what_ended_a_call)

@@ -250,7 +250,7 @@ void scene_new(struct scene *s)
         s->routes[i] =
             (struct policy_route){.name = SPAN("r"),
                                   .pool = &s->pool,
-                                  .timeouts = {30000, 30000, 3000, 5000, 5000, 5000, 300000},
+                                  .timeouts = {30000, 30000, 3000, 5000, 5000, 5000, 300000, 0},
                                   .stats = &s->route_stats};
     }
     s->routes[2].body_bytes = 10;
