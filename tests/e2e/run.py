@@ -134,8 +134,8 @@ def report(test, result, options):
 
 
 def run_all(tests, options):
-    """Runs the tests, at most options.j at a time; a test marked alone has the machine for itself."""
-    waiting, running, counts = list(tests), [], {PASSED: 0, FAILED: 0, SKIPPED: 0}
+    """Runs the tests, at most options.j at a time; those marked alone, last, have the machine for themselves."""
+    waiting, running, counts = sorted(tests, key=lambda test: test.alone), [], {PASSED: 0, FAILED: 0, SKIPPED: 0}
     try:
         while waiting or running:
             while waiting and len(running) < options.j:
@@ -167,7 +167,7 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a failed test")
     parser.add_argument("-k", action="append", metavar="PATTERN")
-    parser.add_argument("-j", type=int, default=2)
+    parser.add_argument("-j", type=int, default=2 * (os.cpu_count() or 1), metavar="N", help="tests at a time")
     parser.add_argument("-v", action="store_true")
     options = parser.parse_args()
     options.build = os.path.abspath(options.build)
