@@ -54,9 +54,11 @@ static void settle_input(struct h1_front *h)
     if (!may_hear(h)) {
         return;
     }
-    if (h->tunnel ? h->eof && !conn_has_unread(h->conn)
-                  : h1_body_done(&h->body) && h->request.upgrade == UPGRADE_NONE) {
+    bool over = h->eof && !conn_has_unread(h->conn);
+    if (h->tunnel ? over : h1_body_done(&h->body) && h->request.upgrade == UPGRADE_NONE) {
         tell_end(h);
+    } else if (over && !h1_body_done(&h->body)) {
+        tell_gone(h, ERR_CLIENT_ABORT, false);
     }
 }
 

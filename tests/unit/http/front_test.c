@@ -565,6 +565,23 @@ TEST(front, half_close_inside_trailers_is_an_abort_F9)
     client_end(&c);
 }
 
+/* The end of the client's half came while an earlier request was served. */
+TEST(front, half_close_before_content_is_an_abort_F9)
+{
+    struct client c;
+    client_new(&c);
+    SAY(&c.w, GET("/1") "POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n");
+    world_fin(&c.w);
+    CHECK_STR(world_log(&c.w), "GET:/1");
+    answer(&c, 200, "ok");
+    release(&c);
+    CHECK_STR(world_log(&c.w), "POST:/2");
+    OP(&c, want_body, true);
+    world_turn(&c.w);
+    CHECK_STR(world_log(&c.w), "gone:client-abort");
+    client_end(&c);
+}
+
 TEST(front, clients_that_leave_F8)
 {
     struct client c;
