@@ -12,22 +12,35 @@
 /* One rule, its spans copied. Sorted by host, path and then in the order in which they are tried.
  */
 struct rule {
-    struct span host; /* without "*."; empty: any */
+    /* what a look-up reads of a rule without conditions, in one cache line */
     struct span path; /* a prefix of "/" is empty: it covers "*" too */
+    uint32_t index;
+    uint32_t method_count, header_count, country_count;
     bool wildcard, exact;
+    /* the rest */
     const struct span *methods;
     const struct route_header *headers;
     const struct span *countries;
-    size_t method_count, header_count, country_count;
-    uint32_t index;
+    struct span host; /* without "*."; empty: any */
 };
 
-/* A compressed radix trie. The children of a node stand together, ordered by their first byte. */
+#define LABEL_HERE sizeof(const char *)
+
+/* A compressed radix trie. The children of a node stand together; their first bytes stand together
+ * in an array of their own, so that a look-up touches no child but the right one. A short label and
+ * a single rule without conditions are in the node itself: most look-ups read no other memory of
+ * the table. Two nodes are a cache line. */
 struct node {
-    struct span label; /* bytes from the parent to here */
-    uint32_t depth;    /* length of the whole path up to here */
-    uint32_t child, child_count;
-    uint32_t rule, rule_count; /* while building: all rules below */
+    union {
+        const char *p;
+        char bytes[LABEL_HERE]; /* where it is no longer than this */
+    } label;                    /* from the parent to here */
+    uint16_t label_size;        /* ROUTE_PATH_MOST at most */
+    uint16_t depth;             /* length of the whole path up to here */
+    uint16_t child_count;
+    bool plain, exact; /* plain: one rule without conditions, of which this says all */
+    uint32_t child;
+    uint32_t rule, rule_count; /* while building: all rules below; plain: what a look-up returns */
     uint32_t up;               /* the nearest node above that has rules */
 };
 
@@ -41,6 +54,7 @@ struct route_table {
     struct arena arena;
     struct rule *rules;
     struct node *nodes;
+    char *firsts;         /* of nodes[i].label, by i */
     struct host *hosts;   /* open addressing, at most half full */
     size_t host_slots;    /* a power of two */
     uint32_t any;         /* root for rules without host; NONE: there are none */
@@ -115,11 +129,11 @@ static enum err copy_rule(struct route_table *t, const struct route_rule *from, 
     to->exact = from->exact;
     to->path = copy(t, from->path.n == 1 && !from->exact ? SPAN_NONE : from->path, &failed);
     to->methods = copy_all(t, from->methods, from->method_count, &failed);
-    to->method_count = from->method_count;
+    to->method_count = (uint32_t)from->method_count;
     to->countries = copy_all(t, from->countries, from->country_count, &failed);
-    to->country_count = from->country_count;
+    to->country_count = (uint32_t)from->country_count;
     to->headers = copy_headers(t, from, &failed);
-    to->header_count = from->header_count;
+    to->header_count = (uint32_t)from->header_count;
     to->index = from->index;
     return failed ? ERR_NO_MEMORY : ERR_OK;
 }
@@ -140,13 +154,19 @@ static void add_child(struct route_table *t, uint32_t parent, uint32_t from, uin
     const struct node *above = &t->nodes[parent];
     struct span first = t->rules[from].path, last = t->rules[to - 1].path;
     size_t depth = common(first, last);
-    t->nodes[t->node_count++] = (struct node){
-        .label = span_sub(first, above->depth, depth),
-        .depth = (uint32_t)depth,
+    t->firsts[t->node_count] = first.p[above->depth];
+    struct node *n = &t->nodes[t->node_count++];
+    *n = (struct node){
+        .label_size = (uint16_t)(depth - above->depth),
+        .depth = (uint16_t)depth,
         .rule = from,
         .rule_count = to - from,
         .up = above->rule_count > 0 ? parent : above->up,
     };
+    if (n->label_size <= LABEL_HERE)
+        memcpy(n->label.bytes, first.p + above->depth, n->label_size);
+    else
+        n->label.p = first.p + above->depth;
 }
 
 /* Keeps the rules that end here, hands the others to children at the end of the array. */
@@ -165,7 +185,18 @@ static void expand(struct route_table *t, uint32_t index)
             at++;
         add_child(t, index, from, at);
     }
-    n->child_count = t->node_count - n->child;
+    n->child_count = (uint16_t)(t->node_count - n->child);
+}
+
+/* After its children have been made: they look at the rules. */
+static void simplify(const struct route_table *t, struct node *n)
+{
+    const struct rule *r = &t->rules[n->rule];
+    if (n->rule_count != 1 || conditions(r) != 0)
+        return;
+    n->plain = true;
+    n->exact = r->exact;
+    n->rule = r->index;
 }
 
 /* The trie of rules [from, to), which are one host's; breadth first, so that no stack is needed. */
@@ -175,6 +206,8 @@ static uint32_t build_trie(struct route_table *t, uint32_t from, uint32_t to)
     t->nodes[root] = (struct node){.rule = from, .rule_count = to - from, .up = NONE};
     for (uint32_t i = root; i < t->node_count; i++)
         expand(t, i);
+    for (uint32_t i = root; i < t->node_count; i++)
+        simplify(t, &t->nodes[i]);
     return root;
 }
 
@@ -221,8 +254,10 @@ static enum err build(struct route_table *t, uint32_t count)
         t->host_slots *= 2;
     t->hosts = arena_zero(&t->arena, t->host_slots * sizeof *t->hosts);
     /* a root for each host, a leaf and at most one fork for each rule */
-    t->nodes = arena_zero(&t->arena, ((size_t)count * 2 + hosts) * sizeof *t->nodes + 1);
-    if (t->hosts == NULL || t->nodes == NULL)
+    size_t most = (size_t)count * 2 + hosts;
+    t->nodes = arena_zero(&t->arena, most * sizeof *t->nodes + 1);
+    t->firsts = arena_zero(&t->arena, most + 1);
+    if (t->hosts == NULL || t->nodes == NULL || t->firsts == NULL)
         return ERR_NO_MEMORY;
     for (uint32_t i = 0; i < count;) {
         uint32_t end = host_end(t, i, count);
@@ -299,21 +334,15 @@ bool route_knows(const struct route_table *t, struct span host)
 static const struct node *find_child(const struct route_table *t, const struct node *n,
                                      struct span rest)
 {
-    uint32_t low = n->child, high = n->child + n->child_count;
-    if (rest.n == 0)
+    const char *firsts = &t->firsts[n->child];
+    const char *found = rest.n > 0 ? memchr(firsts, rest.p[0], n->child_count) : NULL;
+    if (found == NULL)
         return NULL;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        const struct node *child = &t->nodes[middle];
-        unsigned char is = (unsigned char)child->label.p[0], want = (unsigned char)rest.p[0];
-        if (is == want)
-            return span_starts(rest, child->label) ? child : NULL;
-        if (is < want)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
+    const struct node *child = &t->nodes[n->child + (size_t)(found - firsts)];
+    size_t size = child->label_size;
+    const char *label = size <= LABEL_HERE ? child->label.bytes : child->label.p;
+    bool same = size <= rest.n && (size == 1 || memcmp(label, rest.p, size) == 0);
+    return same ? child : NULL;
 }
 
 /* The deepest node on the way along the path that has rules. */
@@ -325,10 +354,10 @@ static uint32_t find_deepest(const struct route_table *t, uint32_t root, struct 
     return at->rule_count > 0 ? (uint32_t)(at - t->nodes) : at->up;
 }
 
-static bool path_holds(const struct rule *r, struct span path)
+/* A path that begins with the n bytes of a rule's. */
+static bool path_holds(size_t n, bool exact, struct span path)
 {
-    size_t n = r->path.n;
-    if (r->exact)
+    if (exact)
         return path.n == n;
     return n == 0 || path.n == n || path.p[n] == '/' || path.p[n - 1] == '/';
 }
@@ -361,21 +390,24 @@ static void allow(struct route_match *out, struct span method)
         out->allow[out->allow_count++] = method;
 }
 
-/* The first rule of the node that holds; methods of those where only the method fails are noted. */
-static const struct rule *try_node(const struct route_table *t, const struct node *n,
-                                   const struct route_request *req, struct route_match *out)
+/* The index of the first rule of the node that holds, or NONE; methods of those where only the
+ * method fails are noted. */
+static uint32_t try_node(const struct route_table *t, const struct node *n,
+                         const struct route_request *req, struct route_match *out)
 {
+    if (n->plain)
+        return path_holds(n->depth, n->exact, req->path) ? n->rule : NONE;
     for (uint32_t i = n->rule; i < n->rule + n->rule_count; i++) {
         const struct rule *r = &t->rules[i];
-        if (!path_holds(r, req->path) || !one_holds(r->countries, r->country_count, req->country) ||
-            !headers_hold(r, req))
+        if (!path_holds(r->path.n, r->exact, req->path) ||
+            !one_holds(r->countries, r->country_count, req->country) || !headers_hold(r, req))
             continue;
         if (one_holds(r->methods, r->method_count, req->method))
-            return r;
+            return r->index;
         for (size_t k = 0; k < r->method_count; k++)
             allow(out, r->methods[k]);
     }
-    return NULL;
+    return NONE;
 }
 
 enum err route_find(const struct route_table *t, const struct route_request *req,
@@ -387,11 +419,9 @@ enum err route_find(const struct route_table *t, const struct route_request *req
     if (root == NONE)
         return ERR_NO_ROUTE;
     for (uint32_t i = find_deepest(t, root, req->path); i != NONE; i = t->nodes[i].up) {
-        const struct rule *r = try_node(t, &t->nodes[i], req, out);
-        if (r != NULL) {
-            out->index = r->index;
+        out->index = try_node(t, &t->nodes[i], req, out);
+        if (out->index != NONE)
             return ERR_OK;
-        }
     }
     return out->allow_count > 0 ? ERR_BAD_METHOD : ERR_NO_ROUTE;
 }
