@@ -82,6 +82,8 @@ void show_explain(struct json *j, const struct admin_explain *e);
 
 /* In one word: what an operator said, else what checks say, else what traffic says. */
 const char *backend_state(const struct admin_backend *b);
+/* Why it gets no traffic, or little, in words; nothing where it serves. */
+void backend_reason(struct buf *out, const struct admin_backend *b);
 
 /* page.c: the status page. */
 void page_write(struct admin *a, struct buf *out);

@@ -131,8 +131,12 @@ static void state(struct buf *b, const struct admin_backend *e)
                : chosen ? "wait"
                         : "bad",
                word, e->admin_forced ? "*" : "");
-    if (!up && !chosen && e->probes != 0 && e->probe_err != ERR_OK)
-        buf_printf(b, " <span class=soft>%s</span>", err_name(e->probe_err));
+    char memory[256];
+    struct buf why;
+    buf_fixed(&why, memory, sizeof memory);
+    backend_reason(&why, e);
+    if (!chosen && buf_len(&why) != 0)
+        buf_printf(b, " <span class=soft>%.*s</span>", SPAN_FMT(buf_span(&why)));
     buf_put_str(b, "</td>");
 }
 

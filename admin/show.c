@@ -92,8 +92,7 @@ static void show_counts(struct json *j, const struct admin_backend *b)
     json_u64(j, "ejections", b->ejections);
 }
 
-/* Why it gets no traffic, or little, in words. */
-static void put_why(struct buf *out, const struct admin_backend *b)
+void backend_reason(struct buf *out, const struct admin_backend *b)
 {
     buf_put_str(out, pick_why_text(b->why));
     if ((b->why == PICK_WHY_SOFT || b->why == PICK_WHY_HARD) && b->probes > 0 &&
@@ -114,7 +113,7 @@ static void show_why(struct json *j, const struct admin_backend *b)
     char memory[256];
     struct buf text;
     buf_fixed(&text, memory, sizeof memory);
-    put_why(&text, b);
+    backend_reason(&text, b);
     bool lost = b->why == PICK_WHY_NOTHING && !b->routed;
     json_str(j, "reason", lost ? "no-route" : pick_why_name(b->why));
     json_span(j, "reason_text", buf_span(&text));

@@ -12,13 +12,21 @@ def distance_ms(place, site, accuracy_km=0.0):
     return max(0.0, 2 * 6371.0 * math.asin(math.sqrt(h)) - accuracy_km) / 60
 
 
-class Site:
-    """Estimates of one site and its backends' slots."""
+class Place:
+    """Servers of one site: their slots, how much slower than usual each is."""
 
-    def __init__(self, name, location, backends, slots):
-        self.name, self.location = name, location
-        self.free = [[0.0] * slots for _ in range(backends)]
-        self.busy = [0] * backends
+    def __init__(self, location, factors, slots):
+        self.location, self.factors = location, factors
+        self.free = [[0.0] * slots for _ in factors]
+
+
+class Site:
+    """What one balancer knows of one place: estimates, and what it has there."""
+
+    def __init__(self, name, place):
+        self.name, self.place, self.location = name, place, place.location
+        self.busy = [0] * len(place.factors)
+        self.total = 0
         self.recent = self.normal = self.seen = 0.0
         self.samples, self.last = 0, 0.0
 
@@ -26,7 +34,7 @@ class Site:
         """Section 7: distance plus what the load beyond the band is charged."""
         if self.samples < 32 or base is None:
             return distance
-        n, q = len(self.busy), sum(self.busy)
+        n, q = len(self.busy), self.total
         expected = self.recent * (q + n) / (self.seen + n)
         return distance + min(500.0, 3 * max(0.0, expected - 1.5 * base))
 
@@ -45,30 +53,32 @@ class Site:
 def choose(sites, place, accuracy):
     ready = [site.normal for site in sites if site.samples >= 32]
     base = min(ready) if ready else None
-    return min(sites, key=lambda site: (site.cost(distance_ms(place, site.location, accuracy), base), sum(site.busy)))
+    return min(sites, key=lambda site: (site.cost(distance_ms(place, site.location, accuracy), base), site.total))
 
 
 class Simulation:
-    """`locations` of sites by name; `service_ms`: (least, most), evenly spread."""
+    """`locations` of sites by name; `factors`: of each site's servers; `service_ms`: (least, most), evenly
+    spread; `balancers`: each with counters of its own; `allowed`: {region: sites}, else all."""
 
-    def __init__(self, locations, backends, slots, service_ms, seed):
+    def __init__(self, locations, factors, slots, service_ms, seed, balancers=1, allowed=None):
         self.random = random.Random(seed)
-        self.service_ms = service_ms
-        self.sites = [Site(name, place, backends, slots) for name, place in locations.items()]
+        self.service_ms, self.allowed = service_ms, allowed or {}
+        places = {name: Place(place, factors[name], slots) for name, place in locations.items()}
+        self.balancers = [[Site(name, place) for name, place in places.items()] for _ in range(balancers)]
         self.now, self.events, self.count = 0.0, [], 0
 
     def run(self, seconds, rates, places, lost=(), warm=0.0):
         """Requests of each region, evenly spaced at its rate; {region: {site: requests}}, the first `warm`
         seconds not counted."""
-        shares = {region: {site.name: 0 for site in self.sites} for region in rates}
-        start, alive = self.now, [site for site in self.sites if site.name not in lost]
+        shares = {region: {site.name: 0 for site in self.balancers[0]} for region in rates}
+        start = self.now
         for region, rate in rates.items():
             for i in range(int(seconds * rate)):
                 self.push(start + i / rate, "arrive", (region, places[region][i % len(places[region])]))
         while self.events:
             self.now, _, what, data = heapq.heappop(self.events)
             if what == "arrive":
-                site = self.arrive(alive, data[1])
+                site = self.arrive(*data, lost)
                 shares[data[0]][site.name] += self.now >= start + warm
             else:
                 self.finish(*data)
@@ -78,17 +88,23 @@ class Simulation:
         self.count += 1
         heapq.heappush(self.events, (when, self.count, what, data))
 
-    def arrive(self, alive, place):
-        site = choose(alive, place[:2], place[2])
-        least = min(site.busy)
-        backend = self.random.choice([i for i, busy in enumerate(site.busy) if busy == least])
-        slots, q = site.free[backend], sum(site.busy)
+    def arrive(self, region, place, lost):
+        allowed = self.allowed.get(region)
+        sites = [site for site in self.random.choice(self.balancers)
+                 if site.name not in lost and (allowed is None or site.name in allowed)]
+        site = choose(sites, place[:2], place[2])
+        drawn = self.random.sample(range(len(site.busy)), min(3, len(site.busy)))
+        backend = min(drawn, key=site.busy.__getitem__)
+        slots, q = site.place.free[backend], site.total
         first = min(range(len(slots)), key=slots.__getitem__)
-        slots[first] = max(self.now, slots[first]) + self.random.uniform(*self.service_ms) / 1000
+        service = self.random.uniform(*self.service_ms) * site.place.factors[backend] / 1000
+        slots[first] = max(self.now, slots[first]) + service
         site.busy[backend] += 1
+        site.total += 1
         self.push(slots[first], "finish", (site, backend, self.now, q))
         return site
 
     def finish(self, site, backend, started, q):
         site.busy[backend] -= 1
+        site.total -= 1
         site.sample(self.now, (self.now - started) * 1000, q)

@@ -7,6 +7,7 @@
 #include "tool.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -90,12 +91,14 @@ static void heap_add(struct server *server, struct conn *conn)
         tool_die("more than %zu answers wait", server->heap_cap);
     heap_place(server, server->heap_len, conn);
     heap_up(server, server->heap_len++);
+    conn->who->inside++;
 }
 
 static void heap_remove(struct server *server, struct conn *conn)
 {
     size_t at = conn->timer;
     struct conn *last = server->heap[--server->heap_len];
+    conn->who->inside--;
     if (at == server->heap_len)
         return;
     heap_place(server, at, last);
@@ -251,6 +254,18 @@ static bool conn_read_body(struct server *server, struct conn *conn)
     return done && conn_answer(server, conn);
 }
 
+/* At once, so that nothing is lost when this process is killed. */
+static void keep_journal(const struct personality *who, const struct h1_head *head)
+{
+    char line[512];
+    if (who->journal < 0)
+        return;
+    int len = snprintf(line, sizeof line, "%.*s %.*s\n", (int)head->method_len, head->method,
+                       (int)head->target_len, head->target);
+    if (len >= (int)sizeof line || write(who->journal, line, (size_t)len) != len)
+        tool_die("--journal: cannot be written");
+}
+
 static bool conn_read_head(struct server *server, struct conn *conn)
 {
     struct h1_head head;
@@ -263,6 +278,7 @@ static bool conn_read_head(struct server *server, struct conn *conn)
         return false;
     }
     origin_reply(&conn->reply, conn->who, &head);
+    keep_journal(conn->who, &head);
     conn->close_after = head.close;
     conn->chunked = head.chunked;
     conn->chunks = (struct h1_chunked){0};
@@ -392,10 +408,16 @@ static void usage(void)
 {
     fputs(
         "origin [--bytes N] [--delay-ms D] [--delay-jitter D] [--slots N] [--name NAME] [--json]\n"
-        "       [--requests] --port N [options of this port] [--port N ...]\n"
+        "       [--room N] [--status NNN] [--journal FILE] [--requests] --port N [options of this "
+        "port] "
+        "[--port N ...]\n"
         "Options before the first --port hold for all ports. Paths: /bytes/N /delay/MS\n"
-        "/status/NNN /healthz. --slots: so many delayed answers are in work at once. --requests "
-        "prints counters at the end; SIGUSR1 prints them now;\n"
+        "/status/NNN /healthz. --slots: so many delayed answers are in work at once. --room: "
+        "beyond "
+        "so many, in work or waiting, 503 at once. --status: of all other paths. --journal: METHOD "
+        "TARGET\n"
+        "of each request as it comes. --requests prints counters at the end; SIGUSR1 prints them "
+        "now;\n"
         "SIGUSR2 makes /healthz answer 503, or 200 again. It listens on 127.0.0.1 only.\n",
         stderr);
 }
@@ -408,7 +430,10 @@ enum {
     OPT_NAME,
     OPT_JSON,
     OPT_REQUESTS,
-    OPT_SLOTS
+    OPT_SLOTS,
+    OPT_ROOM,
+    OPT_STATUS,
+    OPT_JOURNAL
 };
 
 static void set_name(struct personality *who, const char *name)
@@ -438,6 +463,17 @@ static void set_option(struct personality *who, int option)
     case OPT_NAME:
         set_name(who, optarg);
         break;
+    case OPT_ROOM:
+        who->room = (size_t)tool_number("--room", optarg, 1, 100000);
+        break;
+    case OPT_STATUS:
+        who->status = (int)tool_number("--status", optarg, 200, 599);
+        break;
+    case OPT_JOURNAL:
+        who->journal = open(optarg, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        if (who->journal < 0)
+            tool_die("--journal: %s cannot be opened", optarg);
+        break;
     case OPT_JSON:
         who->json = true;
         break;
@@ -456,11 +492,14 @@ static void read_options(struct server *server, int argc, char **argv)
         {"delay-jitter", required_argument, NULL, OPT_JITTER},
         {"name", required_argument, NULL, OPT_NAME},
         {"slots", required_argument, NULL, OPT_SLOTS},
+        {"room", required_argument, NULL, OPT_ROOM},
+        {"status", required_argument, NULL, OPT_STATUS},
+        {"journal", required_argument, NULL, OPT_JOURNAL},
         {"json", no_argument, NULL, OPT_JSON},
         {"requests", no_argument, NULL, OPT_REQUESTS},
         {0},
     };
-    struct personality common = {.body_bytes = 1024};
+    struct personality common = {.body_bytes = 1024, .status = 200, .journal = -1};
     struct personality *who = &common;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (option == OPT_REQUESTS)

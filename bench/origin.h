@@ -15,11 +15,15 @@ struct personality {
     uint64_t body_bytes, delay_ms, jitter_ms;
     char name[NAME_MAX_BYTES + 1];
     bool json;
+    int status;   /* of plain answers */
+    int journal;  /* descriptor that each request's target is written to; negative: none */
     size_t slots; /* delayed answers in work at once; 0: any number */
+    size_t room;  /* delayed answers that may be in work or wait; beyond: 503 at once; 0: any */
     /* running */
     bool ill; /* /healthz answers 503 */
     uint64_t slot_free_ns[SLOTS_MAX];
     uint64_t connections, requests, aborted, broken;
+    size_t inside; /* delayed answers that have not left */
     /* the answer to a plain GET, ready to send */
     size_t ready_len;
     char *ready;

@@ -35,7 +35,7 @@ void origin_reply_prepare(struct personality *who)
     if (who->body_bytes > REPLY_PATTERN)
         return;
     who->ready = tool_alloc(1, REPLY_HEAD_MAX + (size_t)who->body_bytes);
-    size_t len = write_head(who->ready, REPLY_HEAD_MAX, who, 200,
+    size_t len = write_head(who->ready, REPLY_HEAD_MAX, who, who->status,
                             who->json ? "application/json" : "text/plain", who->body_bytes);
     if (who->json)
         memcpy(who->ready + len, json, json_len);
@@ -71,7 +71,7 @@ static void reply_with(struct reply *reply, const struct personality *who, int s
 static void reply_ready(struct reply *reply, const struct personality *who)
 {
     if (!who->ready) {
-        reply_with(reply, who, 200, who->body_bytes);
+        reply_with(reply, who, who->status, who->body_bytes);
         return;
     }
     reply->data = who->ready;
@@ -94,6 +94,11 @@ static void drop_body(struct reply *reply)
     reply->body = 0;
 }
 
+static bool is_full(const struct personality *who)
+{
+    return who->room > 0 && who->inside >= who->room;
+}
+
 void origin_reply(struct reply *reply, const struct personality *who, const struct h1_head *head)
 {
     uint64_t number = 0;
@@ -104,6 +109,9 @@ void origin_reply(struct reply *reply, const struct personality *who, const stru
         reply_with(reply, who, (int)number, 0);
     else if (head->target_len == 8 && memcmp(head->target, "/healthz", 8) == 0) {
         reply_with(reply, who, who->ill ? 503 : 200, 0);
+        reply->delay_us = 0;
+    } else if (is_full(who)) {
+        reply_with(reply, who, 503, 0);
         reply->delay_us = 0;
     } else
         reply_ready(reply, who);

@@ -117,6 +117,9 @@ if step "build fuzz (clang)" build fuzz --target fuzz_targets; then
 fi
 if step "build release (hardened, lto)" build_release && [ -n "$long" ]; then
     step "soak, ${SOAK_SECONDS:-300} s" python3 bench/soak.py --build build/release-check --seconds "${SOAK_SECONDS:-300}"
+    step "failover (G6, G7)" python3 bench/failover.py --build build/release-check
+    step "a crowd (F14)" python3 bench/crowd.py --build build/release-check
+    step "geographic routing" python3 bench/geo_routing.py --build build/release-check
     step "memory of idle connections" python3 bench/memory.py --build build/release-check
 fi
 if [ -n "$long" ] && step "build plain" build plain; then

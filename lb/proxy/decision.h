@@ -8,7 +8,7 @@
 #include "pick/pick.h"
 
 #define DECISION_SITES 8 /* beyond: how many were left out; the chosen one is always there */
-#define DECISION_MOST  KIB(4)
+#define DECISION_MOST  KIB(5)
 
 void decision_put(const struct pick_explain *terms, const struct pick_pool *pool, struct buf *out);
 

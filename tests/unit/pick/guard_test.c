@@ -56,8 +56,8 @@ TEST(guard, which_outcome_gives_a_sample)
     static const struct {
         enum pick_outcome outcome;
         double want; /* of T; 0: no sample */
-    } rows[] = {{PICK_ANSWERED, 10}, {PICK_TIMEOUT, 10},       {PICK_FAILED, 0},
-                {PICK_ABORTED, 0},   {PICK_CONNECT_FAILED, 0}, {PICK_BUSY, 1000}};
+    } rows[] = {{PICK_ANSWERED, 10},      {PICK_TIMEOUT, 10}, {PICK_FAILED, 0}, {PICK_ABORTED, 0},
+                {PICK_CONNECT_FAILED, 0}, {PICK_BUSY, 1000},  {PICK_OUTRUN, 10}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct fixture f;
         fixture_make(&f, SHAPE(1, 2));
