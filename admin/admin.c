@@ -61,6 +61,11 @@ int admin_control_fd(const struct admin *a)
     return a->control.fd;
 }
 
+void admin_set_access(struct admin *a, const struct admin_access *access)
+{
+    a->access = *access;
+}
+
 int admin_http_fd(const struct admin *a)
 {
     return a->http.fd;

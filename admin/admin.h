@@ -15,7 +15,8 @@ struct admin_server {
     const char *version, *config; /* config: the file's path */
     int pid;
     int64_t uptime_ms, wall_ns;
-    uint64_t generation; /* of the configuration; 1 at start */
+    uint64_t generation;      /* of the configuration; 1 at start */
+    uint32_t generations_old; /* before it, that requests still go by */
     uint32_t workers;
     bool draining;
     const char *not_ready;                  /* NULL: ready; else why /readyz says 503 */
@@ -125,6 +126,24 @@ struct admin_explain {
     size_t other_count, others_left; /* left: those that were too many to be listed */
 };
 
+/* A place where backends stand, of all pools together. */
+struct admin_site {
+    struct span name;
+    bool located;
+    double latitude, longitude;
+    uint32_t endpoints, usable;
+    uint64_t inflight;
+};
+
+/* Clients of one country that were sent to one site: connections, or the clients behind a trusted
+ * one, each once; since the site is there. */
+struct admin_clients {
+    struct span country, site; /* country empty: not known; site empty: pools without sites */
+    bool located;              /* the country's central point */
+    double latitude, longitude;
+    uint64_t clients;
+};
+
 /* The session with the central database, and the rows of its registry. */
 struct admin_database {
     bool followed; /* false: no pool asks for it; the rest is zero */
@@ -161,6 +180,8 @@ struct admin_ops {
     void (*backends)(void *ctx, struct span pool,
                      void (*each)(void *user, const struct admin_backend *b), void *user);
     void (*routes)(void *ctx, void (*each)(void *user, const struct admin_route *r), void *user);
+    void (*sites)(void *ctx, void (*each)(void *user, const struct admin_site *s), void *user);
+    void (*clients)(void *ctx, void (*each)(void *user, const struct admin_clients *c), void *user);
     void (*certificates)(void *ctx, void (*each)(void *user, const struct admin_certificate *c),
                          void *user);
     void (*database)(void *ctx, struct admin_database *out);
@@ -187,6 +208,14 @@ struct admin_ops {
 
 struct admin;
 
+/* Who may do what over HTTP. Everything is borrowed until the next call of admin_set_access. */
+struct admin_access {
+    struct span token; /* commands are taken by POST from whoever knows it; empty: from nobody */
+    bool remote;       /* Host may be any IP address, or one of these names */
+    const struct span *hosts;
+    size_t host_count;
+};
+
 /* env: the main thread's transport environment, borrowed like ops and ctx. log may be NULL. */
 MUST_CHECK
 enum err admin_new(struct conn_env *env, const struct admin_ops *ops, void *ctx, struct log *log,
@@ -195,6 +224,8 @@ enum err admin_new(struct conn_env *env, const struct admin_ops *ops, void *ctx,
  * their owner must not complete them any more. Not from inside a callback of the loop, whose tasks
  * it runs so that all memory is given back. */
 void admin_free(struct admin **a);
+/* At first: no commands, and only Hosts that name this machine. */
+void admin_set_access(struct admin *a, const struct admin_access *access);
 /* Listening sockets of another process, to be used where they are at the addresses asked for later;
  * -1: none. Takes both. */
 void admin_inherit(struct admin *a, int control_fd, int http_fd);

@@ -8,7 +8,12 @@
 
 #define ADMIN_REPLY_MOST MIB(64) /* of one answer: 100,000 backends and more */
 
-struct control_conn;
+/* Whoever waits for a command's answer: a part of a connection. */
+struct asker {
+    /* One line of JSON, once; the asker may be gone afterwards. */
+    void (*answer)(struct asker *a, struct span line);
+    struct admin_job *job; /* that will answer; NULL: none runs */
+};
 
 /* Where one of the two services listens. */
 struct admin_socket {
@@ -29,13 +34,14 @@ struct admin {
     struct admin_socket control, http;
     int inherited[2]; /* -1: none, or used */
     struct link jobs;
+    struct admin_access access; /* borrowed */
 };
 
 struct admin_job {
     struct link link;
     struct admin *admin;
-    struct control_conn *asker; /* NULL: gone */
-    const char *command;        /* constant */
+    struct asker *asker; /* NULL: gone */
+    const char *command; /* constant */
 };
 
 /* Listens at `at` in place of where s listened before. */
@@ -49,21 +55,18 @@ bool admin_socket_admit(struct admin *a, struct admin_socket *s, int fd);
 /* control.c */
 bool control_accept(void *admin, int fd, const struct addr *peer);
 void control_close_all(struct admin *a);
-/* Sends the answer, one line, and ends the connection. */
-void control_answer(struct control_conn *c, struct span line);
-/* The job that will answer; NULL: none any more. */
-void control_set_job(struct control_conn *c, struct admin_job *job);
 
 /* http.c */
 bool http_accept(void *admin, int fd, const struct addr *peer);
 void http_close_all(struct admin *a);
 
 /* command.c: answers one request line into out (no line end). ERR_AGAIN: a job will answer. */
-enum err command_run(struct admin *a, struct control_conn *asker, struct span line,
-                     struct buf *out);
+enum err command_run(struct admin *a, struct asker *asker, struct span line, struct buf *out);
 
 /* job.c. NULL without memory. */
-struct admin_job *job_new(struct admin *a, struct control_conn *asker, const char *command);
+struct admin_job *job_new(struct admin *a, struct asker *asker, const char *command);
+/* The asker of a job is going; its answer will be for nobody. */
+void job_leave(struct asker *asker);
 void job_free(struct admin_job **job);
 /* {"ok":false,"command":…,"error":…,"message":…} */
 void answer_error(struct buf *out, const char *command, enum err why, struct span message);
@@ -76,6 +79,7 @@ void show_listeners(struct admin *a, struct json *j);
 void show_routes(struct admin *a, struct json *j);
 void show_certificates(struct admin *a, struct json *j);
 void show_database(struct admin *a, struct json *j);
+void show_map(struct admin *a, struct json *j);
 void show_connections(struct json *j, const struct admin_connection *rows, size_t n);
 void show_place(struct json *j, const char *key, const struct admin_place *p);
 void show_explain(struct json *j, const struct admin_explain *e);

@@ -11,7 +11,7 @@
 /* One request while it is answered. */
 struct call {
     struct admin *admin;
-    struct control_conn *asker;
+    struct asker *asker;
     const char *command;
     const struct json_value *ask;
     struct arena *arena;
@@ -69,6 +69,12 @@ static enum err run_routes(struct call *c)
 static enum err run_certificates(struct call *c)
 {
     show_certificates(c->admin, c->out);
+    return ERR_OK;
+}
+
+static enum err run_map(struct call *c)
+{
+    show_map(c->admin, c->out);
     return ERR_OK;
 }
 
@@ -310,6 +316,7 @@ static const struct {
     {"routes", run_routes},
     {"certificates", run_certificates},
     {"database", run_database},
+    {"map", run_map},
     {"connections", run_connections},
     {"drain", run_drain},
     {"enable", run_enable},
@@ -339,7 +346,7 @@ static enum err run_named(struct call *c)
     return ERR_NOT_FOUND;
 }
 
-enum err command_run(struct admin *a, struct control_conn *asker, struct span line, struct buf *out)
+enum err command_run(struct admin *a, struct asker *asker, struct span line, struct buf *out)
 {
     char text[2048];
     struct buf message;

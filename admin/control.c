@@ -10,17 +10,15 @@ struct control_conn {
     struct admin *admin;
     struct conn *conn;
     struct timer deadline;
-    struct admin_job *job; /* NULL: none runs */
-    size_t scanned;        /* bytes without a line end so far */
-    bool asked;            /* the line is complete */
+    struct asker asker;
+    size_t scanned; /* bytes without a line end so far */
+    bool asked;     /* the line is complete */
 };
 
 /* The one end. */
 static void end(struct control_conn *c, enum conn_end how)
 {
-    if (c->job != NULL) {
-        c->job->asker = NULL;
-    }
+    job_leave(&c->asker);
     timer_stop(&c->deadline);
     conn_close(&c->conn, how);
     list_remove(&c->link);
@@ -28,16 +26,13 @@ static void end(struct control_conn *c, enum conn_end how)
     mem_free(c);
 }
 
-void control_answer(struct control_conn *c, struct span line)
+/* Sends the answer, one line, and ends the connection. */
+static void answer(struct asker *asker, struct span line)
 {
+    struct control_conn *c = container_of(asker, struct control_conn, asker);
     conn_write(c->conn, line);
     conn_write(c->conn, SPAN("\n"));
     end(c, CONN_END_FLUSH);
-}
-
-void control_set_job(struct control_conn *c, struct admin_job *job)
-{
-    c->job = job;
 }
 
 static void refuse(struct control_conn *c, enum err why, struct span message)
@@ -46,7 +41,7 @@ static void refuse(struct control_conn *c, enum err why, struct span message)
     struct buf out;
     buf_fixed(&out, memory, sizeof memory);
     answer_error(&out, NULL, why, message);
-    control_answer(c, buf_span(&out));
+    answer(&c->asker, buf_span(&out));
 }
 
 static void ask(struct control_conn *c, struct span line)
@@ -57,8 +52,8 @@ static void ask(struct control_conn *c, struct span line)
     conn_want_read(c->conn, false);
     buf_init(&out, ADMIN_REPLY_MOST);
     /* On ERR_AGAIN a job answers, or has answered already: c may be gone. */
-    if (command_run(c->admin, c, line, &out) != ERR_AGAIN) {
-        control_answer(c, buf_span(&out));
+    if (command_run(c->admin, &c->asker, line, &out) != ERR_AGAIN) {
+        answer(&c->asker, buf_span(&out));
     }
     buf_fini(&out);
 }
@@ -140,6 +135,7 @@ bool control_accept(void *user, int fd, const struct addr *peer)
         return true;
     }
     c->admin = a;
+    c->asker.answer = answer;
     if (conn_accept(a->env, fd, peer, &a->control.at, NULL, &events, c, &c->conn) != ERR_OK) {
         mem_free(c);
         return true;

@@ -131,6 +131,7 @@ static const struct command {
     {"connections", "", "client connections", 0, 0, fill_none},
     {"certificates", "", "certificates and when they expire", 0, 0, fill_none},
     {"database", "", "the central database and its registry", 0, 0, fill_none},
+    {"map", "", "where clients are, and which sites serve them", 0, 0, fill_none},
     {"drain", "POOL/BACKEND", "no new requests; running ones finish", 1, 1, fill_backend},
     {"maintenance", "POOL/BACKEND", "as drain, and never used, not even in panic", 1, 1,
      fill_backend},

@@ -163,6 +163,8 @@ static void print_status(const struct print *p)
     print_line(p, "not ready", ctl_cell(r, "not_ready"));
     print_line(p, "config", ctl_cell(r, "config"));
     print_line(p, "generation", ctl_cell(r, "generation"));
+    if (json_get_number(r, "generations_old") > 0)
+        print_line(p, "older ones", ctl_cell(r, "generations_old"));
     print_reloads(p);
     print_line(p, "workers", ctl_cell(r, "workers"));
     print_line(p, "connections", ctl_cell(r, "connections"));
@@ -286,6 +288,22 @@ static void print_database(const struct print *p)
         print_line(p, counts[i], ctl_cell(r, counts[i]));
 }
 
+static void print_map(const struct print *p)
+{
+    static const struct ctl_column sites[] = {
+        {"SITE", false, true},      {"LATITUDE", true, false}, {"LONGITUDE", true, false},
+        {"ENDPOINTS", true, false}, {"USABLE", true, false},   {"RUNNING", true, false},
+    };
+    static const char *const site_names[] = {"name",      "latitude", "longitude",
+                                             "endpoints", "usable",   "inflight"};
+    static const struct ctl_column clients[] = {
+        {"COUNTRY", false, false}, {"SITE", false, true}, {"CLIENTS", true, false}};
+    static const char *const client_names[] = {"country", "site", "clients"};
+    print_simple(p, "sites", sites, site_names, 6);
+    buf_put_char(p->out, '\n');
+    print_simple(p, "clients", clients, client_names, 3);
+}
+
 static void print_geo(const struct print *p)
 {
     ctl_put_clean(p->out, ctl_cell(p->reply, "address"), false);
@@ -327,7 +345,7 @@ void ctl_print(const struct json_value *reply, struct span command, size_t width
         {"backends", print_backends},       {"routes", print_routes},
         {"connections", print_connections}, {"certificates", print_certificates},
         {"explain", print_explain},         {"geo", print_geo},
-        {"database", print_database},
+        {"database", print_database},       {"map", print_map},
     };
     struct print p = {.reply = reply, .width = width, .arena = arena, .out = out};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {

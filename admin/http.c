@@ -1,22 +1,10 @@
-#include "admin/admin_impl.h"
+#include "admin/http_impl.h"
+
 #include "admin/assets.h"
 #include "base/mem.h"
 #include "http/h1_front.h"
 
 #define IDLE_MS LIMIT_IDLE_MS /* also for a client that reads slowly */
-
-/* One connection of the HTTP listener; requests are answered as they come, from memory. */
-struct http_conn {
-    struct link link;    /* in admin->http.conns */
-    struct admin *admin; /* NULL: gone */
-    struct front_codec *codec;
-};
-
-struct answer {
-    int status;
-    const char *type;
-    struct buf body;
-};
 
 static const struct front_limits limits = {
     .request_line = LIMIT_REQUEST_LINE,
@@ -29,7 +17,7 @@ static const struct front_limits limits = {
     .age_ms = LIMIT_CONNECTION_AGE_MS,
 };
 
-static void text_answer(struct answer *out, int status, const char *text)
+void http_text(struct answer *out, int status, const char *text)
 {
     buf_clear(&out->body);
     out->status = status;
@@ -49,7 +37,7 @@ static void get_health(struct admin *a, const struct request *r, struct answer *
 {
     (void)a;
     (void)r;
-    text_answer(out, 200, "ok");
+    http_text(out, 200, "ok");
 }
 
 static void get_ready(struct admin *a, const struct request *r, struct answer *out)
@@ -60,9 +48,9 @@ static void get_ready(struct admin *a, const struct request *r, struct answer *o
         a->ops->server(a->ctx, &s);
     }
     if (s.not_ready == NULL) {
-        text_answer(out, 200, "ready");
+        http_text(out, 200, "ready");
     } else {
-        text_answer(out, 503, s.not_ready);
+        http_text(out, 503, s.not_ready);
     }
 }
 
@@ -87,6 +75,14 @@ static void get_script(struct admin *a, const struct request *r, struct answer *
     (void)r;
     out->type = "text/javascript; charset=utf-8";
     buf_put(&out->body, asset_status_js, asset_status_js_bytes);
+}
+
+static void get_map(struct admin *a, const struct request *r, struct answer *out)
+{
+    (void)a;
+    (void)r;
+    out->type = "text/javascript; charset=utf-8";
+    buf_put(&out->body, asset_map_js, asset_map_js_bytes);
 }
 
 static void get_icon(struct admin *a, const struct request *r, struct answer *out)
@@ -122,6 +118,7 @@ static const struct {
     {"/", true, get_page},
     {"/status.css", true, get_style},
     {"/status.js", true, get_script},
+    {"/map.js", true, get_map},
     {"/icon.svg", true, get_icon},
     {"/metrics", true, get_metrics},
     {"/healthz", false, get_health},
@@ -132,15 +129,28 @@ static const struct {
     {"/v1/routes", true, get_command},
     {"/v1/certificates", true, get_command},
     {"/v1/database", true, get_command},
+    {"/v1/map", true, get_command},
 };
 
-static bool host_is_local(const struct admin *a, struct span host)
+static bool is_ip(struct span host)
+{
+    struct addr at;
+    return addr_parse_host(host, &at) == ERR_OK;
+}
+
+/* A page in a browser reaches this listener by a name of its own maker's (DNS rebinding), never by
+ * an address. */
+static bool host_is_ours(const struct admin *a, struct span host)
 {
     char text[ADDR_TEXT];
     size_t n = addr_print_host(&a->http.at, text);
     struct span bare = host.n > 2 && host.p[0] == '[' ? span_sub(host, 1, host.n - 1) : host;
-    return span_eq(host, SPAN("localhost")) || span_eq(host, SPAN("127.0.0.1")) ||
-           span_eq(bare, SPAN("::1")) || span_eq(bare, span_of(text, n));
+    bool named = false;
+    for (size_t i = 0; i < a->access.host_count; i++)
+        named = named || span_eq_nocase(host, a->access.hosts[i]);
+    return named || (a->access.remote && is_ip(host)) || span_eq(host, SPAN("localhost")) ||
+           span_eq(host, SPAN("127.0.0.1")) || span_eq(bare, SPAN("::1")) ||
+           span_eq(bare, span_of(text, n));
 }
 
 static void find_answer(struct admin *a, const struct request *r, struct answer *out)
@@ -149,16 +159,18 @@ static void find_answer(struct admin *a, const struct request *r, struct answer 
         if (!span_eq(r->path, span_str(resources[i].path))) {
             continue;
         }
-        if (resources[i].local && !host_is_local(a, r->host)) {
-            text_answer(out, 421, "this listener answers for localhost and its own address only");
+        if (resources[i].local && !host_is_ours(a, r->host)) {
+            http_text(out, 421,
+                      "this listener does not answer for that name; admin.hosts lists those it "
+                      "answers for");
         } else if (r->method != METHOD_GET && r->method != METHOD_HEAD) {
-            text_answer(out, 405, "only GET and HEAD are served here");
+            http_text(out, 405, "only GET and HEAD are served here");
         } else {
             resources[i].get(a, r, out);
         }
         return;
     }
-    text_answer(out, 404, "nothing is here");
+    http_text(out, 404, "nothing is here");
 }
 
 /* Nothing but our own files, in nobody's frame: what a name in a table says is never run. */
@@ -184,11 +196,21 @@ static enum err reply_fields(struct reply *reply, struct arena *arena, const str
     if (e == ERR_OK && answer->status == 405) {
         e = fields_put(&reply->fields, arena, FIELD_ALLOW, SPAN("GET, HEAD"));
     }
+    if (e == ERR_OK && answer->status == 401) {
+        e = fields_add(&reply->fields, arena, FIELD_OTHER, SPAN("www-authenticate"),
+                       SPAN("Bearer"));
+    }
     return e;
 }
 
-static void send_answer(struct front *f, const struct request *r, struct answer *answer)
+void http_send(struct front *f, const struct request *r, struct answer *answer)
 {
+    if (answer->body.failed)
+        http_text(answer, 503, err_phrase(ERR_NO_MEMORY));
+    if (answer->body.failed) {
+        f->ops->abort(f, ERR_NO_MEMORY);
+        return;
+    }
     struct reply reply = {
         .status = (uint16_t)answer->status,
         .content = r->method == METHOD_HEAD ? CONTENT_NONE : CONTENT_LENGTH,
@@ -250,20 +272,20 @@ static void on_request(void *owner, struct front *f, struct request *r, enum err
     struct answer answer = {.status = 200};
     f->events = &events;
     f->user = c;
+    bool command = bad == ERR_OK && http_post_takes(c->admin, r);
+    if (command && host_is_ours(c->admin, r->host)) {
+        http_post(c, f, r);
+        return;
+    }
     buf_init(&answer.body, ADMIN_REPLY_MOST);
     if (bad != ERR_OK) {
-        text_answer(&answer, err_status(bad) != 0 ? err_status(bad) : 400, err_phrase(bad));
+        http_text(&answer, err_status(bad) != 0 ? err_status(bad) : 400, err_phrase(bad));
+    } else if (command) {
+        http_text(&answer, 421, "this listener does not answer for that name");
     } else {
         find_answer(c->admin, r, &answer);
     }
-    if (answer.body.failed) {
-        text_answer(&answer, 503, err_phrase(ERR_NO_MEMORY));
-    }
-    if (answer.body.failed) {
-        f->ops->abort(f, ERR_NO_MEMORY);
-    } else {
-        send_answer(f, r, &answer);
-    }
+    http_send(f, r, &answer);
     buf_fini(&answer.body);
     f->ops->release(f);
 }

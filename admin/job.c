@@ -3,7 +3,7 @@
 
 #define MESSAGES_MOST MIB(1)
 
-struct admin_job *job_new(struct admin *a, struct control_conn *asker, const char *command)
+struct admin_job *job_new(struct admin *a, struct asker *asker, const char *command)
 {
     struct admin_job *job = mem_alloc(sizeof *job);
     if (job == NULL) {
@@ -13,18 +13,25 @@ struct admin_job *job_new(struct admin *a, struct control_conn *asker, const cha
     job->asker = asker;
     job->command = command;
     list_append(&a->jobs, &job->link);
-    control_set_job(asker, job);
+    asker->job = job;
     return job;
 }
 
 void job_free(struct admin_job **job)
 {
     if ((*job)->asker != NULL) {
-        control_set_job((*job)->asker, NULL);
+        (*job)->asker->job = NULL;
     }
     list_remove(&(*job)->link);
     mem_free(*job);
     *job = NULL;
+}
+
+void job_leave(struct asker *asker)
+{
+    if (asker->job != NULL)
+        asker->job->asker = NULL;
+    asker->job = NULL;
 }
 
 void answer_error(struct buf *out, const char *command, enum err why, struct span message)
@@ -43,14 +50,14 @@ void answer_error(struct buf *out, const char *command, enum err why, struct spa
 /* Hands the answer over, where somebody still waits for it, and ends the job. */
 static void finish(struct admin_job *job, struct buf *answer)
 {
-    struct control_conn *asker = job->asker;
+    struct asker *asker = job->asker;
     const char *command = job->command;
     job_free(&job);
     if (asker != NULL) {
         if (answer->failed) {
             answer_error(answer, command, ERR_NO_MEMORY, SPAN_NONE);
         }
-        control_answer(asker, buf_span(answer));
+        asker->answer(asker, buf_span(answer));
     }
     buf_fini(answer);
 }

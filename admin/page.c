@@ -1,9 +1,12 @@
 /* The status page as HTML, whole without JavaScript: the script only replaces what is in #live by
  * what this file writes a little later. */
 #include "admin/admin_impl.h"
+#include "admin/assets.h"
 
 #define ROWS_MOST 500 /* of backends: a page is for people */
 #define DAY_S     86400
+
+#define CLIENTS_SHOWN 20
 
 struct page {
     struct admin *admin;
@@ -82,6 +85,7 @@ static void server(struct page *p, const struct admin_server *s)
     figure(b, "requests", s->requests_total);
     figure(b, "connections", s->connections);
     figure(b, "generation", s->generation);
+    figure(b, "older ones in use", s->generations_old);
     figure(b, "reloads", s->reloads);
     figure(b, "reloads refused", s->reloads_failed);
     figure(b, "workers", s->workers);
@@ -212,6 +216,46 @@ static void each_certificate(void *user, const struct admin_certificate *c)
                (long long)days, days < 0 ? " (expired)" : "");
 }
 
+/* Rows with the most clients, most first. */
+struct top {
+    struct admin_clients rows[CLIENTS_SHOWN];
+    size_t n;
+};
+
+static void each_clients(void *user, const struct admin_clients *c)
+{
+    struct top *top = user;
+    size_t at = top->n < CLIENTS_SHOWN ? top->n++ : CLIENTS_SHOWN - 1;
+    if (at == CLIENTS_SHOWN - 1 && top->rows[at].clients >= c->clients)
+        return;
+    for (; at > 0 && top->rows[at - 1].clients < c->clients; at--)
+        top->rows[at] = top->rows[at - 1];
+    top->rows[at] = *c;
+}
+
+static void places(struct page *p)
+{
+    const struct admin_ops *ops = p->admin->ops;
+    struct top top = {.n = 0};
+    if (ops->clients == NULL)
+        return;
+    ops->clients(p->admin->ctx, each_clients, &top);
+    buf_put_str(p->out, "<section class=card><h2>Where clients are</h2>");
+    TABLE(p->out, "Clients by country, and the site that serves them", "country", "site",
+          "#clients");
+    for (size_t i = 0; i < top.n; i++) {
+        const struct admin_clients *c = &top.rows[i];
+        buf_put_str(p->out, "<tr><th scope=row>");
+        text(p->out, c->country.n != 0 ? c->country : SPAN("not known"));
+        buf_put_str(p->out, "</th>");
+        cell(p->out, c->site.n != 0 ? c->site : SPAN("–"));
+        number(p->out, c->clients);
+        buf_put_str(p->out, "</tr>");
+    }
+    table_end(p->out);
+    buf_put_str(p->out, "</section>");
+}
+
 static void pools(struct page *p)
 {
     const struct admin_ops *ops = p->admin->ops;
@@ -250,14 +294,22 @@ static const char head[] =
     "<link rel=icon href=/icon.svg><link rel=stylesheet href=/status.css>"
     "<script src=/status.js defer></script></head><body><header><h1>Meridian</h1><p class=soft>";
 
-static void chart(struct buf *b, const char *id, const char *name)
+static void chart(struct buf *b, const char *id, const char *name, unsigned lines)
 {
     buf_printf(b,
                "<figure id=%s><figcaption>%s <strong></strong></figcaption>"
                "<svg viewBox=\"0 0 100 30\" preserveAspectRatio=none role=img "
-               "aria-label=\"%s, the last five minutes\"><path/></svg></figure>",
+               "aria-label=\"%s, the last five minutes\">",
                id, name, name);
+    for (unsigned i = 0; i < lines; i++)
+        buf_put_str(b, "<path/>");
+    buf_put_str(b, "</svg><small></small></figure>");
 }
+
+/* Where the program is built with it: shown when there is something to show. */
+static const char map[] =
+    "<section class=card id=map hidden><h2>Clients and the sites that serve them</h2>"
+    "<div class=world></div><ul class=key></ul></section><script src=/map.js defer></script>";
 
 void page_write(struct admin *a, struct buf *out)
 {
@@ -270,12 +322,16 @@ void page_write(struct admin *a, struct buf *out)
     text(out, span_str(s.config));
     buf_put_str(out, "</p><p class=soft id=fresh role=status></p></header><main>"
                      "<section class=card id=charts hidden aria-label=Charts><div class=charts>");
-    chart(out, "rate", "Requests");
-    chart(out, "p99", "99 of 100 within");
-    chart(out, "failed", "Requests without a good end");
-    buf_put_str(out, "</div></section><div id=live>");
+    chart(out, "rate", "Requests", 1);
+    chart(out, "times", "Response time of 50, 90, 99 %", 3);
+    chart(out, "failed", "Requests without a good end", 1);
+    buf_put_str(out, "</div><p id=reasons class=bad></p></section>");
+    if (asset_map_js_bytes != 0)
+        buf_put_str(out, map);
+    buf_put_str(out, "<div id=live>");
     server(&p, &s);
     pools(&p);
+    places(&p);
     ends_and_certificates(&p);
     buf_put_str(out, "</div></main><footer>The same for programs: <a href=/metrics>/metrics</a>, "
                      "<a href=/v1/status>/v1/status</a>, <a href=/v1/backends>/v1/backends</a>"

@@ -25,6 +25,7 @@ void show_server(struct admin *a, struct json *j)
     json_str(j, "config", s.config);
     json_double(j, "uptime_seconds", (double)s.uptime_ms / 1000, 3);
     json_u64(j, "generation", s.generation);
+    json_u64(j, "generations_old", s.generations_old);
     json_u64(j, "workers", s.workers);
     json_bool(j, "ready", s.not_ready == NULL);
     json_str(j, "not_ready", s.not_ready);
@@ -224,6 +225,49 @@ void show_certificates(struct admin *a, struct json *j)
     if (a->ops->certificates != NULL) {
         a->ops->certificates(a->ctx, each_certificate, j);
     }
+    json_array_end(j);
+}
+
+static void located(struct json *j, bool known, double latitude, double longitude)
+{
+    if (!known)
+        return;
+    json_double(j, "latitude", latitude, 2);
+    json_double(j, "longitude", longitude, 2);
+}
+
+static void each_site(void *user, const struct admin_site *s)
+{
+    struct json *j = user;
+    json_object(j, NULL);
+    json_span(j, "name", s->name);
+    located(j, s->located, s->latitude, s->longitude);
+    json_u64(j, "endpoints", s->endpoints);
+    json_u64(j, "usable", s->usable);
+    json_u64(j, "inflight", s->inflight);
+    json_object_end(j);
+}
+
+static void each_clients(void *user, const struct admin_clients *c)
+{
+    struct json *j = user;
+    json_object(j, NULL);
+    json_span(j, "country", c->country);
+    located(j, c->located, c->latitude, c->longitude);
+    json_span(j, "site", c->site);
+    json_u64(j, "clients", c->clients);
+    json_object_end(j);
+}
+
+void show_map(struct admin *a, struct json *j)
+{
+    json_array(j, "sites");
+    if (a->ops->sites != NULL)
+        a->ops->sites(a->ctx, each_site, j);
+    json_array_end(j);
+    json_array(j, "clients");
+    if (a->ops->clients != NULL)
+        a->ops->clients(a->ctx, each_clients, j);
     json_array_end(j);
 }
 

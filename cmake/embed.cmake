@@ -6,7 +6,9 @@ foreach(file IN LISTS FILES)
   string(MAKE_C_IDENTIFIER "${name}" name)
   file(READ "${file}" bytes HEX)
   string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
-  string(APPEND text "const unsigned char asset_${name}[] = {${bytes}};\n"
-                     "const size_t asset_${name}_bytes = sizeof asset_${name};\n")
+  string(LENGTH "${bytes}" length)
+  math(EXPR length "${length} / 5") # of "0x12,"
+  string(APPEND text "const unsigned char asset_${name}[] = {${bytes}0};\n"
+                     "const size_t asset_${name}_bytes = ${length};\n")
 endforeach()
 file(WRITE "${OUT}" "${text}")

@@ -170,7 +170,7 @@ const struct schema_type type_backend_address = {
 
 const struct schema_type type_name_server = {
     .name = "address",
-    .allowed = "\"IPv4:port\" or \"[IPv6]:port\", such as \"192.0.2.53:53\"",
+    .allowed = "an address and port: \"IPv4:port\" or \"[IPv6]:port\"",
     .read = server_read,
     .present = address_present,
     .write = address_write,
@@ -242,12 +242,6 @@ const struct schema_type type_cidr = {
     .write = cidr_write,
 };
 
-static bool is_loopback(const struct conf_address *a)
-{
-    static const uint8_t one[16] = {[15] = 1};
-    return a->family == CONF_IPV4 ? a->bytes[0] == 127 : memcmp(a->bytes, one, sizeof one) == 0;
-}
-
 /* The field's struct is conf_admin: the switch and the address are two members. */
 static void admin_http_preset(const struct schema_field *f, void *at)
 {
@@ -270,7 +264,7 @@ static void admin_http_read(struct reader *r, const struct schema_field *f, cons
         admin->http.text.mark = n->mark;
         return;
     }
-    if (!parse_ip_port(s, &a) || !is_loopback(&a))
+    if (!parse_ip_port(s, &a))
         reader_must_be(r, n, f->type->allowed);
     else
         keep(r, n, &a, &admin->http);
@@ -287,7 +281,7 @@ static void admin_http_write(struct writer *w, const struct schema_field *f, con
 
 const struct schema_type type_admin_http = {
     .name = "address",
-    .allowed = "a loopback address and port, such as \"127.0.0.1:9977\", or off",
+    .allowed = "an address and port, such as \"127.0.0.1:9977\", or off",
     .preset = admin_http_preset,
     .read = admin_http_read,
     .write = admin_http_write,

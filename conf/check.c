@@ -218,6 +218,27 @@ static void check_pool(struct reader *r, const struct conf *conf, struct conf_po
                     SPAN_FMT(pool->name.s));
 }
 
+static bool is_loopback(const struct conf_address *a)
+{
+    static const uint8_t one[16] = {[15] = 1};
+    return a->family == CONF_IPV4 ? a->bytes[0] == 127 : memcmp(a->bytes, one, sizeof one) == 0;
+}
+
+static void check_admin(struct reader *r, const struct conf_admin *a)
+{
+    if (a->http_on && !a->allow_remote && !is_loopback(&a->http))
+        conf_report(r->m, a->http.text.mark,
+                    "admin.http is '%.*s'; it must be a loopback address, such as "
+                    "\"127.0.0.1:9977\"; set admin.allow_remote: true to let others reach it",
+                    SPAN_FMT(a->http.text.s));
+    if (a->http_on)
+        return;
+    if (a->token.s.p != NULL)
+        conf_report(r->m, a->token.mark, "admin.token is for admin.http, which is off");
+    if (a->host_count > 0)
+        conf_report(r->m, a->hosts[0].mark, "admin.hosts is for admin.http, which is off");
+}
+
 void check_conf(struct reader *r, struct conf *conf)
 {
     struct names sites, pools;
@@ -236,4 +257,5 @@ void check_conf(struct reader *r, struct conf *conf)
     for (size_t i = 0; i < conf->pool_count; i++)
         check_pool(r, conf, &conf->pools[i], &sites);
     check_routes(r, conf, &pools);
+    check_admin(r, &conf->admin);
 }

@@ -101,6 +101,7 @@ struct conf_listener {
     struct conf_front_tls tls;
     uint32_t protocols; /* CONF_PROTOCOL_* */
     bool redirect_to_https;
+    struct conf_text acme_challenges; /* a folder; s.p NULL: none */
 };
 
 struct conf_backend {
@@ -435,19 +436,36 @@ struct conf_drain {
     int64_t requests_ms, tunnels_ms;
 };
 
-enum conf_log_format { CONF_LOG_JSON, CONF_LOG_COMBINED };
+enum conf_log_format { CONF_LOG_JSON, CONF_LOG_COMBINED, CONF_LOG_TEMPLATE };
+
+struct conf_log_line {
+    enum conf_log_format format;
+    struct conf_text template; /* CONF_LOG_TEMPLATE */
+};
 
 struct conf_log {
     struct conf_text access_path; /* "stdout", "stderr", "off" or an absolute path */
-    enum conf_log_format access_format;
+    struct conf_log_line access_line;
     bool access_decision;
     enum log_level level;
+};
+
+struct conf_tracing {
+    bool set;
+    struct conf_mark mark;
+    struct conf_address collector;
+    struct conf_text path, service;
+    int64_t sample_percent; /* of the traces that begin here */
 };
 
 struct conf_admin {
     struct conf_text socket;  /* path; mark.line 0: the default, another one may stand in for it */
     bool http_on;             /* false: `http: off` */
-    struct conf_address http; /* loopback; text.mark.line 0: the default */
+    struct conf_address http; /* loopback unless allow_remote; text.mark.line 0: the default */
+    bool allow_remote;
+    struct conf_text *hosts; /* names that Host may have besides */
+    size_t host_count;
+    struct conf_text token; /* "file:/path"; s.p NULL: none */
 };
 
 struct conf_source;
@@ -478,6 +496,7 @@ struct conf {
     struct conf_limits limits;
     struct conf_drain drain;
     struct conf_log log;
+    struct conf_tracing tracing;
     struct conf_admin admin;
     struct conf_text
         state; /* a folder; mark.line 0: the default, another one may stand in for it */

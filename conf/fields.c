@@ -126,11 +126,24 @@ const struct schema_type type_field_name = {
     .write = text_write,
 };
 
-static void refuse_name(struct reader *r, const struct node *n, struct span bad)
+/* A name that is known too late for every template but the access log's. */
+static bool too_late(const struct schema_field *f, enum template_name name)
 {
-    char memory[320];
+    return f->type != &type_log_line && template_kind(name) == TEMPLATE_LOGGED;
+}
+
+static void refuse_name(struct reader *r, const struct schema_field *f, const struct node *n,
+                        struct span bad)
+{
+    char memory[640];
     struct buf allowed;
     struct reader_near near = reader_near(bad);
+    if (template_find(bad) != TEMPLATE_TEXT) {
+        reader_report(r, n->mark,
+                      "'{%.*s}' is known at the end of a request only; it is for log.access.format",
+                      SPAN_FMT(bad));
+        return;
+    }
     if (bad.n > 0 && bad.p[0] == '{') {
         reader_report(r, n->mark, "nothing closes the brace of '%.*s'; write {{ for a brace",
                       SPAN_FMT(source_clip(bad)));
@@ -139,6 +152,8 @@ static void refuse_name(struct reader *r, const struct node *n, struct span bad)
     buf_fixed(&allowed, memory, sizeof memory);
     for (unsigned i = TEMPLATE_TEXT + 1; i < TEMPLATE_NAME_COUNT; i++) {
         struct span name = span_str(template_name((enum template_name)i));
+        if (too_late(f, (enum template_name)i))
+            continue;
         buf_printf(&allowed, "%s%.*s", i > TEMPLATE_TEXT + 1 ? ", " : "", SPAN_FMT(name));
         reader_near_offer(&near, name);
     }
@@ -161,8 +176,14 @@ static bool read_template(struct reader *r, const struct schema_field *f, const 
         return false;
     }
     enum err e = template_parse(s, r->arena, out, &bad);
+    for (size_t i = 0; e == ERR_OK && i < out->count; i++) {
+        if (!too_late(f, out->pieces[i].name))
+            continue;
+        bad = span_str(template_name(out->pieces[i].name));
+        e = ERR_SYNTAX;
+    }
     if (e == ERR_SYNTAX)
-        refuse_name(r, n, bad);
+        refuse_name(r, f, n, bad);
     else if (e != ERR_OK)
         r->no_memory = true;
     return e == ERR_OK;
@@ -198,6 +219,79 @@ const struct schema_type type_template = {
     .read = template_read,
     .present = text_present,
     .write = text_write,
+};
+
+#define LOG_LINE_MOST KIB(2)
+
+static void log_line_preset(const struct schema_field *f, void *at)
+{
+    struct conf_log_line line = {.template.s = span_str(f->text)};
+    memcpy(at, &line, sizeof line);
+}
+
+/* A line is one line: no control byte but a tab, and at least one value. */
+static bool is_line(const struct template *t, struct span whole)
+{
+    bool any = false;
+    if (whole.n > LOG_LINE_MOST)
+        return false;
+    for (size_t i = 0; i < t->count; i++) {
+        struct span text = t->pieces[i].text;
+        any = any || t->pieces[i].name != TEMPLATE_TEXT;
+        for (size_t k = 0; k < text.n; k++) {
+            if ((unsigned char)text.p[k] < 0x20 && text.p[k] != '\t')
+                return false;
+        }
+    }
+    return any;
+}
+
+static void refuse_line(struct reader *r, const struct schema_field *f, const struct node *n)
+{
+    char memory[256];
+    struct buf must;
+    struct reader_near near = reader_near(n->text);
+    reader_near_offer(&near, SPAN("json"));
+    reader_near_offer(&near, SPAN("combined"));
+    buf_fixed(&must, memory, sizeof memory - 1);
+    buf_put_str(&must, f->type->allowed);
+    if (near.best.n > 0)
+        buf_printf(&must, "; did you mean '%.*s'?", SPAN_FMT(near.best));
+    memory[must.n] = '\0';
+    reader_must_be(r, n, memory);
+}
+
+static void log_line_read(struct reader *r, const struct schema_field *f, const struct node *n,
+                          void *at)
+{
+    struct conf_log_line line = {.format = CONF_LOG_TEMPLATE};
+    struct template t;
+    if (!read_template(r, f, n, &t))
+        return;
+    if (span_eq(n->text, SPAN("json"))) {
+        line.format = CONF_LOG_JSON;
+    } else if (span_eq(n->text, SPAN("combined"))) {
+        line.format = CONF_LOG_COMBINED;
+    } else if (!is_line(&t, n->text)) {
+        refuse_line(r, f, n);
+        return;
+    }
+    line.template = reader_text(r, n->text, n->mark);
+    memcpy(at, &line, sizeof line);
+}
+
+static void log_line_write(struct writer *w, const struct schema_field *f, const void *at)
+{
+    text_write(w, f, &((const struct conf_log_line *)at)->template);
+}
+
+const struct schema_type type_log_line = {
+    .name = "json, combined or template",
+    .allowed = "json, combined, or one line of at most 2048 bytes with {name} in it, such as "
+               "\"{time} {method} {uri} {status}\"",
+    .preset = log_line_preset,
+    .read = log_line_read,
+    .write = log_line_write,
 };
 
 const struct schema_type type_redirect_to = {

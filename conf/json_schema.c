@@ -26,6 +26,7 @@ static const struct {
     {&type_after, "\"type\": \"string\", \"pattern\": \"^[0-9]+(ms|s|m|%)$\""},
     {&type_text, SCALAR},
     {&type_template, SCALAR},
+    {&type_log_line, "\"type\": \"string\""},
     {&type_redirect_to, "\"type\": \"string\""},
     {&type_field_name, "\"type\": \"string\""},
     {&type_bind, "\"type\": \"string\""},

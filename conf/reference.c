@@ -128,8 +128,11 @@ static void put_names(struct buf *out)
                 "a brace. Names are\nchecked when the file is read. A value never ends a line or a "
                 "field.\n\n| name | stands for |\n|---|---|\n");
     for (unsigned i = TEMPLATE_TEXT + 1; i < TEMPLATE_NAME_COUNT; i++)
-        buf_printf(out, "| `{%s}` | %s |\n", template_name((enum template_name)i),
-                   template_help((enum template_name)i));
+        buf_printf(out, "| `{%s}` | %s%s |\n", template_name((enum template_name)i),
+                   template_help((enum template_name)i),
+                   template_kind((enum template_name)i) == TEMPLATE_LOGGED
+                       ? " (`log.access.format` only)"
+                       : "");
 }
 
 void conf_reference(struct buf *out)

@@ -102,7 +102,8 @@ extern const struct schema_type type_bind, type_backend_address, type_name_serve
 extern const struct schema_type type_location, type_statuses, type_host, type_path, type_pool_host,
     type_probe_off;
 /* fields.c */
-extern const struct schema_type type_fields, type_field_name, type_template, type_redirect_to;
+extern const struct schema_type type_fields, type_field_name, type_template, type_redirect_to,
+    type_log_line;
 /* schema_hedge.c */
 extern const struct schema_type type_after;
 /* shape.c */

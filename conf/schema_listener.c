@@ -98,6 +98,15 @@ static const struct schema_field fields[] = {
      .help =
          "Answer every request with 308 and the same address under https; 404 where no route is "
          "for its host."},
+    {.key = "acme_challenges",
+     .type = &type_text,
+     .offset = offsetof(struct conf_listener, acme_challenges),
+     .check = text_file,
+     .most = 250,
+     .fallback = "none",
+     .help = "Folder whose files below .well-known/acme-challenge/ are served under that path, as "
+             "certbot --webroot writes them, before the redirect and before routes. At most 1 KiB "
+             "each."},
 };
 
 /* What is spoken where nothing was written. */

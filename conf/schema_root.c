@@ -193,12 +193,6 @@ static const struct schema_field drain_fields[] = {
      .help = "Time that upgraded connections get then (L41)."},
 };
 
-static const struct schema_word log_formats[] = {
-    {"json", CONF_LOG_JSON},
-    {"combined", CONF_LOG_COMBINED},
-    {NULL, 0},
-};
-
 static const struct schema_field access_fields[] = {
     {.key = "path",
      .type = &type_text,
@@ -207,11 +201,11 @@ static const struct schema_field access_fields[] = {
      .check = text_access_log,
      .help = "Where the access log goes: stdout, stderr, off, or a file."},
     {.key = "format",
-     .type = &type_word,
-     .offset = offsetof(struct conf_log, access_format),
-     .words = log_formats,
-     .initial = CONF_LOG_JSON,
-     .help = "Form of its lines."},
+     .type = &type_log_line,
+     .offset = offsetof(struct conf_log, access_line),
+     .text = "json",
+     .help = "Form of its lines: json, combined, or a template, such as \"{time} "
+             "{client.address} {method} {uri} {status} {end} {total}\"."},
     {.key = "decision",
      .type = &type_flag,
      .offset = offsetof(struct conf_log, access_decision),
@@ -223,7 +217,7 @@ static const struct schema_field access_fields[] = {
 static void access_done(struct reader *r, const struct node *n, void *at)
 {
     const struct conf_log *log = at;
-    if (log->access_decision && log->access_format != CONF_LOG_JSON)
+    if (log->access_decision && log->access_line.format != CONF_LOG_JSON)
         conf_report(r->m, n->mark,
                     "log.access.decision is for format: json; leave one of them out");
 }
@@ -244,6 +238,39 @@ static const struct schema_field log_fields[] = {
      .help = "Least weight of events that are logged."},
 };
 
+static const struct schema_field tracing_fields[] = {
+    {.key = "collector",
+     .type = &type_name_server,
+     .offset = offsetof(struct conf_tracing, collector),
+     .flags = SCHEMA_REQUIRED,
+     .help = "Address of a collector that takes OTLP over HTTP as JSON, such as "
+             "\"127.0.0.1:4318\". Spans that it does not take in time are dropped and counted."},
+    {.key = "path",
+     .type = &type_text,
+     .offset = offsetof(struct conf_tracing, path),
+     .text = "/v1/traces",
+     .check = text_target,
+     .help = "Where it takes them."},
+    {.key = "sample",
+     .type = &type_percent,
+     .offset = offsetof(struct conf_tracing, sample_percent),
+     .initial = 1,
+     .most = 100,
+     .help =
+         "Share of the traces that begin here of which a span is sent. For a trace that a client "
+         "began its own sampled flag holds."},
+    {.key = "service",
+     .type = &type_text,
+     .offset = offsetof(struct conf_tracing, service),
+     .text = "meridian",
+     .most = 255,
+     .help = "The spans' service.name."},
+};
+
+static const struct schema_map tracing_map = {SCHEMA_FIELDS(tracing_fields), .optional = true};
+
+static const struct schema_field admin_host = {.type = &type_text, .check = text_host};
+
 static const struct schema_field admin_fields[] = {
     {.key = "socket",
      .type = &type_text,
@@ -258,7 +285,31 @@ static const struct schema_field admin_fields[] = {
      .type = &type_admin_http,
      .text = "127.0.0.1:9977",
      .flags = SCHEMA_RESTART,
-     .help = "Where metrics and probes are served, a loopback address; or off (L40)."},
+     .help = "Where metrics, probes and the status page are served, a loopback address; or off "
+             "(L40)."},
+    {.key = "allow_remote",
+     .type = &type_flag,
+     .offset = offsetof(struct conf_admin, allow_remote),
+     .help =
+         "Whether http may be an address that others can reach. Then Host may be any IP address."},
+    {.key = "hosts",
+     .type = &type_list,
+     .offset = offsetof(struct conf_admin, hosts),
+     .count_offset = offsetof(struct conf_admin, host_count),
+     .element = &admin_host,
+     .element_size = sizeof(struct conf_text),
+     .flags = SCHEMA_SINGLE,
+     .fallback = "none",
+     .help = "Names by which http may be reached. Others are refused, so that no page in a browser "
+             "reads it under a name of its own (DNS rebinding)."},
+    {.key = "token",
+     .type = &type_text,
+     .offset = offsetof(struct conf_admin, token),
+     .check = text_secret_file,
+     .fallback = "none",
+     .help =
+         "\"file:/path\" of a file with 16 bytes or more. Whoever sends them as Bearer may give "
+         "meridianctl's commands by POST /v1/COMMAND. Read again on reload."},
 };
 
 /* Without proxies there is nothing to say about them. */
@@ -389,6 +440,11 @@ static const struct schema_field fields[] = {
      .offset = offsetof(struct conf, log),
      .map = &log_map,
      .help = "What is written down."},
+    {.key = "tracing",
+     .type = &type_map,
+     .offset = offsetof(struct conf, tracing),
+     .map = &tracing_map,
+     .help = "Spans of requests for OpenTelemetry. Without it none are made."},
     {.key = "admin",
      .type = &type_map,
      .offset = offsetof(struct conf, admin),

@@ -63,6 +63,12 @@ const char *text_file(struct span s)
     return good ? NULL : "an absolute path, such as /etc/meridian/file";
 }
 
+const char *text_secret_file(struct span s)
+{
+    bool good = span_starts(s, SPAN("file:")) && text_file(span_sub(s, 5, s.n)) == NULL;
+    return good ? NULL : "file: and an absolute path, such as \"file:/etc/meridian/admin.token\"";
+}
+
 const char *text_access_log(struct span s)
 {
     if (span_eq(s, SPAN("stdout")) || span_eq(s, SPAN("stderr")) || span_eq(s, SPAN("off")))

@@ -5,10 +5,11 @@
 
 #include "base/str.h"
 
-const char *text_name(struct span s);       /* of a listener, pool, backend, site or route */
-const char *text_file(struct span s);       /* an absolute path */
-const char *text_access_log(struct span s); /* stdout, stderr, off or an absolute path */
-const char *text_country(struct span s);    /* ISO 3166-1 alpha-2, capitals */
+const char *text_name(struct span s);        /* of a listener, pool, backend, site or route */
+const char *text_file(struct span s);        /* an absolute path */
+const char *text_secret_file(struct span s); /* file: and an absolute path */
+const char *text_access_log(struct span s);  /* stdout, stderr, off or an absolute path */
+const char *text_country(struct span s);     /* ISO 3166-1 alpha-2, capitals */
 const char *text_continent(struct span s);
 const char *text_method(struct span s);     /* RFC 9110 section 9.1, capital letters */
 const char *text_host(struct span s);       /* a host name or an IP address, no port */

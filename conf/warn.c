@@ -35,6 +35,16 @@ static void warn_listeners(const struct conf *conf, struct conf_messages *m)
     }
 }
 
+static void warn_admin(const struct conf *conf, struct conf_messages *m)
+{
+    const struct conf_admin *a = &conf->admin;
+    if (a->http_on && !is_private(&a->http))
+        conf_warn(m, a->http.text.mark,
+                  "whoever reaches this address reads what the balancer does%s; keep it behind a "
+                  "firewall",
+                  a->token.s.p != NULL ? ", and the token crosses the network in the clear" : "");
+}
+
 /* Marks the pools that a route leads to; NULL without memory. */
 static bool *used_pools(const struct conf *conf)
 {
@@ -164,6 +174,7 @@ void conf_warnings(const struct conf *conf, struct buf *out)
     struct conf_messages m;
     conf_messages_init(&m, conf, out);
     warn_listeners(conf, &m);
+    warn_admin(conf, &m);
     warn_pools(conf, &m);
     warn_hidden(conf, &m);
 }

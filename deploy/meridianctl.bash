@@ -1,7 +1,7 @@
 # Completion of meridianctl: options, commands, and backends as the running balancer knows them.
 _meridianctl() {
     local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD - 1]}"
-    local commands='status pools backends routes connections certificates database drain maintenance enable weight
+    local commands='status pools backends routes connections certificates database map drain maintenance enable weight
         reset reload explain geo log-level stop'
     case "$before" in
     -s | --socket)

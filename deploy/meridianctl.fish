@@ -5,7 +5,7 @@ import json, sys
 print(*sorted({b["pool"] + "/" + b["name"] for b in json.load(sys.stdin)["backends"]}), sep="\n")' 2>/dev/null
 end
 
-set -l commands status pools backends routes connections certificates database drain maintenance enable weight \
+set -l commands status pools backends routes connections certificates database map drain maintenance enable weight \
     reset reload explain geo log-level stop
 set -l one "not __fish_seen_subcommand_from $commands"
 complete -c meridianctl -f

@@ -15,6 +15,7 @@ _meridianctl() {
     commands=(
         'status:the process, listeners and pools' 'pools:pools' 'backends:servers and how they are'
         'routes:routes' 'connections:connections of clients' 'certificates:certificates' 'database:the central database'
+        'map:where clients are, and which sites serve them'
         'drain:no new requests' 'maintenance:no requests and no checks' 'enable:requests again'
         'weight:another weight' 'reset:end what was said by hand' 'reload:read the configuration anew'
         'explain:where a request would go' 'geo:where an address is' 'log-level:how much is logged'

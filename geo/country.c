@@ -29,6 +29,14 @@ size_t country_count(void)
     return COUNTRIES;
 }
 
+_Static_assert(COUNTRIES < 255, "a number of a country fits into a byte");
+
+unsigned country_number(const char code[2])
+{
+    const struct country *c = country_find(code);
+    return c != NULL ? (unsigned)(c - countries) + 1 : 0;
+}
+
 const struct country *country_at(size_t i)
 {
     return i < COUNTRIES ? &countries[i] : NULL;

@@ -17,8 +17,10 @@ struct country {
 
 /* The country of two upper-case letters, or NULL. */
 const struct country *country_find(const char code[2]);
-/* All of them, by code. */
+/* All of them, by code; fewer than 255. */
 size_t country_count(void);
 const struct country *country_at(size_t i);
+/* Its place among them, from 1; 0: none. */
+unsigned country_number(const char code[2]);
 
 #endif

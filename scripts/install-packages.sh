@@ -13,7 +13,9 @@ fail() {
 
 wanted=()
 for group in "$@"; do
-    mapfile -t -O "${#wanted[@]}" wanted < <(awk -v g="$group" '$1 == g {print $2}' "$list")
+    while read -r package command; do
+        [ -n "$command" ] && type -P "$command" >/dev/null || wanted+=("$package")
+    done < <(awk -v g="$group" '$1 == g {print $2, $3}' "$list")
     grep -q "^$group[[:space:]]" "$list" || fail "no group '$group' in $list"
 done
 

@@ -116,6 +116,8 @@ if step "build fuzz (clang)" build fuzz --target fuzz_targets; then
     [ -n "$long" ] && step "fuzz, ${FUZZ_SECONDS:-60} s each" scripts/fuzz.sh --seconds "${FUZZ_SECONDS:-60}"
 fi
 if step "build release (hardened, lto)" build_release && [ -n "$long" ]; then
+    step "changes under load (G3, G4, G5)" python3 bench/change.py --build build/release-check
+    step "cost of a scrape" python3 bench/scrape.py --build build/release-check
     step "soak, ${SOAK_SECONDS:-300} s" python3 bench/soak.py --build build/release-check --seconds "${SOAK_SECONDS:-300}"
     step "failover (G6, G7)" python3 bench/failover.py --build build/release-check
     step "a crowd (F14)" python3 bench/crowd.py --build build/release-check

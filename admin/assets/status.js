@@ -19,14 +19,14 @@ function samples(text, name) {
   return found;
 }
 
-const sum = (rows) => rows.reduce((n, row) => n + row.value, 0);
+const sum = (values) => values.reduce((n, value) => n + value, 0);
 
 function reading(text) {
   const buckets = new Map();
   for (const row of samples(text, 'meridian_request_seconds_bucket'))
     buckets.set(row.le, (buckets.get(row.le) || 0) + row.value);
-  const ends = samples(text, 'meridian_requests_ended_total');
-  return {at: performance.now(), requests: sum(ends), failed: sum(ends.filter((row) => row.reason !== 'ok')), buckets};
+  const ends = new Map(samples(text, 'meridian_requests_ended_total').map((row) => [row.reason, row.value]));
+  return {at: performance.now(), requests: sum([...ends.values()]), ends, buckets};
 }
 
 // The bound of the bucket below which the share of new requests lies, in milliseconds.
@@ -39,32 +39,45 @@ function quantile(now, then, share) {
   return 1000 * (Number.isFinite(bounds[at]) ? bounds[at] : bounds[at - 1]);
 }
 
-function draw(id, values, unit) {
-  const figure = document.getElementById(id), known = values.filter((v) => v !== null);
-  const most = Math.max(...known, 1e-9), last = values[values.length - 1];
-  const step = 100 / (POINTS - 1), first = POINTS - values.length;
-  let path = '', pen = 'M';
-  values.forEach((v, i) => {
-    if (v === null) { pen = 'M'; return; }
-    path += `${pen}${((first + i) * step).toFixed(2)} ${(29 - 28 * v / most).toFixed(2)}`;
-    pen = 'L';
+const SHARES = [0.5, 0.9, 0.99];
+const number = (v) => v < 10 ? v.toFixed(1) : Math.round(v).toLocaleString('en');
+
+// One path for each line, all on one scale, whose end is written beside it.
+function draw(id, lines, unit) {
+  const figure = document.getElementById(id), most = Math.max(...lines.flat().filter((v) => v !== null), 1e-9);
+  const step = 100 / (POINTS - 1);
+  figure.querySelectorAll('path').forEach((path, i) => {
+    const values = lines[i], first = POINTS - values.length;
+    let d = '', pen = 'M';
+    values.forEach((v, k) => {
+      if (v !== null) d += `${pen}${((first + k) * step).toFixed(2)} ${(29 - 28 * v / most).toFixed(2)}`;
+      pen = v === null ? 'M' : 'L';
+    });
+    path.setAttribute('d', d);
   });
-  figure.querySelector('path').setAttribute('d', path);
-  const shown = last === null ? '–' : `${last < 10 ? last.toFixed(1) : Math.round(last).toLocaleString('en')} ${unit}`;
-  figure.querySelector('strong').textContent = shown;
+  const last = lines.map((values) => values[values.length - 1]);
+  figure.querySelector('strong').textContent = last.every((v) => v === null) ? '–' : `${last.map(number).join(' · ')} ${unit}`;
+  figure.querySelector('small').textContent = `most: ${number(most)} ${unit}`;
+}
+
+// The reasons of bad ends that came since the last look, the most frequent first.
+function reasons(now, seconds) {
+  return [...now.ends].map(([reason, n]) => [reason, (n - (before.ends.get(reason) || 0)) / seconds])
+    .filter(([reason, rate]) => reason !== 'ok' && rate > 0).sort((a, b) => b[1] - a[1]);
 }
 
 function chart(text) {
   const now = reading(text);
   if (before !== null) {
-    const seconds = (now.at - before.at) / 1000;
-    points.push({rate: Math.max(0, now.requests - before.requests) / seconds,
-                 failed: Math.max(0, now.failed - before.failed) / seconds,
-                 p99: quantile(now, before, 0.99)});
+    const seconds = (now.at - before.at) / 1000, bad = reasons(now, seconds);
+    points.push({rate: Math.max(0, now.requests - before.requests) / seconds, failed: sum(bad.map((one) => one[1])),
+                 shares: SHARES.map((share) => quantile(now, before, share))});
     if (points.length > POINTS) points.shift();
-    draw('rate', points.map((p) => p.rate), '/s');
-    draw('p99', points.map((p) => p.p99), 'ms');
-    draw('failed', points.map((p) => p.failed), '/s');
+    draw('rate', [points.map((p) => p.rate)], '/s');
+    draw('times', SHARES.map((_, i) => points.map((p) => p.shares[i])), 'ms');
+    draw('failed', [points.map((p) => p.failed)], '/s');
+    document.getElementById('reasons').textContent =
+      bad.slice(0, 4).map(([reason, rate]) => `${reason} ${number(rate)}/s`).join(', ');
     document.getElementById('charts').hidden = false;
   }
   before = now;

@@ -52,6 +52,11 @@ void buf_vprintf(struct buf *b, const char *format, va_list ap)
 void buf_put_json(struct buf *b, struct span s, size_t most);
 /* The same for a line of plain text: no quotes around it, quotes and backslash as they are. */
 void buf_put_text(struct buf *b, struct span s, size_t most);
+/* Leaves the first n bytes of the content; there are as many. */
+static inline void buf_cut(struct buf *b, size_t n)
+{
+    b->n = b->at + n;
+}
 /* Drops n bytes from the front, or all where there are fewer. */
 void buf_take(struct buf *b, size_t n);
 

@@ -24,7 +24,7 @@ enum template_kind template_kind(enum template_name name)
     return names[name].kind;
 }
 
-static enum template_name find(struct span s)
+enum template_name template_find(struct span s)
 {
     for (unsigned i = TEMPLATE_TEXT + 1; i < TEMPLATE_NAME_COUNT; i++) {
         if (span_eq(s, span_str(names[i].name)))
@@ -52,7 +52,7 @@ static enum err take_piece(struct span *s, struct template_piece *out)
     if (end == s->n)
         return ERR_SYNTAX;
     struct span name = span_sub(*s, 1, end);
-    out->name = find(name);
+    out->name = template_find(name);
     if (out->name == TEMPLATE_TEXT) {
         *s = name;
         return ERR_SYNTAX;

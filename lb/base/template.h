@@ -23,7 +23,29 @@
     X(REQUEST_ID, "request_id", WORD, "request's identifier, as in X-Request-Id")                  \
     X(LISTENER, "listener", HOST_PART, "name of the listener")                                     \
     X(ROUTE, "route", ANY, "name of the route")                                                    \
-    X(DEADLINE, "deadline", HOST_PART, "milliseconds that are left for the answer; empty: any")
+    X(DEADLINE, "deadline", HOST_PART, "milliseconds that are left for the answer; empty: any")    \
+    X(TIME, "time", LOGGED, "end of the request, UTC")                                             \
+    X(POOL, "pool", LOGGED, "name of the pool")                                                    \
+    X(BACKEND, "backend", LOGGED, "name of the backend that answered, or was tried last")          \
+    X(SITE, "site", LOGGED, "its site")                                                            \
+    X(PROTOCOL, "protocol", LOGGED, "`HTTP/1.1`, for instance")                                    \
+    X(STATUS, "status", LOGGED, "status of the response; 0: none was sent")                        \
+    X(BYTES_IN, "bytes_in", LOGGED, "bytes from the client, heads included")                       \
+    X(BYTES_OUT, "bytes_out", LOGGED, "bytes to the client, heads included")                       \
+    X(QUEUE, "queue", LOGGED, "seconds that it waited for a free backend")                         \
+    X(CONNECT, "connect", LOGGED, "seconds that it waited for a connection")                       \
+    X(FIRST_BYTE, "first_byte", LOGGED, "seconds to the first byte of the response")               \
+    X(TOTAL, "total", LOGGED, "seconds to its end")                                                \
+    X(ATTEMPTS, "attempts", LOGGED, "backends tried")                                              \
+    X(END, "end", LOGGED, "end reason")                                                            \
+    X(DISTANCE_MS, "distance_ms", LOGGED, "milliseconds to the site, by distance")                 \
+    X(STICKY, "sticky", LOGGED, "`made`, `kept` or `broken`")                                      \
+    X(HEDGE, "hedge", LOGGED, "`won` or `lost`: the second attempt that ran beside the first")     \
+    X(TLS, "tls", LOGGED, "TLS version")                                                           \
+    X(SNI, "sni", LOGGED, "name that the client asked for by SNI")                                 \
+    X(TRACE, "trace", LOGGED, "identifier of the trace")                                           \
+    X(USER_AGENT, "user_agent", LOGGED, "User-Agent")                                              \
+    X(REFERER, "referer", LOGGED, "Referer")
 
 enum template_name {
     TEMPLATE_TEXT, /* no name: the piece's text */
@@ -39,6 +61,7 @@ enum template_kind {
     TEMPLATE_WORD,      /* nothing that ends a part of a URL */
     TEMPLATE_HOST_PART, /* nothing that a host may not have */
     TEMPLATE_PATH_PART, /* begins with '/' */
+    TEMPLATE_LOGGED,    /* known at a request's end only: for the access log */
 };
 
 struct template_piece {
@@ -57,6 +80,8 @@ struct template
 MUST_CHECK
 enum err template_parse(struct span s, struct arena *arena, struct template *out, struct span *bad);
 
+/* By its name; TEMPLATE_TEXT: there is none. */
+enum template_name template_find(struct span name);
 /* "host", and the help; "" for TEMPLATE_TEXT. */
 const char *template_name(enum template_name name);
 const char *template_help(enum template_name name);

@@ -110,6 +110,12 @@ static inline bool endpoint_out(const struct endpoint *e, int64_t now_ms)
 {
     return now_ms < atomic_load_explicit(&e->out_until, memory_order_relaxed);
 }
+/* Whether it can be picked now: up, active, not ejected. */
+static inline bool endpoint_usable(const struct endpoint *e, int64_t now_ms)
+{
+    return endpoint_health(e) == ENDPOINT_UP && endpoint_admin(e) == ENDPOINT_ACTIVE &&
+           !endpoint_out(e, now_ms);
+}
 const char *endpoint_health_name(enum endpoint_health health); /* "up", "soft", "hard" */
 const char *endpoint_admin_name(enum endpoint_admin admin); /* "active", "drain", "maintenance" */
 

@@ -6,6 +6,7 @@
 
 #include "pick/endpoint.h"
 
+#define SITE_CLIENTS        256  /* kinds of clients that are told apart */
 #define SITE_SAMPLES_ENOUGH 32   /* fewer: no load term, does not set the base */
 #define SITE_SAMPLE_LEAST   0.01 /* ms */
 
@@ -19,6 +20,8 @@ struct site_state {
     _Atomic uint32_t refs;
     /* shared, atomic */
     struct out_ring outs;
+    _Atomic uint32_t clients[SITE_CLIENTS]; /* that were sent here, by kind: what a kind is, is for
+                                               whoever counts; once per client, not per request */
     /* set once */
     struct pool_state *pool;
     char *name;

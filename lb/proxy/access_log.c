@@ -29,19 +29,31 @@ static void number(struct buf *b, const char *key, uint64_t v)
 }
 
 /* Seconds with six decimals, without printf: this runs once per request. */
-static void seconds(struct buf *b, const char *key, int64_t ns)
+static void put_seconds(struct buf *b, int64_t ns)
 {
-    if (ns < 0)
+    if (ns < 0) {
+        buf_put_char(b, '-');
         return;
+    }
     uint64_t us = (uint64_t)ns / 1000, part = us % 1000000;
     char digits[6];
-    number(b, key, us / 1000000);
+    buf_put_u64(b, us / 1000000);
     for (int i = 5; i >= 0; i--) {
         digits[i] = (char)('0' + part % 10);
         part /= 10;
     }
     buf_put_char(b, '.');
     buf_put(b, digits, sizeof digits);
+}
+
+static void seconds(struct buf *b, const char *key, int64_t ns)
+{
+    if (ns < 0)
+        return;
+    buf_put(b, ",\"", 2);
+    buf_put_str(b, key);
+    buf_put(b, "\":", 2);
+    put_seconds(b, ns);
 }
 
 /* Percent escapes decoded, as far as out reaches: a name is secret however it is spelled. */
@@ -179,10 +191,20 @@ static void quoted(struct buf *b, struct span s, size_t most)
         buf_put_char(b, '-');
 }
 
+/* The query behind '?', with what is secret hidden. */
+static void quoted_query(struct buf *out, struct span query)
+{
+    char memory[LIMIT_LOG_URI];
+    struct buf shown;
+    buf_fixed(&shown, memory, sizeof memory);
+    (void)hide_secrets(span_sub(query, 0, sizeof memory / 2), &shown);
+    if (buf_len(&shown) != 0)
+        quoted(out, buf_span(&shown), LIMIT_LOG_URI);
+}
+
 void access_combined(const struct access_facts *f, struct buf *out)
 {
-    char time[26], memory[LIMIT_LOG_URI];
-    struct buf query;
+    char time[26];
     clock_print_log(time, f->wall_ns);
     buf_put_span(out, f->client.n != 0 ? f->client : SPAN("-"));
     buf_put_str(out, " - - [");
@@ -192,11 +214,8 @@ void access_combined(const struct access_facts *f, struct buf *out)
     buf_put_char(out, ' ');
     quoted(out, f->path, LIMIT_LOG_URI);
     if (f->query.p != NULL) {
-        buf_fixed(&query, memory, sizeof memory);
-        (void)hide_secrets(span_sub(f->query, 0, sizeof memory / 2), &query);
         buf_put_char(out, '?');
-        if (buf_len(&query) != 0)
-            quoted(out, buf_span(&query), LIMIT_LOG_URI);
+        quoted_query(out, f->query);
     }
     buf_put_char(out, ' ');
     buf_put_str(out, f->protocol != NULL ? f->protocol : "-");
@@ -209,4 +228,105 @@ void access_combined(const struct access_facts *f, struct buf *out)
     buf_put_str(out, "\" \"");
     quoted(out, f->user_agent, LIMIT_LOG_FIELD);
     buf_put_str(out, "\"\n");
+}
+
+/* What a name stands for: a member of the facts and its type. */
+enum value { VALUE_NONE, VALUE_TEXT, VALUE_WORD, VALUE_COUNT, VALUE_BYTES, VALUE_SECONDS };
+static const struct {
+    enum value kind;
+    size_t offset;
+} values[TEMPLATE_NAME_COUNT] = {
+    [TEMPLATE_HOST] = {VALUE_TEXT, offsetof(struct access_facts, host)},
+    [TEMPLATE_AUTHORITY] = {VALUE_TEXT, offsetof(struct access_facts, authority)},
+    [TEMPLATE_METHOD] = {VALUE_TEXT, offsetof(struct access_facts, method)},
+    [TEMPLATE_SCHEME] = {VALUE_TEXT, offsetof(struct access_facts, scheme)},
+    [TEMPLATE_PATH] = {VALUE_TEXT, offsetof(struct access_facts, path)},
+    [TEMPLATE_CLIENT_ADDRESS] = {VALUE_TEXT, offsetof(struct access_facts, client)},
+    [TEMPLATE_PEER_ADDRESS] = {VALUE_TEXT, offsetof(struct access_facts, peer)},
+    [TEMPLATE_GEO_COUNTRY] = {VALUE_TEXT, offsetof(struct access_facts, country)},
+    [TEMPLATE_GEO_CONTINENT] = {VALUE_TEXT, offsetof(struct access_facts, continent)},
+    [TEMPLATE_GEO_SUBDIVISION] = {VALUE_TEXT, offsetof(struct access_facts, subdivision)},
+    [TEMPLATE_REQUEST_ID] = {VALUE_TEXT, offsetof(struct access_facts, id)},
+    [TEMPLATE_LISTENER] = {VALUE_TEXT, offsetof(struct access_facts, listener)},
+    [TEMPLATE_ROUTE] = {VALUE_TEXT, offsetof(struct access_facts, route)},
+    [TEMPLATE_POOL] = {VALUE_TEXT, offsetof(struct access_facts, pool)},
+    [TEMPLATE_BACKEND] = {VALUE_TEXT, offsetof(struct access_facts, backend)},
+    [TEMPLATE_SITE] = {VALUE_TEXT, offsetof(struct access_facts, site)},
+    [TEMPLATE_SNI] = {VALUE_TEXT, offsetof(struct access_facts, sni)},
+    [TEMPLATE_TRACE] = {VALUE_TEXT, offsetof(struct access_facts, trace)},
+    [TEMPLATE_USER_AGENT] = {VALUE_TEXT, offsetof(struct access_facts, user_agent)},
+    [TEMPLATE_REFERER] = {VALUE_TEXT, offsetof(struct access_facts, referer)},
+    [TEMPLATE_PROTOCOL] = {VALUE_WORD, offsetof(struct access_facts, protocol)},
+    [TEMPLATE_END] = {VALUE_WORD, offsetof(struct access_facts, end)},
+    [TEMPLATE_STICKY] = {VALUE_WORD, offsetof(struct access_facts, sticky)},
+    [TEMPLATE_HEDGE] = {VALUE_WORD, offsetof(struct access_facts, hedge)},
+    [TEMPLATE_TLS] = {VALUE_WORD, offsetof(struct access_facts, tls_version)},
+    [TEMPLATE_STATUS] = {VALUE_COUNT, offsetof(struct access_facts, status)},
+    [TEMPLATE_ATTEMPTS] = {VALUE_COUNT, offsetof(struct access_facts, attempts)},
+    [TEMPLATE_BYTES_IN] = {VALUE_BYTES, offsetof(struct access_facts, bytes_in)},
+    [TEMPLATE_BYTES_OUT] = {VALUE_BYTES, offsetof(struct access_facts, bytes_out)},
+    [TEMPLATE_QUEUE] = {VALUE_SECONDS, offsetof(struct access_facts, queue_ns)},
+    [TEMPLATE_CONNECT] = {VALUE_SECONDS, offsetof(struct access_facts, connect_ns)},
+    [TEMPLATE_FIRST_BYTE] = {VALUE_SECONDS, offsetof(struct access_facts, first_byte_ns)},
+    [TEMPLATE_TOTAL] = {VALUE_SECONDS, offsetof(struct access_facts, total_ns)},
+};
+
+static void put_member(struct buf *b, enum template_name name, const struct access_facts *f)
+{
+    const void *at = (const char *)f + values[name].offset;
+    const char *const *word = at;
+    switch (values[name].kind) {
+    case VALUE_TEXT:
+        quoted(b, *(const struct span *)at,
+               name == TEMPLATE_PATH ? LIMIT_LOG_URI : LIMIT_LOG_FIELD);
+        break;
+    case VALUE_WORD:
+        quoted(b, *word != NULL ? span_str(*word) : SPAN_NONE, LIMIT_LOG_FIELD);
+        break;
+    case VALUE_COUNT:
+        buf_put_u64(b, *(const unsigned *)at);
+        break;
+    case VALUE_BYTES:
+        buf_put_u64(b, *(const uint64_t *)at);
+        break;
+    case VALUE_SECONDS:
+        put_seconds(b, *(const int64_t *)at);
+        break;
+    case VALUE_NONE:
+        buf_put_char(b, '-');
+        break;
+    }
+}
+
+static void put_value(struct buf *b, enum template_name name, const struct access_facts *f)
+{
+    char time[24];
+    if (name == TEMPLATE_TIME) {
+        clock_print_rfc3339(time, f->wall_ns);
+        buf_put(b, time, sizeof time);
+    } else if (name == TEMPLATE_DISTANCE_MS && f->distance_ms >= 0) {
+        buf_printf(b, "%.1f", (double)f->distance_ms);
+    } else if (name == TEMPLATE_QUERY || name == TEMPLATE_URI) {
+        if (name == TEMPLATE_URI)
+            quoted(b, f->path, LIMIT_LOG_URI);
+        if (name == TEMPLATE_URI && f->query.p != NULL)
+            buf_put_char(b, '?');
+        if (f->query.p != NULL)
+            quoted_query(b, f->query);
+        else if (name == TEMPLATE_QUERY)
+            buf_put_char(b, '-');
+    } else {
+        put_member(b, name, f);
+    }
+}
+
+void access_template(const struct template *t, const struct access_facts *f, struct buf *out)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->pieces[i].name == TEMPLATE_TEXT)
+            buf_put_span(out, t->pieces[i].text);
+        else
+            put_value(out, t->pieces[i].name, f);
+    }
+    buf_put_char(out, '\n');
 }

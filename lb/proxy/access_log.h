@@ -5,14 +5,15 @@
 #define MERIDIAN_PROXY_ACCESS_LOG_H
 
 #include "base/buf.h"
+#include "base/template.h"
 
 /* Spans may be empty: the field is then left out (JSON) or "-" (combined). Durations in ns,
  * negative: not reached. */
 struct access_facts {
     int64_t wall_ns; /* end of the request */
-    struct span client, peer, listener, route, pool, backend, site, country;
+    struct span client, peer, listener, route, pool, backend, site, country, continent, subdivision;
     const char *protocol; /* "HTTP/1.1" */
-    struct span method, authority, path, query, user_agent, referer, id, trace;
+    struct span method, scheme, host, authority, path, query, user_agent, referer, id, trace;
     unsigned status; /* 0: none was sent */
     uint64_t bytes_in, bytes_out;
     int64_t queue_ns, connect_ns, first_byte_ns, total_ns;
@@ -29,5 +30,7 @@ struct access_facts {
 void access_json(const struct access_facts *f, struct buf *out);
 /* The "combined" format of the field's other servers. */
 void access_combined(const struct access_facts *f, struct buf *out);
+/* As the template says; what is not known is "-". */
+void access_template(const struct template *t, const struct access_facts *f, struct buf *out);
 
 #endif

@@ -2,6 +2,7 @@
  */
 #include "proxy/access_log.h"
 #include "proxy/exchange_impl.h"
+#include "proxy/span_json.h"
 
 #include "base/limits.h"
 
@@ -45,6 +46,8 @@ static void who(const struct exchange *x, struct access_facts *f, struct conn_tl
     const struct origin *o = x->origin != NULL ? x->origin : &c->peer;
     f->client = span_of(o->text, o->text_size);
     f->country = span_str(o->place.country);
+    f->continent = span_str(o->place.continent);
+    f->subdivision = span_str(o->place.subdivision);
     f->peer = span_of(c->peer.text, c->peer.text_size);
     f->listener = c->listener->name;
     if (x->front->conn == NULL)
@@ -70,17 +73,20 @@ static void where(const struct exchange *x, struct access_facts *f)
     f->distance_ms = f->backend.n != 0 ? x->distance_ms : -1;
 }
 
-static void line(struct exchange *x, int64_t total_ns)
+/* What there is to say of a request that has ended; tls is memory for its part. */
+static struct access_facts tell(const struct exchange *x, int64_t total_ns,
+                                struct conn_tls_info *tls)
 {
+    static const char *const sticks[] = {NULL, "made", "kept", "broken"};
     struct proxy *p = x->proxy;
     const struct request *r = x->request;
-    struct conn_tls_info tls = {0};
-    static const char *const sticks[] = {NULL, "made", "kept", "broken"};
     static const char *const hedges[] = {NULL, "lost", "won"};
     struct access_facts f = {
         .wall_ns = p->loop->ops->wall_ns(p->loop),
         .protocol = protocol_name(r->version),
         .method = r->method_name,
+        .scheme = r->scheme,
+        .host = r->host,
         .authority = r->authority,
         .path = r->path,
         .query = r->query,
@@ -101,23 +107,47 @@ static void line(struct exchange *x, int64_t total_ns)
         .decision = x->decision,
         .end = err_name(x->end),
     };
-    who(x, &f, &tls);
+    who(x, &f, tls);
     where(x, &f);
+    return f;
+}
+
+static void put_line(struct proxy *p, const struct access_facts *f)
+{
     buf_clear(&p->line);
     if (p->access == ACCESS_JSON)
-        access_json(&f, &p->line);
+        access_json(f, &p->line);
+    else if (p->access == ACCESS_TEMPLATE)
+        access_template(p->access_line, f, &p->line);
     else
-        access_combined(&f, &p->line);
+        access_combined(f, &p->line);
     if (p->line.failed)
         counter_add(&p->stats->log_dropped, 1);
     else
         p->hooks.log_line(p->hooks.user, buf_span(&p->line));
 }
 
+static void put_span(struct proxy *p, const struct access_facts *f, const struct trace *t)
+{
+    buf_clear(&p->line);
+    span_json(f, t, &p->line);
+    if (p->line.failed)
+        counter_add(&p->stats->spans_dropped, 1);
+    else
+        p->hooks.span_line(p->hooks.user, buf_span(&p->line));
+}
+
 void exchange_account(struct exchange *x)
 {
-    int64_t total_ns = loop_now_ns(x->proxy->loop) - x->begun_ns;
+    struct proxy *p = x->proxy;
+    struct conn_tls_info tls = {0};
+    int64_t total_ns = loop_now_ns(p->loop) - x->begun_ns;
     count(x, total_ns);
-    if (x->proxy->access != ACCESS_OFF && x->client != NULL)
-        line(x, total_ns);
+    if (x->client == NULL || (p->access == ACCESS_OFF && !x->trace.sampled))
+        return;
+    struct access_facts f = tell(x, total_ns, &tls);
+    if (p->access != ACCESS_OFF)
+        put_line(p, &f);
+    if (x->trace.sampled)
+        put_span(p, &f, &x->trace);
 }

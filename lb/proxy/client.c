@@ -1,5 +1,7 @@
 #include "proxy/client.h"
 
+#include "geo/country.h"
+
 #include "base/mem.h"
 #include "geo/near.h"
 #include "http/h1_front.h"
@@ -320,6 +322,15 @@ static void origin_place(struct origin *o, const struct policy *policy)
     o->place = (struct place){0};
     if (n != 0 && policy->geo != NULL)
         geo_lookup(policy->geo, n == 4 ? AF_INET : AF_INET6, bytes, &o->place);
+    o->country = (uint8_t)country_number(o->place.country);
+}
+
+void client_sent_to(struct origin *o, struct site_state *site)
+{
+    if (o->site == (uintptr_t)site)
+        return;
+    o->site = (uintptr_t)site;
+    atomic_fetch_add_explicit(&site->clients[o->country], 1, memory_order_relaxed);
 }
 
 struct origin *client_origin(struct client *c, const struct policy *policy, const struct request *r)

@@ -12,6 +12,8 @@ struct origin {
     unsigned refs; /* whoever it is a part of has one, which never ends */
     struct addr addr;
     struct place place;
+    uint8_t country; /* its number (geo/country.h); 0: not known */
+    uintptr_t site;  /* the last one that it was sent to, to tell it from another; 0: none */
     uint64_t geo_generation; /* of the policy whose database was asked; 0: not yet */
     size_t text_size;
     char text[ADDR_TEXT];  /* without port */
@@ -58,6 +60,9 @@ struct origin *client_origin(struct client *c, const struct policy *policy,
 struct origin *origin_hold(struct origin *o);
 void origin_let_go(struct origin **o);
 bool client_trusted(const struct client *c, const struct policy *policy);
+/* Counts the client at the site that a request of it is sent to, where the last one went elsewhere.
+ */
+void client_sent_to(struct origin *o, struct site_state *site);
 /* Distances from the origin to the pool's sites in ms, weight applied; NULL: use each site's
  * here_ms (BALANCING.md section 3). */
 const float *client_distances(struct origin *o, const struct policy *policy,

@@ -19,7 +19,10 @@ static enum err identify(struct exchange *x)
         x->id = forward_id(x->request, rng_u64(&p->rng), rng_u64(&p->rng), x->front->arena);
     if (x->id.p == NULL)
         return ERR_NO_MEMORY;
-    enum err e = trace_take(x->request, &p->rng, x->front->arena, &x->trace);
+    int percent = TRACE_OFF;
+    if (x->client != NULL && x->edition->policy->tracing)
+        percent = x->edition->policy->trace_percent;
+    enum err e = trace_take(x->request, percent, &p->rng, x->front->arena, &x->trace);
     if (e != ERR_OK)
         return e;
     x->call = grpc_is_call(x->request);
@@ -34,6 +37,8 @@ void exchange_admit(struct exchange *x)
 {
     exchange_move(x, EXCHANGE_ADMIT);
     enum err e = identify(x);
+    if (e == ERR_OK && x->client != NULL && exchange_challenge(x))
+        return;
     if (e == ERR_OK && x->client != NULL && x->client->listener->redirect_to_https) {
         exchange_redirect_to_https(x);
         return;
@@ -136,6 +141,7 @@ static void leave_queue(struct exchange *x)
 
 void exchange_unwait(struct exchange *x)
 {
+    exchange_leave_challenge(x);
     connpool_cancel(&x->wait);
     leave_queue(x);
 }
@@ -278,6 +284,8 @@ void exchange_pick(struct exchange *x)
         return;
     }
     x->noted = false;
+    if (x->origin != NULL)
+        client_sent_to(x->origin, x->ticket.site);
     x->last_resort = x->last_resort || x->ticket.mode == PICK_LAST_RESORT;
     exchange_settle_site(x);
     if (req.explain != NULL)

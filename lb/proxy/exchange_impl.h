@@ -68,6 +68,7 @@ struct exchange {
     bool fresh; /* the last attempt died on a used connection: a new one now */
     bool last_resort;
     const struct pool_member *stick; /* where the client was before; while the edition is held */
+    struct challenge *challenge;     /* a file that is being read for it */
     bool stick_ageing;               /* its cookie is to be renewed */
     enum stick_end stick_end;
     struct span decision;  /* how the last server was chosen, as JSON; empty: not asked for */
@@ -123,6 +124,11 @@ void exchange_drop_back(struct exchange *x);
 void exchange_leave_edition(struct exchange *x);
 extern const struct back_events exchange_back_events;
 extern const struct front_events exchange_front_events;
+
+/* challenge.c */
+/* Takes what is an authority's challenge on a listener that answers them. */
+bool exchange_challenge(struct exchange *x);
+void exchange_leave_challenge(struct exchange *x);
 
 /* exchange_route.c */
 /* The route and what it asks for, the pool where it leads to one. Errors are answered. */
@@ -207,6 +213,7 @@ void exchange_on_reply_end(void *user, const struct fields *trailers);
 void exchange_on_fail(void *user, enum err why, enum seen seen);
 void exchange_answer(struct exchange *x, enum err why);
 void exchange_answer_route(struct exchange *x);
+void exchange_answer_file(struct exchange *x, struct span content);
 void exchange_redirect_to_https(struct exchange *x);
 
 /* exchange_time.c */

@@ -332,6 +332,18 @@ void exchange_answer_route(struct exchange *x)
         answer_redirect(x, route->status, to);
 }
 
+void exchange_answer_file(struct exchange *x, struct span content)
+{
+    struct local_answer answer = {.status = 200,
+                                  .type = SPAN("application/octet-stream"),
+                                  .body = arena_copy(x->front->arena, content),
+                                  .no_store = true};
+    if (answer.body.p == NULL)
+        exchange_fail(x, ERR_NO_MEMORY);
+    else
+        answer_with(x, &answer);
+}
+
 /* H17: the host is one that passed host_parse and that routes name, and the path begins with
  * exactly one slash. */
 void exchange_redirect_to_https(struct exchange *x)

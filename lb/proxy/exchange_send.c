@@ -108,8 +108,9 @@ enum err exchange_make_head(struct exchange *x, const struct endpoint *to, struc
 {
     const struct policy_pool *pool = x->pool;
     struct forward_facts facts = {.id = x->id, .peer = SPAN("unknown")};
-    if (x->trace.begun)
+    if (x->trace.begun || x->trace.sampled)
         facts.trace = x->trace.parent;
+    facts.trace_begun = x->trace.begun;
     if (x->client != NULL) {
         struct origin *peer = &x->client->peer;
         facts.peer = span_of(peer->text, peer->text_size);

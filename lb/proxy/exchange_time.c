@@ -81,8 +81,9 @@ static int64_t due(const struct exchange *x)
         return paces_due(x);
     case EXCHANGE_TUNNEL:
         return tunnel_due(x);
-    case EXCHANGE_HEAD:
     case EXCHANGE_ADMIT:
+        return x->challenge != NULL ? x->phase_ns + ms(CHALLENGE_WAIT_MS) : PACE_NEVER;
+    case EXCHANGE_HEAD:
     case EXCHANGE_FAILING:
     case EXCHANGE_DONE:
     case EXCHANGE_STATE_COUNT:
@@ -169,6 +170,8 @@ void exchange_on_time(struct timer *t)
         exchange_fail(x, ERR_DEADLINE);
     } else if (x->state == EXCHANGE_WAIT) {
         on_wait_time(x, now);
+    } else if (x->state == EXCHANGE_ADMIT) {
+        exchange_fail(x, ERR_SYSTEM);
     } else if (x->state == EXCHANGE_TUNNEL) {
         on_tunnel_time(x, now);
     } else if (x->state == EXCHANGE_CONNECT) {

@@ -103,8 +103,8 @@ enum err forward_request(const struct request *in, const struct forward_facts *f
         return ERR_NO_MEMORY;
     for (size_t i = 0; i < in->fields.n; i++) {
         enum field_id id = in->fields.v[i].id;
-        bool other_trace =
-            facts->trace.p != NULL && (id == FIELD_TRACEPARENT || id == FIELD_TRACESTATE);
+        bool other_trace = (facts->trace.p != NULL && id == FIELD_TRACEPARENT) ||
+                           (facts->trace_begun && id == FIELD_TRACESTATE);
         if (!other_trace && !dropped(id, facts->peer_trusted))
             out->fields.v[out->fields.n++] = in->fields.v[i];
     }

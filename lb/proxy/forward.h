@@ -16,7 +16,8 @@ struct forward_facts {
     bool forwarded_kept;   /* the trusted header is Forwarded: kept; else X-Forwarded-For is */
     struct span authority; /* what the server shall see; p NULL: as the client sent it */
     struct span id;        /* the request's identifier */
-    struct span trace;     /* a traceparent that begins here; p NULL: the client's stays */
+    struct span trace;     /* a traceparent of our own; p NULL: the client's stays */
+    bool trace_begun;      /* the trace too: the client's tracestate belongs to another */
 };
 
 /* The head for the server: `in` stays as it is, *out is new and shares its spans. */

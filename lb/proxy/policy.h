@@ -144,6 +144,8 @@ struct policy {
     struct cidr *trusted;
     size_t trusted_count;
     enum policy_forwarded forwarded;
+    bool tracing;
+    int trace_percent; /* of the traces that begin here */
     bool has_here;
     bool log_decisions; /* the access log tells how each server was chosen */
     struct policy_location here;

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "http/front.h"
 #include "pick/pick.h"
+#include "proxy/challenge.h"
 #include "proxy/connpool.h"
 #include "proxy/line.h"
 #include "proxy/policy.h"
@@ -48,6 +49,7 @@ struct proxy_listener {
     uint32_t clients;       /* connections that came through it and are still there */
     struct tls_server *tls; /* NULL: plain; swapped by a reload */
     bool speaks_h1, speaks_h2;
+    struct span acme_challenges; /* the folder they are below; empty: none are served */
     bool redirect_to_https;
     uint16_t https_port; /* where redirect_to_https points to */
     struct front_limits limits;
@@ -74,10 +76,15 @@ struct proxy_hooks {
     void (*slot_free)(void *user, unsigned worker, struct pool_state *pool);
     /* One access-log line, newline included; taken or dropped, never blocking. */
     void (*log_line)(void *user, struct span line);
+    /* One span (span_json.h), in the same way. */
+    void (*span_line)(void *user, struct span line);
+    /* Reads the file of a challenge elsewhere and has challenge_read called on this thread then;
+     * false: not now. */
+    bool (*read_file)(void *user, struct challenge *c);
     void *user;
 };
 
-enum access_format { ACCESS_OFF, ACCESS_JSON, ACCESS_COMBINED };
+enum access_format { ACCESS_OFF, ACCESS_JSON, ACCESS_COMBINED, ACCESS_TEMPLATE };
 
 struct proxy {
     /* set once */
@@ -92,6 +99,7 @@ struct proxy {
     struct link editions; /* all that are held, oldest first */
     struct task sweep;    /* lets go of endpoints that none of them has */
     enum access_format access;
+    const struct template *access_line; /* ACCESS_TEMPLATE: the current policy's */
     struct connpool *connpool;
     struct arena_cache arenas;
     struct rng rng;
@@ -101,6 +109,7 @@ struct proxy {
     struct link spare;      /* exchange objects kept for reuse */
     struct link slots;      /* of struct pool_slot */
     struct compress_store compress;
+    struct challenge challenges[CHALLENGES];
     struct task serve;         /* gives freed slots to waiters */
     struct buf line;           /* one access-log line while it is written */
     struct pick_explain terms; /* of the choice that is being made */

@@ -67,7 +67,7 @@ struct worker_stats {
     counter connections, connections_open, refused, handshakes_failed;
     counter exchanges_open, tunnels_open, waiting;
     counter backend_connections, backend_reused;
-    counter log_dropped;
+    counter log_dropped, spans_dropped;
 };
 
 #endif

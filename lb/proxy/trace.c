@@ -39,6 +39,11 @@ struct span trace_id(const struct trace *t)
     return t->parent.p != NULL ? span_sub(t->parent, ID_AT, PARENT_AT - 1) : SPAN_NONE;
 }
 
+struct span trace_span(const struct trace *t)
+{
+    return t->parent.p != NULL ? span_sub(t->parent, PARENT_AT, FLAGS_AT - 1) : SPAN_NONE;
+}
+
 static void put_hex(char *out, uint64_t v)
 {
     static const char digits[] = "0123456789abcdef";
@@ -46,24 +51,44 @@ static void put_hex(char *out, uint64_t v)
         out[i] = digits[v >> (60 - 4 * i) & 15];
 }
 
-enum err trace_take(const struct request *in, struct rng *rng, struct arena *arena,
-                    struct trace *out)
+/* A parent of our own making: the client's trace where there is one, else a new one. */
+static enum err make(struct span id, bool sampled, struct rng *rng, struct arena *arena,
+                     struct span *out)
 {
-    const struct field *own = fields_get(&in->fields, FIELD_TRACEPARENT);
-    if (own != NULL && trace_valid(own->value) &&
-        fields_count(&in->fields, FIELD_TRACEPARENT) == 1) {
-        *out = (struct trace){.parent = own->value};
-        return ERR_OK;
-    }
     char *p = arena_take(arena, BYTES);
     if (p == NULL)
         return ERR_NO_MEMORY;
     memcpy(p, "00-", ID_AT);
-    put_hex(p + ID_AT, rng_u64(rng) | 1); /* neither may be zero */
-    put_hex(p + ID_AT + 16, rng_u64(rng));
+    if (id.n != 0) {
+        memcpy(p + ID_AT, id.p, id.n);
+    } else {
+        put_hex(p + ID_AT, rng_u64(rng) | 1); /* neither may be zero */
+        put_hex(p + ID_AT + 16, rng_u64(rng));
+    }
     p[PARENT_AT - 1] = '-';
     put_hex(p + PARENT_AT, rng_u64(rng) | 1);
-    memcpy(p + FLAGS_AT - 1, "-00", 3);
-    *out = (struct trace){.parent = span_of(p, BYTES), .begun = true};
+    memcpy(p + FLAGS_AT - 1, sampled ? "-01" : "-00", 3);
+    *out = span_of(p, BYTES);
     return ERR_OK;
+}
+
+static bool says_sampled(struct span parent)
+{
+    return (ascii_hex(parent.p[FLAGS_AT + 1]) & 1) != 0;
+}
+
+enum err trace_take(const struct request *in, int percent, struct rng *rng, struct arena *arena,
+                    struct trace *out)
+{
+    const struct field *own = fields_get(&in->fields, FIELD_TRACEPARENT);
+    *out = (struct trace){.begun = own == NULL || !trace_valid(own->value) ||
+                                   fields_count(&in->fields, FIELD_TRACEPARENT) != 1};
+    if (out->begun) {
+        out->sampled = percent > 0 && rng_u64(rng) % 100 < (uint64_t)percent;
+        return make(SPAN_NONE, out->sampled, rng, arena, &out->parent);
+    }
+    out->parent = own->value;
+    out->caller = trace_span(out);
+    out->sampled = percent != TRACE_OFF && says_sampled(own->value);
+    return out->sampled ? make(trace_id(out), true, rng, arena, &out->parent) : ERR_OK;
 }

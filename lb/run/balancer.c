@@ -81,6 +81,12 @@ static void on_worker_done(struct balancer *b)
         loop_stop(b->loop);
 }
 
+/* A worker that is that far behind looks for itself when its patience is over. */
+static void tell_read(struct balancer *b, struct challenge *c)
+{
+    (void)!worker_post(b->workers[c->worker], (struct mail){.kind = WORKER_FILE, .p = c});
+}
+
 static void on_mail(void *user, const struct mail *m)
 {
     struct balancer *b = user;
@@ -114,6 +120,16 @@ static void on_mail(void *user, const struct mail *m)
         break;
     case MAIN_WATCHED:
         watch_looked(b, m->p);
+        break;
+    case MAIN_FILE:
+        if (!challenges_ask(&b->challenges, m->p, &b->box, MAIN_FILE_READ)) {
+            ((struct challenge *)m->p)->result = ERR_FULL;
+            tell_read(b, m->p);
+        }
+        break;
+    case MAIN_FILE_READ:
+        challenges_next(&b->challenges);
+        tell_read(b, m->p);
         break;
     case MAIN_KEPT:
         central_saved(b, m->p);
@@ -272,6 +288,7 @@ static enum err open_admin(struct balancer *b, struct buf *messages)
     if (e != ERR_OK)
         return e;
     admin_inherit(b->admin, b->control_fd, b->http_fd);
+    admin_set_access(b->admin, &b->current->admin);
     if (a->socket.mark.line == 0) {
         places_control_socket(place, sizeof place);
         control = place;
@@ -337,6 +354,7 @@ static void stop_threads(struct balancer *b)
 {
     if (b->workers != NULL && b->workers_done < b->worker_count)
         order_all(b, (struct mail){.kind = WORKER_KILL});
+    challenges_fini(&b->challenges);
     for (unsigned w = 0; b->workers != NULL && w < b->worker_count; w++)
         worker_free(&b->workers[w]);
     mem_free(b->workers);

@@ -6,6 +6,7 @@
 
 #include "admin/admin.h"
 #include "run/central.h"
+#include "run/challenges.h"
 #include "run/gather.h"
 #include "run/health_thread.h"
 #include "run/helper.h"
@@ -36,6 +37,7 @@ struct balancer {
     struct admission *admission;
     struct central central;
     struct watch watch;
+    struct challenges challenges;
     uint32_t connections_auto; /* L1 where the configuration says auto */
     /* snapshots */
     struct snapshot *current;
@@ -92,6 +94,10 @@ extern const struct admin_ops balancer_admin_ops;
 /* metrics.c */
 void balancer_metrics(void *ctx, struct metrics *out);
 void balancer_ends(void *ctx, void (*each)(void *user, const char *reason, uint64_t n), void *user);
+/* map.c */
+void balancer_sites(void *ctx, void (*each)(void *user, const struct admin_site *s), void *user);
+void balancer_clients(void *ctx, void (*each)(void *user, const struct admin_clients *c),
+                      void *user);
 /* explain.c */
 enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct admin_explain *out,
                           struct buf *message);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "run/line_ring.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,24 +15,17 @@
 #define LOOK_NS  (20 * NS_PER_MS) /* how often the rings are looked at */
 #define FLUSH_NS (2 * NS_PER_S)
 
-/* One producer (a worker), one consumer (the writer); positions only grow. */
-struct ring {
-    _Alignas(64) _Atomic size_t written; /* the worker's */
-    _Alignas(64) _Atomic size_t taken;   /* the writer's */
-    char *bytes;
-};
-
 struct log_writer {
     /* set once */
     char *path;
     unsigned workers;
-    size_t ring_size; /* a power of two */
     pthread_t thread;
     /* writer thread */
     int fd;
     /* shared, atomic */
     _Atomic bool ending, reopen;
-    struct ring rings[];
+    _Atomic uint64_t lost;
+    struct line_rings *rings;
 };
 
 static bool is_standard(const char *path)
@@ -59,8 +53,16 @@ static void close_path(const struct log_writer *w)
         close(w->fd);
 }
 
+static void lose(struct log_writer *w, const char *p, size_t n)
+{
+    uint64_t lines = 0;
+    for (size_t i = 0; i < n; i++)
+        lines += p[i] == '\n';
+    atomic_fetch_add_explicit(&w->lost, lines, memory_order_relaxed);
+}
+
 /* The bytes go in any case: a log that cannot be written is not kept for later. */
-static void put_out(const struct log_writer *w, const char *p, size_t n, int64_t until_ns)
+static void put_out(struct log_writer *w, const char *p, size_t n, int64_t until_ns)
 {
     while (n != 0) {
         ssize_t put = write(w->fd, p, n);
@@ -68,8 +70,10 @@ static void put_out(const struct log_writer *w, const char *p, size_t n, int64_t
             nanosleep(&(struct timespec){.tv_nsec = NS_PER_MS}, NULL);
             continue;
         }
-        if (put < 0 && errno != EINTR)
+        if (put < 0 && errno != EINTR) {
+            lose(w, p, n);
             return;
+        }
         if (put > 0) {
             p += put;
             n -= (size_t)put;
@@ -77,19 +81,15 @@ static void put_out(const struct log_writer *w, const char *p, size_t n, int64_t
     }
 }
 
-static bool drain(struct log_writer *w, struct ring *r)
+static bool drain(struct log_writer *w, unsigned worker)
 {
-    size_t taken = atomic_load_explicit(&r->taken, memory_order_relaxed);
-    size_t written = atomic_load_explicit(&r->written, memory_order_acquire);
+    struct span parts[2];
     int64_t until_ns = clock_mono_ns() + FLUSH_NS;
-    if (taken == written)
-        return false;
-    size_t from = taken & (w->ring_size - 1), n = written - taken;
-    size_t first = n < w->ring_size - from ? n : w->ring_size - from;
-    put_out(w, r->bytes + from, first, until_ns);
-    put_out(w, r->bytes, n - first, until_ns);
-    atomic_store_explicit(&r->taken, written, memory_order_release);
-    return true;
+    size_t n = line_rings_peek(w->rings, worker, SIZE_MAX, parts);
+    put_out(w, parts[0].p, parts[0].n, until_ns);
+    put_out(w, parts[1].p, parts[1].n, until_ns);
+    line_rings_taken(w->rings, worker, n);
+    return n != 0;
 }
 
 static void reopen(struct log_writer *w)
@@ -113,7 +113,7 @@ static void *run(void *arg)
             reopen(w);
         some = false;
         for (unsigned i = 0; i < w->workers; i++)
-            some = drain(w, &w->rings[i]) || some;
+            some = drain(w, i) || some;
         if (!some && !ending)
             nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
     }
@@ -122,39 +122,24 @@ static void *run(void *arg)
 
 static void release(struct log_writer *w)
 {
-    for (unsigned i = 0; i < w->workers; i++)
-        mem_free(w->rings[i].bytes);
+    line_rings_free(&w->rings);
     close_path(w);
     mem_free(w->path);
     mem_free(w);
 }
 
-static size_t ring_size(unsigned workers)
-{
-    size_t n = KIB(64);
-    while (n * 2 * workers <= LIMIT_LOG_RING)
-        n *= 2;
-    return n;
-}
-
 enum err log_writer_new(const char *path, unsigned workers, struct log_writer **out)
 {
-    size_t size = sizeof(struct log_writer) + workers * sizeof(struct ring);
-    struct log_writer *w = mem_aligned(64, (size + 63) / 64 * 64);
+    struct log_writer *w = mem_alloc(sizeof *w);
     *out = NULL;
     if (w == NULL)
         return ERR_NO_MEMORY;
     w->workers = workers;
-    w->ring_size = ring_size(workers);
     w->fd = -1;
     w->path = mem_copy_str(path, strlen(path));
-    bool fine = w->path != NULL;
-    for (unsigned i = 0; i < workers; i++) {
-        w->rings[i].bytes = mem_alloc(w->ring_size);
-        fine = fine && w->rings[i].bytes != NULL;
-    }
-    enum err e = fine ? ERR_OK : ERR_NO_MEMORY;
-    if (fine && (w->fd = open_path(path)) < 0)
+    enum err e =
+        w->path != NULL ? line_rings_new(workers, LIMIT_LOG_RING, &w->rings) : ERR_NO_MEMORY;
+    if (e == ERR_OK && (w->fd = open_path(path)) < 0)
         e = err_from_errno(errno);
     if (e == ERR_OK && pthread_create(&w->thread, NULL, run, w) != 0)
         e = ERR_SYSTEM;
@@ -188,17 +173,12 @@ void log_writer_reopen(struct log_writer *w)
         atomic_store(&w->reopen, true);
 }
 
+uint64_t log_writer_lost(const struct log_writer *w)
+{
+    return atomic_load_explicit(&w->lost, memory_order_relaxed);
+}
+
 bool log_writer_put(struct log_writer *w, unsigned worker, struct span line)
 {
-    struct ring *r = &w->rings[worker];
-    size_t written = atomic_load_explicit(&r->written, memory_order_relaxed);
-    size_t taken = atomic_load_explicit(&r->taken, memory_order_acquire);
-    if (w->ring_size - (written - taken) < line.n)
-        return false;
-    size_t at = written & (w->ring_size - 1);
-    size_t first = line.n < w->ring_size - at ? line.n : w->ring_size - at;
-    memcpy(r->bytes + at, line.p, first);
-    memcpy(r->bytes, line.p + first, line.n - first);
-    atomic_store_explicit(&r->written, written + line.n, memory_order_release);
-    return true;
+    return line_rings_put(w->rings, worker, line);
 }

@@ -7,10 +7,13 @@
 #include "run/folders.h"
 #include "run/material_front.h"
 #include "run/pages.h"
+#include "run/secret.h"
 #include "run/sticky_keys.h"
 
 #include <assert.h>
 #include <sched.h>
+
+#define TOKEN_LEAST 16
 
 unsigned material_workers(const struct conf *conf)
 {
@@ -141,6 +144,7 @@ static void release(struct material *m)
         m->clients = NULL;
         m->pages = NULL;
         m->sticky_keys = NULL;
+        m->admin_token = NULL;
         material_share_put(&m->base);
         return;
     }
@@ -148,7 +152,25 @@ static void release(struct material *m)
         free_clients(m, m->conf->pool_count);
     pages_free(&m->pages);
     sticky_keys_free(&m->sticky_keys);
+    mem_free(m->admin_token);
     conf_free(&m->conf);
+}
+
+static bool load_token(struct material *m, struct conf_messages *to)
+{
+    const struct conf_text *from = &m->conf->admin.token;
+    if (from->s.p == NULL)
+        return true;
+    const char *path = from->s.p + sizeof "file:" - 1;
+    m->admin_token = mem_alloc(sizeof *m->admin_token);
+    enum err e =
+        m->admin_token != NULL ? secret_read(path, TOKEN_LEAST, m->admin_token) : ERR_NO_MEMORY;
+    if (e == ERR_RANGE)
+        conf_report(to, from->mark, "the token '%s' must have %d to %d bytes", path, TOKEN_LEAST,
+                    SECRET_MOST - 1);
+    else if (e != ERR_OK)
+        conf_report(to, from->mark, "cannot read the token '%s': %s", path, err_phrase(e));
+    return e == ERR_OK;
 }
 
 /* Whether this build can do what host names need. */
@@ -189,9 +211,10 @@ void material_load(struct material *m)
     bool pages = pages_load(m->conf, &to, &m->pages) == ERR_OK;
     bool sources = check_sources(m, &to, &said);
     bool keys = sticky_keys_load(m->conf, m->tickets != NULL, &to, &m->sticky_keys) == ERR_OK;
+    bool token = load_token(m, &to);
     bool names = check_names(m->conf, &to);
     buf_fini(&said);
-    if (fronts && backs && geo && pages && sources && keys && names) {
+    if (fronts && backs && geo && pages && sources && keys && token && names) {
         if (m->tickets == NULL)
             folders_warn(m->conf, &to);
         conf_warnings(m->conf, &m->messages);
@@ -220,6 +243,7 @@ struct material_share *material_share_new(struct material *m)
                                 .clients = m->clients,
                                 .pages = m->pages,
                                 .sticky_keys = m->sticky_keys,
+                                .admin_token = m->admin_token,
                                 .base = m->base};
     buf_init(&s->what.messages, 1);
     m->conf = NULL;
@@ -227,6 +251,7 @@ struct material_share *material_share_new(struct material *m)
     m->clients = NULL;
     m->pages = NULL;
     m->sticky_keys = NULL;
+    m->admin_token = NULL;
     m->base = NULL;
     return s;
 }

@@ -12,6 +12,7 @@
 struct log;
 struct pages;
 struct stamp;
+struct secret;
 struct sticky_keys;
 
 /* A database set shared by snapshots; main thread only. */
@@ -46,7 +47,8 @@ struct material {
         *clients; /* as conf->pools: one per worker and one for health; NULL: plain */
     struct pages *pages;
     struct sticky_keys *sticky_keys;
-    struct geo_db *geo; /* NULL: none configured, or the present one is kept */
+    struct secret *admin_token; /* NULL: none */
+    struct geo_db *geo;         /* NULL: none configured, or the present one is kept */
     bool geo_kept;
 };
 

@@ -28,8 +28,6 @@ static const struct {
      offsetof(struct worker_stats, backend_connections)},
     {"backend_connections_reused_total", "Requests sent on a connection used before.",
      METRIC_COUNTER, offsetof(struct worker_stats, backend_reused)},
-    {"access_log_lines_dropped_total", "Access-log lines that found no room.", METRIC_COUNTER,
-     offsetof(struct worker_stats, log_dropped)},
 };
 
 static void put_totals(const struct balancer *b, struct metrics *m)
@@ -161,6 +159,29 @@ static void put_names(const struct balancer *b, struct metrics *m)
     metrics_u64(m, NULL, 0, atomic_load(&c->held));
 }
 
+/* Those that could not be written are zero again where the log is another one. */
+static void put_log(const struct balancer *b, struct metrics *m)
+{
+    const struct log_share *log = b->current->log;
+    metrics_family(m, "access_log_lines_dropped_total", METRIC_COUNTER,
+                   "Access-log lines that found no room, or could not be written.");
+    metrics_u64(m, NULL, 0,
+                worker_sum(b, offsetof(struct worker_stats, log_dropped)) +
+                    (log != NULL ? log_writer_lost(log->writer) : 0));
+}
+
+/* Both are zero again where the collector is another one. */
+static void put_spans(const struct balancer *b, struct metrics *m)
+{
+    const struct tracer *t = b->current->tracer;
+    struct metric_label sent = {"result", SPAN("sent")}, dropped = {"result", SPAN("dropped")};
+    uint64_t lost = worker_sum(b, offsetof(struct worker_stats, spans_dropped));
+    metrics_family(m, "trace_spans_total", METRIC_COUNTER,
+                   "Spans of sampled requests: sent to the collector, or dropped.");
+    metrics_u64(m, &sent, 1, t != NULL ? atomic_load(&tracer_counts(t)->sent) : 0);
+    metrics_u64(m, &dropped, 1, lost + (t != NULL ? atomic_load(&tracer_counts(t)->lost) : 0));
+}
+
 static void put_files(const struct balancer *b, struct metrics *m)
 {
     const struct watch *w = &b->watch;
@@ -217,4 +238,6 @@ void balancer_metrics(void *ctx, struct metrics *out)
     put_checks(b, out);
     put_names(b, out);
     put_files(b, out);
+    put_log(b, out);
+    put_spans(b, out);
 }

@@ -112,6 +112,8 @@ enum err balancer_publish(struct balancer *b, struct material *m, struct buf *me
         .rows = b->central.rows,
         .geo = b->current != NULL ? b->current->geo : NULL,
         .log = b->current != NULL ? b->current->log : NULL,
+        .tracer = b->current != NULL ? b->current->tracer : NULL,
+        .events = b->log,
     };
     struct snapshot *s, *before = b->current;
     struct health_plan *plan;
@@ -126,6 +128,8 @@ enum err balancer_publish(struct balancer *b, struct material *m, struct buf *me
     b->current = s;
     list_append(&b->old, &s->link);
     apply_limits(b, s->conf);
+    if (b->admin != NULL)
+        admin_set_access(b->admin, &s->admin);
     upgrade_take_state(b);
     for (unsigned w = 0; w < b->worker_count; w++) {
         /* A worker that far behind is a stuck one; the watchdog ends the process. */
@@ -201,6 +205,42 @@ static void account(struct balancer *b, enum err e, struct span messages)
                    e == ERR_OK ? "" : "; the last reload was refused");
 }
 
+/* Whether a certificate of that file that is over is served already: then nothing is lost by it. */
+static bool serves_expired(const struct snapshot *s, struct span path, int64_t now_s)
+{
+    for (size_t i = 0; i < s->listener_count; i++) {
+        for (size_t k = 0; k < s->fronts[i].cert_count; k++) {
+            if (span_eq(s->listeners[i].conf->tls.certificates[k].chain.s, path) &&
+                tls_cert_expires(s->fronts[i].certs[k]) < now_s)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* C3: a certificate that is over does not come in by a reload. */
+static enum err refuse_expired(const struct balancer *b, const struct material *m,
+                               struct buf *messages)
+{
+    int64_t now_s = clock_wall_ns() / NS_PER_S;
+    struct conf_messages to;
+    conf_messages_init(&to, m->conf, messages);
+    for (size_t i = 0; i < m->conf->listener_count; i++) {
+        for (size_t k = 0; k < m->fronts[i].cert_count; k++) {
+            const struct conf_text *chain = &m->conf->listeners[i].tls.certificates[k].chain;
+            int64_t expires_s = tls_cert_expires(m->fronts[i].certs[k]);
+            char at[24];
+            if (expires_s >= now_s || serves_expired(b->current, chain->s, now_s))
+                continue;
+            clock_print_rfc3339(at, (expires_s > 0 ? expires_s : 0) * NS_PER_S);
+            conf_report(&to, chain->mark,
+                        "certificate %.*s expired on %.10s; a reload takes none that is over",
+                        SPAN_FMT(chain->s), at);
+        }
+    }
+    return to.errors == 0 ? ERR_OK : ERR_SYNTAX;
+}
+
 void balancer_loaded(struct balancer *b, struct material *m)
 {
     struct buf messages, changes;
@@ -212,6 +252,8 @@ void balancer_loaded(struct balancer *b, struct material *m)
         warn_kept(b, m->conf, &messages);
     buf_put_span(&messages, buf_span(&m->messages));
     buf_init(&changes, KIB(64));
+    if (e == ERR_OK)
+        e = refuse_expired(b, m, &messages);
     if (e == ERR_OK)
         conf_changes(b->current->conf, m->conf, &changes);
     if (e == ERR_OK)

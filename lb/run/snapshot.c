@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "run/secret.h"
 
 static struct front_limits limits_of(const struct conf *conf)
 {
@@ -62,6 +63,7 @@ enum err snapshot_build_listeners(const struct snapshot_context *c, struct snaps
         l->name = l->conf->name.s;
         l->servers = s->fronts[i].servers;
         l->settings = (struct proxy_listener){
+            .acme_challenges = l->conf->acme_challenges.s,
             .redirect_to_https = l->conf->redirect_to_https,
             .https_port = https_port(conf),
             .speaks_h1 = (l->conf->protocols & CONF_PROTOCOL_H1) != 0,
@@ -139,23 +141,71 @@ static enum err open_log(struct snapshot *s, const char *path)
     return log_writer_new(path, s->workers, &s->log->writer);
 }
 
+static enum err take_log_line(struct snapshot *s, const struct conf_log_line *line)
+{
+    static const enum access_format formats[] = {[CONF_LOG_JSON] = ACCESS_JSON,
+                                                 [CONF_LOG_COMBINED] = ACCESS_COMBINED,
+                                                 [CONF_LOG_TEMPLATE] = ACCESS_TEMPLATE};
+    struct span bad;
+    s->access = formats[line->format];
+    if (s->access != ACCESS_TEMPLATE)
+        return ERR_OK;
+    return template_parse(line->template.s, &s->arena, &s->access_line, &bad);
+}
+
 static enum err take_log(const struct snapshot_context *c, struct snapshot *s,
                          struct conf_messages *to)
 {
     const struct conf_log *log = &s->conf->log;
     if (span_eq(log->access_path.s, SPAN("off")))
         return ERR_OK;
-    s->access = log->access_format == CONF_LOG_JSON ? ACCESS_JSON : ACCESS_COMBINED;
+    enum err e = take_log_line(s, &log->access_line);
+    if (e != ERR_OK)
+        return e;
     if (c->log != NULL && span_eq(span_str(c->log->path), log->access_path.s)) {
         s->log = c->log;
         s->log->refs++;
         return ERR_OK;
     }
-    enum err e = open_log(s, log->access_path.s.p);
+    e = open_log(s, log->access_path.s.p);
     if (e != ERR_OK)
         conf_report(to, log->access_path.mark, "cannot open the access log '%.*s': %s",
                     SPAN_FMT(log->access_path.s), err_phrase(e));
     return e;
+}
+
+static enum err take_tracer(const struct snapshot_context *c, struct snapshot *s)
+{
+    const struct conf_tracing *t = &s->conf->tracing;
+    s->policy.tracing = t->set;
+    s->policy.trace_percent = (int)t->sample_percent;
+    if (!t->set)
+        return ERR_OK;
+    struct tracer_spec spec = {.workers = s->workers,
+                               .log = c->events,
+                               .host = t->collector.text.s,
+                               .path = t->path.s,
+                               .service = t->service.s};
+    sockets_addr(&t->collector, &spec.collector);
+    s->tracer = tracer_ref(c->tracer, &spec);
+    return s->tracer != NULL ? ERR_OK : tracer_new(&spec, &s->tracer);
+}
+
+static enum err build_admin(struct snapshot *s)
+{
+    const struct conf_admin *a = &s->conf->admin;
+    const struct secret *token = s->material->what.admin_token;
+    struct span *hosts = arena_zero(&s->arena, (a->host_count + 1) * sizeof *hosts);
+    if (hosts == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < a->host_count; i++)
+        hosts[i] = a->hosts[i].s;
+    s->admin =
+        (struct admin_access){.token = token != NULL ? span_of(token->bytes, token->n) : SPAN_NONE,
+                              .remote = a->allow_remote,
+                              .hosts = hosts,
+                              .host_count = a->host_count};
+    return ERR_OK;
 }
 
 static enum err build(const struct snapshot_context *c, struct snapshot *s,
@@ -173,6 +223,10 @@ static enum err build(const struct snapshot_context *c, struct snapshot *s,
         e = build_trust(s);
     if (e == ERR_OK)
         e = take_log(c, s, to);
+    if (e == ERR_OK)
+        e = take_tracer(c, s);
+    if (e == ERR_OK)
+        e = build_admin(s);
     if (e == ERR_OK)
         e = snapshot_build_pools(c, s);
     if (e == ERR_OK)
@@ -250,6 +304,7 @@ void snapshot_free(struct snapshot **sp)
         pick_pool_free(&s->policy.pools[i].pick);
     geo_share_put(&s->geo);
     log_share_put(&s->log);
+    tracer_unref(&s->tracer);
     material_share_put(&s->material);
     arena_reset(&s->arena);
     mem_free(s);

@@ -5,6 +5,7 @@
 #ifndef MERIDIAN_RUN_SNAPSHOT_H
 #define MERIDIAN_RUN_SNAPSHOT_H
 
+#include "admin/admin.h"
 #include "db/row.h"
 #include "health/health.h"
 #include "proxy/proxy.h"
@@ -13,6 +14,7 @@
 #include "run/name_book.h"
 #include "run/sockets.h"
 #include "run/stat_book.h"
+#include "run/tracer.h"
 
 /* The access log's writer, shared by the snapshots that name the same path; main thread only. */
 struct log_share {
@@ -38,9 +40,12 @@ struct snapshot {
     struct tls_client ***clients;
     const struct pages *pages;
     const struct sticky_keys *sticky_keys;
+    struct admin_access admin; /* for the admin interface while this is the current one */
     struct geo_share *geo;
     struct log_share *log; /* NULL: no access log */
+    struct tracer *tracer; /* NULL: no spans */
     enum access_format access;
+    struct template access_line; /* ACCESS_TEMPLATE */
     struct snapshot_listener *listeners;
     size_t listener_count;
     size_t rows_used, rows_skipped; /* of the registry: serving; not allowed here */
@@ -64,6 +69,8 @@ struct snapshot_context {
     const struct row_set *rows;      /* of the registry; NULL: none */
     struct geo_share *geo;           /* the present one; NULL: none */
     struct log_share *log;
+    struct tracer *tracer; /* the present one; NULL: none */
+    struct log *events;
 };
 
 /* Takes what it needs out of the material (also on failure); NULL: the same configuration again.

@@ -3,39 +3,19 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "run/places.h"
+#include "run/secret.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-enum { KEY_LEAST = 32, KEY_MOST = 4096, PATH_BYTES = 4096 };
+enum { KEY_LEAST = 32, PATH_BYTES = 4096 };
 
 struct sticky_keys {
     size_t count;
-    struct sticky_key {
-        size_t n;
-        char bytes[KEY_MOST];
-    } * v[]; /* by pool; NULL: it has no cookie */
+    struct secret *v[]; /* by pool; NULL: it has no cookie */
 };
-
-/* Regular files only: nothing that could keep us waiting. */
-static enum err read_key(const char *path, struct sticky_key *out)
-{
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return err_from_errno(errno);
-    bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-    ssize_t n = regular ? read(fd, out->bytes, sizeof out->bytes) : -1;
-    enum err e = !regular ? ERR_UNSUPPORTED : n < 0 ? err_from_errno(errno) : ERR_OK;
-    close(fd);
-    if (e != ERR_OK)
-        return e;
-    out->n = span_trim(span_of(out->bytes, (size_t)n)).n;
-    return out->n < KEY_LEAST || n == KEY_MOST ? ERR_RANGE : ERR_OK;
-}
 
 /* 32 bytes as digits, so that the file can be copied to another balancer by hand. */
 static enum err make_text(char out[static 65])
@@ -77,7 +57,7 @@ static void report(struct conf_messages *to, const struct conf_pool *pool, const
     struct conf_mark mark = named ? pool->sticky.key.mark : pool->sticky.mark;
     if (e == ERR_RANGE)
         conf_report(to, mark, "the key '%s' must have %d to %d bytes", path, KEY_LEAST,
-                    KEY_MOST - 1);
+                    SECRET_MOST - 1);
     else if (named)
         conf_report(to, mark, "cannot read the key '%s': %s", path, err_phrase(e));
     else
@@ -88,7 +68,7 @@ static void report(struct conf_messages *to, const struct conf_pool *pool, const
 }
 
 static enum err load(const struct conf *conf, const struct conf_pool *pool, bool make,
-                     struct conf_messages *to, struct sticky_key *out)
+                     struct conf_messages *to, struct secret *out)
 {
     char own[PATH_BYTES];
     const char *path = pool->sticky.key.s.p;
@@ -97,12 +77,12 @@ static enum err load(const struct conf *conf, const struct conf_pool *pool, bool
                      sizeof own);
         path = own;
     }
-    enum err e = read_key(path, out);
+    enum err e = secret_read(path, KEY_LEAST, out);
     if (path == own && e == ERR_NOT_FOUND && !make)
         return ERR_OK;
     if (path == own && e == ERR_NOT_FOUND) {
         e = make_key(path);
-        e = e == ERR_OK ? read_key(path, out) : e;
+        e = e == ERR_OK ? secret_read(path, KEY_LEAST, out) : e;
     }
     if (e != ERR_OK)
         report(to, pool, path, e);
@@ -114,7 +94,7 @@ enum err sticky_keys_load(const struct conf *conf, bool make, struct conf_messag
 {
     enum err e = ERR_OK;
     size_t n = conf->pool_count;
-    struct sticky_keys *keys = *out = mem_alloc(sizeof *keys + n * sizeof(struct sticky_key *));
+    struct sticky_keys *keys = *out = mem_alloc(sizeof *keys + n * sizeof(struct secret *));
     if (keys == NULL)
         return ERR_NO_MEMORY;
     keys->count = n;
@@ -142,6 +122,6 @@ void sticky_keys_free(struct sticky_keys **kp)
 
 struct span sticky_keys_get(const struct sticky_keys *keys, size_t pool)
 {
-    const struct sticky_key *key = keys->v[pool];
+    const struct secret *key = keys->v[pool];
     return key != NULL ? span_of(key->bytes, key->n) : SPAN_NONE;
 }

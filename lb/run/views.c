@@ -13,12 +13,6 @@ static uint64_t sum(const struct balancer *b, size_t offset)
 }
 #define SUM(b, field) sum(b, offsetof(struct worker_stats, field))
 
-static bool endpoint_usable(const struct endpoint *e, int64_t now_ms)
-{
-    return endpoint_health(e) == ENDPOINT_UP && endpoint_admin(e) == ENDPOINT_ACTIVE &&
-           !endpoint_out(e, now_ms);
-}
-
 static uint32_t pool_usable(const struct policy_pool *p, int64_t now_ms)
 {
     uint32_t n = 0;
@@ -49,6 +43,14 @@ static uint64_t total_requests(const struct balancer *b)
     return n;
 }
 
+static uint32_t old_generations(const struct balancer *b)
+{
+    uint32_t n = 0;
+    for (const struct link *e = b->old.next; e != &b->old; e = e->next)
+        n += container_of(e, const struct snapshot, link) != b->current;
+    return n;
+}
+
 static void view_server(void *ctx, struct admin_server *out)
 {
     const struct balancer *b = ctx;
@@ -59,6 +61,7 @@ static void view_server(void *ctx, struct admin_server *out)
         .uptime_ms = (clock_mono_ns() - b->started_ns) / NS_PER_MS,
         .wall_ns = clock_wall_ns(),
         .generation = b->generation,
+        .generations_old = old_generations(b),
         .workers = b->worker_count,
         .draining = b->draining != 0,
         .not_ready = not_ready(b),
@@ -174,6 +177,8 @@ static void show_backend(const struct balancer *b, const struct policy_pool *p,
         .ejections = SEEN(ejections),
         .history = SEEN(history),
         .probes = SEEN(probes),
+        .probe_err = (enum err)SEEN(probe_err),
+        .probe_us = SEEN(probe_us),
         .recent_ms = load.samples != 0 ? load.t_ms : 0,
         .normal_ms = load.samples != 0 ? load.n_ms : 0,
         .weight_now = view != NULL ? pick_weight_now(view, pe->member) : m->weight,
@@ -393,6 +398,8 @@ const struct admin_ops balancer_admin_ops = {
     .pools = view_pools,
     .backends = view_backends,
     .routes = view_routes,
+    .sites = balancer_sites,
+    .clients = balancer_clients,
     .certificates = view_certificates,
     .database = view_database,
     .ends = balancer_ends,

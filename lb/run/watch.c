@@ -221,6 +221,7 @@ static void lean_on(struct material *m, struct material_share *of)
     m->clients = of->what.clients;
     m->pages = of->what.pages;
     m->sticky_keys = of->what.sticky_keys;
+    m->admin_token = of->what.admin_token;
     m->base = of->what.base != NULL ? of->what.base : of;
     m->base->refs++;
 }

@@ -24,6 +24,7 @@ struct worker_listener {
     struct proxy_listener settings; /* first */
     struct link link;
     char *name;
+    char folder[CHALLENGE_ROOT_MOST]; /* of its settings: may outlive the configuration */
     bool wanted;
 };
 
@@ -49,6 +50,7 @@ struct worker {
     struct proxy *proxy;
     struct link listeners, watches;
     struct log_writer *log;
+    struct tracer *tracer;
     struct timer beat, resume, drain;
     struct timer expire; /* ends requests of old generations */
     uint64_t expiring, expiring_next;
@@ -86,6 +88,20 @@ static void on_log_line(void *user, struct span line)
     struct worker *w = user;
     if (w->log == NULL || !log_writer_put(w->log, w->spec.index, line))
         counter_add(&w->spec.stats->log_dropped, 1);
+}
+
+static void on_span_line(void *user, struct span line)
+{
+    struct worker *w = user;
+    if (w->tracer == NULL || !tracer_put(w->tracer, w->spec.index, line))
+        counter_add(&w->spec.stats->spans_dropped, 1);
+}
+
+static bool on_read_file(void *user, struct challenge *c)
+{
+    struct worker *w = user;
+    c->worker = w->spec.index;
+    return mailbox_post_hint(w->spec.main, (struct mail){.kind = MAIN_FILE, .p = c}) == ERR_OK;
 }
 
 static bool on_accept(void *user, int fd, const struct addr *peer)
@@ -154,11 +170,14 @@ static struct worker_listener *listener_get(struct worker *w, struct span name)
 static void settle_listener(struct worker_listener *l, const struct snapshot_listener *from,
                             unsigned worker)
 {
-    struct span name = l->settings.name;
+    struct span name = l->settings.name, folder = from->settings.acme_challenges;
     uint32_t clients = l->settings.clients;
     l->wanted = true;
     l->settings = from->settings;
     l->settings.name = name;
+    l->settings.acme_challenges = span_of(l->folder, folder.n);
+    if (folder.n != 0)
+        memcpy(l->folder, folder.p, folder.n);
     l->settings.clients = clients;
     l->settings.tls = from->servers != NULL ? from->servers[worker] : NULL;
 }
@@ -254,18 +273,26 @@ static void drop_unwanted(struct worker *w)
     }
 }
 
+static void adopt_logs(struct worker *w, const struct snapshot *s)
+{
+    w->proxy->access = s->access;
+    w->proxy->access_line = &s->access_line;
+    w->log = s->log != NULL ? s->log->writer : NULL;
+    w->tracer = s->tracer;
+}
+
 static void adopt(struct worker *w, const struct snapshot *s)
 {
     enum err e = proxy_adopt(w->proxy, &s->policy);
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
+        adopt_logs(w, s);
         e = adopt_listeners(w, s);
+    }
     if (e != ERR_OK) {
         tell_main(w, (struct mail){.kind = MAIN_ADOPT_FAILED, .v = s->policy.generation});
         return;
     }
     drop_unwanted(w);
-    w->proxy->access = s->access;
-    w->log = s->log != NULL ? s->log->writer : NULL;
 }
 
 static void finish(struct worker *w)
@@ -358,6 +385,9 @@ static void on_mail(void *user, const struct mail *m)
     case WORKER_EXPIRE:
         expire(w, m->v, m->n);
         break;
+    case WORKER_FILE:
+        challenge_read(m->p);
+        break;
     case WORKER_LOOK:
         gather_fill(m->p, w->proxy);
         tell_main(w, (struct mail){.kind = MAIN_LOOKED, .p = m->p});
@@ -413,6 +443,8 @@ enum err worker_new(const struct worker_spec *spec, struct worker **out)
         .hooks = {.edition_end = on_edition_end,
                   .slot_free = on_slot_free,
                   .log_line = on_log_line,
+                  .span_line = on_span_line,
+                  .read_file = on_read_file,
                   .user = w},
     };
     if (e == ERR_OK)

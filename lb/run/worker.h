@@ -13,6 +13,7 @@ enum worker_mail {
     WORKER_DRAIN,     /* p: struct worker_drain, which outlives the worker */
     WORKER_KILL,      /* end everything now */
     WORKER_EXPIRE,    /* v: generation; n: ms that requests of it and of older ones still have */
+    WORKER_FILE,      /* p: struct challenge, which has been read */
     WORKER_LOOK,      /* p: struct look: to be filled and sent back */
 };
 
@@ -27,6 +28,8 @@ enum main_mail {
     MAIN_KEPT,         /* p: struct central_save: the registry's file is written */
     MAIN_NAMES,        /* p: struct name_news, to be freed: other addresses of a host name */
     MAIN_WATCHED,      /* p: struct watch_look */
+    MAIN_FILE,         /* p: struct challenge: to be read */
+    MAIN_FILE_READ,    /* p: struct challenge: has been */
 };
 
 struct worker_drain {

@@ -1,12 +1,13 @@
 """The command line and the configuration's messages (SURFACE.md, sections 2, 3)."""
 import json
+import os
 import re
+import shutil
 import socket
 import subprocess
 
-import os
-
 from client import get
+from env import Skip
 
 GOOD = """\
 listeners:
@@ -53,6 +54,18 @@ def test_usage_is_exit_2(env):
 def test_t_accepts(env):
     done = checked(env, GOOD % env.port())
     assert done.returncode == 0, done.stderr
+
+
+def test_t_needs_no_privileges(env):
+    """As a user who owns nothing, also for ports that only root may open."""
+    if os.getuid() != 0 or shutil.which("setpriv") is None:
+        raise Skip("this needs root to become somebody else")
+    path = env.write("meridian.yaml", (GOOD % 443).replace("127.0.0.1:443", "0.0.0.0:443"))
+    program = shutil.copy(env.program("meridian"), env.path("meridian"))
+    os.chmod(env.dir, 0o755)
+    done = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", program, "-t", "-c", path],
+                          capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 0 and "fine" in done.stdout + done.stderr, done
 
 
 def test_t_prints_the_effective_configuration(env):

@@ -1,5 +1,6 @@
 """meridianctl: seeing and steering a running balancer (SURFACE.md, section 2)."""
 import fcntl
+import json
 import os
 import pty
 import re
@@ -303,7 +304,21 @@ def test_tables_fit_80_columns(env):
     busy = env.client(balancer.port)
     assert busy.get("/a/long/path/that/goes/on/and/on/and/on/and/on",
                     [("Host", "a.rather.long.host.name.of.some.api.example.com")]).status in (200, 400, 404)
-    for command in ("status", "pools", "backends", "routes", "connections", "certificates"):
+    for command in ("status", "pools", "backends", "routes", "connections", "certificates", "map", "database"):
         lines = on_a_terminal(balancer, command)
         assert lines, command
         assert max(map(len, lines)) <= 80, (command, [line for line in lines if len(line) > 80])
+
+
+def test_watch_shows_again(env):
+    """Every two seconds, a table anew each time, until it is interrupted or the balancer has gone."""
+    balancer = env.simple(env.origin())
+    process = subprocess.Popen([env.program("meridianctl"), "-s", balancer.control, "--watch", "--json", "backends"],
+                               stdout=subprocess.PIPE, text=True)
+    first = json.loads(process.stdout.readline())
+    balancer.ctl("drain", "api/a")
+    second = json.loads(process.stdout.readline())
+    assert [one["backends"][0]["admin"] for one in (first, second)] == ["active", "drain"]
+    process.terminate()
+    assert process.wait(10) == -signal.SIGTERM
+    process.stdout.close()

@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import subprocess
+import xml.etree.ElementTree
 
 from env import Skip, seconds
 
@@ -33,15 +34,98 @@ def check_yaml(env, page, block):
     with open(path, "w", encoding="utf-8") as file:
         file.write(block)
     done = program(env, "-t", "-c", path)
-    assert done.returncode == 0, (page, done.stderr)
+    assert done.returncode == 0, (page, block, done.stderr)
+
+
+def pages():
+    found = sorted(glob.glob(os.path.join(ROOT, "docs", "*.md"))) + [os.path.join(ROOT, "README.md"), os.path.join(ROOT, "HACKING.md")]
+    assert len(found) > 8
+    return [os.path.relpath(path, ROOT) for path in found]
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", read(page), re.S | re.M)
+
+
+def completed(env, block):
+    """A part of a configuration with what it leaves out, so that it can be checked; files are the test's."""
+    html, places = env.write("page.html", "<p>sorry</p>"), env.geo_database([("5.1.0.0/16", "FR", 48.86, 2.35)])
+    block = re.sub(r"/etc/meridian/\w+\.html", html, re.sub(r"[^\s\[\],]+\.mmdb", places, block))
+    has = set(re.findall(r"^(\w+):", block, re.M))
+    if "listeners" not in has:
+        block += 'listeners: {public: {bind: "127.0.0.1:8080"}}\n'
+    if "pools" not in has:
+        named = {"api", *re.findall(r"\bpool: (\w+)", block), *re.findall(r"(\w+): \d+[,}]", "".join(re.findall(r"split: .*", block)))}
+        block += "pools:\n" + "".join(f'  {name}: {{backends: {{one: {{address: "127.0.0.1:9001"}}}}}}\n' for name in sorted(named))
+    if "routes" not in has:
+        block += "routes: [{pool: %s}]\n" % re.search(r"^pools:\n?[ {]*(\w+):", block, re.M)[1]
+    sites = set(re.findall(r"\bsite: (\w+)", block))
+    if sites and "sites" not in has:
+        block += "".join(["sites:\n", *(f"  {site}: {{location: [50.1, 8.7], country: DE}}\n" for site in sorted(sites))])
+    if "geo" not in has and re.search(r"residency|countries", block):
+        block += f"geo: {{databases: [{places}]}}\n"
+    return block
 
 
 def test_yaml_of_the_pages_is_valid(env):
-    for page in ["README.md", "docs/operations.md"]:
-        blocks = re.findall(r"```yaml\n(.*?)```", read(page), re.S)
-        assert blocks, page
-        for block in blocks:
-            check_yaml(env, page, block)
+    """All blocks of all pages; those that leave out parts are completed."""
+    count = 0
+    for page in pages():
+        for block in blocks(page, "yaml"):
+            check_yaml(env, page, completed(env, block))
+            count += 1
+        assert not re.search(r"^    (listeners|pools|routes):\n", read(page), re.M), f"{page}: a block that no test sees"
+    assert count >= 15, count
+
+
+def test_shell_of_the_pages_parses(env):
+    """All blocks of all pages, by bash itself."""
+    del env
+    count = 0
+    for page in pages():
+        for block in blocks(page, "sh"):
+            done = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, timeout=20)
+            assert done.returncode == 0, (page, block, done.stderr)
+            count += 1
+    assert count >= 15, count
+
+
+def test_pictures_of_the_pages_are_there(env):
+    """Each is well-formed, says what it shows, and loads nothing."""
+    del env
+    count = 0
+    for page in pages():
+        for words, path in re.findall(r"!\[([^\]]+)\]\(([^)]+)\)", read(page)):
+            tree = xml.etree.ElementTree.fromstring(read(os.path.dirname(page), path))
+            assert len(words) > 20 and tree.find("{http://www.w3.org/2000/svg}desc") is not None, (page, path)
+            assert "href" not in read(os.path.dirname(page), path), path
+            count += 1
+    assert count >= 3
+
+
+def test_commands_over_http_work_as_written(env):
+    block = next(block for block in blocks("docs/operations.md", "sh") if "curl -X POST" in block)
+    token, port = env.write("admin.token", "a-long-and-secret-word\n"), env.port()
+    balancer = env.simple(env.origin(), admin={"socket": env.path("c.sock"), "http": f"127.0.0.1:{port}", "token": f"file:{token}"})
+    balancer.control = env.path("c.sock")
+    block = block.replace("/etc/meridian/admin.token", token).replace("127.0.0.1:9977", f"127.0.0.1:{port}").replace("api/one", "api/a")
+    done = subprocess.run(["sh", "-c", block], capture_output=True, text=True, timeout=30)
+    assert json.loads(done.stdout) == {"ok": True, "command": "drain", "endpoints": 1}, done
+    assert balancer.ctl_json("backends")["backends"][0]["admin"] == "drain"
+
+
+def test_packages_of_others_are_listed(env):
+    """Those that the lock file puts into the bundle, and only those."""
+    lock = json.loads(read("admin", "web", "package-lock.json"))["packages"]
+    inside = {path.split("node_modules/")[-1] for path, facts in lock.items() if path and not facts.get("dev")} - {"commander"}
+    told = set(re.findall(r"^\| ([\w-]+) \| ISC \|", read("docs", "THIRD-PARTY.md"), re.M))
+    assert told == inside, told ^ inside
+    bundle = os.path.join(env.build, "map", "map.js")
+    if os.path.exists(bundle) and os.path.getsize(bundle):
+        with open(bundle, encoding="utf-8") as file:
+            head = file.read().split("*/")[0]
+        for name in told:
+            assert re.search(rf"^{name} {lock['node_modules/' + name]['version']}$", head, re.M), name
 
 
 def test_yaml_of_the_man_page_is_valid(env):
@@ -223,7 +307,7 @@ def test_shell_of_the_pages_names_what_exists(env):
     """Programs and files of the project in shell blocks are there, with the options that they get."""
     presets = set(re.findall(r'"name": "(\w+)"', read("CMakePresets.json")))
     helps = {}
-    for page in ["README.md", "docs/operations.md", "HACKING.md"]:
+    for page in pages():
         text = read(page)
         lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines()]
         lines += re.findall(r"^    (\S.+)$", text, re.M)

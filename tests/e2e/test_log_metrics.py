@@ -1,5 +1,6 @@
 """What can be seen from outside: access log, metrics, health of the balancer itself (SURFACE 4, 5)."""
 import fcntl
+import http.client
 import json
 import os
 import re
@@ -77,6 +78,30 @@ def test_combined_format(env):
     assert re.match(r'127\.0\.0\.1 - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET /x HTTP/1\.1" 200 \d+ "http://r/" ',
                     lines()[0]), lines()[0]
     assert lines()[0].count('"') == 6
+
+
+def test_template_format(env):
+    """A line of one's own; the template follows a reload, and a wrong name is told with what is allowed."""
+    path = env.path("own.log")
+
+    def log(form):
+        return {"access": {"path": path, "format": form}}
+    balancer = env.simple(env.origin(), log=log("{client.address} {method} {uri} {status} {end} {total} {{x}"))
+    get(balancer.port, "/a?token=b")
+
+    def lines():
+        try:
+            with open(path, encoding="ascii") as file:
+                return file.read().splitlines()
+        except FileNotFoundError:
+            return []
+    assert re.fullmatch(r"127\.0\.0\.1 GET /a\?token=\*\*\* 200 ok \d+\.\d{6} \{x}", until(lines)[0]), lines()
+    balancer.reload({**balancer.config, "log": log("{route} {backend}")})
+    get(balancer.port, "/b")
+    until(lambda: len(lines()) == 2)
+    assert lines()[1].endswith(" a"), lines()
+    refused = balancer.reload({**balancer.config, "log": log("{statu}")}, check=False)
+    assert refused.returncode == 1 and "did you mean '{status}'?" in refused.stdout + refused.stderr, refused
 
 
 def test_log_file_is_opened_again_on_usr1(env):
@@ -163,6 +188,102 @@ def test_f30_admin_checks_host_and_method(env):
     assert get(balancer.port).status == 200
 
 
+def post(balancer, path, body=b"", token=None, host=None):
+    connection = http.client.HTTPConnection("127.0.0.1", balancer.admin_port, timeout=20)
+    try:
+        connection.request("POST", path, body, {**({"Authorization": f"Bearer {token}"} if token else {}),
+                                                **({"Host": host} if host else {})})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def guarded(env, token, **admin):
+    """A balancer whose admin listener takes commands from whoever knows the token."""
+    file = env.write("admin.token", token + "\n")
+    port = env.port()
+    balancer = env.simple(env.origin(), env.origin(), admin={
+        "socket": env.path("control.sock"), "http": f"127.0.0.1:{port}", "token": f"file:{file}", **admin})
+    balancer.admin_port, balancer.control = port, env.path("control.sock")
+    return balancer, file
+
+
+def test_l40_commands_over_http_need_the_token(env):
+    """Without a token there are none; with it they are the control socket's, jobs among them."""
+    token = "a-long-and-secret-word"
+    balancer, file = guarded(env, token)
+    assert post(balancer, "/v1/drain", b'{"backend": "api/a"}')[0] == 401
+    assert post(balancer, "/v1/drain", b'{"backend": "api/a"}', token + "x")[0] == 401
+    assert post(balancer, "/v1/drain", b'{"backend": "api/a"}', token[:-1])[0] == 401
+    assert post(balancer, "/v1/drain", b'{"backend": "api/a"}', token, host="evil.example.com")[0] == 421
+    assert [row["admin"] for row in balancer.ctl_json("backends")["backends"]] == ["active", "active"]
+    status, body = post(balancer, "/v1/drain", b'{"backend": "api/a"}', token)
+    assert status == 200 and json.loads(body) == {"ok": True, "command": "drain", "endpoints": 1}, body
+    assert [row["admin"] for row in balancer.ctl_json("backends")["backends"]] == ["drain", "active"]
+    assert post(balancer, "/v1/drain", b'{"backend": "api/none"}', token)[0] == 404
+    assert post(balancer, "/v1/nonsense", b"", token)[0] == 404
+    for wrong in (b"[]", b"nonsense", b'{"backend": 1}', b'{"command": "stop"}', b'{"backend": "a"'):
+        assert post(balancer, "/v1/drain", wrong, token)[0] == 400, wrong
+    assert post(balancer, "/v1/weight", b'{"backend": "api/b", "weight": 7}', token)[0] == 200
+    assert json.loads(post(balancer, "/v1/connections", b"", token)[1])["ok"] is True
+    assert json.loads(post(balancer, "/v1/reload", b" {} ", token)[1])["ok"] is True
+    good = balancer.config
+    balancer.write("listeners: [")
+    status, body = post(balancer, "/v1/reload", b"", token)
+    assert status == 409 and "meridian.yaml:" in json.loads(body)["message"], body
+    with open(file, "w", encoding="ascii") as new:
+        new.write("another-secret-word-of-ours")
+    balancer.reload(good)
+    assert post(balancer, "/v1/status", b"", token)[0] == 401
+    assert post(balancer, "/v1/status", b"", "another-secret-word-of-ours")[0] == 200
+
+
+def test_l40_allow_remote(env):
+    """Another address only when it is said; then Host may be any address, or a name that is listed."""
+    balancer = env.simple(env.origin())
+    refused = balancer.reload({**balancer.config, "admin": {"http": "0.0.0.0:9977"}}, check=False)
+    assert refused.returncode == 1 and "admin.allow_remote" in refused.stdout + refused.stderr, refused
+    port = env.port()
+    remote = env.simple(env.origin(), admin={"socket": env.path("other.sock"), "http": f"0.0.0.0:{port}",
+                                             "allow_remote": True, "hosts": "lb.example.com"})
+    remote.admin_port = port
+    for host, status in [("192.0.2.7:9977", 200), ("[2001:db8::1]", 200), ("lb.example.com", 200), ("LB.example.com:1", 200),
+                         ("localhost", 200), ("evil.example.com", 421)]:
+        assert remote.admin("/metrics", host=host)[0] == status, host
+
+
+def test_f30_admin_http_flooded_slow_and_large(env):
+    """L40: 16 connections, 1 MiB of content, 10 s; traffic and the control socket do not notice."""
+    token = "a-long-and-secret-word"
+    balancer, _ = guarded(env, token)
+    head = f"POST /v1/drain HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
+    with Client(balancer.admin_port) as large:
+        large.send(f"{head}Content-Length: {2 << 20}\r\n\r\n")
+        try:
+            large.send(b"{" + b" " * (2 << 20))
+        except OSError:
+            pass
+        assert large.response().status == 413
+    slow = [env.client(balancer.admin_port) for _ in range(16)]
+    for one in slow:
+        one.send(head + "Content-Length: 100\r\n\r\n{")
+    until(lambda: refused(balancer.admin_port), what="the bound on connections")
+    assert balancer.ctl_json("status")["ready"] is True and get(balancer.port).status == 200
+    until(lambda: slow[0].response().status == 408, 20, "the end of patience")
+    until(lambda: balancer.admin("/healthz")[0] == 200, 20, "room again")
+
+
+def refused(port):
+    """Whether a further connection is closed unanswered."""
+    try:
+        with Client(port) as one:
+            one.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return one.everything() == b""
+    except OSError:
+        return True
+
+
 def test_v1_says_the_same_as_the_command(env):
     balancer = env.simple(env.origin(), env.origin())
     status, body = balancer.admin("/v1/backends")
@@ -199,6 +320,14 @@ def test_f29_log_reader_stands_still(env):
     os.close(reader)
 
 
+def test_f29_log_disk_full(env):
+    """Every write fails: requests are served, and the lines counted."""
+    balancer = env.simple(env.origin(), log={"access": {"path": "/dev/full", "format": "json"}})
+    for _ in range(20):
+        assert get(balancer.port).status == 200
+    until(lambda: balancer.metric("meridian_access_log_lines_dropped_total") == 20, 20, "the count")
+
+
 def _read_some(reader):
     said = b""
     try:
@@ -226,3 +355,48 @@ def test_trace_is_passed_on_or_begun(env):
     assert len({parent for parent, _ in begun}) == len(begun)
     logged = [line["trace"] for line in balancer.access_log(5)]
     assert sorted(logged) == sorted([own[3:35], *(parent[3:35] for parent, _ in begun)]), logged
+
+
+def spans_of(collector):
+    """All spans that it has been sent, each with its attributes as a dict."""
+    found = []
+    for request in collector.requests:
+        for resource in json.loads(request.body)["resourceSpans"]:
+            for scope in resource["scopeSpans"]:
+                for span in scope["spans"]:
+                    values = {one["key"]: next(iter(one["value"].values())) for one in span["attributes"]}
+                    found.append({**span, "values": values, "resource": resource["resource"]})
+    return found
+
+
+def test_spans_go_to_a_collector(env):
+    """OTLP over HTTP: sampled requests only; the server's parent is Meridian's span, whose parent is the client's."""
+    origin, collector = env.origin(), env.origin(name="collector")
+    balancer = env.simple(origin, tracing={"collector": collector.address, "sample": "0%", "service": "edge"})
+    trace, caller = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    assert get(balancer.port, "/a?token=x", {"traceparent": f"00-{trace}-{caller}-01", "tracestate": "v=1"}).status == 200
+    assert get(balancer.port, "/b", {"traceparent": f"00-{trace}-{caller}-00"}).status == 200
+    assert get(balancer.port, "/c").status == 200
+    sent = [request.fields for request in origin.requests]
+    assert sent[0].get("tracestate") == "v=1" and sent[1].get("traceparent") == f"00-{trace}-{caller}-00", sent
+    span, = until(lambda: spans_of(collector), 20, "a span")
+    assert (span["traceId"], span["parentSpanId"]) == (trace, caller)
+    assert sent[0].get("traceparent") == f"00-{trace}-{span['spanId']}-01"
+    assert span["values"]["url.path"] == "/a" and span["values"]["http.response.status_code"] == "200", span
+    assert "token" not in json.dumps(span) and span["resource"]["attributes"][0]["value"]["stringValue"] == "edge"
+    assert int(span["endTimeUnixNano"]) >= int(span["startTimeUnixNano"]) > 1e18
+    request = collector.requests[0]
+    assert (request.method, request.target) == ("POST", "/v1/traces")
+    until(lambda: balancer.metric("meridian_trace_spans_total", result="sent") == 1, what="the count")
+
+
+def test_collector_that_is_away_costs_spans_only(env):
+    """Spans are dropped and counted, requests go on; when it is back the next ones arrive."""
+    balancer = env.simple(env.origin(), tracing={"collector": f"127.0.0.1:{env.port()}", "sample": "100%"})
+    assert get(balancer.port).status == 200
+    until(lambda: balancer.metric("meridian_trace_spans_total", result="dropped") == 1, 20, "a dropped span")
+    assert "event=collector-away" in balancer.errors()
+    collector = env.origin(name="collector")
+    balancer.reload({**balancer.config, "tracing": {"collector": collector.address, "sample": "100%"}})
+    assert get(balancer.port, "/again").status == 200
+    until(lambda: [span for span in spans_of(collector) if span["values"]["url.path"] == "/again"], 20, "the next span")

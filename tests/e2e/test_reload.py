@@ -2,6 +2,7 @@
 import copy
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -9,6 +10,7 @@ import time
 from client import Client, client_context, get
 from env import alone, seconds, until
 from origin import accept_websocket, dripped, gated, head, reset, text
+from test_watch import expired
 from test_websocket import open_websocket
 
 
@@ -58,6 +60,65 @@ def test_f23_message_names_the_line(env):
     output = done.stdout + done.stderr
     assert f"meridian.yaml:{line}:" in output, output
     assert "did you mean" in output and "routes" in output, output
+
+
+def test_f23_every_kind_of_broken(env):
+    """A port in use, a file that is not there, another's key, deep nesting: refused with file, line and column."""
+    pair, other = env.authority.server("localhost"), env.authority.server("localhost")
+    balancer = env.simple(env.origin(name="old"))
+    taken = env.origin()
+    good = copy.deepcopy(balancer.config)
+
+    def secure(chain, key):
+        return {"bind": f"127.0.0.1:{env.port()}", "tls": {"certificates": [{"chain": chain, "key": key}]}}
+    kinds = {
+        "in use": {"listeners": {**good["listeners"], "more": {"bind": taken.address}}},
+        "no such file": {"listeners": {**good["listeners"], "tls": secure("/nonexistent.pem", pair.key)}},
+        "key": {"listeners": {**good["listeners"], "tls": secure(pair.chain, other.key)}},
+        "deep": {"sites": json.loads("[" * 60 + "]" * 60)},
+    }
+    for why, part in kinds.items():
+        refused = balancer.reload({**good, **part}, check=False)
+        said = refused.stdout + refused.stderr
+        assert refused.returncode == 1 and why in said and re.search(r"meridian\.yaml:\d+:\d+: error: ", said), (why, said)
+        assert get(balancer.port).body == b"old", why
+    assert "reloaded" in balancer.reload(good)
+
+
+def test_f23_expired_certificate(env):
+    """In the place of a good one, by a reload: the good one stays in force, and the message names the line."""
+    pair, late = env.authority.server("localhost"), expired(env)
+    balancer = env.simple(env.origin(), listener={"tls": {"certificates": [pair.config()]}})
+    config = copy.deepcopy(balancer.config)
+    config["listeners"]["public"]["tls"]["certificates"] = [late.config()]
+    said = balancer.reload(config, check=False)
+    assert "meridian.yaml:" in said.stdout + said.stderr and "expired" in said.stdout + said.stderr, said
+    assert get(balancer.port, tls=client_context(env.authority.ca)).status == 200
+
+
+@seconds(120)
+def test_f23_ten_thousand_hosts(env):
+    balancer = env.simple(env.origin())
+    config = copy.deepcopy(balancer.config)
+    config["routes"] = [{"match": {"host": f"h{i}.example.com"}, "pool": "api"} for i in range(10000)]
+    assert "reloaded" in balancer.reload(config)
+    for i in (0, 4711, 9999):
+        assert get(balancer.port, headers={"Host": f"h{i}.example.com"}).status == 200
+    assert get(balancer.port, headers={"Host": "h10000.example.com"}).status == 404
+
+
+def test_f24_reload_while_reloading(env):
+    """Those that come meanwhile are answered by the one that follows; the last configuration wins."""
+    balancer = env.simple(env.origin())
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(balancer.ctl("reload"))) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(results) == 12 and all("reloaded: generation" in said for said in results), results
+    until(lambda: balancer.metric("meridian_config_generation") >= 2)
+    assert get(balancer.port).status == 200
 
 
 def test_listener_comes_and_goes(env):

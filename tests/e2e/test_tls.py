@@ -1,4 +1,5 @@
 """TLS towards clients and backends (limits L28, L29, rule C3)."""
+import os
 import socket
 import ssl
 import warnings
@@ -239,3 +240,37 @@ def test_l3_silent_handshakes_keep_nobody_out(env):
     assert balancer.metric("meridian_tls_handshakes_failed_total") >= 200 - 2 * 16
     for one in silent:
         one.close()
+
+
+def test_acme_challenges_come_before_the_redirect(env):
+    """As certbot --webroot writes them (RFC 8555 section 8.3): files of the folder and nothing else, also after a reload."""
+    root = env.path("acme")
+    folder = os.path.join(root, ".well-known", "acme-challenge")
+    os.makedirs(folder)
+    balancer = env.simple(env.origin(), listener={"redirect_to_https": True, "acme_challenges": root})
+    path, token = "/.well-known/acme-challenge/", "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
+
+    def put(name, text):
+        with open(os.path.join(folder, name), "w", encoding="ascii") as file:
+            file.write(text)
+    assert get(balancer.port, path + token).status == 404
+    put(token, token + ".digest\n")
+    env.write("acme/secret", "secret")
+    for _ in range(2):
+        answer = get(balancer.port, path + token)
+        assert (answer.status, answer.body) == (200, f"{token}.digest".encode()), answer
+        balancer.reload()
+    assert get(balancer.port, path + token, method="HEAD").status == 200
+    put("large", "x" * 2000)
+    os.mkfifo(os.path.join(folder, "pipe"))
+    os.mkdir(os.path.join(folder, "folder"))
+    for name in ("large", "pipe", "folder"):
+        assert get(balancer.port, path + name).status == 500, name
+    for other in ("/", path, path + "..%2f..%2fsecret", path + "../../secret", "/secret"):
+        assert get(balancer.port, other).status in (308, 400, 404), other
+    with Client(balancer.port) as client:
+        client.request("GET", path + token)
+        client.reset()
+    many = [env.client(balancer.port).request("GET", path + token) for _ in range(40)]
+    assert {one.response().status for one in many} <= {200, 503}
+    assert get(balancer.port, path + token).status == 200

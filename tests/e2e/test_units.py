@@ -211,6 +211,10 @@ def test_debian_package(env):
                os.path.join(env.build, "CPackConfig.cmake"), cwd=env.dir)
     assert done.returncode == 0, done.stdout + done.stderr
     package, = glob.glob(env.path("package", "*.deb"))
+    if shutil.which("lintian"):
+        found = run("lintian", "--no-tag-display-limit", "--allow-root", "--fail-on", "none", package).stdout
+        errors = [line for line in found.splitlines() if line.startswith("E:")]
+        assert errors == [], "\n".join(errors)
     fields = configparser.ConfigParser()
     fields.read_string("[deb]\n" + run(deb, "--field", package).stdout)
     assert fields["deb"]["Package"] == "meridian"

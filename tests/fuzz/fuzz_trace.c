@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rng_seed(&rng, size);
     arena_init(&arena, NULL, 1024, 0);
     if (fields_put(&r.fields, &arena, FIELD_TRACEPARENT, in) == ERR_OK &&
-        trace_take(&r, &rng, &arena, &t) == ERR_OK) {
+        trace_take(&r, 50, &rng, &arena, &t) == ERR_OK) {
         check(&t);
         if (t.begun == trace_valid(in))
             abort();

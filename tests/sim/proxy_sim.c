@@ -140,7 +140,7 @@ static void build_proxy(struct world *w)
                               .env = &w->worker_env,
                               .admission = w->admission,
                               .stats = w->stats,
-                              .hooks = {on_edition_end, on_slot_free, on_line, w},
+                              .hooks = {on_edition_end, on_slot_free, on_line, on_line, NULL, w},
                               .seed = w->seed + 1};
     atomic_store(&w->admission->connections_most, 1000);
     atomic_store(&w->admission->handshakes_most, 1000);

@@ -87,7 +87,7 @@ TEST(conf_load, defaults_of_a_pool)
     CHECK_INT(c->admin.socket.mark.line, 0);
     CHECK_SPAN(c->state.s, "/var/lib/meridian");
     CHECK_SPAN(c->log.access_path.s, "stdout");
-    CHECK_INT(c->log.access_format, CONF_LOG_JSON);
+    CHECK_INT(c->log.access_line.format, CONF_LOG_JSON);
     CHECK_INT(c->log.level, LOG_INFO);
     conf_free(&c);
 }
@@ -186,7 +186,7 @@ TEST(conf_load, values_of_routes)
     CHECK_INT(r[2].redirect.status, 301);
     CHECK_SPAN(r[3].respond.type.s, "text/plain; charset=utf-8");
     CHECK_INT(r[3].respond.status, 200);
-    CHECK_INT(c->log.access_format, CONF_LOG_COMBINED);
+    CHECK_INT(c->log.access_line.format, CONF_LOG_COMBINED);
     CHECK_INT(c->log.level, LOG_DEBUG);
     CHECK(!c->admin.http_on, "admin.http is on");
     CHECK_INT(c->drain.requests_ms, 0);

@@ -188,3 +188,54 @@ TEST(access_log, a_query_full_of_secrets_stays_whole_pairs)
     line = written(access_json, &f);
     CHECK(strstr(line, "=x") == NULL && line[strlen(line) - 1] == '\n', "%s", line);
 }
+
+static const char *as_template(const char *text, const struct access_facts *f)
+{
+    struct arena arena;
+    struct template t;
+    struct span bad;
+    struct buf b;
+    arena_init(&arena, NULL, KIB(4), 0);
+    CHECK_INT(template_parse(span_str(text), &arena, &t, &bad), ERR_OK);
+    buf_fixed(&b, memory, sizeof memory - 1);
+    access_template(&t, f, &b);
+    CHECK(!b.failed, "it fits");
+    memory[b.n] = '\0';
+    arena_reset(&arena);
+    return memory;
+}
+
+TEST(access_log, template_has_every_value)
+{
+    struct access_facts f = facts();
+    f.query = SPAN("page=2&token=x");
+    f.host = SPAN("shop.example");
+    f.scheme = SPAN("https");
+    CHECK_STR(
+        as_template(
+            "{time} {client.address} [{{{peer.address}] {method} {scheme}://{host}{uri} "
+            "{status} {bytes_in}/{bytes_out} {queue} {connect} {first_byte} {total} {attempts} "
+            "{end}",
+            &f),
+        "2026-11-23T10:11:12.345Z 198.51.100.7 [{192.0.2.1] GET "
+        "https://shop.example/a/b?page=2&token=*** "
+        "200 120/4096 0.000000 0.001234 0.025000 61.000000 2 ok\n");
+    CHECK_STR(
+        as_template("{listener} {route} {pool} {backend} {site} {geo.country} {protocol} "
+                    "{authority} {path} "
+                    "{query} {request_id} {trace} {tls} {sni} {distance_ms} {user_agent} {referer}",
+                    &f),
+        "web api blue b1 fra DE HTTP/1.1 shop.example /a/b page=2&token=*** id-1 4bf92f35 TLSv1.3 "
+        "shop.example 12.2 curl/8 https://r.example/\n");
+}
+
+/* F32: what comes from outside neither ends the line nor a quoted part of it. */
+TEST(access_log, template_escapes_and_says_what_is_not_known)
+{
+    struct access_facts f = facts();
+    f.path = SPAN("/a\n\"b\x1b[2J");
+    f.connect_ns = -1;
+    f.distance_ms = -1;
+    CHECK_STR(as_template("\"{path}\" {connect} {distance_ms} {sticky} {geo.continent}", &f),
+              "\"/a\\x0a\\x22b\\x1b[2J\" - - - -\n");
+}

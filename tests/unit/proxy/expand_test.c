@@ -19,6 +19,7 @@ static void begin(void)
                                .path = SPAN("/a/b"),
                                .query = SPAN("c=d")};
     facts = (struct expand_facts){.request = &request,
+                                  .left_ms = SPAN("250"),
                                   .place = &paris,
                                   .client = SPAN("192.0.2.1"),
                                   .peer = SPAN("10.0.0.1"),
@@ -61,6 +62,7 @@ TEST(expand, every_name)
         {"{request_id}", "id-1"},
         {"{listener}", "public"},
         {"{route}", "main"},
+        {"{deadline}", "250"},
         {"plain", "plain"},
         {"", ""},
         {"<{method} {path}>{{}", "<GET /a/b>{}"},
@@ -68,7 +70,13 @@ TEST(expand, every_name)
     begin();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         CHECK_SPAN(expanded(rows[i][0]), rows[i][1]);
-    CHECK(sizeof rows / sizeof *rows >= TEMPLATE_NAME_COUNT - 1, "a name is not tested");
+    for (unsigned i = TEMPLATE_TEXT + 1; i < TEMPLATE_NAME_COUNT; i++) {
+        const char *name = template_name((enum template_name)i);
+        bool tested = template_kind((enum template_name)i) == TEMPLATE_LOGGED;
+        for (size_t k = 0; !tested && k < sizeof rows / sizeof *rows; k++)
+            tested = span_eq(span_sub(span_str(rows[k][0]), 1, strlen(name) + 1), span_str(name));
+        CHECK(tested, "%s is not tested", name);
+    }
     arena_reset(&arena);
 }
 

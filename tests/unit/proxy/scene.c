@@ -234,7 +234,7 @@ void scene_new(struct scene *s)
                               .env = &s->env,
                               .admission = s->admission,
                               .stats = s->stats,
-                              .hooks = {on_edition_end, on_slot_free, on_line, s},
+                              .hooks = {on_edition_end, on_slot_free, on_line, on_line, NULL, s},
                               .seed = 1};
     CHECK_INT(proxy_new(&spec, &s->proxy), ERR_OK);
     s->pool = (struct policy_pool){

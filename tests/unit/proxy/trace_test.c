@@ -39,7 +39,7 @@ TEST(trace, valid)
 
 static struct arena arena;
 
-static struct trace taken(const char *first, const char *second)
+static struct trace taken_at(int percent, const char *first, const char *second)
 {
     struct request r = {.method = METHOD_GET};
     struct rng rng;
@@ -49,8 +49,35 @@ static struct trace taken(const char *first, const char *second)
         CHECK_INT(fields_put(&r.fields, &arena, FIELD_TRACEPARENT, span_str(first)), ERR_OK);
     if (second != NULL)
         CHECK_INT(fields_put(&r.fields, &arena, FIELD_TRACEPARENT, span_str(second)), ERR_OK);
-    CHECK_INT(trace_take(&r, &rng, &arena, &t), ERR_OK);
+    CHECK_INT(trace_take(&r, percent, &rng, &arena, &t), ERR_OK);
     return t;
+}
+
+static struct trace taken(const char *first, const char *second)
+{
+    return taken_at(TRACE_OFF, first, second);
+}
+
+TEST(trace, sampled_ones_name_our_span)
+{
+    arena_init(&arena, NULL, 4096, 0);
+    struct trace t = taken_at(0, "00-" ID "-" PARENT "-01", NULL);
+    CHECK(t.sampled && !t.begun && trace_valid(t.parent), "%.*s", SPAN_FMT(t.parent));
+    CHECK_SPAN(trace_id(&t), ID);
+    CHECK_SPAN(t.caller, PARENT);
+    CHECK(!span_eq(trace_span(&t), span_str(PARENT)) && span_ends(t.parent, SPAN("-01")), "%.*s",
+          SPAN_FMT(t.parent));
+    t = taken_at(100, "00-" ID "-" PARENT "-00", NULL);
+    CHECK(!t.sampled && span_eq(trace_span(&t), span_str(PARENT)), "the client's word holds");
+    t = taken_at(0, NULL, NULL);
+    CHECK(!t.sampled && span_ends(t.parent, SPAN("-00")), "%.*s", SPAN_FMT(t.parent));
+    t = taken_at(100, NULL, NULL);
+    CHECK(t.sampled && t.begun && t.caller.n == 0 && span_ends(t.parent, SPAN("-01")), "%.*s",
+          SPAN_FMT(t.parent));
+    t = taken_at(100, "cc-" ID "-" PARENT "-01-later", NULL);
+    CHECK(t.sampled && t.parent.n == 55 && span_starts(t.parent, SPAN("00-")), "%.*s",
+          SPAN_FMT(t.parent));
+    arena_reset(&arena);
 }
 
 TEST(trace, take)
