@@ -117,7 +117,7 @@ class World:
     def server_options(self, site, i):
         least, most = self.shape.service_ms
         if site == "fra" and i == 0 and self.shape.sick:
-            return ["--status", self.shape.sick, "--port", self.ports[site][i]]
+            return ["--port", self.ports[site][i], "--status", self.shape.sick]
         factor = self.shape.factors[site][i]
         return ["--port", self.ports[site][i], "--delay-ms", round(least * factor), "--delay-jitter",
                 round((most - least) * factor), "--slots", self.shape.slots]
@@ -229,13 +229,14 @@ def judge(reports, prediction, shape):
         latency = report["latency_ms"]
         print(f"    {region:9} {report['completed']:8} {report['failed']:6} {latency['p50']:7.1f} {latency['p99']:8.1f} "
               f"{km:6.0f}  {told}")
-        if report["failed"] > shape.errors * (report["completed"] + report["failed"]):
-            problems.append(f"{region}: {report['failed']} requests failed: {report['errors']}")
         problems += [f"{region}: {count} requests to {site}, where they may not go"
                      for site, count in report["origins"].items() if site not in shape.allowed().get(region, SITES)]
         problems += [f"{region}: {site} got {share:.1f} %, predicted {prediction[region][site]:.1f} %"
                      for site, share in shares.items() if abs(share - prediction[region][site]) > POINTS]
     sys.stdout.flush()
+    failed = sum(report["failed"] for report in reports.values())
+    if failed > shape.errors * sum(report["completed"] + report["failed"] for report in reports.values()):
+        problems.append(f"{failed} requests failed: {[report['errors'] for report in reports.values()]}")
     return problems
 
 

@@ -47,12 +47,25 @@ static void put_candidates(const struct pick_explain *terms, struct buf *out)
     buf_put_str(out, "]");
 }
 
-void decision_put(const struct pick_explain *terms, const struct pick_pool *pool, struct buf *out)
+/* Where earlier attempts of the request have failed. */
+static void put_tried(const struct pick_request *asked, struct buf *out)
 {
+    buf_put_str(out, ",\"tried\":[");
+    for (size_t i = 0; i < asked->tried_count; i++) {
+        buf_put_str(out, i > 0 ? "," : "");
+        buf_put_json(out, asked->tried[i]->backend, LIMIT_LOG_FIELD);
+    }
+    buf_put_str(out, "]");
+}
+
+void decision_put(const struct pick_request *asked, struct buf *out)
+{
+    const struct pick_explain *terms = asked->explain;
     buf_printf(out, "{\"algorithm\":\"%s\",\"mode\":\"%s\",\"backup\":%s,\"base_ms\":%.2f",
                pick_algorithm_name(terms->algorithm), pick_mode_name(terms->mode),
                terms->backup ? "true" : "false", terms->base_ms);
-    put_sites(terms, pool, out);
+    put_sites(terms, asked->view->pool, out);
     put_candidates(terms, out);
+    put_tried(asked, out);
     buf_put_char(out, '}');
 }

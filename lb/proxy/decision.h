@@ -8,8 +8,9 @@
 #include "pick/pick.h"
 
 #define DECISION_SITES 8 /* beyond: how many were left out; the chosen one is always there */
-#define DECISION_MOST  KIB(5)
+#define DECISION_MOST  KIB(6)
 
-void decision_put(const struct pick_explain *terms, const struct pick_pool *pool, struct buf *out);
+/* By the request that was asked, whose `explain` was filled. */
+void decision_put(const struct pick_request *asked, struct buf *out);
 
 #endif

@@ -246,12 +246,12 @@ enum err exchange_ask(struct exchange *x, struct pick_request *out)
 }
 
 /* Without memory it is not told. */
-static void keep_decision(struct exchange *x)
+static void keep_decision(struct exchange *x, const struct pick_request *asked)
 {
     char memory[DECISION_MOST];
     struct buf text;
     buf_fixed(&text, memory, sizeof memory);
-    decision_put(&x->proxy->terms, x->pool->pick, &text);
+    decision_put(asked, &text);
     if (!text.failed)
         x->decision = arena_copy(x->front->arena, buf_span(&text));
 }
@@ -289,7 +289,7 @@ void exchange_pick(struct exchange *x)
     x->last_resort = x->last_resort || x->ticket.mode == PICK_LAST_RESORT;
     exchange_settle_site(x);
     if (req.explain != NULL)
-        keep_decision(x);
+        keep_decision(x, &req);
     open_stream(x);
 }
 

@@ -6,7 +6,7 @@ from client import Client, get
 from env import until
 from origin import delayed, gated, text
 
-HTTP = {"http": {"path": "/healthz"}, "interval": "100ms", "timeout": "100ms", "fall": 1, "rise": 1}
+HTTP = {"http": {"path": "/healthz"}, "interval": "500ms", "timeout": "500ms", "fall": 2, "rise": 1}
 QUIET = {"tcp": {}, "interval": "60s"}
 AT_ONCE = {"slow_start": "0s"}
 

@@ -6,7 +6,7 @@ from client import Client, get
 from env import until
 from origin import gated, text
 
-HTTP = {"http": {"path": "/healthz"}, "interval": "100ms", "timeout": "100ms", "fall": 1, "rise": 1}
+HTTP = {"http": {"path": "/healthz"}, "interval": "500ms", "timeout": "500ms", "fall": 2, "rise": 1}
 SITES = {"fra": {"location": [50.11, 8.68]}, "iad": {"location": [39.04, -77.49]}}
 
 
@@ -68,7 +68,7 @@ def test_slow_start_and_pools_without_routes(env):
     until(lambda: reasons(balancer)["b"] == "soft", what="b down")
     origins[1].healthy = True
     until(lambda: reasons(balancer)["b"] == "slow-start", what="b back")
-    assert "in slow start: a part of its weight" in balancer.ctl("backends")
+    until(lambda: "in slow start: a part of its weight" in balancer.ctl("backends"), what="the table")
     config = dict(balancer.config)
     config["pools"]["lost"] = {"backends": {"c": {"address": origins[2].address}}}
     balancer.reload(config)
@@ -122,6 +122,21 @@ def test_the_access_log_tells_each_decision(env):
     assert last["base_ms"] > 0 and fra["recent_ms"] > 0 and fra["normal_ms"] > 0
     other = [one for one in told(balancer)["others"] if one["backend"] == "iad-1"]
     assert other[0]["why"] == "other-site"
+
+
+def test_a_decision_tells_where_the_request_has_been(env):
+    dead, alive = env.origin(listen=False), env.origin()
+    port, path = env.port(), env.path("meridian-access.log")
+    env.meridian({
+        "workers": 1, "listeners": {"public": {"bind": f"127.0.0.1:{port}"}},
+        "pools": {"api": {"backends": {"dead": {"address": dead.address}, "alive": {"address": alive.address}},
+                          "health": {"off": True}}},
+        "routes": [{"pool": "api"}], "log": {"access": {"path": path, "decision": True}}})
+    for _ in range(40):
+        assert get(port).status == 200
+    for line in lines(env, 40):
+        assert line["decision"]["tried"] == (["dead"] if line["attempts"] == 2 else [])
+    assert any(line["attempts"] == 2 for line in lines(env, 40))
 
 
 def test_decisions_only_where_asked_for(env):
