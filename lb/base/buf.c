@@ -56,11 +56,9 @@ static void compact(struct buf *b)
     b->n = length;
 }
 
-bool buf_reserve(struct buf *b, size_t n)
+bool buf_make_room(struct buf *b, size_t n)
 {
     size_t want;
-    if (n <= b->cap - b->n)
-        return true;
     if (!__builtin_add_overflow(buf_len(b), n, &want)) {
         if (want <= b->cap || grow(b, want)) {
             if (n > b->cap - b->n)
@@ -72,27 +70,12 @@ bool buf_reserve(struct buf *b, size_t n)
     return false;
 }
 
-void buf_put(struct buf *b, const void *p, size_t n)
+void buf_put_slow(struct buf *b, const void *p, size_t n)
 {
     if (n == 0 || b->failed || !buf_reserve(b, n))
         return;
     memcpy(b->p + b->n, p, n);
     b->n += n;
-}
-
-void buf_put_span(struct buf *b, struct span s)
-{
-    buf_put(b, s.p, s.n);
-}
-
-void buf_put_str(struct buf *b, const char *s)
-{
-    buf_put(b, s, strlen(s));
-}
-
-void buf_put_char(struct buf *b, char c)
-{
-    buf_put(b, &c, 1);
 }
 
 void buf_put_u64(struct buf *b, uint64_t v)

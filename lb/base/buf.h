@@ -37,11 +37,33 @@ static inline void buf_clear(struct buf *b)
     b->failed = false;
 }
 /* Room for n more bytes at p + n; false (and `failed`) where it cannot be had. */
-bool buf_reserve(struct buf *b, size_t n);
-void buf_put(struct buf *b, const void *p, size_t n);
-void buf_put_span(struct buf *b, struct span s);
-void buf_put_str(struct buf *b, const char *s);
-void buf_put_char(struct buf *b, char c);
+bool buf_make_room(struct buf *b, size_t n);
+static inline bool buf_reserve(struct buf *b, size_t n)
+{
+    return n <= b->cap - b->n || buf_make_room(b, n);
+}
+void buf_put_slow(struct buf *b, const void *p, size_t n);
+static inline void buf_put(struct buf *b, const void *p, size_t n)
+{
+    if (n == 0 || b->failed || n > b->cap - b->n) {
+        buf_put_slow(b, p, n);
+        return;
+    }
+    memcpy(b->p + b->n, p, n);
+    b->n += n;
+}
+static inline void buf_put_span(struct buf *b, struct span s)
+{
+    buf_put(b, s.p, s.n);
+}
+static inline void buf_put_str(struct buf *b, const char *s)
+{
+    buf_put(b, s, strlen(s));
+}
+static inline void buf_put_char(struct buf *b, char c)
+{
+    buf_put(b, &c, 1);
+}
 void buf_put_u64(struct buf *b, uint64_t v);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *b, const char *format, va_list ap)

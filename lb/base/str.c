@@ -10,45 +10,9 @@ bool span_eq_nocase(struct span a, struct span b)
     return true;
 }
 
-bool span_starts(struct span s, struct span prefix)
-{
-    return s.n >= prefix.n && span_eq(span_of(s.p, prefix.n), prefix);
-}
-
 bool span_ends(struct span s, struct span suffix)
 {
     return s.n >= suffix.n && span_eq(span_sub(s, s.n - suffix.n, s.n), suffix);
-}
-
-size_t span_find(struct span s, char c)
-{
-    const char *at = s.n > 0 ? memchr(s.p, c, s.n) : NULL;
-    return at != NULL ? (size_t)(at - s.p) : s.n;
-}
-
-static bool is_ows(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-struct span span_trim(struct span s)
-{
-    while (s.n > 0 && is_ows(s.p[0])) {
-        s.p++;
-        s.n--;
-    }
-    while (s.n > 0 && is_ows(s.p[s.n - 1]))
-        s.n--;
-    return s;
-}
-
-struct span span_sub(struct span s, size_t from, size_t to)
-{
-    if (to > s.n)
-        to = s.n;
-    if (from > to)
-        from = to;
-    return from > 0 ? span_of(s.p + from, to - from) : span_of(s.p, to);
 }
 
 struct span span_cut(struct span s, char c, struct span *head)
@@ -119,6 +83,28 @@ size_t u64_print(char *out, uint64_t v)
     for (size_t i = 0; i < n; i++)
         out[i] = digits[n - 1 - i];
     return n;
+}
+
+/* Eight digits at once: each of the eight bytes gets one nibble, then the letters their distance.
+ */
+static void put_hex32(char *out, uint32_t v)
+{
+    uint64_t x = v;
+    x = (x << 16 | x) & 0x0000ffff0000ffffULL;
+    x = (x << 8 | x) & 0x00ff00ff00ff00ffULL;
+    x = (x << 4 | x) & 0x0f0f0f0f0f0f0f0fULL;
+    uint64_t letters = (x + 0x0606060606060606ULL) >> 4 & 0x0101010101010101ULL;
+    x += 0x3030303030303030ULL + letters * ('a' - '0' - 10);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    x = __builtin_bswap64(x); /* the first digit is the highest byte */
+#endif
+    memcpy(out, &x, sizeof x);
+}
+
+void u64_print_hex(char out[16], uint64_t v)
+{
+    put_hex32(out, (uint32_t)(v >> 32));
+    put_hex32(out + 8, (uint32_t)v);
 }
 
 static size_t min_size(size_t a, size_t b)

@@ -47,14 +47,37 @@ static inline bool span_eq(struct span a, struct span b)
 
 /* ASCII letters compared without case; other bytes exactly. */
 bool span_eq_nocase(struct span a, struct span b);
-bool span_starts(struct span s, struct span prefix);
+static inline bool span_starts(struct span s, struct span prefix)
+{
+    return s.n >= prefix.n && span_eq(span_of(s.p, prefix.n), prefix);
+}
 bool span_ends(struct span s, struct span suffix);
 /* The index of the first c, or s.n. */
-size_t span_find(struct span s, char c);
+static inline size_t span_find(struct span s, char c)
+{
+    const char *at = s.n > 0 ? (const char *)memchr(s.p, c, s.n) : NULL;
+    return at != NULL ? (size_t)(at - s.p) : s.n;
+}
 /* Without SP and HTAB at both ends (RFC 9110 OWS). */
-struct span span_trim(struct span s);
+static inline struct span span_trim(struct span s)
+{
+    while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {
+        s.p++;
+        s.n--;
+    }
+    while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+        s.n--;
+    return s;
+}
 /* Bytes [from, to) clipped to the span. */
-struct span span_sub(struct span s, size_t from, size_t to);
+static inline struct span span_sub(struct span s, size_t from, size_t to)
+{
+    if (to > s.n)
+        to = s.n;
+    if (from > to)
+        from = to;
+    return from > 0 ? span_of(s.p + from, to - from) : span_of(s.p, to);
+}
 /* Splits at the first c: *head before it, returns what follows (none: *head is all, rest empty). */
 struct span span_cut(struct span s, char c, struct span *head);
 /* <0, 0, >0 as memcmp, the shorter first where one is the other's prefix. */
@@ -86,6 +109,9 @@ static inline bool ascii_alpha(char c)
 int ascii_hex(char c);
 /* Writes v in decimal at out (at least 20 bytes), returns the count of digits. No NUL. */
 size_t u64_print(char *out, uint64_t v);
+
+/* Writes v at out as 16 lower-case hexadecimal digits. No NUL. */
+void u64_print_hex(char out[16], uint64_t v);
 
 /* Levenshtein distance, at most `cap` (returns cap where it is more). For "did you mean". */
 size_t span_distance(struct span a, struct span b, size_t cap);

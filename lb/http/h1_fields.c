@@ -3,15 +3,35 @@
 #include "base/limits.h"
 #include "http/h1_scan.h"
 
-/* Lower-cases a name; false where it has bytes outside [A-Za-z0-9-] (H3). */
-static bool lower_name(char *p, size_t n)
+/* [A-Za-z0-9-] in lower case; 0 for all other bytes. */
+#define SAME_(c) [c] = (c)
+#define LOW_(c)  [c] = (c), [(c) - ('a' - 'A')] = (c)
+static const char plain[256] = {
+    SAME_('-'), SAME_('0'), SAME_('1'), SAME_('2'), SAME_('3'), SAME_('4'), SAME_('5'), SAME_('6'),
+    SAME_('7'), SAME_('8'), SAME_('9'), LOW_('a'),  LOW_('b'),  LOW_('c'),  LOW_('d'),  LOW_('e'),
+    LOW_('f'),  LOW_('g'),  LOW_('h'),  LOW_('i'),  LOW_('j'),  LOW_('k'),  LOW_('l'),  LOW_('m'),
+    LOW_('n'),  LOW_('o'),  LOW_('p'),  LOW_('q'),  LOW_('r'),  LOW_('s'),  LOW_('t'),  LOW_('u'),
+    LOW_('v'),  LOW_('w'),  LOW_('x'),  LOW_('y'),  LOW_('z'),
+};
+#undef SAME_
+#undef LOW_
+
+/* Lower-cases the name that begins the n bytes at p; *colon: how long it is. False where it has
+ * bytes outside [A-Za-z0-9-] (H3). */
+static bool lower_name(char *p, size_t n, size_t *colon)
 {
-    bool plain = true;
-    for (size_t i = 0; i < n; i++) {
-        p[i] = ascii_lower(p[i]);
-        plain = plain && (ascii_alpha(p[i]) || ascii_digit(p[i]) || p[i] == '-');
+    bool good = true;
+    size_t i = 0;
+    for (; i < n && p[i] != ':'; i++) {
+        char c = plain[(unsigned char)p[i]];
+        if (c != 0) {
+            p[i] = c;
+        } else {
+            good = false;
+        }
     }
-    return plain;
+    *colon = i;
+    return good;
 }
 
 enum err h1_fields_read(char *block, size_t n, size_t most, struct arena *a, struct fields *out,
@@ -27,11 +47,12 @@ enum err h1_fields_read(char *block, size_t n, size_t most, struct arena *a, str
     }
     for (size_t at = 0; at < n;) {
         struct span rest = span_of(block + at, n - at);
-        size_t end = span_find(rest, '\r'), colon = span_find(rest, ':');
-        if (end + 2 > rest.n || colon > end) {
+        size_t end = span_find(rest, '\r'), colon;
+        bool good = lower_name(block + at, end, &colon);
+        if (end + 2 > rest.n || colon == end) {
             return ERR_INTERNAL;
         }
-        if (lower_name(block + at, colon) || dropped == NULL) {
+        if (good || dropped == NULL) {
             struct span name = span_sub(rest, 0, colon);
             struct span value = span_trim(span_sub(rest, colon + 1, end));
             enum err e = fields_add(out, a, field_id_of(name), name, value);

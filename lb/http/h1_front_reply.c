@@ -99,7 +99,6 @@ static void reply_head(struct front *f, const struct reply *r, bool end)
 {
     struct h1_front *h = of(f);
     struct reply switched;
-    char date[29];
     if (h->broken || h->begun) {
         return;
     }
@@ -107,21 +106,17 @@ static void reply_head(struct front *f, const struct reply *r, bool end)
         h->broken = switch_protocols(h, r, &switched) != ERR_OK;
         r = &switched;
     }
-    struct loop *l = conn_loop(h->conn);
     h->coding = choose_coding(h, r, end);
     h->left = h->coding == H1_LENGTH ? r->length : 0;
     h->begun = true;
     h->done = end;
     h->closing = h->closing || must_close(h, r);
-    if (fields_get(&r->fields, FIELD_DATE) == NULL) {
-        clock_print_http(date, l->ops->wall_ns(l));
-    }
     struct h1_reply_form form = {
         .coding = h->coding,
         .to_head = h->request.method == METHOD_HEAD,
         .close = h->closing,
         .keep_alive = !h->closing && h->request.version == VERSION_1_0,
-        .date = span_of(date, sizeof(date)),
+        .date = loop_date(conn_loop(h->conn)),
     };
     put_head(h, r, &form);
     if (r->upgraded) {

@@ -58,13 +58,50 @@ void h1_scan_init(struct h1_scan *s, enum h1_kind kind)
     *s = (struct h1_scan){.part = begins[kind]};
 }
 
-static void skip(struct h1_scan *s, struct span in, uint8_t class)
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* The high bit of some byte is set where a byte of x is below `least` (at most 0x80), or is c; of
+ * none where none is. Eight at once: most bytes of a head are values. */
+static inline uint64_t below(uint64_t x, uint64_t least)
+{
+    return (x - EACH(least)) & ~x & EACH(0x80);
+}
+
+static inline uint64_t equal(uint64_t x, uint64_t c)
+{
+    return below(x ^ EACH(c), 1);
+}
+
+static inline uint64_t no_text(uint64_t x)
+{
+    return below(x, 0x20) | equal(x, 0x7f);
+}
+
+static inline uint64_t no_target(uint64_t x)
+{
+    return below(x, 0x21) | equal(x, 0x7f) | equal(x, '#') | (x & EACH(0x80));
+}
+
+static inline void skip_bytes(struct h1_scan *s, struct span in, uint8_t class)
 {
     size_t at = s->at;
     while (at < in.n && (classes[(unsigned char)in.p[at]] & class) != 0) {
         at++;
     }
     s->at = at;
+}
+
+static inline void skip(struct h1_scan *s, struct span in, uint8_t class)
+{
+    uint64_t x;
+    while (class != TOKEN && in.n - s->at >= sizeof(x)) {
+        memcpy(&x, in.p + s->at, sizeof(x));
+        if ((class == TEXT ? no_text(x) : no_target(x)) != 0) {
+            break;
+        }
+        s->at += sizeof(x);
+    }
+    skip_bytes(s, in, class);
 }
 
 static enum err enter(struct h1_scan *s, enum part part)
@@ -100,37 +137,20 @@ static enum err scan_lf(struct h1_scan *s, char c, enum part next)
     return enter(s, next);
 }
 
-static enum err scan_method(struct h1_scan *s, const struct h1_limits *l, struct span in)
-{
-    skip(s, in, TOKEN);
-    if (s->at - s->line > l->line) {
-        return ERR_URI_TOO_LONG;
-    }
-    if (s->at == in.n) {
-        return ERR_AGAIN;
-    }
-    if (in.p[s->at] != ' ' || s->at == s->line) {
-        return refuse(in.p[s->at], ERR_BAD_REQUEST);
-    }
-    s->target = ++s->at;
-    return enter(s, PART_TARGET);
-}
+/* Parts that follow each other in the same input do so by calls, not by way of the loop. */
 
-static enum err scan_target(struct h1_scan *s, const struct h1_limits *l, struct span in)
+/* The CR of a line has been passed; its LF may be there too. */
+static enum err scan_line_end(struct h1_scan *s, struct span in, enum part here)
 {
-    skip(s, in, TARGET);
-    if (s->at - s->line > l->line) {
-        return ERR_URI_TOO_LONG;
-    }
+    s->at++;
+    s->part = (uint8_t)here;
     if (s->at == in.n) {
         return ERR_AGAIN;
     }
-    char c = in.p[s->at];
-    if (c != ' ' || s->at == s->target) {
-        return refuse(c, c == '\r' ? ERR_BAD_REQUEST : ERR_BAD_TARGET);
+    if (here == PART_LINE_LF) {
+        s->first = s->at + 1;
     }
-    s->version = ++s->at;
-    return enter(s, PART_VERSION);
+    return scan_lf(s, in.p[s->at], PART_FIELD);
 }
 
 static enum err check_version(struct span v)
@@ -156,8 +176,46 @@ static enum err scan_version(struct h1_scan *s, const struct h1_limits *l, struc
         return refuse(in.p[s->at], ERR_BAD_REQUEST);
     }
     enum err e = check_version(span_sub(in, s->version, s->at));
-    s->at++;
-    return e != ERR_OK ? e : enter(s, PART_LINE_LF);
+    if (e != ERR_OK) {
+        s->at++;
+        return e;
+    }
+    return scan_line_end(s, in, PART_LINE_LF);
+}
+
+static enum err scan_target(struct h1_scan *s, const struct h1_limits *l, struct span in)
+{
+    skip(s, in, TARGET);
+    if (s->at - s->line > l->line) {
+        return ERR_URI_TOO_LONG;
+    }
+    if (s->at == in.n) {
+        return ERR_AGAIN;
+    }
+    char c = in.p[s->at];
+    if (c != ' ' || s->at == s->target) {
+        return refuse(c, c == '\r' ? ERR_BAD_REQUEST : ERR_BAD_TARGET);
+    }
+    s->version = ++s->at;
+    s->part = PART_VERSION;
+    return scan_version(s, l, in);
+}
+
+static enum err scan_method(struct h1_scan *s, const struct h1_limits *l, struct span in)
+{
+    skip(s, in, TOKEN);
+    if (s->at - s->line > l->line) {
+        return ERR_URI_TOO_LONG;
+    }
+    if (s->at == in.n) {
+        return ERR_AGAIN;
+    }
+    if (in.p[s->at] != ' ' || s->at == s->line) {
+        return refuse(in.p[s->at], ERR_BAD_REQUEST);
+    }
+    s->target = ++s->at;
+    s->part = PART_TARGET;
+    return scan_target(s, l, in);
 }
 
 /* The status line's own grammar is h1_parse's; here only its bytes and its length count. */
@@ -173,17 +231,7 @@ static enum err scan_status(struct h1_scan *s, const struct h1_limits *l, struct
     if (in.p[s->at] != '\r') {
         return refuse(in.p[s->at], ERR_BAD_REQUEST);
     }
-    s->at++;
-    return enter(s, PART_LINE_LF);
-}
-
-static enum err scan_field(struct h1_scan *s, const struct h1_limits *l, char c)
-{
-    if (c == '\r') {
-        s->at++;
-        return enter(s, PART_END_LF);
-    }
-    return s->fields >= l->fields ? ERR_HEAD_TOO_LARGE : enter(s, PART_NAME);
+    return scan_line_end(s, in, PART_LINE_LF);
 }
 
 /* How large the present field may be. */
@@ -192,23 +240,6 @@ static size_t field_room(const struct h1_scan *s, const struct h1_limits *l)
     size_t used = s->size + LIMIT_FIELD_OVERHEAD;
     size_t left = l->head > used ? l->head - used : 0;
     return left < l->field ? left : l->field;
-}
-
-static enum err scan_name(struct h1_scan *s, const struct h1_limits *l, struct span in)
-{
-    skip(s, in, TOKEN);
-    size_t n = s->at - s->line;
-    if (n > LIMIT_FIELD_NAME || n > field_room(s, l)) {
-        return ERR_HEAD_TOO_LARGE;
-    }
-    if (s->at == in.n) {
-        return ERR_AGAIN;
-    }
-    if (in.p[s->at] != ':' || n == 0) {
-        return refuse(in.p[s->at], ERR_BAD_FIELD);
-    }
-    s->colon = s->at++;
-    return enter(s, PART_VALUE);
 }
 
 /* As L13 counts: without the colon and the one space that nearly all senders put after it. */
@@ -233,8 +264,38 @@ static enum err scan_value(struct h1_scan *s, const struct h1_limits *l, struct 
     }
     s->size += n + LIMIT_FIELD_OVERHEAD;
     s->fields++;
-    s->at++;
-    return enter(s, PART_FIELD_LF);
+    return scan_line_end(s, in, PART_FIELD_LF);
+}
+
+static enum err scan_name(struct h1_scan *s, const struct h1_limits *l, struct span in)
+{
+    skip(s, in, TOKEN);
+    size_t n = s->at - s->line;
+    if (n > LIMIT_FIELD_NAME || n > field_room(s, l)) {
+        return ERR_HEAD_TOO_LARGE;
+    }
+    if (s->at == in.n) {
+        return ERR_AGAIN;
+    }
+    if (in.p[s->at] != ':' || n == 0) {
+        return refuse(in.p[s->at], ERR_BAD_FIELD);
+    }
+    s->colon = s->at++;
+    s->part = PART_VALUE;
+    return scan_value(s, l, in);
+}
+
+static enum err scan_field(struct h1_scan *s, const struct h1_limits *l, struct span in)
+{
+    if (in.p[s->at] == '\r') {
+        s->at++;
+        return enter(s, PART_END_LF);
+    }
+    if (s->fields >= l->fields) {
+        return ERR_HEAD_TOO_LARGE;
+    }
+    s->part = PART_NAME;
+    return scan_name(s, l, in);
 }
 
 static enum err step(struct h1_scan *s, const struct h1_limits *l, struct span in)
@@ -258,7 +319,7 @@ static enum err step(struct h1_scan *s, const struct h1_limits *l, struct span i
     case PART_FIELD_LF:
         return scan_lf(s, in.p[s->at], PART_FIELD);
     case PART_FIELD:
-        return scan_field(s, l, in.p[s->at]);
+        return scan_field(s, l, in);
     case PART_NAME:
         return scan_name(s, l, in);
     case PART_VALUE:

@@ -2,12 +2,21 @@
 
 #include "base/limits.h"
 
-static void put_line(struct buf *out, struct span name, struct span value)
+/* One look at the room for all of the line. */
+static inline void put_line(struct buf *out, struct span name, struct span value)
 {
-    buf_put_span(out, name);
-    buf_put(out, ": ", 2);
-    buf_put_span(out, value);
-    buf_put(out, "\r\n", 2);
+    size_t need = name.n + value.n + 4;
+    if (out->failed || !buf_reserve(out, need)) {
+        return;
+    }
+    char *p = out->p + out->n;
+    memcpy(p, name.p, name.n);
+    memcpy(p + name.n, ": ", 2);
+    if (value.n > 0) {
+        memcpy(p + name.n + 2, value.p, value.n);
+    }
+    memcpy(p + need - 2, "\r\n", 2);
+    out->n += need;
 }
 
 static void put_length(struct buf *out, uint64_t n)

@@ -45,8 +45,6 @@ static bool never_has_content(const struct h2_request *q, const struct reply *r)
 static void reply_head(struct front *f, const struct reply *r, bool end)
 {
     struct h2_request *q = of(f);
-    struct loop *l = q->front->timer.loop;
-    char date[29];
     if (q->mute || q->begun) {
         return;
     }
@@ -55,8 +53,7 @@ static void reply_head(struct front *f, const struct reply *r, bool end)
     q->done = none;
     q->counted = !none && r->content == CONTENT_LENGTH;
     q->left = q->counted ? r->length : 0;
-    clock_print_http(date, l->ops->wall_ns(l));
-    put_head(q, r, span_of(date, sizeof(date)), none);
+    put_head(q, r, loop_date(q->front->timer.loop), none);
 }
 
 static void reply_body(struct front *f, struct span bytes)

@@ -2,7 +2,7 @@
 
 enum { FIELDS_FIRST = 16 };
 
-static enum err grow(struct fields *f, struct arena *a)
+enum err fields_grow(struct fields *f, struct arena *a)
 {
     size_t cap = f->cap == 0 ? FIELDS_FIRST : f->cap * 2;
     struct field *v = arena_take(a, cap * sizeof(*v));
@@ -14,19 +14,6 @@ static enum err grow(struct fields *f, struct arena *a)
     }
     f->v = v;
     f->cap = cap;
-    return ERR_OK;
-}
-
-enum err fields_add(struct fields *f, struct arena *a, enum field_id id, struct span name,
-                    struct span value)
-{
-    if (f->n == f->cap) {
-        enum err e = grow(f, a);
-        if (e != ERR_OK) {
-            return e;
-        }
-    }
-    f->v[f->n++] = (struct field){.name = name, .value = value, .id = id};
     return ERR_OK;
 }
 

@@ -91,8 +91,16 @@ struct reply {
 
 /* ERR_NO_MEMORY. name must be lower case; both are borrowed. */
 MUST_CHECK
-enum err fields_add(struct fields *f, struct arena *a, enum field_id id, struct span name,
-                    struct span value);
+enum err fields_grow(struct fields *f, struct arena *a);
+MUST_CHECK
+static inline enum err fields_add(struct fields *f, struct arena *a, enum field_id id,
+                                  struct span name, struct span value)
+{
+    enum err e = f->n == f->cap ? fields_grow(f, a) : ERR_OK;
+    if (e == ERR_OK)
+        f->v[f->n++] = (struct field){.name = name, .value = value, .id = id};
+    return e;
+}
 /* For known names. */
 MUST_CHECK
 enum err fields_put(struct fields *f, struct arena *a, enum field_id id, struct span value);

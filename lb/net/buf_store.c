@@ -108,7 +108,8 @@ static void append(struct chain *c, struct chunk *more)
     c->last = more;
 }
 
-bool chain_put(struct chain *c, struct buf_store *s, struct span bytes)
+/* What does not fit into the last chunk. All or nothing. */
+static bool put_more(struct chain *c, struct buf_store *s, struct span bytes)
 {
     struct chain more = {0};
     size_t n = bytes.n, room = c->last != NULL ? c->last->cap - c->last->n : 0;
@@ -129,6 +130,18 @@ bool chain_put(struct chain *c, struct buf_store *s, struct span bytes)
         c->last = more.last;
     }
     c->bytes += n;
+    return true;
+}
+
+bool chain_put(struct chain *c, struct buf_store *s, struct span bytes)
+{
+    struct chunk *last = c->last;
+    if (last == NULL || last->cap - last->n < bytes.n)
+        return put_more(c, s, bytes);
+    if (bytes.n > 0)
+        memcpy(last->bytes + last->n, bytes.p, bytes.n);
+    last->n += bytes.n;
+    c->bytes += bytes.n;
     return true;
 }
 

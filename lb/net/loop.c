@@ -20,6 +20,16 @@ void loop_stop(struct loop *l)
     l->ops->stop(l);
 }
 
+struct span loop_date(struct loop *l)
+{
+    if (l->now_ns >= l->date_until_ns) {
+        int64_t wall_ns = l->ops->wall_ns(l);
+        clock_print_http(l->date, wall_ns);
+        l->date_until_ns = l->now_ns + NS_PER_S - wall_ns % NS_PER_S;
+    }
+    return span_of(l->date, sizeof l->date);
+}
+
 void io_init(struct io *io, struct loop *l, int fd, void (*on_ready)(struct io *, unsigned))
 {
     memset(io, 0, sizeof *io);
@@ -66,6 +76,11 @@ void timer_stop(struct timer *t)
     t->due_ns = 0;
     if (t->armed_ns != 0)
         arm(t, 0);
+}
+
+void timer_rest(struct timer *t)
+{
+    t->due_ns = 0;
 }
 
 void timer_fired(struct timer *t)

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/list.h"
+#include "base/str.h"
 #include "net/addr.h"
 
 #include <sys/types.h>
@@ -92,6 +93,9 @@ struct loop {
      * bound. -EMFILE where they would not. */
     int descriptors_most;
     int descriptor_last; /* of the last socket */
+    /* The wall clock as HTTP writes it, made anew once a second (loop_date). */
+    int64_t date_until_ns;
+    char date[29];
 };
 
 /* The libev loop. ERR_NO_MEMORY, ERR_NO_DESCRIPTOR. */
@@ -110,6 +114,9 @@ static inline int64_t loop_now_ms(const struct loop *l)
     return l->now_ns / NS_PER_MS;
 }
 
+/* The present second as Date has it (RFC 9110 section 5.6.7); holds until the next call. */
+struct span loop_date(struct loop *l);
+
 /* Interest of one descriptor; no system call where nothing changes. */
 void io_init(struct io *io, struct loop *l, int fd, void (*on_ready)(struct io *, unsigned));
 void io_want(struct io *io, unsigned events);
@@ -118,7 +125,11 @@ void timer_init(struct timer *t, struct loop *l, void (*on_time)(struct timer *)
 /* at_ns: monotonic; a deadline in the past fires in this or the next turn. */
 void timer_aim(struct timer *t, int64_t at_ns);
 void timer_in_ms(struct timer *t, int64_t ms);
+/* Before its memory goes. */
 void timer_stop(struct timer *t);
+/* As timer_stop, but the watcher stays where it is and fires once without effect: for timers that
+ * are aimed again soon, which then costs nothing either. */
+void timer_rest(struct timer *t);
 /* For implementations: the watcher fired; calls on_time or re-arms. */
 void timer_fired(struct timer *t);
 

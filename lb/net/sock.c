@@ -150,7 +150,9 @@ ssize_t sock_send(int fd, const struct iovec *iov, int count)
     struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
     ssize_t sent;
     do {
-        sent = sendmsg(fd, &m, MSG_NOSIGNAL);
+        /* The kernel need not fetch a list of one. */
+        sent = count == 1 ? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
+                          : sendmsg(fd, &m, MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
     return sent < 0 ? -errno : sent;
 }

@@ -236,6 +236,12 @@ enum err tls_handshake(struct tls *t)
     return r == SSL_ERROR_WANT_READ ? ERR_AGAIN : broke(t, r);
 }
 
+/* Nothing is left to be made of: asking OpenSSL once more would only tell that. */
+static bool used_up(const struct tls *t)
+{
+    return t->fed.n == 0 && SSL_has_pending(t->ssl) == 0;
+}
+
 enum err tls_read(struct tls *t, char *into, size_t size, size_t *got)
 {
     *got = 0;
@@ -251,9 +257,11 @@ enum err tls_read(struct tls *t, char *into, size_t size, size_t *got)
             t->failure = "too many key updates";
             return (enum err)r;
         }
-        if (r == 1)
+        if (r == 1 && !used_up(t))
             continue;
         t->more = false;
+        if (r == 1)
+            return ERR_AGAIN;
         r = SSL_get_error(t->ssl, r);
         if (r == SSL_ERROR_WANT_READ)
             return ERR_AGAIN;

@@ -72,18 +72,18 @@ static struct exchange *exchange_new(struct proxy *p)
         x = container_of(p->spare.next, struct exchange, link);
         list_remove(&x->link);
         p->spare_count--;
-        *x = (struct exchange){0};
+        memset(x, 0, offsetof(struct exchange, timer));
     } else {
         x = mem_alloc(sizeof *x);
+        if (x == NULL)
+            return NULL;
+        timer_init(&x->timer, p->loop, exchange_on_time);
     }
-    if (x == NULL)
-        return NULL;
     x->proxy = p;
     x->distance_ms = -1;
     list_init(&x->waiter.link);
     list_init(&x->wait.link);
     task_init(&x->grave, bury);
-    timer_init(&x->timer, p->loop, exchange_on_time);
     list_append(&p->exchanges, &x->link);
     counter_add(&p->stats->exchanges_open, 1);
     return x;
@@ -194,7 +194,7 @@ void exchange_end(struct exchange *x, enum err why)
     if (x->state == EXCHANGE_TUNNEL)
         counter_add(&p->stats->tunnels_open, (uint64_t)-1);
     exchange_move(x, EXCHANGE_DONE);
-    timer_stop(&x->timer);
+    timer_rest(&x->timer);
     exchange_unwait(x);
     exchange_hedge_drop(x);
     exchange_drop_back(x);
@@ -218,6 +218,7 @@ static void bury(struct task *t)
     x->front->ops->release(x->front);
     buf_fini(&x->replay);
     if (p->spare_count >= SPARE_MOST) {
+        timer_stop(&x->timer);
         mem_free(x);
         return;
     }

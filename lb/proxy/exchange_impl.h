@@ -99,7 +99,6 @@ struct exchange {
     /* state and time */
     enum exchange_state state;
     enum err end; /* why it ended, as it is logged */
-    struct timer timer;
     struct pace client_in, client_out, server_in, server_out;
     int64_t begun_ns;             /* first byte of the request */
     int64_t deadline_ns;          /* by the client's own word (gRPC) or the route's; 0: none */
@@ -110,6 +109,8 @@ struct exchange {
     /* lists */
     struct link link; /* in proxy->exchanges or proxy->spare */
     struct task grave;
+    /* kept from one request to the next: it is hardly ever moved (exchange_new) */
+    struct timer timer;
 };
 
 /* exchange.c */

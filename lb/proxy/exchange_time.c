@@ -104,7 +104,7 @@ void exchange_aim(struct exchange *x)
     if (bounded(x))
         at = sooner(at, x->deadline_ns);
     if (at == PACE_NEVER)
-        timer_stop(&x->timer);
+        timer_rest(&x->timer);
     else
         timer_aim(&x->timer, at);
 }

@@ -146,16 +146,13 @@ static bool id_safe(struct span s)
 
 struct span forward_id(const struct request *in, uint64_t high, uint64_t low, struct arena *arena)
 {
-    static const char digits[] = "0123456789abcdef";
     const struct field *own = fields_get(&in->fields, FIELD_X_REQUEST_ID);
     if (own != NULL && id_safe(own->value))
         return own->value;
     char *p = arena_take(arena, 32);
     if (p == NULL)
         return SPAN_NONE;
-    for (unsigned i = 0; i < 16; i++) {
-        p[i] = digits[high >> (60 - 4 * i) & 15];
-        p[16 + i] = digits[low >> (60 - 4 * i) & 15];
-    }
+    u64_print_hex(p, high);
+    u64_print_hex(p + 16, low);
     return span_of(p, 32);
 }

@@ -335,8 +335,11 @@ void proxy_free(struct proxy **pp)
     proxy_retire(p);
     task_cancel(&p->sweep);
     connpool_free(&p->connpool);
-    list_each (e, &p->spare)
-        mem_free(container_of(e, struct exchange, link));
+    list_each (e, &p->spare) {
+        struct exchange *x = container_of(e, struct exchange, link);
+        timer_stop(&x->timer);
+        mem_free(x);
+    }
     buf_fini(&p->line);
     compress_store_fini(&p->compress);
     arena_cache_fini(&p->arenas);

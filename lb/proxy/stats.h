@@ -52,13 +52,16 @@ struct route_stats {
 /* Owner thread, while the policy is held. */
 static inline struct route_stats *route_stats_hold(struct route_stats *s)
 {
-    atomic_fetch_add_explicit(&s->holders, 1, memory_order_relaxed);
+    uint32_t holders = atomic_load_explicit(&s->holders, memory_order_relaxed);
+    atomic_store_explicit(&s->holders, holders + 1, memory_order_relaxed);
     return s;
 }
 static inline void route_stats_let_go(struct route_stats **s)
 {
-    if (*s != NULL)
-        atomic_fetch_sub_explicit(&(*s)->holders, 1, memory_order_release);
+    if (*s == NULL)
+        return;
+    uint32_t holders = atomic_load_explicit(&(*s)->holders, memory_order_relaxed);
+    atomic_store_explicit(&(*s)->holders, holders - 1, memory_order_release);
     *s = NULL;
 }
 

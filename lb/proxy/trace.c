@@ -44,13 +44,6 @@ struct span trace_span(const struct trace *t)
     return t->parent.p != NULL ? span_sub(t->parent, PARENT_AT, FLAGS_AT - 1) : SPAN_NONE;
 }
 
-static void put_hex(char *out, uint64_t v)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (unsigned i = 0; i < 16; i++)
-        out[i] = digits[v >> (60 - 4 * i) & 15];
-}
-
 /* A parent of our own making: the client's trace where there is one, else a new one. */
 static enum err make(struct span id, bool sampled, struct rng *rng, struct arena *arena,
                      struct span *out)
@@ -62,11 +55,11 @@ static enum err make(struct span id, bool sampled, struct rng *rng, struct arena
     if (id.n != 0) {
         memcpy(p + ID_AT, id.p, id.n);
     } else {
-        put_hex(p + ID_AT, rng_u64(rng) | 1); /* neither may be zero */
-        put_hex(p + ID_AT + 16, rng_u64(rng));
+        u64_print_hex(p + ID_AT, rng_u64(rng) | 1); /* neither may be zero */
+        u64_print_hex(p + ID_AT + 16, rng_u64(rng));
     }
     p[PARENT_AT - 1] = '-';
-    put_hex(p + PARENT_AT, rng_u64(rng) | 1);
+    u64_print_hex(p + PARENT_AT, rng_u64(rng) | 1);
     memcpy(p + FLAGS_AT - 1, sampled ? "-01" : "-00", 3);
     *out = span_of(p, BYTES);
     return ERR_OK;

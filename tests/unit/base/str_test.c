@@ -128,6 +128,25 @@ TEST(str, printing_is_the_inverse_of_parsing)
     CHECK_SPAN(span_of(out, u64_print(out, UINT64_MAX)), "18446744073709551615");
 }
 
+TEST(str, prints_hex)
+{
+    static const struct {
+        uint64_t v;
+        const char *want;
+    } rows[] = {
+        {0, "0000000000000000"},
+        {UINT64_MAX, "ffffffffffffffff"},
+        {UINT64_C(0x0123456789abcdef), "0123456789abcdef"},
+        {UINT64_C(0xfedcba9876543210), "fedcba9876543210"},
+        {UINT64_C(0x900a09f000000001), "900a09f000000001"},
+    };
+    char out[16];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        u64_print_hex(out, rows[i].v);
+        CHECK_SPAN(span_of(out, sizeof out), rows[i].want);
+    }
+}
+
 TEST(str, distance)
 {
     static const struct {

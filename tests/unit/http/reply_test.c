@@ -44,6 +44,10 @@ static void parse_cut(struct parsed *p, struct span in, struct h1_asked asked, s
     {                                                                                              \
         {text, sizeof(text) - 1}, GET_, ERR_BACKEND_PROTOCOL, 0, H1_NONE, false                    \
     }
+#define BAD_SWITCH(text)                                                                           \
+    {                                                                                              \
+        {text, sizeof(text) - 1}, WS_, ERR_BACKEND_PROTOCOL, 0, H1_NONE, false                     \
+    }
 #define OK(text, asked, status, coding, keep)                                                      \
     {                                                                                              \
         {text, sizeof(text) - 1}, asked, ERR_OK, status, coding, keep                              \
@@ -129,18 +133,8 @@ static const struct {
     BAD(L "Transfer-Encoding: identity\r\n\r\n"),
     BAD("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
     BAD(L "Connection: a b\r\n\r\n"),
-    {{"HTTP/1.1 101 x\r\nUpgrade: websocket\r\n\r\n", 40},
-     WS_,
-     ERR_BACKEND_PROTOCOL,
-     0,
-     H1_NONE,
-     0},
-    {{"HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n", 54},
-     WS_,
-     ERR_BACKEND_PROTOCOL,
-     0,
-     H1_NONE,
-     0},
+    BAD_SWITCH("HTTP/1.1 101 x\r\nUpgrade: websocket\r\n\r\n"),
+    BAD_SWITCH("HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"),
 };
 
 TEST(reply, rows_at_every_cut_H18)

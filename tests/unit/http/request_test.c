@@ -571,3 +571,27 @@ TEST(request, connection_lists_are_bounded_H15)
     CHECK_INT(p.e, ERR_BAD_FIELD);
     arena_reset(&p.a);
 }
+
+/* Eight bytes are looked at together: each value of a byte at each place among them must count. */
+TEST(request, every_byte_at_every_place_H2_H14)
+{
+    enum { PLACES = 20 };
+    for (unsigned c = 0; c < 256; c++) {
+        bool target = c > 0x20 && c < 0x7f && c != '#';
+        bool text = c == '\t' || (c >= 0x20 && c != 0x7f);
+        for (size_t at = 0; at < PLACES; at++) {
+            char in[128];
+            struct parsed p;
+            int n = snprintf(in, sizeof(in), "GET /%020d HTTP/1.1\r\nHost: a\r\n\r\n", 0);
+            in[5 + at] = (char)c;
+            parse(&p, span_of(in, (size_t)n));
+            CHECK((p.e == ERR_OK) == (target && c != '%'), "target: %u at %zu", c, at);
+            arena_reset(&p.a);
+            n = snprintf(in, sizeof(in), "GET / HTTP/1.1\r\nHost: a\r\nB: %020d\r\n\r\n", 0);
+            in[28 + at] = (char)c;
+            parse(&p, span_of(in, (size_t)n));
+            CHECK((p.e == ERR_OK) == text, "value: %u at %zu", c, at);
+            arena_reset(&p.a);
+        }
+    }
+}

@@ -94,6 +94,32 @@ TEST(loop, a_deadline_moved_later_costs_nothing)
     timer_aim(&end.timer, -5);
     loop_run(l);
     CHECK_INT(end.fired, 2);
+    timer_in_ms(&p.timer, 1);
+    timer_rest(&p.timer);
+    timer_in_ms(&end.timer, 5);
+    loop_run(l);
+    CHECK_INT(p.fired, 2);
+    CHECK_INT(p.timer.armed_ns, 0);
+    sets = 0;
+    timer_in_ms(&p.timer, 1);
+    timer_rest(&p.timer);
+    timer_in_ms(&p.timer, 2);
+    CHECK_INT(sets, 1);
+    loop_run(l);
+    CHECK_INT(p.fired, 3);
+    loop_free(&l);
+}
+
+TEST(loop, date_is_made_once_a_second)
+{
+    struct loop *l = make_loop();
+    CHECK_INT((int)loop_date(l).n, 29);
+    CHECK(l->date_until_ns > loop_now_ns(l), "until the second ends");
+    CHECK(l->date_until_ns <= loop_now_ns(l) + NS_PER_S, "and no longer");
+    l->date[0] = '?';
+    CHECK_INT(loop_date(l).p[0], '?');
+    l->now_ns = l->date_until_ns;
+    CHECK(loop_date(l).p[0] != '?', "made anew");
     loop_free(&l);
 }
 
