@@ -44,6 +44,7 @@
 #define LIMIT_FLOW_HIGH               KIB(32)  /* L18 */
 #define LIMIT_FLOW_LOW                KIB(16)  /* L18 */
 #define LIMIT_EXCHANGE_BYTES          KIB(128) /* L18 */
+#define LIMIT_READ                    KIB(96)  /* L18, of one read: what the others leave */
 #define LIMIT_H2_STREAMS              100      /* L20 */
 #define LIMIT_H2_WINDOW               KIB(64)  /* L21, of a stream at first */
 #define LIMIT_H2_WINDOW_MOST          MIB(1)   /* L21, of a stream */

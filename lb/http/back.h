@@ -10,7 +10,8 @@
  *
  * Request: one send_head (end: no content follows), send_body, send_end. Response: on_interim, then
  * one on_reply (end: no content; no further event comes), on_body, on_end. Response content flows
- * while want_body is on, which it is at first; after off one more piece may come, at most KIB(64).
+ * while want_body is on, which it is at first; after off one more piece may come, at most
+ * LIMIT_READ.
  */
 #ifndef MERIDIAN_HTTP_BACK_H
 #define MERIDIAN_HTTP_BACK_H

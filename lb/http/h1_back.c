@@ -365,6 +365,7 @@ enum err h1_back_new(struct conn *c, const struct back_limits *limits,
         .state = BACK_IDLE,
     };
     task_init(&h->later, on_later);
+    conn_set_hold_limit(c, LIMIT_READ);
     conn_set_events(c, &events, h);
     *out = &h->link;
     return ERR_OK;

@@ -36,7 +36,7 @@ static struct h2_stream *on_begin(void *user)
     list_init(&q->link);
     arena_init(&q->arena, h->cache, ARENA_BLOCK, ARENA_MOST + h->limits->head);
     q->wire.arena = &q->arena;
-    timer_stop(&h->timer);
+    timer_rest(&h->timer);
     return &q->wire;
 }
 

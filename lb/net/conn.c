@@ -14,7 +14,8 @@ enum err conn_env_init(struct conn_env *env, struct loop *loop)
 {
     memset(env, 0, sizeof *env);
     env->loop = loop;
-    env->in_size = env->clear_size = KIB(64);
+    env->in_size = LIMIT_READ;
+    env->clear_size = KIB(64);
     env->in = mem_alloc(env->in_size);
     env->clear = mem_alloc(env->clear_size);
     list_init(&env->dirty);
@@ -152,7 +153,6 @@ static void on_connected(struct conn *c)
         conn_fail(c, conn_errno(c, e));
         return;
     }
-    (void)l->ops->sock_local(l, c->io.fd, &c->local);
     c->env->connected++;
     if (c->tls != NULL) {
         c->state = CONN_HANDSHAKE;
@@ -222,7 +222,8 @@ enum err conn_accept(struct conn_env *env, int fd, const struct addr *peer,
     if (c != NULL) {
         struct tls_home home = home_of(c);
         c->peer = *peer;
-        c->local = *local;
+        if (local != NULL)
+            c->local = *local;
         c->state = tls != NULL ? CONN_HANDSHAKE : CONN_OPEN;
         e = tls != NULL ? tls_accept(&home, tls, &c->tls) : ERR_OK;
     }
@@ -372,8 +373,11 @@ const struct addr *conn_peer(const struct conn *c)
     return &c->peer;
 }
 
-const struct addr *conn_local(const struct conn *c)
+const struct addr *conn_local(struct conn *c)
 {
+    struct loop *l = c->env->loop;
+    if (c->local.len == 0 && c->state != CONN_DEAD)
+        (void)l->ops->sock_local(l, c->io.fd, &c->local);
     return &c->local;
 }
 

@@ -68,7 +68,8 @@ void conn_env_fini(struct conn_env *env);
 /* Sends what has gathered on every connection; done at the end of every event and turn. */
 void conn_env_flush(struct conn_env *env);
 
-/* Takes fd. tls NULL: plain. On failure fd is closed. */
+/* Takes fd. local NULL: asked for when somebody wants it. tls NULL: plain. On failure fd is closed.
+ */
 MUST_CHECK
 enum err conn_accept(struct conn_env *env, int fd, const struct addr *peer,
                      const struct addr *local, struct tls_server *tls,
@@ -114,7 +115,7 @@ enum conn_end {
 void conn_close(struct conn **c, enum conn_end how);
 
 const struct addr *conn_peer(const struct conn *c);
-const struct addr *conn_local(const struct conn *c);
+const struct addr *conn_local(struct conn *c);
 
 struct conn_tls_info {
     const char *version; /* "TLSv1.3"; NULL where plain */

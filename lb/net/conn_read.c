@@ -191,7 +191,8 @@ static bool receive(struct conn *c)
     }
     struct conn_env *env = c->env;
     struct loop *l = env->loop;
-    size_t size = c->tls != NULL ? env->in_size : room(c);
+    /* What TLS cannot use now is copied: no more of it than before it is decrypted. */
+    size_t size = c->tls != NULL ? env->clear_size : room(c);
     ssize_t got = l->ops->sock_recv(l, c->io.fd, env->in, size);
     if (got == -EAGAIN)
         return false;

@@ -6,10 +6,9 @@
 /* Bytes from the writer to the socket: small pieces gather until the event ends, large plain ones
  * are sent from where they are. */
 
-#define PIECES      16
-#define DIRECT      KIB(8) /* plain pieces of this size are not copied where the socket takes them */
-#define GATHER_MOST KIB(64) /* more is sent at once, even inside an event */
-#define OUT_MOST    MIB(4)  /* L18: a writer that passes this ignores conn_pending */
+#define PIECES   16
+#define DIRECT   KIB(8) /* plain pieces of this size are not copied where the socket takes them */
+#define OUT_MOST MIB(4) /* L18: a writer that passes this ignores conn_pending */
 
 size_t conn_pending(const struct conn *c)
 {
@@ -165,7 +164,7 @@ static bool send_direct(struct conn *c, struct span bytes)
 
 static enum err write_plain(struct conn *c, struct span bytes)
 {
-    /* What has gathered is less than GATHER_MOST, in fewer chunks than PIECES. */
+    /* What has gathered is at most LIMIT_FLOW_HIGH, in fewer chunks than PIECES. */
     bool direct = bytes.n >= DIRECT && !c->blocked && c->state == CONN_OPEN;
     bool done = direct ? send_direct(c, bytes) : chain_put(&c->out, c->env->store, bytes);
     return done ? ERR_OK : ERR_NO_MEMORY;
@@ -185,7 +184,10 @@ void conn_write(struct conn *c, struct span bytes)
     }
     if (c->mute)
         return;
-    if (c->state == CONN_OPEN && !c->blocked && c->out.bytes >= GATHER_MOST)
+    /* Much is sent at once, even inside an event: the writer need not stop where the peer takes it.
+     */
+    if (c->state == CONN_OPEN && !c->blocked && conn_pending(c) > LIMIT_FLOW_HIGH &&
+        (c->tls == NULL || encrypt(c)))
         send_out(c);
     if (conn_pending(c) > LIMIT_FLOW_HIGH)
         c->above = true;

@@ -121,9 +121,12 @@ int sock_accept(int fd, struct addr *peer)
     } while (got < 0 && errno == EINTR);
     if (got < 0)
         return -errno;
-    if (is_ip(peer->any.sa_family))
-        (void)set_option(got, IPPROTO_TCP, TCP_NODELAY);
-    return got;
+    return got; /* without Nagle's delay, as the socket that listens (tcp(7)) */
+}
+
+void sock_no_delay(int fd)
+{
+    (void)set_option(fd, IPPROTO_TCP, TCP_NODELAY);
 }
 
 int sock_local(int fd, struct addr *out)

@@ -205,11 +205,8 @@ static void origin_set(struct origin *o, const struct addr *a)
 static enum err client_start(struct client *c, int fd, const struct addr *peer)
 {
     struct proxy *p = c->proxy;
-    struct addr local;
-    if (p->loop->ops->sock_local(p->loop, fd, &local) < 0)
-        local = (struct addr){0};
     enum err e =
-        conn_accept(p->env, fd, peer, &local, c->listener->tls, &handshake_events, c, &c->conn);
+        conn_accept(p->env, fd, peer, NULL, c->listener->tls, &handshake_events, c, &c->conn);
     if (e != ERR_OK)
         return e;
     timer_in_ms(&c->handshake, c->listener->handshake_ms);

@@ -110,10 +110,25 @@ TEST(conn, room_is_told_even_where_the_flush_takes_all)
 {
     struct pair p;
     pair_init(&p);
-    CHECK(pair_open(&p), "open");
-    send_fill(p.client.c, LIMIT_FLOW_HIGH + 1000, 3, 1000);
+    CHECK_INT(pair_connect(&p), ERR_OK);
+    send_fill(p.client.c, LIMIT_FLOW_HIGH + 1000, 3, 1000); /* it has not opened yet */
     CHECK(conn_pending(p.client.c) > LIMIT_FLOW_HIGH, "gathered");
     CHECK(pair_run(&p, above_then_room), "room");
+    pair_fini(&p);
+}
+
+TEST(conn, much_is_sent_at_once)
+{
+    struct pair p;
+    pair_init(&p);
+    CHECK(pair_open(&p), "open");
+    send_fill(p.client.c, LIMIT_FLOW_HIGH, 3, 1000);
+    CHECK_INT(conn_pending(p.client.c), LIMIT_FLOW_HIGH);
+    conn_write(p.client.c, SPAN("x"));
+    CHECK_INT(conn_pending(p.client.c), 0);
+    CHECK_INT(conn_sent(p.client.c), LIMIT_FLOW_HIGH + 1);
+    pair_run_ms(&p, 20);
+    CHECK_INT(p.client.rooms, 0);
     pair_fini(&p);
 }
 
