@@ -1,167 +1,165 @@
 #!/usr/bin/env python3
-"""Meridian, HAProxy and nginx on the same work, side by side: CPU time per request and requests per
-second, in interleaved rounds, as ratios to the better of the two peers.
+"""Meridian, HAProxy, nginx and nghttpx on the same work, side by side: CPU time per request and requests per
+second, in interleaved rounds, as ratios to the best of the peers and to a floor.
 
-    compare.py [--build DIR] [--only NAMES] [--scenarios NAMES] [--rounds N] [--seconds S] [--short]
-               [--connections N] [--json FILE]
+    compare.py [--build DIR] [--only NAMES] [--rows NAMES] [--rounds N] [--seconds S] [--short]
+               [--connections N] [--json FILE]      --rows: names or groups: load, pairs, open, calls, reload, memory
 
 One worker each, pinned to one CPU; origin and load generator share another. `floor` is a yardstick that
 only frames and copies. Absolute figures hold for one machine; ratios within one run are what counts.
 """
 import argparse
+import dataclasses
 import json
 import os
-import shutil
+import platform
 import statistics
+import subprocess
 import sys
 import tempfile
 
+import extra
+from proxies import PEERS, Proxy, Setup, available, host_names, program
 from rig import Rig, certificate, cpu_seconds, free_ports, wait_port
 
-PEERS = ("haproxy", "nginx")
-SCENARIOS = {  # name: (TLS, path, bytes of the answer, options of the load tool, what it is)
-    "plain": (False, "/", 1024, (), "HTTP/1.1, 1 KB, keep-alive"),
-    "tls": (True, "/", 1024, (), "TLS 1.3, HTTP/1.1, 1 KB, keep-alive"),
-    "plain-64k": (False, "/bytes/65536", 65536, (), "HTTP/1.1, 64 KB, keep-alive"),
-    "tls-64k": (True, "/bytes/65536", 65536, (), "TLS 1.3, 64 KB, keep-alive"),
-    "plain-1m": (False, "/bytes/1048576", 1048576, (), "HTTP/1.1, 1 MB, keep-alive"),
-    "plain-fresh": (False, "/", 1024, ("--fresh",), "HTTP/1.1, a new connection for each request"),
-    "tls-fresh": (True, "/", 1024, ("--fresh",), "TLS 1.3, a full handshake for each request"),
-    "tls-resumed": (True, "/", 1024, ("--fresh", "--resume"), "TLS 1.3, a resumed handshake for each request"),
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    what: str
+    tls: bool = False
+    path: str = "/"
+    size: int = 1024
+    options: tuple = ()
+    peer: float = 0        # CPU per request against the best peer, at most
+    floor: float = 0       # and against the floor
+    setup: Setup = Setup()
+    but: tuple = ()        # who cannot do it
+
+
+H2 = ("--h2", 10, "--connections", 16)
+ROWS = {
+    "plain": Row("HTTP/1.1, 1 KB, keep-alive", peer=0.85, floor=1.20),
+    "tls": Row("TLS 1.3, HTTP/1.1, 1 KB, keep-alive", True, peer=0.85, floor=1.20),
+    "plain-fresh": Row("HTTP/1.1, a new connection for each request", options=("--fresh",), peer=0.95),
+    "tls-fresh": Row("TLS 1.3, a full handshake for each request", True, options=("--fresh",), peer=1.00),
+    "tls-resumed": Row("TLS 1.3, a resumed handshake for each request", True, options=("--fresh", "--resume"), peer=1.00),
+    "plain-64k": Row("HTTP/1.1, 64 KB, keep-alive", False, "/bytes/65536", 65536, peer=0.80, floor=1.25),
+    "tls-64k": Row("TLS 1.3, 64 KB, keep-alive", True, "/bytes/65536", 65536, peer=0.80, floor=1.25),
+    "plain-1m": Row("HTTP/1.1, 1 MB, keep-alive", False, "/bytes/1048576", 1 << 20, peer=0.90),
+    "tls-1m": Row("TLS 1.3, 1 MB, keep-alive", True, "/bytes/1048576", 1 << 20, peer=0.90),
+    "h2": Row("HTTP/2 over TLS, 16 x 10 streams, HTTP/1.1 behind", True, options=H2, peer=0.90, but=("floor",)),
+    "h2-h2": Row("HTTP/2 over TLS, HTTP/2 behind", True, "/index.html", options=H2, peer=0.90,
+                 setup=Setup(h2_back=True), but=("floor", "nginx")),
 }
 
-HAPROXY = """\
-global
-  nbthread 1
-  maxconn 4000
-  ssl-default-bind-options ssl-min-ver TLSv1.3
-  ssl-default-bind-ciphersuites TLS_AES_128_GCM_SHA256
-defaults
-  mode http
-  timeout connect 3s
-  timeout client 60s
-  timeout server 60s
-  option http-keep-alive
-  http-reuse always
-frontend plain
-  bind 127.0.0.1:{plain}
-  default_backend api
-frontend secure
-  bind 127.0.0.1:{tls} ssl crt {both} alpn http/1.1
-  default_backend api
-backend api
-  balance leastconn
-  option forwardfor
-  server one 127.0.0.1:{origin}
-"""
 
-NGINX = """\
-worker_processes 1;
-daemon off;
-pid {folder}/nginx.pid;
-error_log {folder}/nginx.log error;
-events {{ worker_connections 8000; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
-  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  tcp_nodelay on;
-  keepalive_requests 1000000000;
-  upstream api {{ least_conn; server 127.0.0.1:{origin}; keepalive 512; keepalive_requests 1000000000; }}
-  server {{
-    listen 127.0.0.1:{plain} backlog=4096;
-    listen 127.0.0.1:{tls} ssl backlog=4096;
-    ssl_certificate {chain}; ssl_certificate_key {key};
-    ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
-    ssl_session_tickets on;
-    location / {{
-      proxy_pass http://api; proxy_http_version 1.1; proxy_set_header Connection "";
-      proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header Host $http_host;
-    }}
-  }}
-}}
-"""
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """The same work with little and with much of something."""
+    what: str
+    few: Setup
+    many: Setup
+    most: float
+    but: tuple = ("floor",)
 
 
-def meridian_config(values):
-    return json.dumps({
-        "workers": 1,
-        "listeners": {
-            "plain": {"bind": f"127.0.0.1:{values['plain']}"},
-            "secure": {"bind": f"127.0.0.1:{values['tls']}",
-                       "tls": {"certificates": [{"chain": values["chain"], "key": values["key"]}]}}},
-        "pools": {"api": {"backends": {"one": {"address": f"127.0.0.1:{values['origin']}"}}}},
-        "routes": [{"pool": "api"}],
-        "limits": {"connections_per_source": 20000},
-        "log": {"access": {"path": "off"}},
-        "admin": {"http": "off", "socket": os.path.join(values["folder"], "control.sock")},
-        "state": values["folder"]}, indent=1)
+PAIRS = {
+    "backends": Pair("1,000 backends against 4", Setup(backends=4), Setup(backends=1000), 1.05, ("floor", "nghttpx")),
+    "hosts": Pair("1,000 host routes against 1", Setup(hosts=1), Setup(hosts=1000), 1.05, ("floor", "nghttpx")),
+    "hosts-10k": Pair("10,000 host routes against 10", Setup(hosts=10), Setup(hosts=10000), 1.05,
+                      ("floor", "nghttpx", "nginx")),
+    "workers": Pair("two workers against one", Setup(), Setup(workers=2), 1.05),
+    "log": Pair("access log to a file against none", Setup(), Setup(log=True), 1.10, ("floor", "haproxy")),
+}
+GROUPS = {"load": list(ROWS), "pairs": list(PAIRS), "open": ["open_loop"], "calls": ["calls"], "reload": ["reload"],
+          "memory": ["memory"]}
 
 
-class Proxy:
-    """One of the programs compared: its ports and its process."""
+class Bench:
+    """The origins, and what is measured with them."""
 
-    def __init__(self, rig, name, values):
-        self.name = name
-        self.plain, self.tls = free_ports(2)
-        folder = os.path.join(values["folder"], name)
-        os.makedirs(folder)
-        values = {**values, "plain": self.plain, "tls": self.tls, "folder": folder}
-        self.process = rig.start(self.command(rig, values, folder), rig.proxy_cpu, stdout=subprocess_null(),
-                                 stderr=open(os.path.join(folder, "stderr"), "wb"),
-                                 env={**os.environ, "RUNTIME_DIRECTORY": folder, "STATE_DIRECTORY": folder})
-        wait_port(self.plain, self.process)
+    def __init__(self, rig, options, folder):
+        self.rig, self.options, self.folder = rig, options, folder
+        chain, key, both = certificate(folder)
+        self.ports = free_ports(1000)
+        rig.origin(*[word for port in self.ports for word in ("--port", port)], cpu=rig.other_cpu)
+        wait_port(self.ports[-1])
+        self.values = {"chain": chain, "key": key, "both": both, "folder": folder}
+        self.h2_port = self.start_h2()
 
-    def command(self, rig, values, folder):
-        texts = {"haproxy": HAPROXY, "nginx": NGINX}
-        path = os.path.join(folder, "config")
-        if self.name == "floor":
-            self.tls = None
-            return [rig.tool("bench/floor"), str(self.plain), str(values["origin"])]
-        with open(path, "w") as file:
-            file.write(texts[self.name].format(**values) if self.name in texts else meridian_config(values))
-        if self.name == "haproxy":
-            return [program("haproxy"), "-db", "-f", path]
-        if self.name == "nginx":
-            return [program("nginx"), "-c", path, "-p", folder]
-        return [rig.tool("meridian"), "-c", path]
+    def start_h2(self):
+        """An origin that speaks HTTP/2: nghttp2's."""
+        if not program("nghttpd"):
+            return None
+        root = os.path.join(self.folder, "root")
+        os.makedirs(root)
+        with open(os.path.join(root, "index.html"), "w") as file:
+            file.write("m" * 1024)
+        port, = free_ports(1)
+        self.rig.start([program("nghttpd"), "--no-tls", "--address=127.0.0.1", "-d", root, str(port)], self.rig.other_cpu,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_port(port)
+        return port
 
+    def proxy(self, name, setup):
+        origins = [self.h2_port] if setup.h2_back else self.ports[:setup.backends]
+        return Proxy(self.rig, name, {**self.values, "origins": origins}, setup)
 
-def subprocess_null():
-    return open(os.devnull, "wb")
+    def load(self, proxy, row, *more, begin=False):
+        names = host_names(proxy.setup)
+        url = f"{'https' if row.tls else 'http'}://127.0.0.1:{proxy.tls if row.tls else proxy.plain}{row.path}"
+        words = ["--connections", self.options.connections, "--expect-bytes", row.size, *row.options, *more]
+        if names:
+            words += ["--host", names[len(names) // 2]]
+        return (self.rig.load_begin if begin else self.rig.load)(url, *words, cpu=self.rig.other_cpu)
 
+    def round(self, proxy, row):
+        """One round of one proxy."""
+        options = self.options
+        self.load(proxy, row, "--seconds", options.warm * (4 if proxy.setup.backends > 4 else 1))
+        before = cpu_seconds(proxy.pid(row.tls))
+        report = self.load(proxy, row, "--seconds", options.seconds)
+        after = cpu_seconds(proxy.pid(row.tls))
+        done = max(report["completed"], 1)
+        total, user, system = (1e6 * (late - early) / done for late, early in zip(after, before))
+        return {"cpu_us": total, "user_us": user, "system_us": system, "per_second": report["requests_per_second"],
+                "p50_ms": report["latency_ms"]["p50"], "p99_ms": report["latency_ms"]["p99"],
+                "p999_ms": report["latency_ms"]["p999"], "failed": report["failed"], "completed": report["completed"]}
 
-def program(name):
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    def rounds(self, proxies, row):
+        """Of all in turn, each round in another order: the medians."""
+        rounds = {proxy: [] for proxy in proxies}
+        for turn in range(self.options.rounds):
+            for proxy in proxies[turn % len(proxies):] + proxies[:turn % len(proxies)]:
+                rounds[proxy].append(self.round(proxy, row))
+        return {proxy: median_of(each) for proxy, each in rounds.items()}
 
+    def row(self, name):
+        row = ROWS[name]
+        if row.setup.h2_back and not self.h2_port:
+            return None
+        proxies = [self.proxy(one, row.setup) for one in self.options.names if one not in row.but]
+        results = with_ratios({proxy.name: one for proxy, one in self.rounds(proxies, row).items()})
+        for proxy in proxies:
+            proxy.stop()
+        print_row(name, row, results)
+        return results
 
-def available(names, build):
-    places = {"haproxy": program("haproxy"), "nginx": program("nginx")}
-    found = []
-    for name in names:
-        path = places.get(name) or os.path.join(build, "bench/floor" if name == "floor" else name)
-        if os.access(path, os.X_OK):
-            found.append(name)
-        else:
-            print(f"{name} is not here and left out", file=sys.stderr)
-    return found
-
-
-def measure(rig, proxy, scenario, options):
-    """One round of one proxy."""
-    tls, path, size, more, _ = SCENARIOS[scenario]
-    port = proxy.tls if tls else proxy.plain
-    url = f"{'https' if tls else 'http'}://127.0.0.1:{port}{path}"
-    common = ["--connections", options.connections, "--expect-bytes", size, *more]
-    rig.load(url, "--seconds", 0.3, *common, cpu=rig.other_cpu)
-    before = cpu_seconds(proxy.process.pid)
-    report = rig.load(url, "--seconds", options.seconds, *common, cpu=rig.other_cpu)
-    after = cpu_seconds(proxy.process.pid)
-    done = max(report["completed"], 1)
-    total, user, system = (1e6 * (late - early) / done for late, early in zip(after, before))
-    return {"cpu_us": total, "user_us": user, "system_us": system, "per_second": report["requests_per_second"],
-            "p50_ms": report["latency_ms"]["p50"], "p99_ms": report["latency_ms"]["p99"], "failed": report["failed"],
-            "completed": report["completed"]}
+    def pair(self, name):
+        pair = PAIRS[name]
+        results = {}
+        print(f"\n{name}: {pair.what} (at most {pair.most:.2f})", flush=True)
+        for one in self.options.names:
+            if one in pair.but:
+                continue
+            proxies = [self.proxy(one, pair.few), self.proxy(one, pair.many)]
+            few, many = self.rounds(proxies, ROWS["plain"]).values()
+            for proxy in proxies:
+                proxy.stop()
+            results[one] = {"few": few, "many": many, "growth": many["cpu_us"] / few["cpu_us"],
+                            "failed": few["failed"] + many["failed"]}
+            print(f"{one:10} {few['cpu_us']:8.2f} -> {many['cpu_us']:8.2f} us/req   {results[one]['growth']:5.2f}", flush=True)
+        return results
 
 
 def median_of(rounds):
@@ -173,43 +171,54 @@ def median_of(rounds):
 
 
 def with_ratios(results):
-    """Adds each one's ratio to the better peer: CPU below 1 is better, requests per second above 1."""
+    """Adds each one's ratio to the best peer and to the floor: CPU below 1 is better."""
     peers = [results[name] for name in PEERS if name in results]
     for result in results.values():
         if peers:
             result["cpu_ratio"] = result["cpu_us"] / min(peer["cpu_us"] for peer in peers)
             result["rate_ratio"] = result["per_second"] / max(peer["per_second"] for peer in peers)
+        if "floor" in results:
+            result["floor_ratio"] = result["cpu_us"] / results["floor"]["cpu_us"]
     return results
 
 
-def print_table(scenario, results):
-    print(f"\n{scenario}: {SCENARIOS[scenario][4]}")
-    print(f"{'':10} {'CPU us/req':>10} {'user+sys':>13} {'spread':>7} {'ratio':>6} {'req/s':>9} {'ratio':>6} {'p50 ms':>7} "
-          f"{'p99 ms':>7} {'failed':>6}")
-    for name, one in results.items():
-        print(f"{name:10} {one['cpu_us']:10.2f} {one['user_us']:6.2f}+{one['system_us']:<6.2f} {one['spread']:7.0%} "
-              f"{one.get('cpu_ratio', 0):6.2f} {one['per_second']:9.0f} {one.get('rate_ratio', 0):6.2f} "
-              f"{one['p50_ms']:7.2f} {one['p99_ms']:7.2f} {one['failed']:6d}")
+def print_row(name, row, results):
+    aims = " ".join(f"{text} {aim:.2f}" for text, aim in (("peer", row.peer), ("floor", row.floor)) if aim)
+    print(f"\n{name}: {row.what} (at most: {aims})")
+    print(f"{'':10} {'CPU us/req':>10} {'user+sys':>15} {'spread':>7} {'/peer':>6} {'/floor':>6} {'req/s':>8} "
+          f"{'p50 ms':>7} {'p99 ms':>7} {'failed':>6}")
+    for one, r in results.items():
+        print(f"{one:10} {r['cpu_us']:10.2f} {r['user_us']:7.2f}+{r['system_us']:<7.2f} {r['spread']:7.0%} "
+              f"{r.get('cpu_ratio', 0):6.2f} {r.get('floor_ratio', 0):6.2f} {r['per_second']:8.0f} {r['p50_ms']:7.2f} "
+              f"{r['p99_ms']:7.2f} {r['failed']:6d}")
     sys.stdout.flush()
 
 
-def compare(rig, names, options, folder):
-    chain, key, both = certificate(folder)
-    origin_port, = free_ports(1)
-    rig.origin("--port", origin_port, cpu=rig.other_cpu)
-    wait_port(origin_port)
-    values = {"origin": origin_port, "chain": chain, "key": key, "both": both, "folder": folder}
-    proxies = [Proxy(rig, name, values) for name in names]
+def first_line(*command):
+    result = subprocess.run(command, capture_output=True, text=True)
+    return (result.stdout + result.stderr).strip().split("\n")[0]
+
+
+def machine(names):
+    with open("/proc/cpuinfo") as file:
+        models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    versions = {"haproxy": ("haproxy", "-v"), "nginx": ("nginx", "-v"), "nghttpx": ("nghttpx", "--version")}
+    return {"processor": models[0] if models else platform.machine(), "processors": os.cpu_count(),
+            "kernel": platform.release(), "openssl": first_line("openssl", "version"),
+            "peers": {name: first_line(program(name), versions[name][1]) for name in names if name in versions}}
+
+
+def measure_all(bench, wanted):
     document = {}
-    for scenario in options.scenarios:
-        able = [proxy for proxy in proxies if proxy.tls or not SCENARIOS[scenario][0]]
-        rounds = {proxy.name: [] for proxy in able}
-        for turn in range(options.rounds):
-            for proxy in able[turn % len(able):] + able[:turn % len(able)]:
-                rounds[proxy.name].append(measure(rig, proxy, scenario, options))
-        results = with_ratios({name: median_of(each) for name, each in rounds.items()})
-        print_table(scenario, results)
-        document[scenario] = results
+    for name in wanted:
+        if name in ROWS:
+            result = bench.row(name)
+        elif name in PAIRS:
+            result = bench.pair(name)
+        else:
+            result = getattr(extra, name)(bench, ROWS)
+        if result:
+            document[name] = result
     return document
 
 
@@ -217,36 +226,45 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     parser.add_argument("--build", default=os.path.join(root, "build", "release"))
-    parser.add_argument("--only", default="floor,meridian,haproxy,nginx", help="a list of names")
-    parser.add_argument("--scenarios", default="plain,tls", help=", ".join(SCENARIOS))
+    parser.add_argument("--only", default=",".join(("floor", "meridian") + PEERS), help="a list of names")
+    parser.add_argument("--rows", default=",".join(GROUPS), help=", ".join([*GROUPS, *ROWS, *PAIRS]))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--warm", type=float, default=0.3)
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--short", action="store_true", help="3 rounds of 1.5 seconds")
+    parser.add_argument("--short", action="store_true", help="one round of 0.6 seconds, and no reloads nor 10,000 routes")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
+    options.wanted = [name for word in options.rows.split(",") for name in GROUPS.get(word, [word])]
     if options.short:
-        options.rounds, options.seconds = 3, 1.5
-    options.scenarios = options.scenarios.split(",")
-    for scenario in options.scenarios:
-        if scenario not in SCENARIOS:
-            parser.error(f"no scenario {scenario}; there are {', '.join(SCENARIOS)}")
+        options.rounds, options.seconds, options.warm = 1, 0.6, 0.2
+        options.wanted = [name for name in options.wanted if name not in ("reload", "memory", "hosts-10k")]
+    for name in options.wanted:
+        if name not in {**ROWS, **PAIRS} and name not in [n for group in GROUPS.values() for n in group]:
+            parser.error(f"no row {name}; there are {', '.join([*GROUPS, *ROWS, *PAIRS])}")
     return options
 
 
 def main():
     options = parse()
-    names = available(options.only.split(","), options.build)
-    if not names:
+    asked = options.only.split(",")
+    options.names = available(asked, options.build)
+    for name in asked:
+        if name not in options.names:
+            print(f"{name} is not here and left out", file=sys.stderr)
+    if not options.names:
         raise SystemExit("none of the programs is here")
+    facts = machine(options.names)
+    print(f"{facts['processor']}, {facts['processors']} processors, Linux {facts['kernel']}, {facts['openssl']}")
     with tempfile.TemporaryDirectory(prefix="meridian-compare-") as folder, Rig(options.build) as rig:
         if rig.proxy_cpu == rig.other_cpu:
             print("only one CPU: proxy, origin and load share it", file=sys.stderr)
-        document = compare(rig, names, options, folder)
+        document = {"machine": facts, "results": measure_all(Bench(rig, options, folder), options.wanted)}
     if options.json:
         with open(options.json, "w") as file:
             json.dump(document, file, indent=1)
-    failed = sum(one["failed"] for results in document.values() for one in results.values())
+    failed = sum(results["meridian"].get("failed", 0) for results in document["results"].values()
+                 if "meridian" in results)
     if failed:
         raise SystemExit(f"{failed} requests failed")
 

@@ -3,6 +3,7 @@
  * errors. Per request it makes four system calls (recv and send on each side) and shares one epoll
  * wait. What a real proxy needs beyond this is what its features cost. Each client connection has
  * one backend connection of its own. */
+#include "floor_tls.h"
 #include "h1.h"
 #include "tool.h"
 
@@ -17,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BUFFER = 64 * 1024, EVENTS = 256 };
+enum { BUFFER = 64 * 1024, RECORD = 17 * 1024, EVENTS = 256 };
 
 struct pair;
 
@@ -29,6 +30,7 @@ struct side {
     uint64_t body_left; /* of the message being copied */
     size_t kept;        /* bytes of an incomplete head */
     char *head;         /* they wait here */
+    SSL *ssl;           /* of a TLS client */
 };
 
 struct pair {
@@ -40,7 +42,8 @@ struct floor {
     int epoll_fd, listen_fd, signal_fd;
     struct sockaddr_in back;
     struct pair *dead; /* to be freed when the turn ends */
-    char buffer[BUFFER];
+    struct floor_tls tls;
+    char buffer[BUFFER], raw[BUFFER];
 };
 
 static void side_close(struct side *side)
@@ -48,7 +51,9 @@ static void side_close(struct side *side)
     close(side->fd);
     side->fd = -1;
     free(side->head);
+    SSL_free(side->ssl);
     side->head = NULL;
+    side->ssl = NULL;
 }
 
 static void pair_close(struct floor *floor, struct pair *pair)
@@ -118,23 +123,51 @@ static bool keep_head(struct side *side, const char *data, size_t len)
     return true;
 }
 
+static bool send_records(struct floor *floor, int fd)
+{
+    bool sent = send_all(fd, floor->tls.out, floor->tls.out_len);
+    floor->tls.out_len = 0;
+    return sent;
+}
+
+static bool side_send(struct floor *floor, struct side *side, const char *data, size_t len)
+{
+    if (!side->ssl)
+        return send_all(side->fd, data, len);
+    return floor_tls_seal(side->ssl, data, len) && send_records(floor, side->fd);
+}
+
+/* One receive, decrypted where it needs be. Bytes of content, 0: none now, -1: the end. */
+static ssize_t side_receive(struct floor *floor, struct side *side, char *into, size_t cap)
+{
+    size_t most = side->ssl ? cap - RECORD : cap; /* a piece of a record may lie with OpenSSL */
+    ssize_t got = recv(side->fd, side->ssl ? floor->raw : into, most, 0);
+    if (got < 0 && errno == EAGAIN)
+        return 0;
+    if (got <= 0)
+        return -1;
+    if (!side->ssl)
+        return got;
+    got = floor_tls_open(&floor->tls, side->ssl, floor->raw, (size_t)got, into, cap);
+    return send_records(floor, side->fd) ? got : -1;
+}
+
 /* Copies what one read brings. False: the pair is at its end. */
 static bool side_copy(struct floor *floor, struct side *side)
 {
     if (side->kept)
         memcpy(floor->buffer, side->head, side->kept);
-    ssize_t got = recv(side->fd, floor->buffer + side->kept, sizeof floor->buffer - side->kept, 0);
-    if (got < 0 && errno == EAGAIN)
-        return true;
+    ssize_t got =
+        side_receive(floor, side, floor->buffer + side->kept, sizeof floor->buffer - side->kept);
     if (got <= 0)
-        return false;
+        return got == 0;
     size_t len = side->kept + (size_t)got;
     size_t whole = 0;
     side->kept = 0;
     if (!side_frame(side, floor->buffer, len, &whole))
         return false;
     struct side *other = side->is_client ? &side->pair->back : &side->pair->client;
-    return send_all(other->fd, floor->buffer, whole) &&
+    return side_send(floor, other, floor->buffer, whole) &&
            (whole == len || keep_head(side, floor->buffer + whole, len - whole));
 }
 
@@ -165,6 +198,8 @@ static void pair_open(struct floor *floor)
     }
     struct pair *pair = tool_alloc(1, sizeof *pair);
     pair->client = (struct side){.pair = pair, .fd = fd, .is_client = true};
+    if (floor->tls.context)
+        pair->client.ssl = floor_tls_new(&floor->tls);
     pair->back = (struct side){.pair = pair, .fd = back};
     tool_watch(floor->epoll_fd, EPOLL_CTL_ADD, fd, EPOLLIN, &pair->client);
     tool_watch(floor->epoll_fd, EPOLL_CTL_ADD, back, EPOLLIN, &pair->back);
@@ -207,8 +242,10 @@ int main(int argc, char **argv)
 {
     static struct floor floor;
     static const int signals[] = {SIGTERM, SIGINT, 0};
-    if (argc != 3)
-        tool_die("usage: floor LISTEN-PORT BACKEND-PORT");
+    if (argc != 3 && argc != 5)
+        tool_die("usage: floor LISTEN-PORT BACKEND-PORT [CHAIN KEY]");
+    if (argc == 5)
+        floor_tls_prepare(&floor.tls, argv[3], argv[4]);
     struct sockaddr_in address = tool_loopback(argv[1]);
     floor.back = tool_loopback(argv[2]);
     tool_descriptors();

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from compare import program
+from proxies import program
 from geo_predict import distance_ms
 from geo_routing import CITIES, SITES, WARM, World, scenarios
 from rig import Rig

@@ -52,6 +52,9 @@ static void add_line(struct load *load, const struct wording *wording, const cha
                        path, load->host, load->fresh ? "Connection: close\r\n" : "", wording->extra,
                        fields, length);
     line->len = (size_t)len + (size_t)load->body_bytes;
+    line->path = strdup(path);
+    if (!line->path)
+        tool_die("out of memory");
     memset(line->data + len, 'b', (size_t)load->body_bytes);
     line->head_only = strcmp(load->method, "HEAD") == 0;
 }
@@ -105,6 +108,7 @@ static void usage(void)
           "  --status A[-B]     what counts as good (default 200-399); --expect-bytes N\n"
           "  --host NAME        Host and server name of TLS\n"
           "  --tls12            TLS 1.2 instead of 1.3\n"
+          "  --h2 N             HTTP/2, N requests at once on each connection; GET without fields\n"
           "Certificates are not verified; only loopback addresses are accepted.\n",
           stderr);
 }
@@ -131,6 +135,9 @@ static void use_tls(struct load *load, bool tls12)
                                     SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(load->tls, 1);
     SSL_CTX_set_app_data(load->tls, load);
+    static const unsigned char h2[] = {2, 'h', '2'};
+    if (load->streams && SSL_CTX_set_alpn_protos(load->tls, h2, sizeof h2))
+        tool_die("TLS options refused");
     if (load->resume) {
         SSL_CTX_set_session_cache_mode(load->tls,
                                        SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
@@ -203,7 +210,8 @@ enum {
     OPT_STATUS,
     OPT_EXPECT,
     OPT_HOST,
-    OPT_TLS12
+    OPT_TLS12,
+    OPT_H2
 };
 
 static const struct option OPTIONS[] = {
@@ -223,6 +231,7 @@ static const struct option OPTIONS[] = {
     {"expect-bytes", required_argument, NULL, OPT_EXPECT},
     {"host", required_argument, NULL, OPT_HOST},
     {"tls12", no_argument, NULL, OPT_TLS12},
+    {"h2", required_argument, NULL, OPT_H2},
     {0},
 };
 
@@ -282,6 +291,9 @@ static void set_amount(struct load *load, int option)
     case OPT_RESUME:
         load->resume = true;
         break;
+    case OPT_H2:
+        load->streams = (size_t)tool_number("--h2", optarg, 1, 1000);
+        break;
     default:
         usage();
         exit(2);
@@ -339,15 +351,21 @@ static void issue(struct load *load, uint64_t now_ns)
 {
     uint64_t due = due_count(load, now_ns);
     for (int i = 0; i < ISSUE_BATCH && load->issued < due; i++)
-        if (!load_conn_issue(load, due_at(load, load->issued, now_ns)))
+        if (!(load->streams ? load_h2_issue : load_conn_issue)(load,
+                                                               due_at(load, load->issued, now_ns)))
             return;
+}
+
+static bool has_room(const struct load *load)
+{
+    return load->streams ? load_h2_room(load) : load->idle || load->closed;
 }
 
 /* Sleeps at most until the next request is due. */
 static int wait_events(const struct load *load, struct epoll_event *events, bool issuing)
 {
     uint64_t wait_ns = 10 * 1000 * 1000;
-    bool free_conn = load->idle || load->closed;
+    bool free_conn = has_room(load);
     uint64_t now = tool_now_ns();
     if (issuing && free_conn) {
         uint64_t next = due_at(load, load->issued, now);
@@ -360,7 +378,7 @@ static int wait_events(const struct load *load, struct epoll_event *events, bool
 /* What was due while every connection was taken. */
 static void count_unsent(struct load *load)
 {
-    bool free_conn = load->idle || load->closed;
+    bool free_conn = has_room(load);
     uint64_t due = load->rate > 0 && !free_conn ? due_count(load, load->end_ns) : load->issued;
     for (; load->issued < due; load->issued++)
         load_fail(load, FAIL_UNSENT);
@@ -382,12 +400,18 @@ static void run(struct load *load)
         if (issuing)
             issue(load, now);
         if (now - swept > SWEEP_NS) {
-            load_conn_sweep(load, now);
+            (load->streams ? load_h2_sweep : load_conn_sweep)(load, now);
             swept = now;
         }
+        if (load->streams)
+            load_h2_flush(load);
         int count = wait_events(load, events, issuing);
-        for (int i = 0; i < count; i++)
-            load_conn_event(load, events[i].data.ptr, events[i].events);
+        for (int i = 0; i < count; i++) {
+            if (load->streams)
+                load_h2_event(load, events[i].data.ptr, events[i].events);
+            else
+                load_conn_event(load, events[i].data.ptr, events[i].events);
+        }
     }
     if (load->request_limit)
         load->end_ns = tool_now_ns();
@@ -398,6 +422,8 @@ static void prepare(struct load *load)
     if (tool_descriptors() < load->conns_len + 16)
         tool_die("--connections: more than the limit of descriptors");
     load->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (load->streams)
+        load_h2_prepare(load);
     load->conns = tool_alloc(load->conns_len, sizeof *load->conns);
     for (size_t i = load->conns_len; i-- > 0;) {
         load->conns[i].fd = -1;

@@ -35,6 +35,7 @@ enum failure {
 struct line {
     char *data;
     size_t len;
+    char *path; /* for HTTP/2, which has no fields of a line's own */
     bool head_only;
 };
 
@@ -82,6 +83,8 @@ struct load {
     struct line *lines;
     struct conn *conns;
     SSL_SESSION *session;
+    size_t streams; /* HTTP/2: requests at once on a connection; 0: HTTP/1.1 */
+    struct h2_load *h2;
     /* running */
     int epoll_fd;
     struct conn *idle, *closed;
@@ -110,6 +113,19 @@ void load_conn_sweep(struct load *load, uint64_t now_ns);
 
 /* Counts a failed request, also in the time that is not counted otherwise. */
 void load_fail(struct load *load, enum failure failure);
+
+/* Counts a request that was answered well. */
+void load_count(struct load *load, uint64_t started_ns, int status, uint64_t body);
+
+/* The same as load_conn_*, over HTTP/2 (load_h2.c). */
+void load_h2_prepare(struct load *load);
+bool load_h2_issue(struct load *load, uint64_t due_ns);
+void load_h2_event(struct load *load, void *conn, uint32_t events);
+void load_h2_sweep(struct load *load, uint64_t now_ns);
+/* Sends what the requests issued and the events of this turn have left to send. */
+void load_h2_flush(struct load *load);
+/* Whether a request could be issued now. */
+bool load_h2_room(const struct load *load);
 
 /* The report as one JSON object on stdout. */
 void load_report(const struct load *load);

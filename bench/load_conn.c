@@ -69,17 +69,22 @@ static void conn_fail(struct load *load, struct conn *conn, enum failure failure
     conn_close(load, conn);
 }
 
-static void count_done(struct load *load, const struct conn *conn)
+void load_count(struct load *load, uint64_t started_ns, int status, uint64_t body)
 {
-    if (!counts(load, conn->started_ns))
+    if (!counts(load, started_ns))
         return;
     load->completed++;
-    load->body_total += conn->body;
-    load->statuses[conn->status]++;
-    if (conn->origin < LOAD_ORIGINS)
-        load->origins[conn->origin].count++;
+    load->body_total += body;
+    load->statuses[status]++;
     uint64_t now = tool_now_ns();
-    hist_add(&load->latency, now > conn->started_ns ? now - conn->started_ns : 0);
+    hist_add(&load->latency, now > started_ns ? now - started_ns : 0);
+}
+
+static void count_done(struct load *load, const struct conn *conn)
+{
+    load_count(load, conn->started_ns, conn->status, conn->body);
+    if (counts(load, conn->started_ns) && conn->origin < LOAD_ORIGINS)
+        load->origins[conn->origin].count++;
 }
 
 /* The answer is complete: judge it and free the connection for the next request. */

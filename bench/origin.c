@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PORTS_MAX = 64, IN_BYTES = 16 * 1024, EVENTS = 256, ACCEPT_BATCH = 64 };
+enum { PORTS_MAX = 1024, IN_BYTES = 16 * 1024, EVENTS = 256, ACCEPT_BATCH = 64 };
 
 /* What a connection waits for. */
 enum step { READ_HEAD, READ_BODY, WAIT_DELAY, WRITE };
