@@ -429,6 +429,7 @@ struct conf_limits {
     int64_t requests_per_connection;
     int64_t request_line, head, fields, field; /* bytes, but fields: a count */
     int64_t body;                              /* bytes; 0: no limit */
+    int64_t streams;
     int64_t backend_connections, backend_idle;
 };
 

@@ -172,6 +172,8 @@ static const struct schema_field limit_fields[] = {
     LIMIT("field", type_size, field, LIMIT_FIELD, 256, MIB(1), "Longest field (L13)."),
     LIMIT("body", type_size, body, LIMIT_BODY, 0, BYTES_MOST,
           "Largest request content (L16). 0B: no limit."),
+    LIMIT("streams", type_count, streams, LIMIT_H2_STREAMS, 1, 1000,
+          "Requests at a time on one HTTP/2 connection of a client (L20)."),
     LIMIT("backend_connections", type_count, backend_connections, LIMIT_BACKEND_CONNECTIONS, 1,
           1000000, "Connections to one backend (L34)."),
     LIMIT("backend_idle", type_count, backend_idle, LIMIT_BACKEND_IDLE, 0, 1000000,

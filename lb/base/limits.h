@@ -45,75 +45,79 @@
 #define LIMIT_FLOW_LOW                KIB(16)  /* L18 */
 #define LIMIT_EXCHANGE_BYTES          KIB(128) /* L18 */
 #define LIMIT_READ                    KIB(96)  /* L18, of one read: what the others leave */
-#define LIMIT_H2_STREAMS              100      /* L20 */
-#define LIMIT_H2_WINDOW               KIB(64)  /* L21, of a stream at first */
-#define LIMIT_H2_WINDOW_MOST          MIB(1)   /* L21, of a stream */
-#define LIMIT_H2_WINDOW_CONNECTION    MIB(1)   /* L21 */
-#define LIMIT_H2_FRAME                16384    /* L21 */
-#define LIMIT_H2_TABLE                4096     /* L21, HPACK, each direction */
-#define LIMIT_H2_CONTINUATIONS        8        /* L22 */
-#define LIMIT_H2_BLOCK                KIB(32)  /* L22, encoded */
-#define LIMIT_H2_RESETS               200      /* L23, burst */
-#define LIMIT_H2_RESETS_RATE          33       /* L23, per second */
-#define LIMIT_H2_OWN_RESETS           50       /* L24, burst */
-#define LIMIT_H2_OWN_RESETS_RATE      1        /* L24 */
-#define LIMIT_H2_PAST                 32       /* closed streams that are remembered */
-#define LIMIT_H2_CONTROL              1000     /* L25, burst */
-#define LIMIT_H2_CONTROL_RATE         100      /* L25 */
-#define LIMIT_H2_SETTINGS             32       /* L25, per frame */
-#define LIMIT_H2_ACKS                 100      /* L25, unsent */
-#define LIMIT_H2_UPDATES              1000     /* L25, WINDOW_UPDATE frames */
-#define LIMIT_H2_UPDATES_DATA         10       /* L25, more for each DATA frame sent */
-#define LIMIT_H2_EMPTY                100      /* L26, burst */
-#define LIMIT_H2_EMPTY_RATE           10       /* L26 */
-#define LIMIT_H2_STALLED_MS           30000    /* L27 */
-#define LIMIT_H2_WAITING              MIB(1)   /* L27, per connection */
-#define LIMIT_RETRY_EXTRA             2        /* L30 */
-#define LIMIT_RETRY_TOTAL_MS          15000    /* L30 */
-#define LIMIT_RETRY_BUDGET_PERCENT    20       /* L30 */
-#define LIMIT_RETRY_BUDGET_MIN        10       /* L30, per second */
-#define LIMIT_REPLAY_BODY             KIB(64)  /* H22 */
-#define LIMIT_CHECK_INTERVAL_MS       2000     /* L31 */
-#define LIMIT_CHECK_TIMEOUT_MS        1000     /* L31 */
-#define LIMIT_CHECK_FALL              3        /* L31 */
-#define LIMIT_CHECK_RISE              2        /* L31 */
-#define LIMIT_CHECK_SOON_MS           500      /* L31, after a first contrary result */
-#define LIMIT_CHECK_BODY              KIB(4)   /* L31 */
-#define LIMIT_EJECT_CONNECT_FAILS     3        /* L32 */
-#define LIMIT_EJECT_FAILS             5        /* L32 */
-#define LIMIT_EJECT_BASE_MS           5000     /* L32 */
-#define LIMIT_EJECT_MOST_MS           30000    /* L32 */
-#define LIMIT_EJECT_SHARE_PERCENT     50       /* L32 */
-#define LIMIT_SLOW_START_MS           30000    /* L33 */
-#define LIMIT_BACKEND_CONNECTIONS     512      /* L34 */
-#define LIMIT_BACKEND_IDLE            64       /* L34 */
-#define LIMIT_BACKEND_IDLE_MS         50000    /* L34 */
-#define LIMIT_FRESH_IDLE_MS           1000     /* L34 */
-#define LIMIT_CONF_BYTES              MIB(4)   /* L36 */
-#define LIMIT_CONF_DEPTH              32       /* L36 */
-#define LIMIT_CONF_NODES              100000   /* L36 */
-#define LIMIT_NAME_ADDRESSES          64       /* L37, of one host name */
-#define LIMIT_NAME_TTL_LEAST_MS       5000     /* L37 */
-#define LIMIT_NAME_TTL_MOST_MS        300000   /* L37 */
-#define LIMIT_NAME_TIMEOUT_MS         2000     /* L37, of one try */
-#define LIMIT_NAME_TRIES              3        /* L37 */
-#define LIMIT_NAME_RETRY_MOST_MS      60000    /* after failures in a row */
-#define LIMIT_NAME_HOLD_MS            30000    /* B4, of a mass removal */
-#define LIMIT_NAME_REMOVE_PERCENT     30       /* B4, more at once is a mass removal */
-#define LIMIT_LOG_LINE                KIB(8)   /* L38 */
-#define LIMIT_LOG_URI                 KIB(2)   /* L38 */
-#define LIMIT_LOG_FIELD               KIB(1)   /* L38 */
-#define LIMIT_LOG_RING                MIB(4)   /* L38 */
-#define LIMIT_ADMIN_CONNECTIONS       16       /* L40 */
-#define LIMIT_ADMIN_BODY              MIB(1)   /* L40 */
-#define LIMIT_DRAIN_REQUESTS_MS       30000    /* L41 */
-#define LIMIT_DRAIN_TUNNELS_MS        300000   /* L41 */
-#define LIMIT_LINGER_BYTES            KIB(64)  /* H20 */
-#define LIMIT_LINGER_MS               1000     /* H20 */
-#define LIMIT_LINGERING               1024     /* connections per worker that linger at a time */
-#define LIMIT_UPGRADE_HELD            KIB(16)  /* H21 */
-#define LIMIT_FORWARDED               32       /* H16 */
-#define LIMIT_SITES                   64       /* per pool (BALANCING.md section 4) */
+#define LIMIT_READ_LEAST              KIB(16) /* L18, the same where many share a client's connection */
+#define LIMIT_H2_STREAMS              100     /* L20 */
+#define LIMIT_H2_WINDOW               KIB(64) /* L21, of a stream at first */
+#define LIMIT_H2_WINDOW_MOST          MIB(1)  /* L21, of a stream */
+#define LIMIT_H2_WINDOW_CONNECTION    MIB(1)  /* L21 */
+#define LIMIT_H2_FRAME                16384   /* L21 */
+#define LIMIT_H2_TABLE                4096    /* L21, HPACK, each direction */
+#define LIMIT_H2_CONTINUATIONS        8       /* L22 */
+#define LIMIT_H2_BLOCK                KIB(32) /* L22, encoded */
+#define LIMIT_H2_RESETS               200     /* L23, burst */
+#define LIMIT_H2_RESETS_RATE          33      /* L23, per second */
+#define LIMIT_H2_OWN_RESETS           50      /* L24, burst */
+#define LIMIT_H2_OWN_RESETS_RATE      1       /* L24 */
+#define LIMIT_H2_PAST                 32      /* closed streams that are remembered */
+#define LIMIT_H2_CONTROL              1000    /* L25, burst */
+#define LIMIT_H2_CONTROL_RATE         100     /* L25 */
+#define LIMIT_H2_SETTINGS             32      /* L25, per frame */
+#define LIMIT_H2_ACKS                 100     /* L25, unsent */
+#define LIMIT_H2_UPDATES              1000    /* L25, WINDOW_UPDATE frames */
+#define LIMIT_H2_UPDATES_DATA         10      /* L25, more for each DATA frame sent */
+#define LIMIT_H2_EMPTY                100     /* L26, burst */
+#define LIMIT_H2_EMPTY_RATE           10      /* L26 */
+#define LIMIT_H2_STALLED_MS           30000   /* L27 */
+#define LIMIT_H2_WAITING              MIB(1)  /* L27, per connection */
+#define LIMIT_H2_HELD                 MIB(1)  /* L18, received and not wanted, per connection */
+#define LIMIT_RETRY_EXTRA             2       /* L30 */
+#define LIMIT_RETRY_TOTAL_MS          15000   /* L30 */
+#define LIMIT_RETRY_BUDGET_PERCENT    20      /* L30 */
+#define LIMIT_RETRY_BUDGET_MIN        10      /* L30, per second */
+#define LIMIT_REPLAY_BODY             KIB(64) /* H22 */
+#define LIMIT_REPLAY_CONNECTION       MIB(1)  /* L18, the same of all requests of a connection */
+#define LIMIT_CHECK_INTERVAL_MS       2000    /* L31 */
+#define LIMIT_CHECK_TIMEOUT_MS        1000    /* L31 */
+#define LIMIT_CHECK_FALL              3       /* L31 */
+#define LIMIT_CHECK_RISE              2       /* L31 */
+#define LIMIT_CHECK_SOON_MS           500     /* L31, after a first contrary result */
+#define LIMIT_CHECK_BODY              KIB(4)  /* L31 */
+#define LIMIT_EJECT_CONNECT_FAILS     3       /* L32 */
+#define LIMIT_EJECT_FAILS             5       /* L32 */
+#define LIMIT_EJECT_BASE_MS           5000    /* L32 */
+#define LIMIT_EJECT_MOST_MS           30000   /* L32 */
+#define LIMIT_EJECT_SHARE_PERCENT     50      /* L32 */
+#define LIMIT_SLOW_START_MS           30000   /* L33 */
+#define LIMIT_BACKEND_CONNECTIONS     512     /* L34 */
+#define LIMIT_BACKEND_IDLE            64      /* L34 */
+#define LIMIT_BACKEND_IDLE_MS         50000   /* L34 */
+#define LIMIT_FRESH_IDLE_MS           1000    /* L34 */
+#define LIMIT_STALLED_MS              2000    /* L34, before a response makes room for others */
+#define LIMIT_CONF_BYTES              MIB(4)  /* L36 */
+#define LIMIT_CONF_DEPTH              32      /* L36 */
+#define LIMIT_CONF_NODES              100000  /* L36 */
+#define LIMIT_NAME_ADDRESSES          64      /* L37, of one host name */
+#define LIMIT_NAME_TTL_LEAST_MS       5000    /* L37 */
+#define LIMIT_NAME_TTL_MOST_MS        300000  /* L37 */
+#define LIMIT_NAME_TIMEOUT_MS         2000    /* L37, of one try */
+#define LIMIT_NAME_TRIES              3       /* L37 */
+#define LIMIT_NAME_RETRY_MOST_MS      60000   /* after failures in a row */
+#define LIMIT_NAME_HOLD_MS            30000   /* B4, of a mass removal */
+#define LIMIT_NAME_REMOVE_PERCENT     30      /* B4, more at once is a mass removal */
+#define LIMIT_LOG_LINE                KIB(8)  /* L38 */
+#define LIMIT_LOG_URI                 KIB(2)  /* L38 */
+#define LIMIT_LOG_FIELD               KIB(1)  /* L38 */
+#define LIMIT_LOG_RING                MIB(4)  /* L38 */
+#define LIMIT_ADMIN_CONNECTIONS       16      /* L40 */
+#define LIMIT_ADMIN_BODY              MIB(1)  /* L40 */
+#define LIMIT_DRAIN_REQUESTS_MS       30000   /* L41 */
+#define LIMIT_DRAIN_TUNNELS_MS        300000  /* L41 */
+#define LIMIT_LINGER_BYTES            KIB(64) /* H20 */
+#define LIMIT_LINGER_MS               1000    /* H20 */
+#define LIMIT_LINGERING               1024    /* connections per worker that linger at a time */
+#define LIMIT_UPGRADE_HELD            KIB(16) /* H21 */
+#define LIMIT_FORWARDED               32      /* H16 */
+#define LIMIT_SITES                   64      /* per pool (BALANCING.md section 4) */
 #define LIMIT_WORKERS                 64
 #define LIMIT_GENERATIONS             8         /* C2, the present one too */
 #define LIMIT_GEO_BYTES               MIB(1024) /* C4, one database */

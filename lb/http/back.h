@@ -10,8 +10,8 @@
  *
  * Request: one send_head (end: no content follows), send_body, send_end. Response: on_interim, then
  * one on_reply (end: no content; no further event comes), on_body, on_end. Response content flows
- * while want_body is on, which it is at first; after off one more piece may come, at most
- * LIMIT_READ.
+ * in pieces of the size that want_body names, at first of LIMIT_READ_LEAST; after 0 one more may
+ * come.
  */
 #ifndef MERIDIAN_HTTP_BACK_H
 #define MERIDIAN_HTTP_BACK_H
@@ -32,7 +32,8 @@ struct back_ops {
     void (*send_head)(struct back *b, const struct request *r, bool end);
     void (*send_body)(struct back *b, struct span bytes);
     void (*send_end)(struct back *b, const struct fields *trailers);
-    void (*want_body)(struct back *b, bool want);
+    /* How much content is read from the server at a time; 0: none. */
+    void (*want_body)(struct back *b, size_t most);
     size_t (*pending)(const struct back *b);
     void (*release)(struct back *b);
 };

@@ -36,6 +36,9 @@ struct front_ops {
      * response byte it is a closed connection or reset stream. */
     void (*abort)(struct front *f, enum err why);
     size_t (*pending)(const struct front *f);
+    /* The most that reply_body may be given at a time by now, so that what waits for the client
+     * stays bounded over all requests of its connection (L18); 0: nothing more before on_room. */
+    size_t (*room)(struct front *f);
     /* keep: whether the connection may serve further requests (false: close after this response).
      * Must be called before reply_head to have effect. */
     void (*keep)(struct front *f, bool keep);

@@ -327,6 +327,7 @@ static struct back *take(struct back_link *l)
     h->head_sent = h->request_done = h->replied = h->done = h->tunnel = h->keyed = false;
     h->early = h->dirty = h->failed = false;
     h->wants = true;
+    conn_set_read_most(h->conn, LIMIT_READ_LEAST);
     h->interims = 0;
     h->keep_ms = 0;
     h1_scan_init(&h->scan, H1_REPLY);

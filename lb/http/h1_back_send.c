@@ -149,12 +149,15 @@ static void send_end(struct back *b, const struct fields *trailers)
     h->request_done = true;
 }
 
-static void want_body(struct back *b, bool want)
+static void want_body(struct back *b, size_t most)
 {
     struct h1_back *h = of(b);
-    h->wants = want;
+    h->wants = most > 0;
+    if (h->wants) {
+        conn_set_read_most(h->conn, most);
+    }
     if (h->replied && !h->failed) {
-        conn_want_read(h->conn, want);
+        conn_want_read(h->conn, h->wants);
     }
 }
 

@@ -213,6 +213,11 @@ static size_t pending(const struct front *f)
     return conn_pending(container_of(f, const struct h1_front, stream)->conn);
 }
 
+static size_t room(struct front *f)
+{
+    return pending(f) > LIMIT_FLOW_HIGH ? 0 : LIMIT_READ;
+}
+
 static void keep(struct front *f, bool on)
 {
     struct h1_front *h = of(f);
@@ -232,6 +237,7 @@ const struct front_ops h1_front_ops = {
     .want_body = want_body,
     .abort = abort_reply,
     .pending = pending,
+    .room = room,
     .keep = keep,
     .release = release,
 };

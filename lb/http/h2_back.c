@@ -102,6 +102,9 @@ static enum err reason_of(const struct h2_stream *st, uint32_t code, bool own)
     if (code == NGHTTP2_CANCEL && broken(h2_session_why(st->session))) {
         return ERR_BACKEND_PROTOCOL;
     }
+    if (own && code == NGHTTP2_ENHANCE_YOUR_CALM) {
+        return ERR_SEND_TIMEOUT; /* the client's fault: it held up others */
+    }
     if (!own || code == NGHTTP2_CANCEL || code == NGHTTP2_REFUSED_STREAM) {
         return ERR_BACKEND_RESET;
     }

@@ -102,12 +102,13 @@ static void send_end(struct back *b, const struct fields *trailers)
     q->stream.sent_ns = loop_now_ns(q->back->loop);
 }
 
-static void want_body(struct back *b, bool want)
+/* Pieces are frames: smaller than anybody asks for. */
+static void want_body(struct back *b, size_t most)
 {
     struct h2_call *q = of(b);
-    q->wants = want;
+    q->wants = most > 0;
     if (q->opened && !q->failed) {
-        h2_stream_want(&q->wire, want);
+        h2_stream_want(&q->wire, q->wants);
     }
 }
 

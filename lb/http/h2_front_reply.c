@@ -108,6 +108,11 @@ static size_t pending(const struct front *f)
     return h2_stream_pending(&container_of(f, const struct h2_request, stream)->wire);
 }
 
+static size_t room(struct front *f)
+{
+    return h2_stream_room(&of(f)->wire);
+}
+
 static void keep(struct front *f, bool on)
 {
     if (!on) {
@@ -132,6 +137,7 @@ const struct front_ops h2_front_ops = {
     .want_body = want_body,
     .abort = abort_reply,
     .pending = pending,
+    .room = room,
     .keep = keep,
     .release = release,
 };

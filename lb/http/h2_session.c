@@ -54,11 +54,12 @@ static void pump(struct h2_session *s)
     }
 }
 
-/* What must not last for ever: a header block, streams that nobody asks for any more, a drain whose
- * peer does not answer. */
+/* What must not last for ever: a header block, streams that nobody asks for any more or that hold
+ * up others, a drain whose peer does not answer. */
 static bool needs_watch(const struct h2_session *s)
 {
-    return s->block_ns != 0 || s->waiting > 0 || (s->draining && !s->drain_said);
+    bool holds_up = !s->server && s->held > LIMIT_H2_HELD;
+    return s->block_ns != 0 || s->waiting > 0 || holds_up || (s->draining && !s->drain_said);
 }
 
 static void settle_wire(struct h2_session *s)
@@ -85,10 +86,19 @@ static void settle_streams(struct h2_session *s)
     }
 }
 
+static void settle_held(struct h2_session *s)
+{
+    if (s->full && s->held <= LIMIT_H2_HELD / 4) {
+        s->full = false;
+        s->events->on_terms(s->user);
+    }
+}
+
 static void on_later(struct task *t)
 {
     struct h2_session *s = container_of(t, struct h2_session, later);
     settle_streams(s);
+    settle_held(s);
     if (!s->ended) {
         settle_wire(s);
         settle_streams(s); /* what has just ended makes room before the peer asks again (L20) */
@@ -343,7 +353,8 @@ uint32_t h2_session_room(const struct h2_session *s)
     uint32_t most =
         nghttp2_session_get_remote_settings(s->wire, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     most = most < LIMIT_H2_STREAMS ? most : LIMIT_H2_STREAMS;
-    bool takes = !h2_session_ending(s) && nghttp2_session_check_request_allowed(s->wire) != 0;
+    bool takes =
+        !s->full && !h2_session_ending(s) && nghttp2_session_check_request_allowed(s->wire) != 0;
     return takes && s->stream_count < most ? most - s->stream_count : 0;
 }
 

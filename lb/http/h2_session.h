@@ -13,7 +13,9 @@
  * leaves together.
  *
  * Flow control. The peer's window opens only by bytes that were handed to on_body and still wanted
- * after it. What comes while a stream does not want is held, at most one window. */
+ * after it. What comes while a stream does not want is held, at most one window. A server's streams
+ * serve different clients: what one does not take leaves the connection's window open to the others
+ * up to LIMIT_H2_HELD; beyond it, those that have not moved for LIMIT_STALLED_MS are reset. */
 #ifndef MERIDIAN_HTTP_H2_SESSION_H
 #define MERIDIAN_HTTP_H2_SESSION_H
 
@@ -38,7 +40,9 @@ struct h2_stream {
     bool failed;        /* to be reset by us, and told */
     bool head_final;    /* what comes next are trailers */
     struct chain held;  /* received and not wanted yet */
-    size_t owed;        /* bytes not given back to the peer's window */
+    size_t owed;        /* bytes not given back to the peer's windows */
+    size_t owed_stream; /* bytes given back to the connection's window, not to the stream's */
+    int64_t held_ns;    /* since when what is held does not move */
     size_t epoch_bytes; /* received since epoch_ns, for the window's size */
     int64_t epoch_ns;
     size_t window;
@@ -49,7 +53,7 @@ struct h2_stream {
     bool finish;            /* nothing more will be put */
     bool finished;          /* and END_STREAM has left */
     bool deferred;          /* the wire waits for content */
-    bool above;             /* pending passed the high mark */
+    bool above;             /* it waits for room */
     bool room_due;
     /* for the codec to read */
     struct h2_block block; /* of the last header block */
@@ -68,7 +72,7 @@ struct h2_events {
     void (*on_body)(struct h2_stream *st, struct span bytes);
     /* trailers NULL where there were none. */
     void (*on_end)(struct h2_stream *st, const struct fields *trailers);
-    /* h2_stream_pending has fallen to LIMIT_FLOW_LOW after having been above LIMIT_FLOW_HIGH. */
+    /* There is room again where h2_stream_room has said that there is none. */
     void (*on_room)(struct h2_stream *st);
     /* Nothing more will come or go; also before on_head. code: the peer's (own false), ours where
      * the peer broke the protocol, NGHTTP2_CANCEL where the connection ended. */
@@ -124,8 +128,10 @@ void h2_stream_put(struct h2_stream *st, struct span bytes);
 void h2_stream_finish(struct h2_stream *st, const struct fields *trailers);
 /* Off at first. */
 void h2_stream_want(struct h2_stream *st, bool want);
-/* Bytes put and not handed to the connection, and more where the connection holds too much. */
+/* Bytes put and not handed to the connection. */
 size_t h2_stream_pending(const struct h2_stream *st);
+/* How much may be put at a time by now (L18); 0: nothing before on_room. */
+size_t h2_stream_room(struct h2_stream *st);
 /* RST_STREAM; what has been put is dropped. No event follows. */
 void h2_stream_reset(struct h2_stream *st, uint32_t code);
 /* A stream that is neither finished nor ended is reset with CANCEL. */

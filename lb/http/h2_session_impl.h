@@ -1,5 +1,5 @@
-/* h2_session_impl: what h2_session.c (the connection), h2_recv.c (frames that come) and h2_stream.c
- * (streams, frames that go) share. Private to the three. */
+/* h2_session_impl: what h2_session.c (the connection), h2_recv.c (frames that come), h2_content.c
+ * (content that comes) and h2_stream.c (streams, frames that go) share. Private to the four. */
 #ifndef MERIDIAN_HTTP_H2_SESSION_IMPL_H
 #define MERIDIAN_HTTP_H2_SESSION_IMPL_H
 
@@ -29,12 +29,15 @@ struct h2_session {
     struct h2_guard guard;
     struct h2_past past; /* server */
     size_t waiting;      /* bytes put on all streams */
+    bool crowded;        /* it passed its bound: streams wait for room (L18) */
+    size_t held;         /* bytes held on all streams */
     int64_t rtt_ns;      /* SETTINGS to its acknowledgement */
     int64_t born_ns;
     int64_t block_ns; /* since when a header block is incomplete; 0: none is */
     bool condemned;   /* GOAWAY for cause: nothing is read any more */
     bool draining, drain_said;
     bool goaway; /* the peer takes no more streams */
+    bool full;   /* too much is held for further streams of ours */
     bool eof, ended;
     enum err why;
 };
@@ -50,12 +53,30 @@ void h2_drain_go_on(struct h2_session *s);
 /* h2_recv.c */
 void h2_recv_callbacks(nghttp2_session_callbacks *to);
 
-/* h2_stream.c */
-void h2_send_callbacks(nghttp2_session_callbacks *to);
-void h2_stream_init(struct h2_session *s, struct h2_stream *st, int32_t id);
+static inline bool h2_stream_hears(const struct h2_stream *st)
+{
+    return !st->released && !st->silent;
+}
+
+static inline void h2_stream_tell_later(struct h2_stream *st)
+{
+    if (list_empty(&st->news)) {
+        list_append(&st->session->news, &st->news);
+    }
+    h2_later(st->session);
+}
+
+/* h2_content.c */
 /* Content has come, or its end. */
 void h2_stream_received(struct h2_stream *st, struct span bytes);
 void h2_stream_received_end(struct h2_stream *st);
+/* What was held, if it is wanted by now, and the end. */
+void h2_stream_hand_over(struct h2_stream *st);
+void h2_stream_drop_held(struct h2_stream *st);
+
+/* h2_stream.c */
+void h2_send_callbacks(nghttp2_session_callbacks *to);
+void h2_stream_init(struct h2_session *s, struct h2_stream *st, int32_t id);
 /* The wire has forgotten it. */
 void h2_stream_closed(struct h2_stream *st, uint32_t code, bool own);
 /* At the end of the turn: hands over what was held, or the memory. */

@@ -1,6 +1,6 @@
 #include "http/h2_session_impl.h"
 
-/* Streams: content in both directions, and the frames that carry ours. */
+/* Streams: their life, content that goes, and the frames that carry it. */
 
 void h2_stream_init(struct h2_session *s, struct h2_stream *st, int32_t id)
 {
@@ -14,96 +14,35 @@ void h2_stream_init(struct h2_session *s, struct h2_stream *st, int32_t id)
     s->stream_count++;
 }
 
-static void tell_later(struct h2_stream *st)
+/* Where the connection is crowded those still go on whose content is taken. */
+static void note_room(struct h2_stream *st)
 {
-    if (list_empty(&st->news)) {
-        list_append(&st->session->news, &st->news);
+    size_t low = st->session->crowded ? 0 : LIMIT_FLOW_LOW;
+    if (st->above && st->out.bytes <= low) {
+        st->above = false;
+        st->room_due = true;
+        h2_stream_tell_later(st);
     }
-    h2_later(st->session);
 }
 
-static bool hears(const struct h2_stream *st)
+/* n bytes less wait on all streams. */
+static void waits_no_more(struct h2_session *s, size_t n)
 {
-    return !st->released && !st->silent;
-}
-
-/* Opens the peer's window by what has been taken. A stream that the wire has forgotten still owes
- * the connection's window. */
-static void give_back(struct h2_stream *st)
-{
-    struct h2_session *s = st->session;
-    if (st->owed > 0 && !s->ended) {
-        (void)nghttp2_session_consume(s->wire, st->id, st->owed);
-        h2_later(s);
+    s->waiting -= n;
+    if (!s->crowded || s->waiting > LIMIT_H2_WAITING / 2) {
+        return;
     }
-    st->owed = 0;
-}
-
-/* L21: a window that is used up within a round trip is what bounds the stream's speed. */
-static void widen(struct h2_stream *st, size_t n)
-{
-    struct h2_session *s = st->session;
-    int64_t now = loop_now_ns(s->loop);
-    if (now - st->epoch_ns > s->rtt_ns) {
-        st->epoch_ns = now;
-        st->epoch_bytes = 0;
-    }
-    st->epoch_bytes += n;
-    if (st->epoch_bytes >= st->window / 2 && st->window < LIMIT_H2_WINDOW_MOST && s->rtt_ns > 0 &&
-        st->open && !st->peer_done) {
-        st->window *= 2;
-        st->epoch_bytes = 0;
-        (void)nghttp2_session_set_local_window_size(s->wire, NGHTTP2_FLAG_NONE, st->id,
-                                                    (int32_t)st->window);
+    s->crowded = false;
+    list_each (e, &s->streams) {
+        note_room(container_of(e, struct h2_stream, link));
     }
 }
 
 static void drop_out(struct h2_stream *st)
 {
-    st->session->waiting -= st->out.bytes;
+    size_t n = st->out.bytes;
     chain_clear(&st->out, st->session->store);
-}
-
-static void drop_held(struct h2_stream *st)
-{
-    chain_clear(&st->held, st->session->store);
-    give_back(st);
-}
-
-void h2_stream_received(struct h2_stream *st, struct span bytes)
-{
-    struct h2_session *s = st->session;
-    st->owed += bytes.n;
-    if (!hears(st)) {
-        give_back(st);
-        return;
-    }
-    if (st->wants && st->held.bytes == 0) {
-        s->events->on_body(st, bytes);
-    } else if (!chain_put(&st->held, s->store, bytes)) {
-        st->failed = true;
-        tell_later(st);
-        return;
-    }
-    if (st->wants && st->held.bytes == 0) {
-        widen(st, bytes.n);
-        give_back(st);
-    }
-}
-
-static void tell_end(struct h2_stream *st)
-{
-    if (!hears(st) || st->end_told || !st->peer_done || !st->wants || st->held.bytes > 0) {
-        return;
-    }
-    st->end_told = true;
-    st->session->events->on_end(st, st->has_trailers ? &st->block.fields : NULL);
-}
-
-void h2_stream_received_end(struct h2_stream *st)
-{
-    st->peer_done = true;
-    tell_end(st);
+    waits_no_more(st->session, n);
 }
 
 /* Whether the stream came to its natural end: a response that was sent, or received, in full. */
@@ -120,47 +59,33 @@ void h2_stream_closed(struct h2_stream *st, uint32_t code, bool own)
     }
     st->open = false;
     drop_out(st);
-    if (!well && hears(st)) {
+    if (!well && h2_stream_hears(st)) {
         st->silent = true;
-        drop_held(st);
+        h2_stream_drop_held(st);
         st->session->events->on_reset(st, code, own);
     }
-    tell_later(st);
+    h2_stream_tell_later(st);
 }
 
-static void hand_over_held(struct h2_stream *st)
-{
-    struct h2_session *s = st->session;
-    while (st->wants && hears(st) && st->held.bytes > 0) {
-        struct span piece = chunk_span(st->held.first);
-        s->events->on_body(st, piece);
-        chain_take(&st->held, s->store, piece.n);
-    }
-    if (st->wants && st->held.bytes == 0) {
-        give_back(st);
-    }
-}
-
-static void fail(struct h2_stream *st)
+static void fail(struct h2_stream *st, uint32_t code)
 {
     st->failed = false;
-    if (!hears(st)) {
+    if (!h2_stream_hears(st)) {
         return;
     }
-    h2_stream_reset(st, NGHTTP2_INTERNAL_ERROR);
-    drop_held(st);
-    st->session->events->on_reset(st, NGHTTP2_INTERNAL_ERROR, true);
+    h2_stream_reset(st, code);
+    h2_stream_drop_held(st);
+    st->session->events->on_reset(st, code, true);
 }
 
 void h2_stream_settle(struct h2_stream *st)
 {
     struct h2_session *s = st->session;
     if (st->failed) {
-        fail(st);
+        fail(st, NGHTTP2_INTERNAL_ERROR);
     }
-    hand_over_held(st);
-    tell_end(st);
-    if (st->room_due && hears(st)) {
+    h2_stream_hand_over(st);
+    if (st->room_due && h2_stream_hears(st)) {
         st->room_due = false;
         s->events->on_room(st);
     }
@@ -207,15 +132,6 @@ static ssize_t read_content(nghttp2_session *wire, int32_t id, uint8_t *into, si
     return (ssize_t)n;
 }
 
-static void note_room(struct h2_stream *st)
-{
-    if (st->above && st->out.bytes <= LIMIT_FLOW_LOW) {
-        st->above = false;
-        st->room_due = true;
-        tell_later(st);
-    }
-}
-
 static int send_data(nghttp2_session *wire, nghttp2_frame *frame, const uint8_t *head, size_t n,
                      nghttp2_data_source *source, void *user)
 {
@@ -231,13 +147,14 @@ static int send_data(nghttp2_session *wire, nghttp2_frame *frame, const uint8_t 
         return NGHTTP2_ERR_WOULDBLOCK;
     }
     conn_write(s->conn, span_of((const char *)head, FRAME_HEAD));
-    s->waiting -= n;
-    while (n > 0) {
-        struct span piece = span_sub(chunk_span(st->out.first), 0, n);
+    size_t left = n;
+    while (left > 0) {
+        struct span piece = span_sub(chunk_span(st->out.first), 0, left);
         conn_write(s->conn, piece);
         chain_take(&st->out, s->store, piece.n);
-        n -= piece.n;
+        left -= piece.n;
     }
+    waits_no_more(s, n);
     st->moved_ns = loop_now_ns(s->loop);
     note_room(st);
     return 0;
@@ -247,7 +164,7 @@ static int send_data(nghttp2_session *wire, nghttp2_frame *frame, const uint8_t 
 static bool provoked(uint32_t code)
 {
     return code != NGHTTP2_NO_ERROR && code != NGHTTP2_CANCEL && code != NGHTTP2_REFUSED_STREAM &&
-           code != NGHTTP2_INTERNAL_ERROR;
+           code != NGHTTP2_INTERNAL_ERROR && code != NGHTTP2_ENHANCE_YOUR_CALM;
 }
 
 /* What we have said GOAWAY for, where the library itself found it. */
@@ -314,8 +231,33 @@ void h2_send_callbacks(nghttp2_session_callbacks *to)
     nghttp2_session_callbacks_set_on_frame_not_send_callback(to, on_frame_not_send);
 }
 
+/* Of those that hold up others, if any, the one that has done so for longest. */
+static struct h2_stream *longest_held(struct h2_session *s, int64_t now_ns)
+{
+    struct h2_stream *longest = NULL;
+    list_each (e, &s->streams) {
+        struct h2_stream *st = container_of(e, struct h2_stream, link);
+        bool stalls = st->held.bytes > 0 && now_ns - st->held_ns >= LIMIT_STALLED_MS * NS_PER_MS;
+        if (stalls && h2_stream_hears(st) && (longest == NULL || st->held_ns < longest->held_ns)) {
+            longest = st;
+        }
+    }
+    return longest;
+}
+
+static void make_room(struct h2_session *s, int64_t now_ns)
+{
+    struct h2_stream *st;
+    while (s->held > LIMIT_H2_HELD && (st = longest_held(s, now_ns)) != NULL) {
+        fail(st, NGHTTP2_ENHANCE_YOUR_CALM);
+    }
+}
+
 void h2_streams_expire(struct h2_session *s, int64_t now_ns)
 {
+    if (!s->server) {
+        make_room(s, now_ns);
+    }
     list_each (e, &s->streams) {
         struct h2_stream *st = container_of(e, struct h2_stream, link);
         if (st->released && st->open && now_ns - st->moved_ns > LIMIT_H2_STALLED_MS * NS_PER_MS) {
@@ -375,7 +317,7 @@ void h2_stream_head(struct h2_stream *st, const nghttp2_nv *nv, size_t n, bool i
     st->bytes_out += size_of(nv, n);
     st->failed = st->failed || r != 0;
     if (r != 0) {
-        tell_later(st);
+        h2_stream_tell_later(st);
     }
     h2_later(s);
 }
@@ -400,11 +342,12 @@ void h2_stream_put(struct h2_stream *st, struct span bytes)
     }
     if (!chain_put(&st->out, s->store, bytes)) {
         st->failed = true;
-        tell_later(st);
+        h2_stream_tell_later(st);
         return;
     }
     s->waiting += bytes.n;
     st->bytes_out += bytes.n;
+    s->crowded = s->crowded || (s->server && s->waiting > LIMIT_H2_WAITING);
     st->above = st->above || st->out.bytes > LIMIT_FLOW_HIGH;
     resume(st);
 }
@@ -426,14 +369,30 @@ void h2_stream_want(struct h2_stream *st, bool want)
 {
     bool begins = want && !st->wants;
     st->wants = want;
-    if (begins && hears(st)) {
-        tell_later(st);
+    if (begins && h2_stream_hears(st)) {
+        h2_stream_tell_later(st);
     }
 }
 
 size_t h2_stream_pending(const struct h2_stream *st)
 {
     return st->out.bytes;
+}
+
+/* Where many share the connection each piece is small: what all of them have asked for comes even
+ * when the peer takes nothing more. */
+size_t h2_stream_room(struct h2_stream *st)
+{
+    const struct h2_session *s = st->session;
+    size_t share = LIMIT_H2_WAITING / s->stream_count;
+    st->above = st->above || st->out.bytes > (s->crowded ? 0 : LIMIT_FLOW_HIGH);
+    if (st->above) {
+        return 0;
+    }
+    if (s->crowded || share < LIMIT_READ_LEAST) {
+        return LIMIT_READ_LEAST;
+    }
+    return share < LIMIT_READ ? share : LIMIT_READ;
 }
 
 void h2_stream_reset(struct h2_stream *st, uint32_t code)
@@ -452,7 +411,7 @@ void h2_stream_release(struct h2_stream *st)
 {
     struct h2_session *s = st->session;
     st->released = true;
-    drop_held(st);
+    h2_stream_drop_held(st);
     bool over = st->finished && st->peer_done; /* the wire closes it when this event ends */
     if (st->open && !st->silent && !over) {
         if (!s->server || !st->finish) {
@@ -461,5 +420,5 @@ void h2_stream_release(struct h2_stream *st)
             h2_stream_reset(st, NGHTTP2_NO_ERROR);
         }
     }
-    tell_later(st);
+    h2_stream_tell_later(st);
 }

@@ -199,6 +199,7 @@ static struct conn *conn_new(struct conn_env *env, int fd, const struct conn_eve
     c->events = events;
     c->user = user;
     c->hold_limit = KIB(64);
+    c->read_most = env->in_size;
     c->want = true;
     list_init(&c->dirty);
     list_init(&c->resume);
@@ -356,6 +357,11 @@ void conn_set_events(struct conn *c, const struct conn_events *events, void *use
 void conn_set_hold_limit(struct conn *c, size_t bytes)
 {
     c->hold_limit = bytes;
+}
+
+void conn_set_read_most(struct conn *c, size_t bytes)
+{
+    c->read_most = bytes < c->env->in_size ? bytes : c->env->in_size;
 }
 
 uint64_t conn_sent(const struct conn *c)

@@ -89,6 +89,8 @@ enum err conn_connect(struct conn_env *env, const struct conn_target *to,
 void conn_set_events(struct conn *c, const struct conn_events *events, void *user);
 /* Most bytes kept unread for the reader; default KIB(64). */
 void conn_set_hold_limit(struct conn *c, size_t bytes);
+/* Most bytes read at a time, not 0; default: what the env's buffer has room for. */
+void conn_set_read_most(struct conn *c, size_t bytes);
 
 void conn_write(struct conn *c, struct span bytes);
 /* Bytes written and not yet taken by the kernel. */

@@ -34,7 +34,7 @@ struct conn {
     struct link place;     /* in env->lingering or env->dead */
     struct chain out;      /* as it goes to the socket */
     struct chunk *held;    /* handed over and not taken */
-    size_t hold_limit;
+    size_t hold_limit, read_most;
     size_t dropped; /* bytes read while lingering */
     uint64_t written, sent, received;
     enum err broken; /* told at the end of the turn */

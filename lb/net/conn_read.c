@@ -21,7 +21,7 @@ static size_t room(const struct conn *c)
     if (c->state != CONN_OPEN || !c->want || c->eof || held >= c->hold_limit)
         return 0;
     size_t left = c->hold_limit - held;
-    return left < c->env->in_size ? left : c->env->in_size;
+    return left < c->read_most ? left : c->read_most;
 }
 
 /* Makes room behind what is held for n more bytes. */
@@ -192,7 +192,8 @@ static bool receive(struct conn *c)
     struct conn_env *env = c->env;
     struct loop *l = env->loop;
     /* What TLS cannot use now is copied: no more of it than before it is decrypted. */
-    size_t size = c->tls != NULL ? env->clear_size : room(c);
+    size_t most = c->read_most < env->clear_size ? c->read_most : env->clear_size;
+    size_t size = c->tls != NULL ? most : room(c);
     ssize_t got = l->ops->sock_recv(l, c->io.fd, env->in, size);
     if (got == -EAGAIN)
         return false;

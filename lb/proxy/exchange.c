@@ -83,6 +83,7 @@ static struct exchange *exchange_new(struct proxy *p)
     x->distance_ms = -1;
     list_init(&x->waiter.link);
     list_init(&x->wait.link);
+    list_init(&x->stalled);
     task_init(&x->grave, bury);
     list_append(&p->exchanges, &x->link);
     counter_add(&p->stats->exchanges_open, 1);
@@ -146,7 +147,7 @@ void exchange_attach(struct exchange *x, struct back *b)
     b->events = &exchange_back_events;
     b->user = x;
     b->arena = x->front->arena;
-    x->back_wanted = true;
+    x->back_most = LIMIT_READ_LEAST;
 }
 
 void exchange_drop_back(struct exchange *x)
@@ -199,12 +200,15 @@ void exchange_end(struct exchange *x, enum err why)
     exchange_hedge_drop(x);
     exchange_drop_back(x);
     compress_end(&p->compress, &x->compress);
+    exchange_forget_content(x);
     exchange_note(x, PICK_ABORTED);
     exchange_account(x);
     origin_let_go(&x->origin);
     route_stats_let_go(&x->stats);
     exchange_release_ticket(x);
     exchange_leave_edition(x);
+    list_remove(&x->stalled);
+    pool_slot_unref(&x->home);
     counter_add(&p->stats->exchanges_open, (uint64_t)-1);
     list_remove(&x->link);
     task_post(p->loop, &x->grave);
@@ -216,7 +220,6 @@ static void bury(struct task *t)
     struct exchange *x = container_of(t, struct exchange, grave);
     struct proxy *p = x->proxy;
     x->front->ops->release(x->front);
-    buf_fini(&x->replay);
     if (p->spare_count >= SPARE_MOST) {
         timer_stop(&x->timer);
         mem_free(x);

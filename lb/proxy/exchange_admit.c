@@ -118,9 +118,13 @@ static bool join_queue(struct exchange *x)
  * missed. */
 static void wait_for_slot(struct exchange *x)
 {
-    if (x->state == EXCHANGE_WAIT)
+    bool waits = x->state == EXCHANGE_WAIT;
+    if (!waits && !join_queue(x))
+        return;
+    exchange_make_room(x->slot, loop_now_ns(x->proxy->loop));
+    if (waits)
         exchange_aim(x);
-    else if (join_queue(x))
+    else
         exchange_pick(x);
 }
 

@@ -60,8 +60,11 @@ struct exchange {
     struct connpool_wait wait;
     struct back *back; /* NULL between attempts */
     struct pick_ticket ticket;
-    bool noted;          /* the ticket's outcome has been booked */
-    struct request sent; /* the head as sent to the server */
+    bool noted;             /* the ticket's outcome has been booked */
+    struct pool_slot *home; /* held while a response is relayed, which may have to make room */
+    struct link stalled;    /* in home->stalled */
+    int64_t stalled_ns;     /* since when the client takes nothing */
+    struct request sent;    /* the head as sent to the server */
     struct endpoint *tried[TRIED_MOST];
     unsigned tried_count;
     unsigned attempts;
@@ -90,8 +93,8 @@ struct exchange {
     /* response */
     bool reply_begun; /* the head has gone to the front */
     bool reply_ended;
-    bool back_wanted;
-    uint16_t status; /* sent to the client; 0: none */
+    size_t back_most; /* how much of the content is read at a time; 0: it waits for the client */
+    uint16_t status;  /* sent to the client; 0: none */
     uint64_t content_out;
     bool local;                       /* the answer is Meridian's own */
     struct compress_stream *compress; /* NULL: the content goes as it is */
@@ -185,6 +188,8 @@ void exchange_on_front_room(void *user);
 void exchange_on_gone(void *user, enum err why, bool answerable);
 void exchange_on_back_room(void *user);
 void exchange_front_want(struct exchange *x, bool want);
+/* Drops what is kept of the request's content. */
+void exchange_forget_content(struct exchange *x);
 /* Whether the content that has come can be sent again. */
 bool exchange_in_hand(const struct exchange *x);
 
@@ -212,6 +217,9 @@ void exchange_on_reply(void *user, struct reply *r, bool end);
 void exchange_on_reply_body(void *user, struct span bytes);
 void exchange_on_reply_end(void *user, const struct fields *trailers);
 void exchange_on_fail(void *user, enum err why, enum seen seen);
+/* Ends the response whose client has taken nothing for the longest time, if that is long enough:
+ * others wait for its server (L34). */
+void exchange_make_room(struct pool_slot *slot, int64_t now_ns);
 void exchange_answer(struct exchange *x, enum err why);
 void exchange_answer_route(struct exchange *x);
 void exchange_answer_file(struct exchange *x, struct span content);

@@ -52,6 +52,45 @@ static void again_elsewhere(struct exchange *x)
     exchange_pick(x);
 }
 
+/* The server is read as the client takes (L18): so much at a time, or nothing. */
+static void pull(struct exchange *x, size_t most)
+{
+    if (most == x->back_most || x->back == NULL)
+        return;
+    int64_t now = loop_now_ns(x->proxy->loop);
+    list_remove(&x->stalled);
+    if (most > 0) {
+        pace_wait(&x->server_in, now, x->content_out);
+    } else {
+        pace_rest(&x->server_in);
+        x->stalled_ns = now;
+        if (x->home != NULL)
+            list_append(&x->home->stalled, &x->stalled);
+    }
+    x->back_most = most;
+    x->back->ops->want_body(x->back, most);
+}
+
+static void watch_front(struct exchange *x)
+{
+    size_t pending = x->front->ops->pending(x->front), room = x->front->ops->room(x->front);
+    if (pending == 0 && room > 0)
+        pace_rest(&x->client_out);
+    else
+        pace_wait(&x->client_out, loop_now_ns(x->proxy->loop), x->content_out - pending);
+    if (x->back_most > 0)
+        pull(x, room);
+}
+
+void exchange_make_room(struct pool_slot *slot, int64_t now_ns)
+{
+    if (list_empty(&slot->stalled))
+        return;
+    struct exchange *x = container_of(slot->stalled.next, struct exchange, stalled);
+    if (now_ns - x->stalled_ns >= LIMIT_STALLED_MS * NS_PER_MS)
+        exchange_fail(x, ERR_SEND_TIMEOUT);
+}
+
 static void begin_tunnel(struct exchange *x)
 {
     exchange_move(x, EXCHANGE_TUNNEL);
@@ -59,6 +98,7 @@ static void begin_tunnel(struct exchange *x)
     pace_rest(&x->server_out);
     exchange_leave_edition(x);
     exchange_front_want(x, true);
+    watch_front(x);
     exchange_aim(x);
 }
 
@@ -70,9 +110,12 @@ static void begin_relay(struct exchange *x, bool end)
         exchange_end(x, ERR_OK);
         return;
     }
-    pace_wait(&x->server_in, loop_now_ns(x->proxy->loop), 0);
-    if (!x->local)
+    if (!x->local) {
+        x->home = pool_slot_ref(x->edition->pools[x->pool->index].slot);
         exchange_leave_edition(x);
+    }
+    pace_wait(&x->server_in, loop_now_ns(x->proxy->loop), 0);
+    watch_front(x);
     exchange_aim(x);
 }
 
@@ -140,21 +183,6 @@ void exchange_on_reply(void *user, struct reply *r, bool end)
         begin_relay(x, end);
 }
 
-static void watch_front(struct exchange *x)
-{
-    size_t pending = x->front->ops->pending(x->front);
-    if (pending == 0) {
-        pace_rest(&x->client_out);
-        return;
-    }
-    pace_wait(&x->client_out, loop_now_ns(x->proxy->loop), x->content_out - pending);
-    if (pending > LIMIT_FLOW_HIGH && x->back_wanted) {
-        x->back_wanted = false;
-        pace_rest(&x->server_in);
-        x->back->ops->want_body(x->back, false);
-    }
-}
-
 static void put_content(void *user, struct span bytes)
 {
     struct exchange *x = user;
@@ -184,11 +212,7 @@ void exchange_on_front_room(void *user)
     if (x->state == EXCHANGE_DONE)
         return;
     watch_front(x);
-    if (!x->back_wanted && x->back != NULL) {
-        x->back_wanted = true;
-        pace_wait(&x->server_in, loop_now_ns(x->proxy->loop), x->content_out);
-        x->back->ops->want_body(x->back, true);
-    }
+    pull(x, x->front->ops->room(x->front));
 }
 
 void exchange_on_reply_end(void *user, const struct fields *trailers)

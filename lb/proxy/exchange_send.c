@@ -26,17 +26,35 @@ bool exchange_in_hand(const struct exchange *x)
     return !x->replay_lost;
 }
 
+void exchange_forget_content(struct exchange *x)
+{
+    if (x->client != NULL)
+        x->client->kept -= buf_len(&x->replay);
+    buf_fini(&x->replay);
+}
+
+/* L18: what the requests of one connection keep is bounded together too. */
+static bool may_keep(const struct exchange *x, size_t n)
+{
+    if (x->local || buf_len(&x->replay) + n > LIMIT_REPLAY_BODY)
+        return false;
+    return x->client == NULL || x->client->kept + n <= LIMIT_REPLAY_CONNECTION;
+}
+
 static void keep_for_replay(struct exchange *x, struct span bytes)
 {
     if (x->replay_lost)
         return;
-    if (!x->local && buf_len(&x->replay) + bytes.n <= LIMIT_REPLAY_BODY) {
+    if (may_keep(x, bytes.n)) {
         buf_put_span(&x->replay, bytes);
-        if (!x->replay.failed)
+        if (!x->replay.failed) {
+            if (x->client != NULL)
+                x->client->kept += bytes.n;
             return;
+        }
     }
     x->replay_lost = true;
-    buf_fini(&x->replay);
+    exchange_forget_content(x);
 }
 
 static void watch_back(struct exchange *x)

@@ -107,6 +107,12 @@ static size_t pending(const struct front *f)
     return 0;
 }
 
+static size_t room(struct front *f)
+{
+    (void)f;
+    return LIMIT_READ;
+}
+
 static void keep(struct front *f, bool on)
 {
     (void)f;
@@ -128,6 +134,7 @@ static const struct front_ops ops = {
     .want_body = want_body,
     .abort = abort_reply,
     .pending = pending,
+    .room = room,
     .keep = keep,
     .release = release,
 };

@@ -1,6 +1,7 @@
 #include "proxy/local.h"
 
 #include "base/buf.h"
+#include "base/limits.h"
 #include "proxy/grpc.h"
 
 /* Whether the client would rather read a page: text/html is named and problem+json is not. */
@@ -97,16 +98,22 @@ static void deliver(struct task *t)
         l->done = end;
         l->back.first_byte_ns = loop_now_ns(l->loop);
         l->back.events->on_reply(l->back.user, &l->reply, end);
-        if (!end && l->back.events != NULL && l->want)
+        if (!end && l->back.events != NULL)
             task_post(l->loop, t);
         return;
     }
-    if (l->done || !l->want)
+    if (l->done || l->want == 0)
         return;
-    l->done = true;
-    l->back.events->on_body(l->back.user, l->body);
-    if (l->back.events != NULL)
+    struct span piece = span_sub(l->body, 0, l->want);
+    l->body = span_sub(l->body, piece.n, l->body.n);
+    l->done = l->body.n == 0;
+    l->back.events->on_body(l->back.user, piece);
+    if (l->back.events == NULL)
+        return;
+    if (l->done)
         l->back.events->on_end(l->back.user, NULL);
+    else
+        task_post(l->loop, t);
 }
 
 static void local_send_head(struct back *b, const struct request *r, bool end)
@@ -128,11 +135,11 @@ static void local_send_end(struct back *b, const struct fields *trailers)
     (void)trailers;
 }
 
-static void local_want_body(struct back *b, bool want)
+static void local_want_body(struct back *b, size_t most)
 {
     struct local *l = local_of(b);
-    l->want = want;
-    if (want && l->head_sent && !l->done)
+    l->want = most;
+    if (most > 0 && l->head_sent && !l->done)
         task_post(l->loop, &l->deliver);
 }
 
@@ -191,7 +198,7 @@ enum err local_new(struct loop *loop, const struct local_answer *answer, bool he
     l->back.ops = &local_ops;
     l->back.arena = arena;
     l->loop = loop;
-    l->want = true;
+    l->want = LIMIT_READ_LEAST;
     l->body = answer->body;
     task_init(&l->deliver, deliver);
     l->reply.status = answer->status;

@@ -25,7 +25,8 @@ struct local {
     struct task deliver;
     struct reply reply;
     struct span body;
-    bool want, head_sent, done;
+    size_t want; /* content at a time */
+    bool head_sent, done;
 };
 
 /* Error answer by Accept: application/problem+json (RFC 9457) or a short page; id is the request's

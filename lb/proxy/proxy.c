@@ -28,14 +28,22 @@ static struct pool_slot *slot_get(struct proxy *p, struct pool_state *state)
             return NULL;
         s->state = state;
         line_init(&s->line);
+        list_init(&s->stalled);
         list_append(&p->slots, &s->link);
     }
+    return pool_slot_ref(s);
+}
+
+struct pool_slot *pool_slot_ref(struct pool_slot *s)
+{
     s->refs++;
     return s;
 }
 
-static void slot_put(struct pool_slot *s)
+void pool_slot_unref(struct pool_slot **sp)
 {
+    struct pool_slot *s = *sp;
+    *sp = NULL;
     if (s == NULL || --s->refs != 0)
         return;
     list_remove(&s->link);
@@ -47,7 +55,7 @@ static void edition_free(struct edition *e)
     list_remove(&e->link);
     for (uint32_t i = 0; i < e->policy->pool_count; i++) {
         pool_view_free(&e->pools[i].view);
-        slot_put(e->pools[i].slot);
+        pool_slot_unref(&e->pools[i].slot);
     }
     mem_free(e->pools);
     mem_free(e);

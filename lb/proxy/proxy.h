@@ -20,10 +20,11 @@ struct pool_slot {
     struct retry_budget budget;
     struct retry_budget hedges; /* kept where the pool has hedging on */
     struct hedge_times hedge_times;
-    struct line line; /* exchanges in WAIT */
-    uint32_t freed;   /* slots to be given to waiters at the end of the turn */
-    struct link link; /* in proxy.slots */
-    uint32_t refs;    /* editions and waiting exchanges */
+    struct line line;    /* exchanges in WAIT */
+    struct link stalled; /* exchanges whose clients take nothing, the longest first */
+    uint32_t freed;      /* slots to be given to waiters at the end of the turn */
+    struct link link;    /* in proxy.slots */
+    uint32_t refs;       /* editions, waiting exchanges, those that relay a response */
 };
 
 struct edition_pool {
@@ -165,7 +166,9 @@ void proxy_kill_old(struct proxy *p, uint64_t generation, enum err why);
 /* Ends Meridian's own requests, which no client waits for. */
 void proxy_kill_errands(struct proxy *p, enum err why);
 
-/* For the exchange: takes and gives back a hold on an edition. */
+/* For the exchange: takes and gives back a hold on a pool's slot, on an edition. */
+struct pool_slot *pool_slot_ref(struct pool_slot *s);
+void pool_slot_unref(struct pool_slot **s);
 struct edition *edition_ref(struct edition *e);
 void edition_unref(struct proxy *p, struct edition **e);
 

@@ -12,7 +12,7 @@ static struct front_limits limits_of(const struct conf *conf)
         .fields = (size_t)conf->limits.fields,
         .field = (size_t)conf->limits.field,
         .requests = (uint32_t)conf->limits.requests_per_connection,
-        .streams = LIMIT_H2_STREAMS,
+        .streams = (uint32_t)conf->limits.streams,
         .head_ms = conf->timeouts.request_head_ms,
         .idle_ms = conf->timeouts.idle_ms,
         .age_ms = conf->timeouts.connection_age_ms,

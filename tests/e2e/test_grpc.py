@@ -1,5 +1,5 @@
 """gRPC end to end with a widely used client and server: every kind of call, metadata, errors, deadlines,
-cancellation; over TLS, to backends of HTTP/2 with and without TLS (issue 3)."""
+cancellation; over TLS, to backends of HTTP/2 with and without TLS."""
 import json
 import os
 import shutil

@@ -1,5 +1,5 @@
 """HTTP/2 towards backends: by prior knowledge, by ALPN, many streams on one connection, what a server
-may refuse (issue 3; DESIGN law 1; limits L17, L20, L21)."""
+may refuse (laws of docs/architecture.md; limits L17, L20, L21)."""
 import os
 import re
 import shutil

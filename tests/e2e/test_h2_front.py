@@ -5,6 +5,7 @@ import subprocess
 import threading
 import time
 
+from browser import Browser
 from client import Client
 from env import Skip, until
 from origin import gated, text
@@ -36,6 +37,35 @@ def test_the_first_bytes_tell_the_version(env):
             client.send(piece)
             time.sleep(0.05)
         assert client.response().status == 200
+
+
+PAGE = b"""<!doctype html><title>t</title><body>waiting<script>
+const parts = Array.from({length: 40}, (_, i) => fetch(`/part/${i}`).then(r => r.text()));
+Promise.all(parts).then(texts => {
+  const over = performance.getEntries().map(e => e.nextHopProtocol).filter(p => p !== undefined && p !== "");
+  document.body.textContent = `${texts.join(" ").length} bytes over ${[...new Set(over)]}, ${over.length} times`;
+});
+</script>"""
+
+
+def test_a_browser_loads_a_page(env):
+    """A page and forty parts of it, over TLS, from a server that speaks HTTP/1.1."""
+    part = b"p" * 20000
+
+    def serve(request):
+        if request.target == "/":
+            return text(PAGE, fields={"Content-Type": "text/html"})
+        return text(part) if request.target.startswith("/part/") else text(b"", status=204)
+    certificate = env.authority.server("localhost")
+    balancer = env.simple(env.origin(reply=serve), listener={"tls": {"certificates": [certificate.config()]}})
+    browser = Browser(env)
+    browser.ask("Security.setIgnoreCertificateErrors", ignore=True)
+    browser.open(f"https://localhost:{balancer.port}/")
+    until(lambda: "over" in (browser.value("document.body?.textContent") or ""), 30, "the page and its parts")
+    said = browser.value("document.body.textContent")
+    assert said.startswith(f"{40 * 20000 + 39} bytes over h2, 4") and browser.said() == [], (said, browser.said())
+    lines = [line for line in balancer.access_log() if line["path"].startswith("/part/")]
+    assert len(lines) == 40 and {(line["protocol"], line["end"]) for line in lines} == {("HTTP/2", "ok")}, lines
 
 
 def test_clients_that_say_nothing_leave_nothing(env):

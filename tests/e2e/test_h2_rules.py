@@ -410,19 +410,19 @@ def test_hpack(env):
 
 def test_l20_more_streams_than_allowed(env):
     """A stream error or a connection error (RFC 9113 section 5.1.2); the backend sees none of them."""
-    gate = threading.Event()
-    origin = env.origin(script=[gated(gate, text())])
-    balancer = env.simple(origin, listener={"protocols": ["h2"]})
-    client = env.h2_client(balancer.port).ready()
-    limit = client.peer_settings[MAX_STREAMS]
-    assert limit == 100, client.peer_settings
-    streams = [client.request() for _ in range(limit)]
-    until(lambda: len(origin.requests) == limit)
-    assert client.ping() and not any(one.over for one in streams)
-    extra = client.request()
-    client.wait(lambda: extra.reset == REFUSED_STREAM or client.code == PROTOCOL_ERROR, what="a refusal")
-    assert len(origin.requests) == limit
-    gate.set()
+    for limit, more in ((100, {}), (7, {"limits": {"streams": 7}})):
+        gate = threading.Event()
+        origin = env.origin(script=[gated(gate, text())])
+        balancer = env.simple(origin, listener={"protocols": ["h2"]}, **more)
+        client = env.h2_client(balancer.port).ready()
+        assert client.peer_settings[MAX_STREAMS] == limit, client.peer_settings
+        streams = [client.request() for _ in range(limit)]
+        until(lambda: len(origin.requests) == limit)
+        assert client.ping() and not any(one.over for one in streams)
+        extra = client.request()
+        client.wait(lambda: extra.reset == REFUSED_STREAM or client.code == PROTOCOL_ERROR, what="a refusal")
+        assert len(origin.requests) == limit
+        gate.set()
 
 
 def test_flow_control_is_the_clients(env):

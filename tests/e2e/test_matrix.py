@@ -1,5 +1,5 @@
 """The same stories with clients and backends of both versions of HTTP, in all four combinations: what goes
-in at one side comes out at the other, and what is cut short never looks whole (issue 3, items 3 and 7)."""
+in at one side comes out at the other, and what is cut short never looks whole."""
 import os
 import threading
 import time

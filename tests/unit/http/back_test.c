@@ -482,13 +482,42 @@ TEST(back, content_comes_when_wanted)
     ask(&s);
     SAY(&s.w, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nab");
     CHECK_STR(world_log(&s.w), "reply:200 body:ab");
-    OP(&s, want_body, false);
+    OP(&s, want_body, 0);
     SAY(&s.w, "cdef");
     world_fin(&s.w);
     CHECK_STR(world_log(&s.w), "");
-    OP(&s, want_body, true);
+    OP(&s, want_body, LIMIT_READ);
     world_turn(&s.w);
     CHECK_STR(world_log(&s.w), "body:cdef end");
+    server_end(&s);
+}
+
+/* Most bytes of content handed over at once since the last call. */
+static size_t longest_piece(struct server *s)
+{
+    size_t longest = 0;
+    const char *log = world_log(&s->w);
+    while ((log = strstr(log, "body:")) != NULL) {
+        size_t n = strcspn(log += 5, " ");
+        longest = n > longest ? n : longest;
+    }
+    return longest;
+}
+
+TEST(back, content_comes_in_pieces_L18)
+{
+    static char content[2000];
+    struct server s;
+    server_new(&s);
+    ask(&s);
+    memset(content, 'x', sizeof(content));
+    SAY(&s.w, "HTTP/1.1 200 OK\r\nContent-Length: 6000\r\n\r\n");
+    OP(&s, want_body, 300);
+    world_say(&s.w, span_of(content, sizeof(content)));
+    CHECK_INT(longest_piece(&s), 300);
+    OP(&s, want_body, LIMIT_READ);
+    world_say(&s.w, span_of(content, sizeof(content)));
+    CHECK(longest_piece(&s) >= sizeof(content), "all at once");
     server_end(&s);
 }
 

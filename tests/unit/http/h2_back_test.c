@@ -13,7 +13,7 @@
  * log names them a, b, c… in the order in which they were taken; what the server sees begins with
  * ">". */
 
-enum { CALLS = 8 };
+enum { CALLS = 26 };
 
 struct server;
 struct call {
@@ -417,13 +417,40 @@ TEST(h2_back, unwanted_content_stays_with_the_server_L21)
     server_open(&s);
     struct call *a = ask(&s);
     told(&s);
-    OP(a, want_body, false);
+    OP(a, want_body, 0);
     answer(&s, 1, "200", NULL, 100000);
     CHECK_STR(told(&s), "a:reply:200");
     CHECK_INT(s.download, 100000 - LIMIT_H2_WINDOW);
-    OP(a, want_body, true);
+    OP(a, want_body, LIMIT_READ);
     told(&s);
     CHECK_INT(s.download, 0);
+    server_end(&s);
+}
+
+/* L18: what some clients do not take holds up no others, and no more requests join them. */
+TEST(h2_back, content_that_nobody_takes_leaves_the_connection_open_L18)
+{
+    const nghttp2_settings_entry many = {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, CALLS};
+    struct server s;
+    server_new(&s, KIB(4), &many, 1);
+    told(&s);
+    for (int i = 0; i < 21; i++) {
+        ask(&s);
+        told(&s);
+    }
+    for (int i = 0; i < 20; i++) {
+        OP(&s.calls[i], want_body, 0);
+        answer(&s, 2 * i + 1, "200", NULL, 100000);
+        told(&s);
+        CHECK_INT(s.download, 100000 - LIMIT_H2_WINDOW);
+    }
+    CHECK_INT(s.h->ops->slots(s.h), 0);
+    answer(&s, 41, "200", NULL, 50000);
+    CHECK(strstr(told(&s), "u:end") != NULL, "the last one's content has come");
+    for (int i = 0; i < 20; i++) {
+        release(&s.calls[i]);
+    }
+    CHECK(strstr(told(&s), "slots:25/") != NULL, "there is room again");
     server_end(&s);
 }
 

@@ -338,6 +338,65 @@ TEST(h2_front, l18_a_client_that_takes_nothing_is_told_as_pending)
     peer_close(&p);
 }
 
+static size_t room(struct asked *s)
+{
+    size_t n;
+    s->peer->w.operating++;
+    n = s->f->ops->room(s->f);
+    s->peer->w.operating--;
+    return n;
+}
+
+/* A response of unknown length, so far. */
+static void begin(struct asked *s, size_t n)
+{
+    static char content[512 * 1024];
+    struct reply r = {.status = 200, .content = CONTENT_STREAM};
+    CHECK_INT(fields_put(&r.fields, s->f->arena, FIELD_DATE, SPAN("d")), ERR_OK);
+    OP(s, reply_head, &r, false);
+    OP(s, reply_body, span_of(content, n));
+}
+
+static void open_window(struct peer *p, int32_t stream)
+{
+    CHECK_INT(nghttp2_submit_window_update(p->wire, 0, stream, 1 << 20), 0);
+    turn(p);
+}
+
+/* Of a connection that holds much only those streams get more whose content is taken. */
+TEST(h2_front, l18_a_client_that_takes_nothing_of_many)
+{
+    struct peer p;
+    peer_open(&p, false);
+    for (int i = 0; i < 4; i++) {
+        ask(&p, "GET", 0);
+    }
+    CHECK_INT(room(&p.seen[0]), LIMIT_READ);
+    for (int i = 0; i < 3; i++) {
+        begin(&p.seen[i], 512 * 1024);
+    }
+    CHECK_INT(room(&p.seen[3]), LIMIT_READ_LEAST);
+    turn(&p); /* the connection's window is used up */
+    begin(&p.seen[3], 10);
+    turn(&p);
+    for (int i = 0; i < 4; i++) {
+        CHECK_INT(room(&p.seen[i]), 0);
+    }
+    world_log(&p.w);
+    open_window(&p, 0);
+    CHECK_STR(world_log(&p.w), "d:room");
+    CHECK_INT(room(&p.seen[3]), LIMIT_READ_LEAST);
+    open_window(&p, 0);
+    open_window(&p, 1);
+    CHECK_STR(world_log(&p.w), "a:room");
+    CHECK_INT(room(&p.seen[1]), 0);
+    open_window(&p, 3);
+    CHECK_STR(world_log(&p.w), "b:room");
+    CHECK_INT(room(&p.seen[2]), 0);
+    CHECK_INT(room(&p.seen[3]), LIMIT_READ);
+    peer_close(&p);
+}
+
 TEST(h2_front, aborts_of_the_client)
 {
     struct peer p;

@@ -215,6 +215,20 @@ TEST(conn, hold_limit_stops_the_socket)
     pair_fini(&p);
 }
 
+TEST(conn, reads_no_more_at_a_time_than_asked)
+{
+    struct pair p;
+    pair_init(&p);
+    CHECK(pair_open(&p), "open");
+    conn_set_read_most(p.server.c, 7000);
+    send_fill(p.client.c, 100000, 5, 100000);
+    conn_shutdown(p.client.c);
+    CHECK(pair_run(&p, server_done), "all");
+    CHECK(side_has(&p.server, 100000, 5), "in order");
+    CHECK_INT(p.server.longest, 7000);
+    pair_fini(&p);
+}
+
 TEST(conn, reset_is_a_failure)
 {
     struct pair p;

@@ -2,6 +2,7 @@
 #include "proxy/local.h"
 
 #include "base/buf.h"
+#include "base/limits.h"
 #include "check.h"
 #include "sim.h"
 
@@ -33,7 +34,7 @@ static void on_reply(void *user, struct reply *r, bool end)
     if (t->release_at_head)
         t->back->ops->release(t->back);
     else if (t->stop_at_head)
-        t->back->ops->want_body(t->back, false);
+        t->back->ops->want_body(t->back, 0);
 }
 
 static void on_body(void *user, struct span bytes)
@@ -235,12 +236,28 @@ TEST(local, waits_while_content_is_not_wanted)
     t.stop_at_head = true;
     ask(&t, &a, false);
     CHECK(t.heads == 1 && t.bodies == 0, "stopped");
-    t.back->ops->want_body(t.back, true);
+    t.back->ops->want_body(t.back, LIMIT_READ);
     sim_run_for(t.sim, NS_PER_MS);
     CHECK(t.bodies == 1 && t.ends == 1, "goes on");
-    t.back->ops->want_body(t.back, true);
+    t.back->ops->want_body(t.back, LIMIT_READ);
     sim_run_for(t.sim, NS_PER_MS);
     CHECK_INT(t.bodies, 1);
+    t.back->ops->release(t.back);
+    told_close(&t);
+}
+
+TEST(local, comes_in_pieces_of_the_size_that_is_wanted_L18)
+{
+    struct told t;
+    told_open(&t);
+    char body[1000] = {0};
+    struct local_answer a = {.status = 200, .body = span_of(body, sizeof(body))};
+    t.stop_at_head = true;
+    ask(&t, &a, false);
+    t.back->ops->want_body(t.back, 400);
+    sim_run_for(t.sim, NS_PER_MS);
+    CHECK(t.bodies == 3 && t.ends == 1, "%d pieces", t.bodies);
+    CHECK_INT(buf_len(&t.body), sizeof(body));
     t.back->ops->release(t.back);
     told_close(&t);
 }

@@ -1,0 +1,137 @@
+#include "http/h2_session_impl.h"
+
+/* Content that comes: handed over or held, and the windows that it opens. */
+
+/* Opens the peer's window by what has been taken. A stream that the wire has forgotten still owes
+ * the connection's window. */
+static void give_back(struct h2_stream *st)
+{
+    struct h2_session *s = st->session;
+    if (s->ended) {
+        return;
+    }
+    if (st->owed > 0) {
+        (void)nghttp2_session_consume(s->wire, st->id, st->owed);
+        h2_later(s);
+    }
+    if (st->owed_stream > 0) {
+        (void)nghttp2_session_consume_stream(s->wire, st->id, st->owed_stream);
+        h2_later(s);
+    }
+    st->owed = st->owed_stream = 0;
+}
+
+/* The others' part of what is held: the connection's window. */
+static void give_back_to_others(struct h2_stream *st)
+{
+    struct h2_session *s = st->session;
+    if (s->server || s->held > LIMIT_H2_HELD) {
+        return;
+    }
+    (void)nghttp2_session_consume_connection(s->wire, st->owed);
+    st->owed_stream += st->owed;
+    st->owed = 0;
+    h2_later(s);
+}
+
+/* L21: a window that is used up within a round trip is what bounds the stream's speed. */
+static void widen(struct h2_stream *st, size_t n)
+{
+    struct h2_session *s = st->session;
+    int64_t now = loop_now_ns(s->loop);
+    if (now - st->epoch_ns > s->rtt_ns) {
+        st->epoch_ns = now;
+        st->epoch_bytes = 0;
+    }
+    st->epoch_bytes += n;
+    if (st->epoch_bytes >= st->window / 2 && st->window < LIMIT_H2_WINDOW_MOST && s->rtt_ns > 0 &&
+        st->open && !st->peer_done) {
+        st->window *= 2;
+        st->epoch_bytes = 0;
+        (void)nghttp2_session_set_local_window_size(s->wire, NGHTTP2_FLAG_NONE, st->id,
+                                                    (int32_t)st->window);
+    }
+}
+
+static bool hold(struct h2_stream *st, struct span bytes)
+{
+    struct h2_session *s = st->session;
+    bool first = st->held.bytes == 0;
+    if (!chain_put(&st->held, s->store, bytes)) {
+        return false;
+    }
+    if (first) {
+        st->held_ns = loop_now_ns(s->loop);
+    }
+    s->held += bytes.n;
+    s->full = s->full || s->held > LIMIT_H2_HELD / 2;
+    give_back_to_others(st);
+    return true;
+}
+
+static void holds_no_more(struct h2_stream *st, size_t n)
+{
+    struct h2_session *s = st->session;
+    s->held -= n;
+    st->held_ns = loop_now_ns(s->loop);
+    h2_later(s);
+}
+
+void h2_stream_drop_held(struct h2_stream *st)
+{
+    holds_no_more(st, st->held.bytes);
+    chain_clear(&st->held, st->session->store);
+    give_back(st);
+}
+
+void h2_stream_received(struct h2_stream *st, struct span bytes)
+{
+    struct h2_session *s = st->session;
+    st->owed += bytes.n;
+    if (!h2_stream_hears(st)) {
+        give_back(st);
+        return;
+    }
+    if (st->wants && st->held.bytes == 0) {
+        s->events->on_body(st, bytes);
+    } else if (!hold(st, bytes)) {
+        st->failed = true;
+        h2_stream_tell_later(st);
+        return;
+    }
+    if (st->wants && st->held.bytes == 0) {
+        widen(st, bytes.n);
+        give_back(st);
+    }
+}
+
+static void tell_end(struct h2_stream *st)
+{
+    if (!h2_stream_hears(st) || st->end_told || !st->peer_done || !st->wants ||
+        st->held.bytes > 0) {
+        return;
+    }
+    st->end_told = true;
+    st->session->events->on_end(st, st->has_trailers ? &st->block.fields : NULL);
+}
+
+void h2_stream_received_end(struct h2_stream *st)
+{
+    st->peer_done = true;
+    tell_end(st);
+}
+
+void h2_stream_hand_over(struct h2_stream *st)
+{
+    struct h2_session *s = st->session;
+    while (st->wants && h2_stream_hears(st) && st->held.bytes > 0) {
+        struct span piece = chunk_span(st->held.first);
+        s->events->on_body(st, piece);
+        holds_no_more(st, piece.n);
+        chain_take(&st->held, s->store, piece.n);
+    }
+    if (st->wants && st->held.bytes == 0) {
+        give_back(st);
+    }
+    tell_end(st);
+}
