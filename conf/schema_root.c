@@ -174,8 +174,11 @@ static const struct schema_field limit_fields[] = {
           "Largest request content (L16). 0B: no limit."),
     LIMIT("streams", type_count, streams, LIMIT_H2_STREAMS, 1, 1000,
           "Requests at a time on one HTTP/2 connection of a client (L20)."),
-    LIMIT("backend_connections", type_count, backend_connections, LIMIT_BACKEND_CONNECTIONS, 1,
-          1000000, "Connections to one backend (L34)."),
+    LIMIT(
+        "backend_connections", type_count, backend_connections, LIMIT_BACKEND_CONNECTIONS, 1,
+        1000000,
+        "Connections to one backend (L34). Where all are used and requests wait, a response whose "
+        "client has taken nothing for 2 s makes room."),
     LIMIT("backend_idle", type_count, backend_idle, LIMIT_BACKEND_IDLE, 0, 1000000,
           "Idle connections that are kept to one backend (L34)."),
 };

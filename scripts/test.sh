@@ -1,8 +1,8 @@
 #!/bin/bash
 # Runs everything that tests Meridian and installs the Debian packages it needs. Safe to run again.
 # usage: scripts/test.sh [--long]
-#   --long   also: timed fuzzing (FUZZ_SECONDS per target, 60), unit suites under valgrind, the long
-#            end-to-end tests, all cases of the randomised ones, 5 minutes of soak, idle memory
+#   --long   also: timed fuzzing (FUZZ_SECONDS per target, 60), unit suites under valgrind, clang-tidy, the
+#            long end-to-end tests, all cases of the randomised ones, 5 minutes of soak, idle memory
 # The logs of the steps are in build/logs. The last line is "N passed, N failed".
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -105,6 +105,7 @@ if step "build debug (asan, ubsan)" build debug; then
     step "unit tests (asan, ubsan)" ctest --test-dir build/debug -V -j "$jobs"
     [ -f tests/e2e/run.py ] &&
         step "end to end (asan, ubsan)" python3 tests/e2e/run.py --build build/debug $long
+    [ -n "$long" ] && step "clang-tidy" scripts/tidy.sh
 fi
 if step "build tsan" build tsan; then
     step "unit tests (tsan)" steady ctest --test-dir build/tsan -V -j "$jobs"

@@ -6,12 +6,33 @@ import time
 
 from client import Client
 from env import long, seconds, until
-from h2 import NO_ERROR, H2Client
+from h2 import HEADERS, NO_ERROR, H2Client
 from origin import head
 from wire import Ended, Malformed
 
 VERSIONS = ("h1", "h2")
 HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te"}
+
+
+PAUSE = 0.01
+
+
+def pieces(body, count=20):
+    size = -(-len(body) // count)
+    for at in range(0, len(body), size):
+        time.sleep(PAUSE)
+        yield body[at:at + size]
+
+
+class Slow:
+    """A socket whose reader takes its time."""
+
+    def __init__(self, connection):
+        self.connection = connection
+
+    def recv(self, _size):
+        time.sleep(PAUSE)
+        return self.connection.recv(10000)
 
 
 class Answer:
@@ -50,10 +71,29 @@ class Asker1:
             raise Cut(problem) from None
         return Answer(got.status, got.fields, got.body, got.trailers, [one.status for one in got.interim])
 
-    def begin(self, fields=(), body=b""):
+    def begin(self, body=b"", path="/", length=1000000):
         """A request that is not complete yet."""
-        lines = ["POST / HTTP/1.1", "Host: localhost", "Content-Length: 1000000", "", ""]
+        lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {length}", "", ""]
         self.client.send("\r\n".join(lines).encode() + body)
+
+    def half_a_head(self):
+        self.client.send(b"GET / HTTP/1.1\r\nHos")
+
+    def call(self, path):
+        """Asks, and does not wait for the answer."""
+        self.client.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+
+    def taste(self):
+        """Waits for the beginning of its content."""
+        assert self.client.socket.recv(1000)
+
+    def slowly(self, body):
+        """Sends piece by piece, and takes the answer so."""
+        self.begin(length=len(body))
+        for piece in pieces(body):
+            self.client.send(piece)
+        self.client.reader.connection = Slow(self.client.socket)
+        return self.client.response().body
 
     def leave(self):
         self.client.reset()
@@ -74,9 +114,30 @@ class Asker2:
         return Answer(stream.status, stream.fields, stream.body, stream.trailers,
                       [int(one[0][1]) for one in stream.interim])
 
-    def begin(self, fields=(), body=b""):
-        stream = self.client.request("POST", "/", [("content-length", "1000000")], end=False)
-        self.client.send(stream.id, body)
+    def begin(self, body=b"", path="/", length=1000000):
+        self.stream = self.client.request("POST", path, [("content-length", length)], end=False)
+        self.client.send(self.stream.id, body)
+
+    def half_a_head(self):
+        self.client.frame(HEADERS, 0, 1, b"\x82")
+
+    def call(self, path):
+        self.stream = self.client.request("GET", path)
+
+    def taste(self):
+        self.client.wait(lambda: self.stream.body, 10, "content")
+
+    def slowly(self, body):
+        self.client.generous = False
+        self.begin(length=len(body))
+        for piece in pieces(body):
+            self.client.send(self.stream.id, piece)
+        self.client.send(self.stream.id, b"", end=True)
+        while not self.stream.over:
+            self.client.open_window(self.stream.id, 10000)
+            self.client.open_window(0, 10000)
+            time.sleep(PAUSE)
+        return self.stream.body
 
     def leave(self):
         self.client.close()
@@ -110,6 +171,11 @@ class Talk1:
         else:
             fields = fields if none else [*fields, ("Content-Length", len(body))]
             self.connection.send(head(status, fields) + (b"" if none else body))
+
+    def slowly(self, body):
+        self.connection.send(head(200, [("Content-Length", len(body))]))
+        for piece in pieces(body):
+            self.connection.send(piece)
 
     def half(self, body):
         """More than is ever sent is announced."""
@@ -148,6 +214,12 @@ class Talk2:
         none = self.method == "HEAD" or status in (204, 304)
         length = [] if none or trailers else [("content-length", len(body))]
         self.stream.respond(status, [*lower(fields), *length], b"" if none else body, trailers)
+
+    def slowly(self, body):
+        self.stream.connection.headers(self.stream.id, [(":status", 200), ("content-length", len(body))])
+        for piece in pieces(body):
+            self.stream.connection.send(self.stream.id, piece)
+        self.stream.connection.send(self.stream.id, b"", end=True)
 
     def half(self, body):
         self.stream.connection.headers(self.stream.id, [(":status", 200), ("content-length", len(body) + 1000)])
@@ -290,6 +362,55 @@ def test_fields_on_the_way(env):
         assert seen[-1]["cookie"] == "a=1; b=2; c=3" and seen[-1]["x-kept"] == "1", seen[-1]
         assert not (HOP_BY_HOP - {"te", "connection"} | {"x-hop"}) & set(seen[-1]), seen[-1]
     each(env, deed, story)
+
+
+@seconds(60)
+def test_slow_sides(env):
+    """Both sides send piece by piece, and take so."""
+    def story(asker, _balancer):
+        body = os.urandom(300_000)
+        assert asker.slowly(body) == body
+    each(env, lambda talk: talk.slowly(talk.body), story)
+
+
+@seconds(60)
+def test_ends_at_every_phase(env):
+    """Whoever breaks off, and whenever: nothing is left behind, and the next request is served."""
+    def deed(talk):
+        if talk.path == "/waits":
+            talk.left()
+        elif talk.path == "/half":
+            talk.half(b"x" * 50_000)
+            talk.left()
+        elif talk.path == "/cut":
+            talk.cut()
+        else:
+            talk.respond(200, [], b"fine")
+
+    def running(balancer):
+        return sum(row["inflight"] for row in balancer.ctl_json("backends")["backends"])
+
+    def waits(balancer):
+        until(lambda: running(balancer) == 1, 10, "the request")
+
+    phases = {
+        "in the head": lambda asker, balancer: asker.half_a_head(),
+        "in the content": lambda asker, balancer: (asker.begin(b"a" * 1000, "/waits"), waits(balancer)),
+        "before the answer": lambda asker, balancer: (asker.call("/waits"), waits(balancer)),
+        "in the answer": lambda asker, balancer: (asker.call("/half"), asker.taste()),
+    }
+
+    def story(asker, balancer):
+        for name, begin in phases.items():
+            leaver = type(asker)(balancer.port)
+            begin(leaver, balancer)
+            leaver.leave()
+            until(lambda: running(balancer) == 0, 10, f"the end {name}")
+            assert type(asker)(balancer.port).ask().body == b"fine", name
+        assert asker.ask("POST", "/cut", body=b"once").status == 502
+        assert type(asker)(balancer.port).ask().body == b"fine"
+        until(lambda: balancer.metric("meridian_requests_running") == 0, 10, "no request")
+    each(env, deed, story, early=True)
 
 
 def test_a_backend_that_breaks_off(env):

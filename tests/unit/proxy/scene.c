@@ -177,12 +177,12 @@ static void build_pool(struct scene *s)
                              .sites = &site,
                              .site_count = 1,
                              .members = members,
-                             .member_count = SCENE_SERVERS};
+                             .member_count = s->pool.endpoint_count};
     for (int i = 0; i < SCENE_SERVERS; i++) {
         members[i].max_inflight = s->max_inflight;
     }
     CHECK_INT(pick_pool_new(s->registry, &conf, 0, &s->pool.pick), ERR_OK);
-    for (int i = 0; i < SCENE_SERVERS; i++) {
+    for (unsigned i = 0; i < s->pool.endpoint_count; i++) {
         s->endpoints[i].endpoint = s->pool.pick->members[i].endpoint;
         s->endpoints[i].address = s->at[i];
     }
@@ -266,6 +266,13 @@ void scene_new(struct scene *s)
                                 .unrouted = &s->route_stats};
 }
 
+void scene_hang_up(struct scene *s)
+{
+    list_each (e, &s->served) {
+        served_end(container_of(e, struct served, link), CONN_END_NOW);
+    }
+}
+
 static void servers_close(struct scene *s)
 {
     for (int i = 0; i < SCENE_SERVERS; i++) {
@@ -274,9 +281,7 @@ static void servers_close(struct scene *s)
         }
         buf_fini(&s->log[i]);
     }
-    list_each (e, &s->served) {
-        served_end(container_of(e, struct served, link), CONN_END_NOW);
-    }
+    scene_hang_up(s);
 }
 
 static void counters_at_rest(const struct scene *s)
@@ -405,7 +410,7 @@ const char *scene_log(struct scene *s, int server)
 uint32_t scene_inflight(const struct scene *s)
 {
     uint32_t sum = 0;
-    for (int i = 0; i < SCENE_SERVERS; i++) {
+    for (unsigned i = 0; i < s->pool.endpoint_count; i++) {
         sum += endpoint_inflight(s->endpoints[i].endpoint);
     }
     return sum;

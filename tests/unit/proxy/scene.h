@@ -79,7 +79,8 @@ struct scene {
 };
 
 /* Routes: "/" all; "/get" GET and HEAD only; "/small" content of 10 bytes at most; "/ws" WebSocket;
- * "/fixed" answered here. Change pool and routes between scene_new and scene_start. */
+ * "/fixed" answered here. Change pool (one server: endpoint_count) and routes between scene_new and
+ * scene_start. */
 void scene_new(struct scene *s);
 void scene_start(struct scene *s);
 void scene_close(struct scene *s);
@@ -88,6 +89,8 @@ void scene_close(struct scene *s);
 void scene_script(struct scene *s, int server, const struct step *steps, unsigned count);
 /* The server is not there: connections are refused. */
 void scene_absent(struct scene *s, int server);
+/* The servers end all connections that they have. */
+void scene_hang_up(struct scene *s);
 struct ask *scene_ask(struct scene *s, const char *method, const char *path, size_t content);
 /* The same with a head of the test's own; content is what is sent. */
 struct ask *scene_ask_head(struct scene *s, const struct request *head, size_t content);
