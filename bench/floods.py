@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import struct
+import subprocess
 import sys
 import tempfile
 import threading
@@ -89,7 +90,7 @@ class Attacker(threading.Thread):
                 self.lives.append(time.monotonic() - begun)
 
 
-def start(rig, folder, build):
+def start(rig, folder):
     port, backend, admin = free_ports(3)
     rig.origin("--port", backend, cpu=rig.other_cpu)
     path = os.path.join(folder, "meridian.yaml")
@@ -100,14 +101,10 @@ def start(rig, folder, build):
                    "log": {"access": {"path": "off"}},
                    "admin": {"socket": os.path.join(folder, "control.sock"), "http": f"127.0.0.1:{admin}"},
                    "state": folder}, file)
-    process = rig.start([rig.tool("meridian"), "-c", path], rig.proxy_cpu, stderr=subprocess_log(folder))
+    process = rig.start([rig.tool("meridian"), "-c", path], rig.proxy_cpu, stderr=subprocess.DEVNULL)
     wait_port(backend)
     wait_port(port, process)
     return port
-
-
-def subprocess_log(folder):
-    return open(os.path.join(folder, "meridian.log"), "wb")
 
 
 def main():
@@ -122,7 +119,7 @@ def main():
         parser.error(f"no such family: {', '.join(unknown)}; there are {', '.join(FAMILIES)}")
     print(f"{'family':16} {'longest life':>12} {'connections':>11} {'p99 quiet':>10} {'attacked':>9} {'ratio':>6} {'failed':>6}")
     with tempfile.TemporaryDirectory() as folder, Rig(arguments.build) as rig:
-        port = start(rig, folder, arguments.build)
+        port = start(rig, folder)
 
         def polite():
             return rig.load(f"http://127.0.0.1:{port}/bytes/1000", "--connections", CLIENTS, "--rate", arguments.rate,

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Resident memory of idle connections, each after one request: plain and TLS 1.3 keep-alive, HTTP/2 over TLS.
 The difference between many connections and a warm base of some, divided by their number, against RELIABILITY.md
-L19. Fails where Meridian is above a bound.
+L19; and HTTP/2 connections with 100 requests under way, which wait for the server, or whose client takes nothing,
+against L18. Fails where Meridian is above a bound.
 
     memory.py [--build DIR] [--connections N] [--peers]      --peers: nginx and HAProxy beside it
 """
@@ -17,6 +18,8 @@ import time
 from rig import Rig, certificate, family, free_ports, wait_port
 
 BOUNDS = {"plain": 4.0, "tls": 32.0, "h2": 48.0}  # KiB
+BUSY = {"100 that wait": "/delay/20000", "100 stalled": "/bytes/1048576"}
+BUSY_BOUND, BUSY_COUNT = 4096.0, 10
 BASE = 200
 REQUEST = b"GET /bytes/100 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -88,6 +91,32 @@ def ask_h2(connection):
             return
 
 
+def ask_many(connection, path):
+    """100 requests, and no window for the answers."""
+    head = b"\x82\x87" + b"\x04" + bytes([len(path)]) + path.encode() + b"\x01\x09localhost"
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, struct.pack(">HI", 4, 0))
+                       + b"".join(frame(1, 5, 2 * turn + 1, head) for turn in range(100)))
+    time.sleep(0.2)
+
+
+def measure_busy(pid, port, path):
+    """KiB a connection with 100 requests under way."""
+    def open_all(count):
+        connections = []
+        for _ in range(count):
+            connection = tls_context(["h2"]).wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=20))
+            ask_many(connection, path)
+            connections.append(connection)
+        return connections
+    warm = open_all(2)
+    before = settled(pid)
+    more = open_all(BUSY_COUNT)
+    after = settled(pid)
+    for connection in warm + more:
+        connection.close()
+    return (after - before) / BUSY_COUNT
+
+
 def connect(port, how, context):
     connection = socket.create_connection(("127.0.0.1", port), timeout=20)
     if how != "plain":
@@ -115,7 +144,7 @@ def meridian(rig, folder, ports, origin):
     with open(path, "w") as file:
         file.write(f"""workers: 1
 timeouts: {{idle: 10m}}
-limits: {{connections_per_source: 20000}}
+limits: {{connections_per_source: 20000, backend_connections: 4000}}
 admin: {{socket: {folder}/control.sock, http: off}}
 log: {{level: error, access: {{path: "off"}}}}
 listeners:
@@ -176,21 +205,29 @@ def main():
         programs |= {name: start for name, start in [("nginx", nginx), ("HAProxy", haproxy)]
                      if shutil.which(name.lower())}
     good = True
+
+    def with_proxy(start, figure):
+        with Rig(options.build) as rig, tempfile.TemporaryDirectory(prefix="memory-") as folder:
+            origin, *ports = free_ports(3)
+            rig.origin("--port", origin)
+            wait_port(origin)
+            process = start(rig, folder, ports, origin)
+            wait_port(ports[0], process)
+            return figure(process.pid, ports)
     print(f"{'KiB a connection':<18}{'plain':>8}{'TLS':>8}{'h2+TLS':>8}")
     for name, start in programs.items():
         row = []
         for how, bound in BOUNDS.items():  # each on a fresh process
-            with Rig(options.build) as rig, tempfile.TemporaryDirectory(prefix="memory-") as folder:
-                origin, *ports = free_ports(3)
-                rig.origin("--port", origin)
-                wait_port(origin)
-                process = start(rig, folder, ports, origin)
-                wait_port(ports[0], process)
-                kib = measure(process.pid, ports[0] if how == "plain" else ports[1], how, options.connections)
-                row.append(kib)
-                good = good and (name != "Meridian" or kib <= bound)
+            kib = with_proxy(start, lambda pid, ports: measure(pid, ports[0] if how == "plain" else ports[1], how,
+                                                               options.connections))
+            row.append(kib)
+            good = good and (name != "Meridian" or kib <= bound)
         print(f"{name:<18}" + "".join(f"{kib:>8.1f}" for kib in row), flush=True)
     print(f"{'bound (L19)':<18}" + "".join(f"{bound:>8.1f}" for bound in BOUNDS.values()))
+    for name, path in BUSY.items():
+        kib = with_proxy(meridian, lambda pid, ports: measure_busy(pid, ports[1], path))
+        good = good and kib <= BUSY_BOUND
+        print(f"an HTTP/2 connection of Meridian with {name}: {kib:.0f} KiB, bound (L18, G11) {BUSY_BOUND:.0f}", flush=True)
     return 0 if good else 1
 
 

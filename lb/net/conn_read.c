@@ -100,9 +100,10 @@ static void deliver(struct conn *c, struct span fresh)
         (void)keep(c, span_sub(fresh, taken, fresh.n));
 }
 
+/* After the last byte: what is kept is handed over again first, where it is due. */
 static void tell_eof(struct conn *c)
 {
-    if (!c->eof || c->eof_told || !c->want || c->state != CONN_OPEN)
+    if (!c->eof || c->eof_told || !c->want || c->redeliver || c->state != CONN_OPEN)
         return;
     c->eof_told = true;
     c->events->on_eof(c->user, c, c->eof_clean);

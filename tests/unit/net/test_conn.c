@@ -192,6 +192,24 @@ TEST(conn, reading_switched_on_delivers_again_without_new_bytes)
     pair_fini(&p);
 }
 
+TEST(conn, what_was_kept_comes_before_the_end_F9)
+{
+    struct pair p;
+    pair_init(&p);
+    CHECK(pair_open(&p), "open");
+    p.server.take_most = 0;
+    send_fill(p.client.c, 3, 5, 3);
+    CHECK(pair_run(&p, delivered), "kept");
+    conn_want_read(p.server.c, false);
+    conn_shutdown(p.client.c);
+    pair_run_ms(&p, 20);
+    p.server.take_most = SIZE_MAX;
+    conn_want_read(p.server.c, true);
+    CHECK(pair_run(&p, server_done), "the end");
+    CHECK(side_has(&p.server, 3, 5), "and before it all that was kept");
+    pair_fini(&p);
+}
+
 TEST(conn, hold_limit_stops_the_socket)
 {
     struct pair p;
