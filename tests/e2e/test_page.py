@@ -108,7 +108,7 @@ def test_page_in_a_browser(env):
     thread.start()
     try:
         browser.open(url)
-        until(lambda: browser.value("(document.querySelector('#rate path') || document.body).getAttribute('d')?.split('L')"
+        until(lambda: browser.value("(document.querySelector('#rate path') || document.body)?.getAttribute('d')?.split('L')"
                                     ".length > 3"), 40, "the charts")
         if has_map:
             until(lambda: browser.value("document.querySelectorAll('#map circle').length") == 3, 20, "the map")
