@@ -72,13 +72,10 @@ static bool accept_one(struct listener *l)
     case ECONNABORTED: /* it left while it waited */
     case EPROTO:
         return true;
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
-        timer_in_ms(&l->rest, PAUSE_MS);
+    case EAGAIN:
         return false;
-    default:
+    default: /* no descriptor, no memory, or what else may last: the loop must not spin (F15) */
+        timer_in_ms(&l->rest, PAUSE_MS);
         return false;
     }
 }

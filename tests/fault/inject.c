@@ -1,0 +1,131 @@
+/* inject: a library for LD_PRELOAD that makes the C library's calls fail as a kernel may (RELIABILITY section 8: F15,
+ * F17, F18, F33). What fails is said by a small file, named by the environment's INJECT, which is mapped: a test
+ * changes it while the program runs. Numbers are of 32 bits each, in the order of `struct faults`; 0 is no fault. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+struct faults {
+    _Atomic uint32_t one_byte;     /* recv and sendmsg move one byte each */
+    _Atomic uint32_t interrupt;    /* one call in n is interrupted (EINTR) */
+    _Atomic uint32_t again;        /* one recv or sendmsg in n says EAGAIN */
+    _Atomic uint32_t accept_error; /* what accept4, socket, connect, write to a file fail with */
+    _Atomic uint32_t socket_error;
+    _Atomic uint32_t connect_error;
+    _Atomic uint32_t write_error;
+    _Atomic uint32_t injected; /* how many calls were treated so */
+    _Atomic uint32_t calls;
+};
+
+static struct faults *_Atomic shared;
+
+static struct faults *faults(void)
+{
+    static struct faults none;
+    struct faults *f = atomic_load(&shared);
+    if (f != NULL)
+        return f;
+    const char *path = getenv("INJECT");
+    int fd = path != NULL ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    void *at = fd >= 0 ? mmap(NULL, sizeof *f, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
+    if (fd >= 0)
+        close(fd);
+    atomic_store(&shared, at == MAP_FAILED ? &none : at);
+    return atomic_load(&shared);
+}
+
+/* True for one call in n, in no rhythm that those of a loop could have. */
+static int due(const _Atomic uint32_t *every, uint32_t call)
+{
+    uint32_t n = atomic_load(every);
+    if (n == 0 || (call * UINT32_C(2654435761) >> 16) % n != 0)
+        return 0;
+    atomic_fetch_add(&faults()->injected, 1);
+    return 1;
+}
+
+static int fails(const _Atomic uint32_t *with)
+{
+    uint32_t error = atomic_load(with);
+    if (error == 0)
+        return 0;
+    atomic_fetch_add(&faults()->injected, 1);
+    errno = (int)error;
+    return 1;
+}
+
+static int disturbed(int may_wait)
+{
+    struct faults *f = faults();
+    uint32_t call = atomic_fetch_add(&f->calls, 1);
+    int error = due(&f->interrupt, call) ? EINTR : may_wait && due(&f->again, call + 1) ? EAGAIN : 0;
+    errno = error != 0 ? error : errno;
+    return error != 0;
+}
+
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+ssize_t recv(int fd, void *into, size_t n, int flags)
+{
+    if (disturbed(1))
+        return -1;
+    size_t most = atomic_load(&faults()->one_byte) != 0 && n > 1 ? 1 : n;
+    return REAL(recv)(fd, into, most, flags);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+{
+    if (disturbed(1))
+        return -1;
+    if (atomic_load(&faults()->one_byte) == 0 || m->msg_controllen != 0)
+        return REAL(sendmsg)(fd, m, flags);
+    for (size_t i = 0; i < m->msg_iovlen; i++) {
+        if (m->msg_iov[i].iov_len > 0)
+            return send(fd, m->msg_iov[i].iov_base, 1, flags);
+    }
+    return 0;
+}
+
+/* The control socket of a program is left alone. */
+static int is_local(int fd)
+{
+    struct sockaddr_storage at;
+    socklen_t size = sizeof at;
+    return getsockname(fd, (struct sockaddr *)&at, &size) == 0 && at.ss_family == AF_UNIX;
+}
+
+int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict size, int flags)
+{
+    if (disturbed(0))
+        return -1;
+    return !is_local(fd) && fails(&faults()->accept_error) ? -1 : REAL(accept4)(fd, address, size, flags);
+}
+
+int socket(int domain, int type, int protocol)
+{
+    return domain != AF_UNIX && fails(&faults()->socket_error) ? -1 : REAL(socket)(domain, type, protocol);
+}
+
+int connect(int fd, const struct sockaddr *to, socklen_t size)
+{
+    return to->sa_family != AF_UNIX && fails(&faults()->connect_error) ? -1 : REAL(connect)(fd, to, size);
+}
+
+ssize_t write(int fd, const void *from, size_t n)
+{
+    struct stat st;
+    struct faults *f = faults();
+    if (fd > STDERR_FILENO && atomic_load(&f->write_error) != 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+        fails(&f->write_error))
+        return -1;
+    return REAL(write)(fd, from, n);
+}
