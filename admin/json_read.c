@@ -1,5 +1,6 @@
 #include "admin/json_read.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 struct reader {
@@ -177,6 +178,9 @@ static enum err read_number(struct reader *r, struct json_value *v)
     text[n] = 0;
     v->type = JSON_NUMBER;
     v->number = strtod(text, NULL);
+    if (!isfinite(v->number)) {
+        return ERR_RANGE;
+    }
     v->text = arena_copy(r->arena, span_of(from, n));
     return v->text.p != NULL ? ERR_OK : ERR_NO_MEMORY;
 }

@@ -22,7 +22,7 @@ struct json_value {
 };
 
 /* One value and nothing but blanks around it. Text lives in the arena. ERR_SYNTAX, ERR_RANGE (too
- * deep, too many members, a number of more than 63 characters), ERR_NO_MEMORY. */
+ * deep, too many members, a number of more than 63 characters or too large), ERR_NO_MEMORY. */
 MUST_CHECK
 enum err json_read(struct span in, struct arena *a, const struct json_value **out);
 

@@ -39,6 +39,7 @@ endif()
 if(MERIDIAN_COVERAGE)
   target_compile_options(meridian_flags INTERFACE --coverage -fprofile-update=atomic)
   target_link_options(meridian_flags INTERFACE --coverage)
+  add_custom_target(coverage COMMAND "${CMAKE_SOURCE_DIR}/scripts/coverage.py" "${CMAKE_BINARY_DIR}" USES_TERMINAL)
 endif()
 target_link_options(meridian_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
 # Assertions guard the state machines in release builds too (RELIABILITY S3).

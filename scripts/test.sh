@@ -89,6 +89,12 @@ replay() {
     echo "$all passed, 0 failed"
 }
 
+# Those end-to-end tests whose time limits valgrind's pace does not reach.
+valgrind_e2e() {
+    python3 tests/e2e/run.py --build build/plain --valgrind -k test_basic -k test_framing_h1 -k test_h2_rules \
+        -k test_matrix -k test_websocket -k test_hostile -k test_tls
+}
+
 valgrind_units() {
     local suite all=0
     for suite in build/plain/tests/unit_*; do
@@ -127,6 +133,7 @@ if step "build release (hardened, lto)" build_release && [ -n "$long" ]; then
 fi
 if [ -n "$long" ] && step "build plain" build plain; then
     step "unit tests (valgrind)" valgrind_units
+    step "end to end (valgrind)" valgrind_e2e
 fi
 
 if [ "$failed" -eq 0 ]; then

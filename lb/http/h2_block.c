@@ -48,7 +48,7 @@ static enum name_kind name_kind(struct span name)
     enum name_kind kind = name.n > 0 && name.n <= LIMIT_FIELD_NAME ? NAME_PLAIN : NAME_BAD;
     for (size_t i = 0; i < name.n; i++) {
         char c = name.p[i];
-        if (ascii_alpha(c) && c >= 'A' && c <= 'Z') {
+        if (c >= 'A' && c <= 'Z') {
             return NAME_BAD;
         }
         if (!ascii_alpha(c) && !ascii_digit(c) && c != '-') {

@@ -38,7 +38,7 @@ static struct span cut_query(struct span s, struct span *query)
     return span_sub(s, 0, at);
 }
 
-/* scheme "://" authority [path] ["?" query] */
+/* scheme "://" authority [path] ["?" query]; the caller has seen what parts the first two. */
 static enum err parse_absolute(struct span s, struct uri *out)
 {
     size_t colon = span_find(s, ':');
@@ -46,11 +46,7 @@ static enum err parse_absolute(struct span s, struct uri *out)
     if (!span_eq_nocase(out->scheme, SPAN("http")) && !span_eq_nocase(out->scheme, SPAN("https"))) {
         return ERR_BAD_TARGET;
     }
-    struct span rest = span_sub(s, colon, s.n);
-    if (!span_starts(rest, SPAN("://"))) {
-        return ERR_BAD_TARGET;
-    }
-    rest = cut_query(span_sub(rest, 3, rest.n), &out->query);
+    struct span rest = cut_query(span_sub(s, colon + 3, s.n), &out->query);
     size_t slash = span_find(rest, '/');
     out->form = URI_ABSOLUTE;
     out->authority = span_sub(rest, 0, slash);

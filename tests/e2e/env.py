@@ -94,8 +94,8 @@ class Ports:
 
 
 class Env:
-    def __init__(self, folder, root, build, tsan=False):
-        self.dir, self.root, self.build, self.tsan = folder, root, build, tsan
+    def __init__(self, folder, root, build, tsan=False, valgrind=False):
+        self.dir, self.root, self.build, self.tsan, self.valgrind = folder, root, build, tsan, valgrind
         self._ports = Ports()
         self._ends = contextlib.ExitStack()
         self._balancers = []

@@ -12,6 +12,9 @@ import time
 
 SANITIZER = re.compile(r"(ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:|"
                        r"Assertion .* failed)")
+# What is lost, or wrong, ends it with the sanitizers' status.
+VALGRIND = ["valgrind", "-q", "--leak-check=full", "--errors-for-leak-kinds=definite", "--error-exitcode=86",
+            "--child-silent-after-fork=yes"]
 METRIC = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$")
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 
@@ -104,7 +107,8 @@ class Meridian:
     # --- life ---
 
     def command(self, *args):
-        return [self.env.program("meridian"), "-c", self.file, *self.args, *args]
+        before = VALGRIND if self.env.valgrind else []
+        return [*before, self.env.program("meridian"), "-c", self.file, *self.args, *args]
 
     def environment(self):
         environ = {key: value for key, value in os.environ.items()
@@ -118,6 +122,7 @@ class Meridian:
 
     def start(self, timeout=20):
         """Starts it and waits for READY=1."""
+        timeout *= 6 if self.env.valgrind else 1
         self.notify = Notify(os.path.join(self.dir, "notify"))
         self.spawn(NOTIFY_SOCKET=self.notify.path)
         end = time.monotonic() + timeout

@@ -2,7 +2,7 @@
 """Runs the end-to-end tests: every function test_* in every test_*.py of this folder, against the
 real binary of a build folder. Each test has a process, a folder and ports of its own.
 
-    run.py [--build DIR] [--tsan] [--long] [-k PATTERN] [-j N] [--list] [-v]
+    run.py [--build DIR] [--tsan | --valgrind] [--long] [-k PATTERN] [-j N] [--list] [-v]
 
 One line per test; the last line is "N passed, N failed" (and "N skipped" where something a test needs
 is not there). The exit status is 0 only if none failed and at least one ran.
@@ -59,7 +59,7 @@ class Test:
         os.dup2(output, 1)
         os.dup2(output, 2)
         result = PASSED
-        env = Env(self.folder, ROOT, options.build, tsan=options.tsan)
+        env = Env(self.folder, ROOT, options.build, tsan=options.tsan, valgrind=options.valgrind)
         try:
             self.function(env)
         except Skip as reason:
@@ -163,6 +163,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default=os.path.join(ROOT, "build", "debug"))
     parser.add_argument("--tsan", action="store_true", help="the build is the one with ThreadSanitizer")
+    parser.add_argument("--valgrind", action="store_true", help="run the balancer under valgrind; of the plain build")
     parser.add_argument("--long", action="store_true", help="with the tests that take minutes")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a failed test")

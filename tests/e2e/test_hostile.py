@@ -6,11 +6,11 @@ import hostile
 from env import seconds
 from origin import text
 
-SHARE_UNDER_TSAN = 8
+SHARE_WHERE_SLOW = 8
 
 
 def story(env, front, back):
-    cases = corpus.load(front)[::SHARE_UNDER_TSAN if env.tsan else 1]
+    cases = corpus.load(front)[::SHARE_WHERE_SLOW if env.tsan or env.valgrind else 1]
     if back == "h1":
         origin = env.origin(reply=lambda request: text(request.target.encode()))
     else:

@@ -1,6 +1,7 @@
-/* inject: a library for LD_PRELOAD that makes the C library's calls fail as a kernel may (RELIABILITY section 8: F15,
- * F17, F18, F33). What fails is said by a small file, named by the environment's INJECT, which is mapped: a test
- * changes it while the program runs. Numbers are of 32 bits each, in the order of `struct faults`; 0 is no fault. */
+/* inject: a library for LD_PRELOAD that makes the C library's calls fail as a kernel may
+ * (RELIABILITY section 8: F15, F17, F18, F33). What fails is said by a small file, named by the
+ * environment's INJECT, which is mapped: a test changes it while the program runs. Numbers are of
+ * 32 bits each, in the order of `struct faults`; 0 is no fault. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -36,7 +37,8 @@ static struct faults *faults(void)
         return f;
     const char *path = getenv("INJECT");
     int fd = path != NULL ? open(path, O_RDWR | O_CLOEXEC) : -1;
-    void *at = fd >= 0 ? mmap(NULL, sizeof *f, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
+    void *at =
+        fd >= 0 ? mmap(NULL, sizeof *f, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
     if (fd >= 0)
         close(fd);
     atomic_store(&shared, at == MAP_FAILED ? &none : at);
@@ -67,7 +69,9 @@ static int disturbed(int may_wait)
 {
     struct faults *f = faults();
     uint32_t call = atomic_fetch_add(&f->calls, 1);
-    int error = due(&f->interrupt, call) ? EINTR : may_wait && due(&f->again, call + 1) ? EAGAIN : 0;
+    int error = due(&f->interrupt, call)               ? EINTR
+                : may_wait && due(&f->again, call + 1) ? EAGAIN
+                                                       : 0;
     errno = error != 0 ? error : errno;
     return error != 0;
 }
@@ -107,25 +111,31 @@ int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict size,
 {
     if (disturbed(0))
         return -1;
-    return !is_local(fd) && fails(&faults()->accept_error) ? -1 : REAL(accept4)(fd, address, size, flags);
+    return !is_local(fd) && fails(&faults()->accept_error)
+               ? -1
+               : REAL(accept4)(fd, address, size, flags);
 }
 
 int socket(int domain, int type, int protocol)
 {
-    return domain != AF_UNIX && fails(&faults()->socket_error) ? -1 : REAL(socket)(domain, type, protocol);
+    return domain != AF_UNIX && fails(&faults()->socket_error)
+               ? -1
+               : REAL(socket)(domain, type, protocol);
 }
 
 int connect(int fd, const struct sockaddr *to, socklen_t size)
 {
-    return to->sa_family != AF_UNIX && fails(&faults()->connect_error) ? -1 : REAL(connect)(fd, to, size);
+    return to->sa_family != AF_UNIX && fails(&faults()->connect_error)
+               ? -1
+               : REAL(connect)(fd, to, size);
 }
 
 ssize_t write(int fd, const void *from, size_t n)
 {
     struct stat st;
     struct faults *f = faults();
-    if (fd > STDERR_FILENO && atomic_load(&f->write_error) != 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-        fails(&f->write_error))
+    if (fd > STDERR_FILENO && atomic_load(&f->write_error) != 0 && fstat(fd, &st) == 0 &&
+        S_ISREG(st.st_mode) && fails(&f->write_error))
         return -1;
     return REAL(write)(fd, from, n);
 }

@@ -244,3 +244,41 @@ TEST(json_read, noise)
         mem_free(exact);
     }
 }
+
+/* F16: wherever memory runs out, reading says so. */
+TEST(json_read, without_memory_F16)
+{
+    static const char text[] = "{\"a\":[1,\"two\",true,null,{\"b\":\"\\u00e4\"}],\"c\":\"d\"}";
+    const struct json_value *v;
+    unsigned wants = 0;
+    for (size_t pad = 0; pad < 256; pad += 16) {
+        for (size_t blocks = 0; blocks < 12; blocks++) {
+            struct arena a;
+            arena_init(&a, NULL, 256, 1 + blocks * 320);
+            (void)!arena_take(&a, pad);
+            enum err e = json_read(span_str(text), &a, &v);
+            CHECK(e == ERR_OK || e == ERR_NO_MEMORY, "%s", err_name(e));
+            CHECK((e == ERR_OK) == (v != NULL), "a tree or none");
+            wants += e == ERR_NO_MEMORY;
+            arena_reset(&a);
+        }
+    }
+    CHECK(wants > 0, "it runs out");
+}
+
+TEST(json_read, members_of_another_kind_are_none)
+{
+    struct arena a;
+    const struct json_value *v;
+    arena_init(&a, NULL, 4096, 0);
+    CHECK_INT(json_read(SPAN("{\"n\":1,\"s\":\"x\",\"b\":true}"), &a, &v), ERR_OK);
+    CHECK(json_get_number(v, "s") == 0 && json_get_number(v, "none") == 0, "no number");
+    CHECK(json_get_number(v, "n") == 1, "a number");
+    CHECK(!json_get_bool(v, "n") && json_get_bool(v, "b"), "a word");
+    CHECK(json_get_text(v, "n").p == NULL && json_get(NULL, "n") == NULL, "no text");
+    CHECK_INT(json_read(SPAN("1e999"), &a, &v), ERR_RANGE);
+    CHECK_INT(json_read(SPAN("[-1e400]"), &a, &v), ERR_RANGE);
+    CHECK_INT(json_read(SPAN("\"\\ud800\\ue000\""), &a, &v), ERR_SYNTAX);
+    CHECK_INT(json_read(SPAN("\"\\ud800\\u0041\""), &a, &v), ERR_SYNTAX);
+    arena_reset(&a);
+}

@@ -169,5 +169,6 @@ TEST(str, distance)
     char longer[200];
     memset(longer, 'x', sizeof longer);
     CHECK_INT(span_distance(span_of(longer, 200), SPAN("x"), 4), 4);
+    CHECK_INT(span_distance(SPAN("x"), span_of(longer, 200), 4), 4);
     CHECK_INT(span_distance(span_of(longer, 200), span_of(longer, 200), 4), 0);
 }

@@ -3,6 +3,8 @@
 #include "check.h"
 #include "http/h2_message.h"
 
+#include <stdio.h>
+
 /* Header blocks to messages and back. A block is written as lines "name: value". */
 
 struct reading {
@@ -211,6 +213,20 @@ static enum err reply(struct reading *g, const char *lines, const struct request
     return h2_reply_read(&g->block, asked, end, &g->reply);
 }
 
+TEST(h2_message, lengths_and_expectations_H7_H10)
+{
+    struct reading g;
+    reading_open(&g);
+    CHECK_INT(request(&g, GET "content-length: 9223372036854775808\n", false), ERR_BAD_LENGTH);
+    CHECK_INT(request(&g, GET "content-length: 9223372036854775807\n", false), ERR_OK);
+    CHECK_INT(request(&g, GET "content-length: x\n", false), ERR_BAD_LENGTH);
+    CHECK_INT(request(&g, GET "expect: 100-continue\n", true), ERR_OK);
+    CHECK(!g.request.expect_continue, "there is nothing to go on with");
+    CHECK_INT(request(&g, GET "expect: 100-continue\n", false), ERR_OK);
+    CHECK(g.request.expect_continue, "there is");
+    arena_reset(&g.arena);
+}
+
 TEST(h2_message, replies_are_read)
 {
     struct reading g;
@@ -228,7 +244,19 @@ TEST(h2_message, replies_are_read)
     CHECK(g.reply.upgraded, "RFC 8441");
     CHECK_INT(reply(&g, ":status: 403\n", &socket, false), ERR_OK);
     CHECK(!g.reply.upgraded, "refused");
+    CHECK_INT(reply(&g, ":status: 103\n", &socket, false), ERR_OK);
+    CHECK(!g.reply.upgraded && g.reply.content == CONTENT_NONE, "not yet");
+    for (size_t i = 0; i < 2; i++) {
+        CHECK_INT(reply(&g, i == 0 ? ":status: 204\n" : ":status: 304\n", &get, false), ERR_OK);
+        CHECK_INT(g.reply.content, CONTENT_NONE);
+    }
     CHECK_INT(reply(&g, ":status: 101\n", &socket, false), ERR_BACKEND_PROTOCOL);
+    static const char *const lengths[] = {"x", "", "9223372036854775808", "1\ncontent-length: 1"};
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+        char text[96];
+        snprintf(text, sizeof(text), ":status: 200\ncontent-length: %s\n", lengths[i]);
+        CHECK_INT(reply(&g, text, &get, false), ERR_BACKEND_PROTOCOL);
+    }
     CHECK_INT(reply(&g, ":status: 20\n", &get, false), ERR_BACKEND_PROTOCOL);
     CHECK_INT(reply(&g, "x: y\n", &get, false), ERR_BACKEND_PROTOCOL);
     CHECK_INT(reply(&g, ":status: 200\nconnection: close\n", &get, false), ERR_BACKEND_PROTOCOL);
@@ -251,6 +279,12 @@ TEST(h2_message, replies_are_written)
     CHECK_INT(fields_put(&r.fields, &g.arena, FIELD_SEC_WEBSOCKET_ACCEPT, SPAN("1")), ERR_OK);
     CHECK_INT(h2_reply_write(&r, SPAN_NONE, &g.arena, &nv), ERR_OK);
     CHECK_STR(text_of(&g, &nv), ":status=200;");
+    r = (struct reply){.status = 200, .content = CONTENT_STREAM};
+    CHECK_INT(h2_reply_write(&r, SPAN_NONE, &g.arena, &nv), ERR_OK);
+    CHECK_STR(text_of(&g, &nv), ":status=200;");
+    r = (struct reply){.status = 200, .content = CONTENT_LENGTH, .length = 7};
+    CHECK_INT(h2_reply_write(&r, SPAN_NONE, &g.arena, &nv), ERR_OK);
+    CHECK_STR(text_of(&g, &nv), ":status=200;content-length=7;");
     r = (struct reply){.status = 204, .has_length = true};
     CHECK_INT(h2_reply_write(&r, SPAN_NONE, &g.arena, &nv), ERR_OK);
     CHECK_STR(text_of(&g, &nv), ":status=204;");

@@ -34,6 +34,7 @@ TEST(h2_past, numbers_passed_over_are_gone)
     CHECK_INT(h2_past_frame(&p, true, 3), NGHTTP2_PROTOCOL_ERROR);
     CHECK_INT(h2_past_frame(&p, false, 7), NGHTTP2_PROTOCOL_ERROR);
     CHECK_INT(h2_past_frame(&p, true, 9), NGHTTP2_NO_ERROR);
+    CHECK_INT(h2_past_frame(&p, false, 1), NGHTTP2_NO_ERROR);  /* below what was passed over */
     CHECK_INT(h2_past_frame(&p, false, 13), NGHTTP2_NO_ERROR); /* an idle one: the library's */
 }
 

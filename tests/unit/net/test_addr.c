@@ -102,8 +102,22 @@ TEST(addr, equality_and_mapping)
     CHECK_INT(addr_parse(SPAN("unix:/ab"), &b), ERR_OK);
     CHECK(!addr_eq(&a, &b), "another path");
     CHECK_INT(addr_bytes(&a, &bytes), 0);
+    CHECK_INT(addr_parse(SPAN("unix:/b"), &b), ERR_OK);
+    CHECK(!addr_eq(&a, &b), "another path of that length");
+    CHECK_INT(addr_port(&a), 0);
     a.len = b.len = 0;
     CHECK(addr_eq(&a, &b), "both none");
+    addr_unmap(&a);
+    CHECK(a.len == 0 && addr_port(&a) == 0, "none stays none");
+    char text[ADDR_TEXT];
+    CHECK(addr_print(&a, text) == 0 && text[0] == '\0', "%s", text);
+    CHECK(addr_print_host(&a, text) == 0 && text[0] == '\0', "%s", text);
+    CHECK_INT(addr_parse(SPAN("192.0.2.7:99"), &a), ERR_OK);
+    CHECK_INT(addr_parse(SPAN("192.0.2.8:99"), &b), ERR_OK);
+    addr_unmap(&a);
+    CHECK(!addr_eq(&a, &b), "another host");
+    CHECK_INT(addr_parse(SPAN("unix:"), &b), ERR_SYNTAX);
+    CHECK_INT(addr_parse(span_of("unix:/a\0b", 9), &b), ERR_SYNTAX);
 }
 
 static const struct {

@@ -17,6 +17,7 @@ TEST(grpc, calls_are_known_by_their_content_type)
     } rows[] = {
         {"application/grpc", true},      {"application/grpc+proto", true},
         {"Application/gRPC; x=y", true}, {"application/grpc-web", false},
+        {"application/grpc x", true},    {"application/grpc,x", false},
         {"application/grpcx", false},    {"application/json", false},
         {"application/grp", false},      {"", false},
     };
