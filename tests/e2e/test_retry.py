@@ -1,9 +1,10 @@
 """Retries (rule H22, limit L30) and broken connections at each point (F1-F3)."""
+import threading
 import time
 
 from client import Client, get
 from env import until
-from origin import hang_up, reset, text
+from origin import gated, hang_up, reset, text
 from wire import Ended
 
 HALF_HEAD = b"HTTP/1.1 200 OK\r\nContent-Le"
@@ -158,3 +159,21 @@ def test_g6_a_backend_killed_under_load(env):
     assert report["failed"] == 0, report
     assert report["completed"] >= 700
     assert until(lambda: balancer.alive())
+
+
+def test_l18_what_one_connection_keeps_is_bounded(env):
+    """Of many uploads side by side the first are kept for another attempt, a mebibyte of them; the others have one."""
+    gate = threading.Event()
+    origins = [env.origin(script=[gated(gate, action)]) for action in (reset(), text(b"ok"))]
+    balancer = env.simple(*origins, pool={"health": {"off": True}, "retries": {"budget": "100%"}},
+                          listener={"protocols": ["h2"]}, workers=1)
+    client = env.h2_client(balancer.port).ready()
+    body = b"u" * 60000
+    streams = [client.request("PUT", "/", [("content-length", len(body))], body) for _ in range(60)]
+    until(lambda: attempts(*origins) == 60, 20, "all requests")
+    gate.set()
+    client.wait(lambda: all(one.over for one in streams), 20, "answers")
+    failed = [one for one in streams if one.status != 200]
+    assert {one.status for one in failed} == {502}, failed
+    kept = (1 << 20) // len(body)
+    assert 0 < attempts(*origins) - 60 <= kept and len(failed) >= 20 - kept, (attempts(*origins), len(failed))
