@@ -54,6 +54,7 @@
 #define LIMIT_H2_TABLE                4096    /* L21, HPACK, each direction */
 #define LIMIT_H2_CONTINUATIONS        8       /* L22 */
 #define LIMIT_H2_BLOCK                KIB(32) /* L22, encoded */
+#define LIMIT_H2_GROWTH               4       /* L22, decoded, as a multiple of L13 and L17 */
 #define LIMIT_H2_RESETS               200     /* L23, burst */
 #define LIMIT_H2_RESETS_RATE          33      /* L23, per second */
 #define LIMIT_H2_OWN_RESETS           50      /* L24, burst */

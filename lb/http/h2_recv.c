@@ -11,6 +11,7 @@ static struct h2_stream *stream_of(nghttp2_session *wire, int32_t id)
 static void note_block(struct h2_session *s, uint8_t type)
 {
     if (type == NGHTTP2_HEADERS) {
+        s->decoded = 0;
         s->block_ns = loop_now_ns(s->loop);
     } else if (type != NGHTTP2_CONTINUATION) {
         s->block_ns = 0;
@@ -87,6 +88,18 @@ static int on_begin_headers(nghttp2_session *wire, const nghttp2_frame *frame, v
     return 0;
 }
 
+/* F11: a small block that grows by what it refers to costs far more than it did its sender. One
+ * that passes its limit by so much is no mistake. */
+static int grows(struct h2_session *s, size_t n)
+{
+    s->decoded += n + LIMIT_FIELD_OVERHEAD;
+    if (s->decoded <= LIMIT_H2_GROWTH * s->limits->head.size) {
+        return 0;
+    }
+    h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_H2_FLOOD);
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 static int on_header(nghttp2_session *wire, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_size, const uint8_t *value, size_t value_size, uint8_t flags,
                      void *user)
@@ -99,7 +112,7 @@ static int on_header(nghttp2_session *wire, const nghttp2_frame *frame, const ui
                      span_of((const char *)name, name_size),
                      value_size > 0 ? span_of((const char *)value, value_size) : SPAN(""));
     }
-    return 0;
+    return grows(s, name_size + value_size);
 }
 
 /* The library would leave such fields out (H9). */
@@ -109,15 +122,12 @@ static int on_invalid_header(nghttp2_session *wire, const nghttp2_frame *frame, 
 {
     struct h2_stream *st = stream_of(wire, frame->hd.stream_id);
     (void)name;
-    (void)name_size;
     (void)value;
-    (void)value_size;
     (void)flags;
-    (void)user;
     if (st != NULL && st->block.bad == ERR_OK) {
         st->block.bad = ERR_BAD_FIELD;
     }
-    return 0;
+    return grows(user, name_size + value_size);
 }
 
 static void received_trailers(struct h2_session *s, struct h2_stream *st)

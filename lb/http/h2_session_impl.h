@@ -33,6 +33,7 @@ struct h2_session {
     size_t held;         /* bytes held on all streams */
     int64_t rtt_ns;      /* SETTINGS to its acknowledgement */
     int64_t born_ns;
+    size_t decoded;   /* bytes of the present header block, counted as L13 does */
     int64_t block_ns; /* since when a header block is incomplete; 0: none is */
     bool condemned;   /* GOAWAY for cause: nothing is read any more */
     bool draining, drain_said;
