@@ -51,8 +51,9 @@ def main():
         rig.origin("--port", origin)
         path = os.path.join(folder, "meridian.yaml")
         with open(path, "w", encoding="ascii") as file:
-            json.dump(configuration(options, port, admin, origin, folder), file)
-        process = rig.start([rig.tool("meridian"), "-c", path])
+            json.dump(configuration(options, port, admin, origin, folder), file, indent=1)
+        with open(os.path.join(folder, "stderr"), "wb") as errors:
+            process = rig.start([rig.tool("meridian"), "-c", path], stderr=errors)
         wait_port(port, process)
         wait_port(admin, process)
         scrape(admin)

@@ -42,9 +42,8 @@ bool exchange_challenge(struct exchange *x)
 {
     struct proxy *p = x->proxy;
     struct span root = x->client->listener->acme_challenges;
-    struct span token = challenge_token(x->request->path);
     bool reads = x->request->method == METHOD_GET || x->request->method == METHOD_HEAD;
-    if (root.n == 0 || token.n == 0 || !reads)
+    if (root.n == 0 || !reads || challenge_token(x->request->path).n == 0)
         return false;
     struct challenge *c = free_place(p);
     if (c == NULL || !fill_path(c, root, x->request->path) ||

@@ -200,6 +200,7 @@ static void origin_set(struct origin *o, const struct addr *a)
     o->text_size = addr_print_host(&o->addr, o->text);
     o->geo_generation = 0;
     o->distance_key = 0;
+    o->site = 0;
 }
 
 static enum err client_start(struct client *c, int fd, const struct addr *peer)

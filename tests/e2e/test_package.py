@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 
 from env import Skip, long, seconds, until
 
@@ -125,4 +124,4 @@ def runs_by_its_unit(env, root):
     finally:
         process.terminate()
         assert process.wait(30) == 0
-    time.sleep(0.1)
+    inside(root, "rm -r /run/meridian")  # RuntimeDirectory= goes with the service

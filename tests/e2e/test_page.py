@@ -169,12 +169,15 @@ def test_clients_and_the_sites_that_serve_them(env):
             with Client(balancer.port) as one:
                 for _ in range(4):
                     assert one.get(headers={"X-Forwarded-For": client}).status == 200
+    with Client(balancer.port) as trusted:
+        for client in CLIENTS:
+            assert trusted.get(headers={"X-Forwarded-For": client}).status == 200
     shown = balancer.ctl_json("map")
     assert {(row["country"], row["site"], row["clients"]) for row in shown["clients"]} == {
-        ("DE", "fra", 3), ("US", "iad", 3), ("SG", "sin", 3)}, shown
+        ("DE", "fra", 4), ("US", "iad", 4), ("SG", "sin", 4)}, shown
     fra = next(row for row in shown["sites"] if row["name"] == "fra")
     assert (fra["latitude"], fra["longitude"], fra["endpoints"]) == (50.1, 8.7, 2), fra
     assert json.loads(balancer.admin("/v1/map")[1])["clients"] == shown["clients"]
     rows = Page(balancer.admin("/")[1]).tables["Clients by country, and the site that serves them"]
-    assert sorted(row[:3] for row in rows[1:]) == [["DE", "fra", "3"], ["SG", "sin", "3"], ["US", "iad", "3"]], rows
+    assert sorted(row[:3] for row in rows[1:]) == [["DE", "fra", "4"], ["SG", "sin", "4"], ["US", "iad", "4"]], rows
     assert "COUNTRY" in balancer.ctl("map")

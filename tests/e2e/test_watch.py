@@ -4,7 +4,7 @@ import shutil
 
 from certs import openssl
 from client import Client, client_context, get
-from env import until
+from env import Skip, until
 from test_geo import PLACES, address_in, world
 
 
@@ -79,6 +79,35 @@ def test_c3_f28_files_gone(env):
     assert serial(env, balancer) == before
     put(new.chain, pair.chain)
     put(new.key, pair.key)
+    until(lambda: serial(env, balancer) != before, 30, "the new certificate")
+
+
+def test_c3_f28_wrong_permissions(env):
+    """As a user who may not read the new files: refused, the old one stays; readable: taken, although nothing else changed."""
+    if os.getuid() != 0 or shutil.which("setpriv") is None:
+        raise Skip("this needs root to become somebody else")
+    pair, new = env.authority.server("localhost", label="a"), env.authority.server("localhost", label="b")
+    port, program = env.port(), shutil.copy(env.program("meridian"), env.path("meridian"))
+    balancer = env.meridian({
+        "listeners": {"public": {"bind": f"127.0.0.1:{port}", "tls": {"certificates": [pair.config()]}}},
+        "pools": {"api": {"backends": {"a": {"address": env.origin().address}}}}, "routes": [{"pool": "api"}]}, start=False)
+    balancer.port, real = port, balancer.command
+    balancer.command = lambda *args: ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", program,
+                                      *real(*args)[1:]]
+    os.umask(0)
+    for folder, _, files in os.walk(env.dir):
+        os.chmod(folder, 0o777)
+        for name in files:
+            os.chmod(os.path.join(folder, name), 0o755)
+    balancer.start()
+    before = serial(env, balancer)
+    for source, target in [(new.chain, pair.chain), (new.key, pair.key)]:
+        os.chmod(shutil.copyfile(source, target + ".new"), 0o600)
+        os.rename(target + ".new", target)
+    until(lambda: read(balancer, "certificate", "bad") >= 1, 30, "the refusal")
+    assert serial(env, balancer) == before and "certificate-refused" in balancer.errors()
+    for path in (pair.chain, pair.key):
+        os.chmod(path, 0o644)
     until(lambda: serial(env, balancer) != before, 30, "the new certificate")
 
 
