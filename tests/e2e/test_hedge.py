@@ -24,16 +24,18 @@ def test_a_slow_server_is_outrun(env):
         for _ in range(16):
             answer = client.get()
             assert (answer.status, answer.body) == (200, b"quick")
-    outrun = len(slow.requests)
+    # On a machine that is busy the quick one may be late too, and the slow one asked beside it.
+    asked_both = len(slow.requests)
     gate.set()
-    assert outrun > 0 and len(quick.requests) == 16
+    assert len(quick.requests) == 16
     lines = balancer.access_log(16)
     assert len(lines) == 16
-    assert sum(line.get("hedge") == "won" for line in lines) == outrun
+    won = sum(line.get("hedge") == "won" for line in lines)
+    assert 0 < won <= asked_both == sum("hedge" in line for line in lines)
     assert all(line["backend"] == "b" and line["end"] == "ok" for line in lines)
     assert all(line["attempts"] == (2 if "hedge" in line else 1) for line in lines)
-    assert balancer.metric("meridian_hedges_total") == outrun
-    assert balancer.metric("meridian_hedges_won_total") == outrun
+    assert balancer.metric("meridian_hedges_total") == asked_both
+    assert balancer.metric("meridian_hedges_won_total") == won
     assert balancer.metric("meridian_retries_total") == 0
     until(lambda: all(one["inflight"] == 0 for one in balancer.ctl_json("backends")["backends"]), what="nothing in flight")
 
@@ -116,5 +118,6 @@ def test_http_2_servers(env):
         answer = get(balancer.port)
         assert (answer.status, answer.body) == (200, quick.name.encode())
     gate.set()
-    assert balancer.metric("meridian_hedges_won_total") == len(slow.requests) > 0
+    assert 0 < balancer.metric("meridian_hedges_won_total") <= len(slow.requests)
+    assert balancer.metric("meridian_hedges_total") == len(slow.requests)
     assert len(slow.connections) == 1
