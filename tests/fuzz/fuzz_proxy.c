@@ -109,12 +109,12 @@ static size_t after_chunks(struct span s, size_t at)
     }
 }
 
-/* Canonical requests, one after another; the last one may be cut short. */
+/* Canonical requests, one after another; the last one may be cut short, or begin a tunnel. */
 static void check_requests(struct span s)
 {
     while (s.n > 0) {
         size_t head = head_of(s), end = head;
-        struct span text = span_sub(s, 0, head), host, length, coding;
+        struct span text = span_sub(s, 0, head), host, length, coding, protocol;
         if (head == 0)
             return;
         check_bytes(text);
@@ -130,7 +130,7 @@ static void check_requests(struct span s)
             must(span_eq(coding, SPAN("chunked")));
             end = after_chunks(s, head);
         }
-        if (end == 0 || end >= s.n)
+        if (end == 0 || end >= s.n || value_of(text, "upgrade", &protocol))
             return;
         s = span_sub(s, end, s.n);
     }
