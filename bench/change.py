@@ -3,7 +3,7 @@
 kills of a process whose socket somebody else holds (G5). The servers count what reaches them, so that a request that
 was lost or came twice is seen. Prints one line for each; the exit status is 1 where one does not hold.
 
-    change.py [--build DIR] [--rate 2000] [--reloads 100] [--upgrades 20] [--kills 10] [--json]
+    change.py [--build DIR] [--rate 2200] [--reloads 100] [--upgrades 20] [--kills 10] [--json]
 """
 import argparse
 import fcntl
@@ -294,7 +294,7 @@ def kills(options, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build/release")
-    parser.add_argument("--rate", type=int, default=2000)
+    parser.add_argument("--rate", type=int, default=2200)
     parser.add_argument("--reloads", type=int, default=100)
     parser.add_argument("--upgrades", type=int, default=20)
     parser.add_argument("--kills", type=int, default=10)

@@ -100,11 +100,13 @@ def test_f23_expired_certificate(env):
 def test_f23_ten_thousand_hosts(env):
     balancer = env.simple(env.origin())
     config = copy.deepcopy(balancer.config)
-    config["routes"] = [{"match": {"host": f"h{i}.example.com"}, "pool": "api"} for i in range(10000)]
-    assert "reloaded" in balancer.reload(config)
-    for i in (0, 4711, 9999):
+    many = 1000 if env.tsan else 10000  # a sanitizer that watches each access is too slow for all
+    config["routes"] = [{"match": {"host": f"h{i}.example.com"}, "pool": "api"} for i in range(many)]
+    balancer.write(config)
+    assert "reloaded" in balancer.ctl("reload", timeout=100)
+    for i in (0, many // 2, many - 1):
         assert get(balancer.port, headers={"Host": f"h{i}.example.com"}).status == 200
-    assert get(balancer.port, headers={"Host": "h10000.example.com"}).status == 404
+    assert get(balancer.port, headers={"Host": f"h{many}.example.com"}).status == 404
 
 
 def test_f24_reload_while_reloading(env):
