@@ -90,6 +90,11 @@ TEST(grpc, status_of_what_ended_a_call)
     CHECK_INT(grpc_status(ERR_FORBIDDEN), 7);
     CHECK_INT(grpc_status(ERR_BODY_TOO_LARGE), 8);
     CHECK_INT(grpc_status(ERR_INTERNAL), 2);
+    CHECK_INT(grpc_status(ERR_BAD_REQUEST), 13);
+    CHECK_INT(grpc_status(ERR_CLIENT_ABORT), 1);
+    CHECK_INT(grpc_status(ERR_HEAD_TIMEOUT), 4);
+    CHECK_INT(grpc_status(ERR_HEAD_TOO_LARGE), 8);
+    CHECK_INT(grpc_status(ERR_BAD_METHOD), 12);
 }
 
 TEST(grpc, errors_are_trailers_only)
