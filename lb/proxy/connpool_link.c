@@ -91,11 +91,14 @@ static void serve_waiters(struct pooled *c)
     }
 }
 
+/* L34. What is more than is kept stays for a moment: the requests of a burst are followed by others
+ * that would have to open it again. */
 static void rest(struct pooled *c, int64_t keep_ms)
 {
     struct connpool_host *h = c->host;
-    int64_t most_ms = LIMIT_BACKEND_IDLE_MS;
-    if (h->counts[PLACE_IDLE] >= h->most_idle) {
+    bool surplus = h->counts[PLACE_IDLE] >= h->most_idle;
+    int64_t most_ms = surplus ? LIMIT_FRESH_IDLE_MS : LIMIT_BACKEND_IDLE_MS;
+    if (h->most_idle == 0) {
         pooled_close(c);
         return;
     }

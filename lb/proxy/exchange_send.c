@@ -165,6 +165,16 @@ static bool content_lost(const struct exchange *x)
     return x->replay_lost && x->content_in != 0;
 }
 
+/* The first read of the response may bring what the client's side has room for (L18). */
+static void expect_much(struct exchange *x)
+{
+    size_t room = x->front->ops->room(x->front);
+    if (room <= x->back_most)
+        return;
+    x->back_most = room;
+    x->back->ops->want_body(x->back, room);
+}
+
 void exchange_send(struct exchange *x)
 {
     bool content = x->request->content != CONTENT_NONE;
@@ -176,6 +186,7 @@ void exchange_send(struct exchange *x)
     }
     exchange_move(x, EXCHANGE_SENDING);
     x->dispatched_ns = loop_now_ns(x->proxy->loop);
+    expect_much(x);
     x->back->ops->send_head(x->back, &x->sent, !content);
     counter_add(&x->stats->attempts, 1);
     if (!content) {

@@ -79,6 +79,10 @@ TEST(connpool_h1, no_more_idle_ones_than_wanted_L34)
     scene_start(&s);
     ask_many("GET", 6);
     CHECK_INT(opened(), 6);
+    CHECK(facts().open == 6 && facts().idle == 6, "%u are left", facts().open);
+    ask_many("GET", 6);
+    CHECK_INT(opened(), 6); /* what a burst has opened serves the next one */
+    scene_pass(&s, 1500);
     CHECK(facts().open == 2 && facts().idle == 2, "%u are left", facts().open);
     scene_close(&s);
 }
