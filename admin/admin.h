@@ -34,13 +34,27 @@ struct admin_listener {
     uint64_t connections, accepted;
 };
 
+/* The servers of a pool fail for something that they share. */
+struct admin_fault {
+    const char *reason; /* "none", "probe", "blamed", "together" (health/shared.h); NULL: none */
+    struct span dependency; /* may be empty */
+    int64_t since_ms;       /* age of that; -1: never */
+    uint64_t count;         /* how often it began */
+    bool fail_fast;         /* requests are refused meanwhile */
+};
+static inline bool admin_has_fault(const struct admin_fault *f)
+{
+    return f->reason != NULL && strcmp(f->reason, "none") != 0;
+}
+
 struct admin_pool {
     struct span name;
     uint32_t endpoints, usable; /* usable: up, active, not ejected */
     uint32_t sites, routes;
     uint64_t inflight, requests, errors;
     uint32_t waiting;  /* requests that wait for a slot */
-    const char *probe; /* "http", "tcp", "off" */
+    const char *probe; /* "http", "tcp", "grpc", "ready", "off" */
+    struct admin_fault fault;
 };
 
 /* One endpoint of a configured backend. */
@@ -115,6 +129,7 @@ struct admin_explain_other {
 
 struct admin_explain {
     struct admin_place place;
+    struct admin_fault fault;  /* of the pool */
     struct span route, pool;   /* pool empty: the route answers itself */
     const char *action;        /* of the route, as in admin_route */
     const char *distance_from; /* "client" or "here" */
@@ -144,6 +159,17 @@ struct admin_clients {
     uint64_t clients;
 };
 
+/* Something that servers need. */
+struct admin_dependency {
+    struct span name;
+    const char *level; /* "accept", "query", "primary", "lag" */
+    bool known, down;
+    struct span why;  /* where it is down */
+    int64_t since_ms; /* age of that */
+    uint64_t good, bad;
+    uint32_t took_us; /* the last probe */
+};
+
 /* The session with the central database, and the rows of its registry. */
 struct admin_database {
     bool followed; /* false: no pool asks for it; the rest is zero */
@@ -155,7 +181,7 @@ struct admin_database {
     uint64_t skipped;       /* of the last read, because they cannot be used or are not allowed */
     uint64_t suspects;      /* leases that are over, of servers that stay for now */
     uint64_t mass_expiries; /* reads that would have removed too many */
-    uint64_t connects, failures, polls, wakeups, changes, flushes, reads;
+    uint64_t connects, failures, polls, wakeups, changes, flushes, resumes, reads;
     uint64_t saves, saves_failed; /* of the last-known-good file */
 };
 
@@ -185,6 +211,8 @@ struct admin_ops {
     void (*certificates)(void *ctx, void (*each)(void *user, const struct admin_certificate *c),
                          void *user);
     void (*database)(void *ctx, struct admin_database *out);
+    void (*dependencies)(void *ctx, void (*each)(void *user, const struct admin_dependency *d),
+                         void *user);
     /* Requests by end reason; reasons that never came may be left out. */
     void (*ends)(void *ctx, void (*each)(void *user, const char *reason, uint64_t n), void *user);
     /* Counters that only the balancer can sum, written after admin's own families (server, pools,

@@ -1,5 +1,5 @@
 #include "admin/admin_impl.h"
-#include "admin/json_read.h"
+#include "base/json_read.h"
 
 #include <stdio.h>
 

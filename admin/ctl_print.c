@@ -98,16 +98,38 @@ static void print_simple(const struct print *p, const char *rows, const struct c
     ctl_table_print(&t, p->width, p->out);
 }
 
+/* What its servers depend on and lack: "db (probe)". */
+static struct span cell_fault(struct arena *arena, const struct json_value *row)
+{
+    struct span name = ctl_cell(row, "dependency"), why = ctl_cell(row, "dependency_reason");
+    if (!json_get_bool(row, "dependency_down") || name.n == 0) {
+        return why;
+    }
+    return text_of(arena_printf(arena, "%.*s (%.*s)", SPAN_FMT(name), SPAN_FMT(why)));
+}
+
 static void print_pools(const struct print *p)
 {
     static const struct ctl_column columns[] = {
         {"POOL", false, true},     {"ENDPOINTS", true, false}, {"USABLE", true, false},
         {"SITES", true, false},    {"RUNNING", true, false},   {"WAITING", true, false},
         {"REQUESTS", true, false}, {"ERRORS", true, false},    {"CHECK", false, false},
+        {"DOWN", false, true},
     };
     static const char *const names[] = {"name",    "endpoints", "usable", "sites", "inflight",
                                         "waiting", "requests",  "errors", "probe"};
-    print_simple(p, "pools", columns, names, 9);
+    struct ctl_table t;
+    ctl_table_init(&t, p->arena, columns, sizeof columns / sizeof *columns);
+    for (const struct json_value *r = rows_of(p, "pools"); r != NULL; r = r->next) {
+        struct span *cells = ctl_table_row(&t);
+        for (size_t i = 0; cells != NULL && i < 9; i++) {
+            cells[i] = ctl_cell(r, names[i]);
+        }
+        if (cells != NULL) {
+            cells[9] = cell_fault(p->arena, r);
+        }
+    }
+    ctl_table_print(&t, p->width, p->out);
 }
 
 static void print_listeners(const struct print *p)
@@ -271,9 +293,30 @@ static void print_certificates(const struct print *p)
     ctl_table_print(&t, p->width, p->out);
 }
 
+static void print_dependencies(const struct print *p)
+{
+    static const struct ctl_column columns[] = {
+        {"DEPENDENCY", false, true}, {"LEVEL", false, false}, {"STATE", false, false},
+        {"FOR", true, false},        {"GOOD", true, false},   {"BAD", true, false},
+        {"REASON", false, true},
+    };
+    static const char *const names[] = {"name", "level", "state", "", "good", "bad", "reason"};
+    struct ctl_table t;
+    if (rows_of(p, "dependencies") == NULL)
+        return;
+    ctl_table_init(&t, p->arena, columns, sizeof columns / sizeof *columns);
+    for (const struct json_value *r = rows_of(p, "dependencies"); r != NULL; r = r->next) {
+        struct span *cells = ctl_table_row(&t);
+        for (size_t i = 0; cells != NULL && i < sizeof columns / sizeof *columns; i++)
+            cells[i] = i == 3 ? cell_age(p->arena, r, "since_seconds") : ctl_cell(r, names[i]);
+    }
+    ctl_table_print(&t, p->width, p->out);
+}
+
 static void print_database(const struct print *p)
 {
     const struct json_value *r = p->reply;
+    print_dependencies(p);
     if (!json_get_bool(r, "followed")) {
         buf_put_str(p->out, "no pool has a registry\n");
         return;
@@ -281,9 +324,9 @@ static void print_database(const struct print *p)
     print_line(p, "state", json_get_bool(r, "up") ? SPAN("up") : SPAN("away"));
     print_line(p, "last answer", cell_age(p->arena, r, "contact_seconds"));
     print_line(p, "rows from", ctl_cell(r, "origin"));
-    static const char *const counts[] = {"rows",     "used",     "skipped", "suspects",
-                                         "connects", "failures", "polls",   "wakeups",
-                                         "changes",  "flushes",  "reads",   "saves"};
+    static const char *const counts[] = {"rows",     "used",  "skipped", "suspects", "connects",
+                                         "failures", "polls", "wakeups", "changes",  "flushes",
+                                         "resumes",  "reads", "saves"};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         print_line(p, counts[i], ctl_cell(r, counts[i]));
 }

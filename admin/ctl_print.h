@@ -3,8 +3,8 @@
 #ifndef MERIDIAN_ADMIN_CTL_PRINT_H
 #define MERIDIAN_ADMIN_CTL_PRINT_H
 
-#include "admin/json_read.h"
 #include "base/buf.h"
+#include "base/json_read.h"
 
 /* The reply to `command`. width 0: no bound. */
 void ctl_print(const struct json_value *reply, struct span command, size_t width,

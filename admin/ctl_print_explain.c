@@ -157,6 +157,21 @@ static void put_fact(struct buf *out, const char *title, struct span value)
     }
 }
 
+static void put_fault(struct buf *out, const struct json_value *reply)
+{
+    if (!json_get_bool(reply, "dependency_down")) {
+        return;
+    }
+    buf_put_str(out, "down     ");
+    struct span name = ctl_cell(reply, "dependency");
+    ctl_put_clean(out, name.n > 0 ? name : SPAN("something that the servers share"), false);
+    buf_put_str(out, " (");
+    ctl_put_clean(out, ctl_cell(reply, "dependency_reason"), false);
+    buf_put_str(out, "): servers that are not ready stay");
+    bool refuses = span_eq(ctl_cell(reply, "on_dependency_down"), SPAN("fail_fast"));
+    buf_put_str(out, refuses ? ", requests are refused\n" : "\n");
+}
+
 void ctl_print_explain(const struct json_value *reply, size_t width, struct arena *arena,
                        struct buf *out)
 {
@@ -171,6 +186,7 @@ void ctl_print_explain(const struct json_value *reply, size_t width, struct aren
     if (json_get_text(reply, "pool").n == 0) {
         return;
     }
+    put_fault(out, reply);
     put_fact(out, "distance", ctl_cell(reply, "distance_from"));
     put_fact(out, "rule", ctl_cell(reply, "algorithm"));
     put_fact(out, "mode", ctl_cell(reply, "mode"));

@@ -64,13 +64,14 @@ static const struct {
     {"pool_endpoints", "Endpoints of a pool."},
     {"pool_endpoints_usable", "Endpoints that are up, active and not ejected."},
     {"pool_requests_waiting", "Requests that wait for a free slot."},
+    {"pool_dependency_down", "Whether the pool's servers fail for something that they share."},
 };
 
 static void each_pool(void *user, const struct admin_pool *p)
 {
     struct pass *pass = user;
     struct metric_label label = {"pool", p->name};
-    uint32_t values[] = {p->endpoints, p->usable, p->waiting};
+    uint32_t values[] = {p->endpoints, p->usable, p->waiting, admin_has_fault(&p->fault)};
     metrics_u64(pass->m, &label, 1, values[pass->at]);
 }
 
@@ -175,6 +176,8 @@ static void put_database(struct admin *a, struct metrics *m)
         {"database_wakeups_total", METRIC_COUNTER, "Notifications that came.", d.wakeups},
         {"database_changes_total", METRIC_COUNTER, "Polls that told of a change of the registry.",
          d.changes},
+        {"database_resumes_total", METRIC_COUNTER,
+         "Connections that went on where the last one ended, with nothing missed.", d.resumes},
         {"database_flushes_total", METRIC_COUNTER,
          "Polls after which changes may have been missed.", d.flushes},
         {"registry_rows", METRIC_GAUGE, "Rows of the registry that are in force.", d.rows},
@@ -190,6 +193,48 @@ static void put_database(struct admin *a, struct metrics *m)
     for (size_t i = 0; i < COUNT_OF(all); i++) {
         metrics_family(m, all[i].name, all[i].type, all[i].help);
         metrics_u64(m, NULL, 0, all[i].value);
+    }
+}
+
+static void pool_faults(void *user, const struct admin_pool *p)
+{
+    struct pass *pass = user;
+    struct metric_label label = {"pool", p->name};
+    metrics_u64(pass->m, &label, 1, p->fault.count);
+}
+
+static const struct {
+    const char *name;
+    enum metric_type type;
+    const char *help;
+} dependency_families[] = {
+    {"dependency_down", METRIC_GAUGE, "Whether something that servers need fails."},
+    {"dependency_probe_seconds", METRIC_GAUGE, "How long its last probe took."},
+    {"dependency_probes_total", METRIC_COUNTER, "Probes that ended, by result."},
+};
+
+static void each_dependency(void *user, const struct admin_dependency *d)
+{
+    struct pass *p = user;
+    struct metric_label labels[] = {{"dependency", d->name}, {"result", SPAN("good")}};
+    if (p->at == 0)
+        metrics_u64(p->m, labels, 1, d->down);
+    else if (p->at == 1)
+        metrics_double(p->m, labels, 1, (double)d->took_us / 1e6);
+    else
+        metrics_u64(p->m, labels, 2, d->good);
+    labels[1].value = SPAN("bad");
+    if (p->at == 2)
+        metrics_u64(p->m, labels, 2, d->bad);
+}
+
+static void put_dependencies(struct admin *a, struct metrics *m)
+{
+    struct pass p = {.m = m};
+    for (p.at = 0; p.at < COUNT_OF(dependency_families); p.at++) {
+        metrics_family(m, dependency_families[p.at].name, dependency_families[p.at].type,
+                       dependency_families[p.at].help);
+        a->ops->dependencies(a->ctx, each_dependency, &p);
     }
 }
 
@@ -211,8 +256,15 @@ static void write_rows(struct admin *a, struct metrics *m)
                        backend_families[p.at].help);
         ops->backends(a->ctx, SPAN_NONE, each_backend, &p);
     }
+    if (ops->pools != NULL) {
+        metrics_family(m, "pool_dependency_downs_total", METRIC_COUNTER,
+                       "How often the pool's servers began to fail for something that they share.");
+        ops->pools(a->ctx, pool_faults, &p);
+    }
     if (ops->database != NULL)
         put_database(a, m);
+    if (ops->dependencies != NULL)
+        put_dependencies(a, m);
     if (ops->certificates != NULL) {
         metrics_family(m, "cert_expiry_seconds", METRIC_GAUGE,
                        "Time until a certificate expires; negative where it has.");

@@ -182,6 +182,12 @@ static void each_pool(void *user, const struct admin_pool *pool)
                pool->usable, pool->endpoints);
     if (pool->waiting != 0)
         buf_printf(b, "<p class=wait>%u requests wait for a free server</p>", pool->waiting);
+    if (admin_has_fault(&pool->fault)) {
+        buf_put_str(b, "<p class=bad>dependency down: ");
+        text(b, pool->fault.dependency);
+        buf_printf(b, " (%s); servers that are not ready stay%s</p>", pool->fault.reason,
+                   pool->fault.fail_fast ? ", requests are refused" : "");
+    }
     if (p->rows >= ROWS_MOST || p->admin->ops->backends == NULL) {
         p->others += pool->endpoints;
         return;

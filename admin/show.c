@@ -45,6 +45,17 @@ void show_server(struct admin *a, struct json *j)
     json_str(j, "log_level", log_level_name(s.log_level));
 }
 
+void show_fault(struct json *j, const struct admin_fault *f)
+{
+    json_bool(j, "dependency_down", admin_has_fault(f));
+    if (!admin_has_fault(f))
+        return;
+    json_str(j, "dependency_reason", f->reason);
+    json_span(j, "dependency", f->dependency);
+    json_double(j, "dependency_seconds", (double)f->since_ms / 1000, 3);
+    json_str(j, "on_dependency_down", f->fail_fast ? "fail_fast" : "pass");
+}
+
 static void each_pool(void *user, const struct admin_pool *p)
 {
     struct json *j = user;
@@ -59,6 +70,7 @@ static void each_pool(void *user, const struct admin_pool *p)
     json_u64(j, "requests", p->requests);
     json_u64(j, "errors", p->errors);
     json_str(j, "probe", p->probe);
+    show_fault(j, &p->fault);
     json_object_end(j);
 }
 
@@ -271,12 +283,37 @@ void show_map(struct admin *a, struct json *j)
     json_array_end(j);
 }
 
+static void each_dependency(void *user, const struct admin_dependency *d)
+{
+    struct json *j = user;
+    json_object(j, NULL);
+    json_span(j, "name", d->name);
+    json_str(j, "level", d->level);
+    json_str(j, "state", !d->known ? "unknown" : d->down ? "down" : "up");
+    json_span(j, "reason", d->down ? d->why : SPAN_NONE);
+    if (d->known)
+        json_double(j, "since_seconds", (double)d->since_ms / 1000, 3);
+    json_double(j, "probe_seconds", (double)d->took_us / 1e6, 6);
+    json_u64(j, "good", d->good);
+    json_u64(j, "bad", d->bad);
+    json_object_end(j);
+}
+
+static void show_dependencies(struct admin *a, struct json *j)
+{
+    json_array(j, "dependencies");
+    if (a->ops->dependencies != NULL)
+        a->ops->dependencies(a->ctx, each_dependency, j);
+    json_array_end(j);
+}
+
 void show_database(struct admin *a, struct json *j)
 {
     struct admin_database d = {0};
     if (a->ops->database == NULL)
         return;
     a->ops->database(a->ctx, &d);
+    show_dependencies(a, j);
     json_bool(j, "followed", d.followed);
     if (!d.followed)
         return;
@@ -296,6 +333,7 @@ void show_database(struct admin *a, struct json *j)
     json_u64(j, "wakeups", d.wakeups);
     json_u64(j, "changes", d.changes);
     json_u64(j, "flushes", d.flushes);
+    json_u64(j, "resumes", d.resumes);
     json_u64(j, "reads", d.reads);
     json_u64(j, "saves", d.saves);
     json_u64(j, "saves_failed", d.saves_failed);

@@ -99,6 +99,7 @@ void show_explain(struct json *j, const struct admin_explain *e)
     json_str(j, "action", e->action);
     json_span(j, "pool", e->pool);
     json_str(j, "distance_from", e->distance_from);
+    show_fault(j, &e->fault);
     json_str(j, "outcome", err_name(e->outcome));
     json_str(j, "outcome_text", err_phrase(e->outcome));
     if (e->pool.n > 0) {

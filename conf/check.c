@@ -151,22 +151,6 @@ static void check_algorithm(struct reader *r, const struct conf_pool *pool)
                     pool->backend_count, HASHED_MOST);
 }
 
-/* The registry's source is known. */
-static void check_registry(struct reader *r, const struct conf *conf, struct conf_pool *pool)
-{
-    struct conf_registry *reg = &pool->registry;
-    if (!reg->set || reg->source_name.s.p == NULL)
-        return;
-    for (size_t i = 0; i < conf->source_count; i++) {
-        if (span_eq(conf->sources[i].name.s, reg->source_name.s))
-            reg->source = &conf->sources[i];
-    }
-    if (reg->source == NULL)
-        conf_report(r->m, reg->source_name.mark,
-                    "source '%.*s' is not defined under data_sources; define it there",
-                    SPAN_FMT(reg->source_name.s));
-}
-
 /* Nothing is accepted and ignored. */
 static void check_sticky(struct reader *r, const struct conf_pool *pool)
 {
@@ -206,7 +190,7 @@ static void check_pool(struct reader *r, const struct conf *conf, struct conf_po
     check_sticky(r, pool);
     check_hedge(r, pool);
     check_residency(r, conf, pool, sites);
-    check_registry(r, conf, pool);
+    check_central(r, conf, pool);
     if (pool->health.timeout_ms > pool->health.interval_ms)
         conf_report(r->m, pool->name.mark,
                     "pool '%.*s': health.timeout is longer than health.interval; "
@@ -251,9 +235,7 @@ void check_conf(struct reader *r, struct conf *conf)
     names_sort(&sites);
     names_sort(&pools);
     check_listeners(r, conf);
-    if (conf->source_count > 1)
-        conf_report(r->m, conf->sources[1].name.mark,
-                    "a second data source; at most one is allowed");
+    check_sources(r, conf);
     for (size_t i = 0; i < conf->pool_count; i++)
         check_pool(r, conf, &conf->pools[i], &sites);
     check_routes(r, conf, &pools);

@@ -35,6 +35,10 @@ const void *names_find(const struct names *names, struct span name);
 /* The name that was meant, or SPAN_NONE. */
 struct span names_near(const struct names *names, struct span wanted);
 
+/* check_central.c: what is asked of the central database, as a whole and by one pool. */
+void check_sources(struct reader *r, struct conf *conf);
+void check_central(struct reader *r, const struct conf *conf, struct conf_pool *pool);
+
 /* check_residency.c */
 void check_residency(struct reader *r, const struct conf *conf, struct conf_pool *pool,
                      const struct names *sites);

@@ -123,14 +123,30 @@ struct conf_back_tls {
     bool verify;
 };
 
-enum conf_probe { CONF_PROBE_TCP, CONF_PROBE_HTTP, CONF_PROBE_GRPC, CONF_PROBE_OFF };
+enum conf_probe {
+    CONF_PROBE_TCP,
+    CONF_PROBE_HTTP,
+    CONF_PROBE_GRPC,
+    CONF_PROBE_READY,
+    CONF_PROBE_OFF
+};
+
+/* A page that a check asks for. */
+struct conf_probe_page {
+    bool set;
+    struct conf_mark mark;
+    struct conf_text path; /* never absent where set */
+    struct conf_text host; /* absent: the backend's address */
+    struct conf_statuses status;
+};
 
 struct conf_health {
     enum conf_probe probe;
     struct conf_text path; /* HTTP */
     struct conf_text host; /* HTTP; absent: the backend's address */
     struct conf_statuses status;
-    struct conf_text service; /* gRPC; absent: the server as a whole */
+    struct conf_text service;           /* gRPC; absent: the server as a whole */
+    struct conf_probe_page live, ready; /* CONF_PROBE_READY; live only together with ready */
     int64_t interval_ms, timeout_ms;
     int64_t fall, rise;
 };
@@ -241,7 +257,22 @@ struct conf_residency {
 struct conf_data_source {
     struct conf_text name;
     struct conf_text postgres; /* words of a connection, as libpq reads them */
+    struct conf_text password; /* where it is: "file:…", "credential:…" or "${…}"; may be absent */
 };
+
+enum conf_level { CONF_LEVEL_ACCEPT, CONF_LEVEL_QUERY, CONF_LEVEL_PRIMARY, CONF_LEVEL_LAG };
+
+/* Something that the servers of several pools need. */
+struct conf_dependency {
+    struct conf_text name;
+    struct conf_text source_name;
+    const struct conf_data_source *source;
+    enum conf_level level;
+    int64_t interval_ms, timeout_ms, max_lag_ms;
+    int64_t rise;
+};
+
+enum conf_dependency_down { CONF_DOWN_PASS, CONF_DOWN_FAIL_FAST };
 
 enum conf_registry_mode { CONF_REGISTRY_OFF, CONF_REGISTRY_MERGE, CONF_REGISTRY_AUTHORITATIVE };
 
@@ -281,6 +312,10 @@ struct conf_pool {
     struct conf_hedge hedge;
     struct conf_queue queue;
     struct conf_registry registry;
+    struct conf_text *depends_on;
+    size_t depend_count;
+    const struct conf_dependency **dependencies; /* as depends_on */
+    enum conf_dependency_down on_dependency_down;
     struct conf_sticky sticky;
 };
 
@@ -485,6 +520,8 @@ struct conf {
     size_t site_count;
     struct conf_data_source *sources; /* at most one */
     size_t source_count;
+    struct conf_dependency *dependencies;
+    size_t dependency_count;
     struct conf_listener *listeners;
     size_t listener_count;
     struct conf_pool *pools;

@@ -113,8 +113,8 @@ extern const struct schema_type type_map, type_named, type_list;
 
 /* The root of all keys; its struct is struct conf. */
 extern const struct schema_map schema_root;
-extern const struct schema_map schema_hedge, schema_listener, schema_pool, schema_registry,
-    schema_residency, schema_route, schema_sticky;
+extern const struct schema_map schema_dependency, schema_health, schema_hedge, schema_listener,
+    schema_pool, schema_registry, schema_residency, schema_route, schema_source, schema_sticky;
 
 /* Sets every default of the map's struct at `at`, which is zeroed. */
 void schema_preset(const struct schema_map *map, void *at);

@@ -66,124 +66,6 @@ static const struct schema_field tls_fields[] = {
 
 static const struct schema_map tls_map = {SCHEMA_FIELDS(tls_fields), .optional = true};
 
-static void http_probe_done(struct reader *r, const struct node *n, void *at)
-{
-    (void)r;
-    (void)n;
-    ((struct conf_health *)at)->probe = CONF_PROBE_HTTP;
-}
-
-static bool http_probe_present(const void *at)
-{
-    return ((const struct conf_health *)at)->probe == CONF_PROBE_HTTP;
-}
-
-static bool tcp_probe_present(const void *at)
-{
-    return ((const struct conf_health *)at)->probe == CONF_PROBE_TCP;
-}
-
-static const struct schema_field http_probe_fields[] = {
-    {.key = "path",
-     .type = &type_text,
-     .offset = offsetof(struct conf_health, path),
-     .text = "/",
-     .check = text_target,
-     .help = "Target of the GET request."},
-    {.key = "host",
-     .type = &type_text,
-     .offset = offsetof(struct conf_health, host),
-     .check = text_host,
-     .fallback = "the backend's address",
-     .help = "Host field of the request."},
-    {.key = "status",
-     .type = &type_statuses,
-     .offset = offsetof(struct conf_health, status),
-     .text = "200-399",
-     .help = "Statuses that mean well: one, a range, or a list of both."},
-};
-
-static void grpc_probe_done(struct reader *r, const struct node *n, void *at)
-{
-    (void)r;
-    (void)n;
-    ((struct conf_health *)at)->probe = CONF_PROBE_GRPC;
-}
-
-static bool grpc_probe_present(const void *at)
-{
-    return ((const struct conf_health *)at)->probe == CONF_PROBE_GRPC;
-}
-
-static const struct schema_field grpc_probe_fields[] = {
-    {.key = "service",
-     .type = &type_text,
-     .offset = offsetof(struct conf_health, service),
-     .check = text_name,
-     .most = 120,
-     .fallback = "the server as a whole",
-     .help = "Name of the service that is asked for, such as `shop.v1.Orders`."},
-};
-
-static const struct schema_map grpc_probe_map = {
-    SCHEMA_FIELDS(grpc_probe_fields), .done = grpc_probe_done, .present = grpc_probe_present};
-static const struct schema_map http_probe_map = {
-    SCHEMA_FIELDS(http_probe_fields), .done = http_probe_done, .present = http_probe_present};
-static const struct schema_map tcp_probe_map = {.present = tcp_probe_present};
-
-static const struct schema_field health_fields[] = {
-    {.key = "http",
-     .type = &type_map,
-     .map = &http_probe_map,
-     .fallback = "a TCP check",
-     .help = "Check by an HTTP request."},
-    {.key = "grpc",
-     .type = &type_map,
-     .map = &grpc_probe_map,
-     .fallback = "a TCP check",
-     .help = "Check by a call of grpc.health.v1.Health/Check over HTTP/2: `grpc: {}`."},
-    {.key = "tcp",
-     .type = &type_map,
-     .map = &tcp_probe_map,
-     .fallback = "this, where nothing else is chosen",
-     .help = "Check that a connection can be made: `tcp: {}`."},
-    {.key = "off",
-     .type = &type_probe_off,
-     .fallback = "checks are made",
-     .help = "`true`: no checks; only live traffic says how a backend is."},
-    {.key = "interval",
-     .type = &type_duration,
-     .offset = offsetof(struct conf_health, interval_ms),
-     .initial = LIMIT_CHECK_INTERVAL_MS,
-     .least = 100,
-     .most = HOUR_MS,
-     .help = "Time between two checks of a backend, ±20 % (L31)."},
-    {.key = "timeout",
-     .type = &type_duration,
-     .offset = offsetof(struct conf_health, timeout_ms),
-     .initial = LIMIT_CHECK_TIMEOUT_MS,
-     .least = 10,
-     .most = HOUR_MS,
-     .help = "Time that a check may take; at most the interval."},
-    {.key = "fall",
-     .type = &type_count,
-     .offset = offsetof(struct conf_health, fall),
-     .initial = LIMIT_CHECK_FALL,
-     .least = 1,
-     .most = 64,
-     .help = "Failed checks in a row after which a backend is down."},
-    {.key = "rise",
-     .type = &type_count,
-     .offset = offsetof(struct conf_health, rise),
-     .initial = LIMIT_CHECK_RISE,
-     .least = 1,
-     .most = 64,
-     .help = "Good checks in a row after which it is up again."},
-};
-
-static const char *const probes[] = {"http", "grpc", "tcp", "off", NULL};
-static const struct schema_map health_map = {SCHEMA_FIELDS(health_fields), .one_of = probes};
-
 static const struct schema_word distances[] = {
     {"client", CONF_DISTANCE_CLIENT},
     {"here", CONF_DISTANCE_HERE},
@@ -365,6 +247,14 @@ static const struct schema_word pool_protocols[] = {
     {NULL, 0},
 };
 
+static const struct schema_field dependency_name = {.type = &type_text};
+
+static const struct schema_word down_words[] = {
+    {"pass", CONF_DOWN_PASS},
+    {"fail_fast", CONF_DOWN_FAIL_FAST},
+    {NULL, 0},
+};
+
 static const struct schema_field fields[] = {
     {.key = "backends",
      .type = &type_named,
@@ -391,7 +281,7 @@ static const struct schema_field fields[] = {
     {.key = "health",
      .type = &type_map,
      .offset = offsetof(struct conf_pool, health),
-     .map = &health_map,
+     .map = &schema_health,
      .help = "Active checks of the backends."},
     {.key = "balance",
      .type = &type_map,
@@ -434,6 +324,25 @@ static const struct schema_field fields[] = {
      .fallback = "off",
      .help =
          "Servers that a table of the central database names, besides or instead of `backends`."},
+    {.key = "depends_on",
+     .type = &type_list,
+     .offset = offsetof(struct conf_pool, depends_on),
+     .count_offset = offsetof(struct conf_pool, depend_count),
+     .element = &dependency_name,
+     .element_size = sizeof(struct conf_text),
+     .flags = SCHEMA_SINGLE,
+     .fallback = "nothing",
+     .help =
+         "Dependencies that every server of the pool needs. While one of them fails, servers that "
+         "are alive and not ready stay, and what they answer ejects nobody. Needs `health` with "
+         "`ready`, `http` or `grpc`."},
+    {.key = "on_dependency_down",
+     .type = &type_word,
+     .offset = offsetof(struct conf_pool, on_dependency_down),
+     .words = down_words,
+     .initial = CONF_DOWN_PASS,
+     .help = "What becomes of requests meanwhile. `pass`: they go to the servers as ever. "
+             "`fail_fast`: 503 at once; when it is over, traffic grows to its whole in 10 s."},
     {.key = "sticky",
      .type = &type_map,
      .offset = offsetof(struct conf_pool, sticky),

@@ -90,17 +90,6 @@ static const struct schema_field site_fields[] = {
      .help = "AF, AN, AS, EU, NA, OC or SA."},
 };
 
-static const struct schema_field source_fields[] = {
-    {.key = "postgres",
-     .type = &type_text,
-     .offset = offsetof(struct conf_data_source, postgres),
-     .most = 1024,
-     .flags = SCHEMA_REQUIRED,
-     .help = "Words of the connection: \"hostaddr=10.0.0.9 dbname=app user=meridian "
-             "sslmode=verify-full sslrootcert=…\". The host is an address or the folder of a unix "
-             "socket; a password is in a file: passfile=…."},
-};
-
 #define TIMEOUT(key_, member, default_, help_)                                                     \
     {                                                                                              \
         .key = (key_), .type = &type_duration, .offset = offsetof(struct conf_timeouts, member),   \
@@ -332,7 +321,6 @@ MAP(here_map, here_fields);
 MAP(geo_map, geo_fields);
 MAP(resolve_map, resolve_fields);
 MAP(site_map, site_fields);
-MAP(source_map, source_fields);
 MAP(timeout_map, timeout_fields);
 MAP(limit_map, limit_fields);
 MAP(drain_map, drain_fields);
@@ -389,10 +377,19 @@ static const struct schema_field fields[] = {
      .type = &type_named,
      .offset = offsetof(struct conf, sources),
      .count_offset = offsetof(struct conf, source_count),
-     .map = &source_map,
+     .map = &schema_source,
      .element_size = sizeof(struct conf_data_source),
      .fallback = "none",
      .help = "The central PostgreSQL database, by name; at most one."},
+    {.key = "dependencies",
+     .type = &type_named,
+     .offset = offsetof(struct conf, dependencies),
+     .count_offset = offsetof(struct conf, dependency_count),
+     .map = &schema_dependency,
+     .element_size = sizeof(struct conf_dependency),
+     .fallback = "none",
+     .help = "What servers need besides themselves, by name; at most 16. Pools name them in "
+             "`depends_on`."},
     {.key = "listeners",
      .type = &type_named,
      .offset = offsetof(struct conf, listeners),

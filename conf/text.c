@@ -55,6 +55,21 @@ const char *text_name(struct span s)
     return good ? NULL : "1 to 63 letters, digits, '_', '.' or '-'";
 }
 
+const char *text_secret(struct span s)
+{
+    static const char *const allowed =
+        "file:/…, credential:NAME or ${NAME}: the secret itself does "
+        "not belong here";
+    struct span name = SPAN_NONE;
+    if (span_starts(s, SPAN("file:")))
+        return text_file(span_sub(s, 5, s.n)) == NULL ? NULL : allowed;
+    if (span_starts(s, SPAN("credential:")))
+        name = span_sub(s, 11, s.n);
+    else if (span_starts(s, SPAN("${")) && s.p[s.n - 1] == '}')
+        name = span_sub(s, 2, s.n - 1);
+    return name.n != 0 && text_name(name) == NULL ? NULL : allowed;
+}
+
 const char *text_file(struct span s)
 {
     bool good = s.n > 1 && s.n <= PATH_BYTES && s.p[0] == '/';

@@ -23,6 +23,7 @@ const char *text_field_value(struct span s);
 const char *text_rule_field(struct span s);
 const char *text_media_type(struct span s);       /* RFC 9110 section 8.3.1 */
 const char *text_plain_media_type(struct span s); /* the same without parameters */
+const char *text_secret(struct span s);           /* where a secret is; never the secret itself */
 const char *text_content(struct span s);          /* any text with lines */
 
 /* RFC 9110 section 5.6.2. */

@@ -16,7 +16,7 @@ int64_t backoff_ms(struct backoff *b, struct rng *rng);
 void backoff_reset(struct backoff *b);
 
 #define BACKOFF_LEAST_MS 20
-#define BACKOFF_FIRST_MS 200
-#define BACKOFF_MOST_MS  10000
+#define BACKOFF_FIRST_MS 500 /* RELIABILITY C6 */
+#define BACKOFF_MOST_MS  30000
 
 #endif

@@ -18,21 +18,27 @@ const char *feed_snapshot(const struct feed *f)
     return f->at.p + f->at.at;
 }
 
+void feed_disconnected(struct feed *f)
+{
+    f->same = false;
+}
+
 void feed_forget(struct feed *f)
 {
     buf_clear(&f->at);
     f->server_n = 0;
+    f->next = 0;
+    f->same = false;
 }
 
-/* xmin of "xmin:xmax:xid,xid". */
-static enum err oldest(struct span snapshot, uint64_t *out)
+/* "xmin:xmax:xid,xid". */
+static enum err read_snapshot(struct span snapshot, uint64_t *xmin, uint64_t *xmax)
 {
-    struct span head, xmax;
-    struct span rest = span_cut(snapshot, ':', &head);
-    uint64_t most;
-    (void)span_cut(rest, ':', &xmax);
-    enum err e = span_u64(head, out);
-    return e == ERR_OK ? span_u64(xmax, &most) : e;
+    struct span first, second;
+    struct span rest = span_cut(snapshot, ':', &first);
+    (void)span_cut(rest, ':', &second);
+    enum err e = span_u64(first, xmin);
+    return e == ERR_OK ? span_u64(second, xmax) : e;
 }
 
 /* A tag is meant by itself and by a wildcard above it. */
@@ -56,22 +62,31 @@ static bool any_meant(struct span tags, struct span prefix)
     return false;
 }
 
-static bool resumes(const struct feed *f, const struct feed_answer *a, uint64_t floor)
+/* Restored from a backup, a database may be the same by name; its transactions have other numbers.
+ */
+static bool is_same(const struct feed *f, const struct feed_answer *a, uint64_t xmax)
 {
-    uint64_t xmin;
-    return feed_began(f) && a->server.n != 0 &&
-           span_eq(a->server, span_of(f->server, f->server_n)) &&
-           oldest(span_str(feed_snapshot(f)), &xmin) == ERR_OK && xmin >= floor;
+    bool known = a->server.n != 0;
+    bool eq = span_eq(a->server, span_of(f->server, f->server_n));
+    return f->same ? eq || !known : eq && known && xmax >= f->next;
+}
+
+static bool goes_on(const struct feed *f, const struct feed_answer *a, uint64_t floor,
+                    uint64_t xmax)
+{
+    uint64_t xmin, next;
+    return feed_began(f) && is_same(f, a, xmax) &&
+           read_snapshot(span_str(feed_snapshot(f)), &xmin, &next) == ERR_OK && xmin >= floor;
 }
 
 enum err feed_apply(struct feed *f, const struct feed_answer *a, struct span prefix,
                     enum feed_news *news)
 {
-    uint64_t floor, xmin;
-    if (oldest(a->now_at, &xmin) != ERR_OK || span_u64(a->floor, &floor) != ERR_OK ||
+    uint64_t floor, xmin, xmax;
+    if (read_snapshot(a->now_at, &xmin, &xmax) != ERR_OK || span_u64(a->floor, &floor) != ERR_OK ||
         a->server.n > FEED_SERVER_MOST)
         return ERR_SYNTAX;
-    *news = !resumes(f, a, floor)        ? FEED_FLUSHED
+    *news = !goes_on(f, a, floor, xmax)  ? FEED_FLUSHED
             : any_meant(a->tags, prefix) ? FEED_CHANGED
                                          : FEED_NOTHING;
     buf_clear(&f->at);
@@ -84,5 +99,7 @@ enum err feed_apply(struct feed *f, const struct feed_answer *a, struct span pre
     if (a->server.n != 0)
         memcpy(f->server, a->server.p, a->server.n);
     f->server_n = a->server.n;
+    f->next = xmax;
+    f->same = true;
     return ERR_OK;
 }

@@ -14,6 +14,8 @@ struct feed {
     struct buf at; /* the last snapshot, as text with a NUL; empty: none yet */
     char server[FEED_SERVER_MOST];
     size_t server_n;
+    uint64_t next; /* xmax of that snapshot: a database never goes back behind it by itself */
+    bool same;     /* the connection is the one of the last answer */
 };
 
 /* One answer of the poll; text borrowed. */
@@ -38,7 +40,10 @@ static inline bool feed_began(const struct feed *f)
 }
 /* $1 of the next poll. */
 const char *feed_snapshot(const struct feed *f);
-/* A connection without a known identity cannot resume: the next poll flushes. */
+/* The next answer comes by another connection: perhaps from another database, or from one that was
+ * set back. Without a known identity it flushes. */
+void feed_disconnected(struct feed *f);
+/* The next poll is the first one. */
 void feed_forget(struct feed *f);
 /* Moves on to the answer. prefix: the tags asked for. ERR_SYNTAX, ERR_NO_MEMORY: nothing changed,
  * and the connection is not to be trusted. */

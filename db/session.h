@@ -7,9 +7,9 @@
 #ifndef MERIDIAN_DB_SESSION_H
 #define MERIDIAN_DB_SESSION_H
 
-#include "base/buf.h"
 #include "base/log.h"
 #include "db/row.h"
+#include "db/where.h"
 #include "net/loop.h"
 
 #include <stdatomic.h>
@@ -18,7 +18,7 @@
 struct session_facts {
     _Atomic bool up;
     _Atomic uint64_t connects, failures; /* tries that ended well; all that ended otherwise */
-    _Atomic uint64_t polls, wakeups, changes, flushes, reads;
+    _Atomic uint64_t polls, wakeups, changes, flushes, reads, resumes;
     _Atomic int64_t contact_ns; /* monotonic: when the last answer was asked for; 0: never */
     _Atomic uint32_t poll_us;   /* how long the last poll took */
 };
@@ -26,7 +26,7 @@ struct session_facts {
 struct session;
 
 struct session_plan {
-    const char *conninfo;                              /* copied */
+    struct db_where where;                             /* copied */
     struct session_facts *facts;                       /* borrowed */
     struct log *log;                                   /* borrowed, may be NULL */
     void (*on_rows)(void *user, struct row_set *rows); /* the receiver owns them */

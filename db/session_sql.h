@@ -17,7 +17,8 @@
     "FROM meridian.meta m WHERE NOT pg_is_in_recovery()"
 #define SQL_POLL                                                                                   \
     SQL_POLL_("(SELECT system_identifier FROM pg_control_system())::text || '/' || "               \
-              "left(pg_walfile_name(pg_current_wal_lsn()), 8) || '/' || m.generation")
+              "left(pg_walfile_name(pg_current_wal_lsn()), 8) || '/' || m.generation || '/' || "   \
+              "(SELECT oid FROM pg_database WHERE datname = current_database())")
 /* Where the functions above are not permitted: then a connection cannot be resumed. */
 #define SQL_POLL_UNKNOWN SQL_POLL_("''")
 

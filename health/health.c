@@ -32,6 +32,7 @@ enum err health_new(struct loop *loop, const struct rng *rng, struct log *log, s
     h->log = log;
     h->rng = *rng;
     list_init(&h->ready);
+    list_init(&h->groups);
     spread_settle(&h->spread);
     timer_init(&h->pump, loop, on_pump);
     timer_init(&h->poll, loop, on_poll);

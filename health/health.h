@@ -14,7 +14,8 @@
 #include "net/conn.h"
 #include "pick/endpoint.h"
 
-#define HEALTH_SERVICE_MOST 120
+#define HEALTH_SERVICE_MOST    120
+#define HEALTH_DEPENDENCY_MOST 16 /* things that servers depend on, together */
 
 enum health_kind {
     HEALTH_OFF,  /* no checks: the endpoint counts as up */
@@ -23,15 +24,27 @@ enum health_kind {
     HEALTH_GRPC, /* grpc.health.v1.Health/Check over HTTP/2 */
 };
 
+/* One page of a server that is asked for. */
+struct health_page {
+    struct span path;    /* HTTP; begins with "/" */
+    struct span host;    /* HTTP, gRPC; none: the endpoint's address */
+    uint64_t status[10]; /* HTTP; bit s (s / 64, s % 64) set: status s is good */
+};
+
 /* How the endpoints of one pool are checked. */
 struct health_check {
     enum health_kind kind;
-    struct span pool;    /* for the log */
-    struct span path;    /* HTTP; begins with "/" */
-    struct span host;    /* HTTP, gRPC; none: the endpoint's address */
+    struct span pool; /* for the log */
+    struct health_page page;
+    /* The page says whether the server is ready, with all that it needs; whether it lives is
+     * another question, which the `live` page answers, or the connection where its path is empty.
+     */
+    bool ready;
+    struct health_page live;
+    const struct span *depends; /* names; their servers fail together where one of these fails */
+    size_t depend_count;        /* at most HEALTH_DEPENDENCY_MOST; with `ready` */
     struct span service; /* gRPC; at most HEALTH_SERVICE_MOST bytes; empty: the server as a whole */
     bool h2;             /* without TLS: the server speaks HTTP/2 from the start */
-    uint64_t status[10]; /* HTTP; bit s (s / 64, s % 64) set: status s is good */
     int64_t interval_ms, timeout_ms;
     unsigned fall, rise;    /* at least 1 */
     struct tls_client *tls; /* NULL: plain; for the health thread alone */
@@ -63,6 +76,20 @@ void health_free(struct health **h);
 /* Takes the plan, in every case. Health thread. On ERR_NO_MEMORY the old plan stays in force. */
 MUST_CHECK
 enum err health_set_targets(struct health *h, struct health_plan **plan);
+
+/* What one probe of a dependency has found, and when it began (of the loop). One bad result makes
+ * it fail, `rise` good ones in a row end that; one that nobody has told of does not fail. True: it
+ * fails. Health thread. */
+struct health_finding {
+    bool good;
+    int64_t began_ns;
+    unsigned rise;
+};
+bool health_dependency(struct health *h, struct span name, const struct health_finding *found);
+/* Nobody tells of it any more. */
+void health_forget_dependency(struct health *h, struct span name);
+/* Whom to ask for a finding that is new: before servers are blamed. The name is borrowed. */
+void health_on_doubt(struct health *h, void (*ask)(void *user, struct span name), void *user);
 
 /* Figures for metrics; read from any thread. */
 struct health_counts {

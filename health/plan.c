@@ -56,6 +56,24 @@ static bool keep_text(struct arena *a, struct span *s)
     return s->p != NULL;
 }
 
+static bool keep_page(struct arena *a, struct health_page *page)
+{
+    return keep_text(a, &page->path) && keep_text(a, &page->host);
+}
+
+static bool keep_check(struct arena *a, struct health_check *c)
+{
+    struct span *names = arena_take(a, (c->depend_count + 1) * sizeof *names);
+    bool kept = names != NULL && c->depend_count <= HEALTH_DEPENDENCY_MOST;
+    for (size_t i = 0; kept && i < c->depend_count; i++) {
+        names[i] = c->depends[i];
+        kept = keep_text(a, &names[i]);
+    }
+    c->depends = names;
+    return kept && keep_text(a, &c->pool) && keep_page(a, &c->page) && keep_page(a, &c->live) &&
+           keep_text(a, &c->service) && keep_text(a, &c->server_name);
+}
+
 enum err health_plan_check(struct health_plan *plan, const struct health_check *check,
                            size_t *index)
 {
@@ -66,9 +84,7 @@ enum err health_plan_check(struct health_plan *plan, const struct health_check *
         return ERR_NO_MEMORY;
     }
     c->what = *check;
-    if (!keep_text(&plan->arena, &c->what.pool) || !keep_text(&plan->arena, &c->what.path) ||
-        !keep_text(&plan->arena, &c->what.host) || !keep_text(&plan->arena, &c->what.service) ||
-        !keep_text(&plan->arena, &c->what.server_name)) {
+    if (!keep_check(&plan->arena, &c->what)) {
         tls_client_free(&tls);
         return ERR_NO_MEMORY;
     }

@@ -1,10 +1,12 @@
 #include "health/probe.h"
 
+#include "health/blame.h"
+
 /* The address as the operator wrote it; a unix socket has no name that Host could carry. */
 struct span probe_host(const struct probe *p)
 {
-    if (p->job.check->host.n > 0) {
-        return p->job.check->host;
+    if (p->job.page->host.n > 0) {
+        return p->job.page->host;
     }
     return span_starts(p->job.host, SPAN("unix:")) ? SPAN("localhost") : p->job.host;
 }
@@ -67,7 +69,9 @@ static const struct conn_events events = {
 static void on_deadline(struct timer *t)
 {
     struct probe *p = container_of(t, struct probe, deadline);
-    probe_end(p, p->open ? ERR_BACKEND_TIMEOUT : ERR_BACKEND_CONNECT_TIMEOUT);
+    probe_end(p, p->unready ? ERR_BACKEND_UNHEALTHY
+                 : p->open  ? ERR_BACKEND_TIMEOUT
+                            : ERR_BACKEND_CONNECT_TIMEOUT);
 }
 
 enum err probe_start(struct probe *p, struct conn_env *env, const struct probe_job *job,
@@ -89,7 +93,7 @@ enum err probe_start(struct probe *p, struct conn_env *env, const struct probe_j
         p->conn = NULL;
         return e;
     }
-    conn_set_hold_limit(p->conn, LIMIT_CHECK_BODY);
+    conn_set_hold_limit(p->conn, 2 * LIMIT_CHECK_BODY); /* a head, and content with its framing */
     timer_init(&p->deadline, env->loop, on_deadline);
     timer_in_ms(&p->deadline, job->check->timeout_ms);
     return ERR_OK;
@@ -108,6 +112,26 @@ void probe_cancel(struct probe *p)
     if (probe_running(p)) {
         stop(p);
         conn_close(&p->conn, CONN_END_NOW);
+    }
+}
+
+bool probe_status_good(const struct probe *p, uint64_t status)
+{
+    return status < 640 && (p->job.page->status[status / 64] >> (status % 64) & 1) != 0;
+}
+
+bool probe_wants_content(struct probe *p, uint64_t status, struct span type)
+{
+    p->unready = p->job.check->depend_count > 0 && p->job.page == &p->job.check->page &&
+                 !probe_status_good(p, status) && blame_is_type(type);
+    return p->unready;
+}
+
+void probe_blame(struct probe *p, struct span content, bool whole)
+{
+    const struct health_check *check = p->job.check;
+    if (blame_read(content, check->depends, check->depend_count, &p->blamed) == ERR_OK || whole) {
+        probe_end(p, ERR_BACKEND_UNHEALTHY);
     }
 }
 

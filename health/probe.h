@@ -10,6 +10,7 @@ struct probe;
 
 struct probe_job {
     const struct health_check *check; /* borrowed until the end */
+    const struct health_page *page;   /* of it */
     const struct addr *addr;          /* borrowed until the end */
     struct span host;                 /* HTTP: where the check names none; borrowed */
     uint64_t session_key;             /* as in struct conn_target */
@@ -32,6 +33,8 @@ struct probe {
     struct timer deadline;
     void *talk; /* the stages' own */
     bool open;
+    bool unready;    /* its status was a bad one, and says enough; its content is waited for */
+    uint32_t blamed; /* what such a server says of its dependencies: bits */
     void (*on_done)(struct probe *p, enum err why);
 };
 
@@ -52,5 +55,12 @@ void probe_cancel(struct probe *p);
 void probe_end(struct probe *p, enum err why);
 /* What Host says. */
 struct span probe_host(const struct probe *p);
+/* Whether the content of an answer with that status and type is read: a server that is not ready
+ * may say whose fault it is. True: p->unready is set. */
+bool probe_wants_content(struct probe *p, uint64_t status, struct span type);
+/* That content, or what has come of it: ends the probe unless it may become readable with more. */
+void probe_blame(struct probe *p, struct span content, bool whole);
+/* Whether the status is a good one. */
+bool probe_status_good(const struct probe *p, uint64_t status);
 
 #endif

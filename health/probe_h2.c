@@ -9,7 +9,7 @@
 enum {
     MESSAGE_HEAD = 5, /* of gRPC: compressed or not, and the length */
     SERVICE_MOST = 120,
-    REPLY_MOST = 64, /* bytes of the response's message that are kept */
+    REPLY_MOST = 4096, /* bytes of the response's content that are kept (L31) */
     SERVING = 1,
 };
 
@@ -17,7 +17,7 @@ struct probe_h2 {
     struct probe *probe;
     nghttp2_session *wire;
     uint64_t status, grpc_status;
-    bool has_grpc_status, ended;
+    bool has_grpc_status, health_json, ended;
     size_t heard; /* bytes from the server (L31) */
     size_t reply_size, message_size, message_sent;
     char reply[REPLY_MOST], message[MESSAGE_HEAD + 2 + SERVICE_MOST];
@@ -50,10 +50,9 @@ static bool is_serving(const struct probe_h2 *h)
 
 static enum err verdict(const struct probe_h2 *h)
 {
-    const struct health_check *check = h->probe->job.check;
     bool good = is_grpc(h->probe)
                     ? h->status == 200 && h->has_grpc_status && h->grpc_status == 0 && is_serving(h)
-                    : (check->status[h->status / 64] >> (h->status % 64) & 1) != 0;
+                    : probe_status_good(h->probe, h->status);
     return good ? ERR_OK : ERR_BACKEND_UNHEALTHY;
 }
 
@@ -69,6 +68,9 @@ static int on_header(nghttp2_session *wire, const nghttp2_frame *frame, const ui
     (void)flags;
     if (span_eq(n, SPAN(":status")) && span_u64(v, &h->status) != ERR_OK) {
         h->status = 0;
+    }
+    if (span_eq(n, SPAN("content-type"))) {
+        h->health_json = probe_wants_content(h->probe, h->status, v);
     }
     if (span_eq(n, SPAN("grpc-status"))) {
         h->has_grpc_status = span_u64(v, &h->grpc_status) == ERR_OK;
@@ -89,7 +91,7 @@ static int on_data(nghttp2_session *wire, uint8_t flags, int32_t id, const uint8
     return 0;
 }
 
-/* The head decides an http check; a call has to end. */
+/* The head decides an http check, unless its content may say more; a call has to end. */
 static int on_frame_recv(nghttp2_session *wire, const nghttp2_frame *frame, void *user)
 {
     struct probe_h2 *h = user;
@@ -97,7 +99,8 @@ static int on_frame_recv(nghttp2_session *wire, const nghttp2_frame *frame, void
     bool last = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     bool head = frame->hd.type == NGHTTP2_HEADERS && h->status >= 200;
     bool content = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
-    h->ended = h->ended || (is_grpc(h->probe) ? content && last : head);
+    bool whole = is_grpc(h->probe) || h->health_json;
+    h->ended = h->ended || (whole ? content && last : head);
     return 0;
 }
 
@@ -145,7 +148,7 @@ static bool submit(struct probe_h2 *h)
     put(nv, &n, SPAN(":scheme"), p->job.check->tls != NULL ? SPAN("https") : SPAN("http"));
     put(nv, &n, SPAN(":authority"), probe_host(p));
     put(nv, &n, SPAN(":path"),
-        is_grpc(p) ? SPAN("/grpc.health.v1.Health/Check") : p->job.check->path);
+        is_grpc(p) ? SPAN("/grpc.health.v1.Health/Check") : p->job.page->path);
     put(nv, &n, SPAN("user-agent"), SPAN("meridian-health"));
     if (is_grpc(p)) {
         put(nv, &n, SPAN("content-type"), SPAN("application/grpc"));
@@ -202,6 +205,8 @@ static size_t h2_bytes(struct probe *p, struct span bytes)
     if (h->heard > KIB(64) ||
         nghttp2_session_mem_recv(h->wire, (const uint8_t *)bytes.p, bytes.n) < 0 || !pump(h)) {
         probe_end(p, ERR_BACKEND_PROTOCOL);
+    } else if (h->ended && h->health_json) {
+        probe_blame(p, span_of(h->reply, h->reply_size), true);
     } else if (h->ended) {
         probe_end(p, h->status >= 100 && h->status < 600 ? verdict(h) : ERR_BACKEND_PROTOCOL);
     } else if (nghttp2_session_want_read(h->wire) == 0) {
@@ -213,7 +218,7 @@ static size_t h2_bytes(struct probe *p, struct span bytes)
 static void h2_eof(struct probe *p, bool clean)
 {
     (void)clean;
-    probe_end(p, ERR_BACKEND_RESET);
+    probe_end(p, p->unready ? ERR_BACKEND_UNHEALTHY : ERR_BACKEND_RESET);
 }
 
 static void h2_close(struct probe *p)

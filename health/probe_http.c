@@ -1,5 +1,5 @@
 #include "health/probe.h"
-#include "http/h1_parse.h"
+#include "http/h1_body.h"
 
 #define REQUEST_MOST KIB(16)
 
@@ -8,7 +8,7 @@ static void http_open(struct probe *p)
     struct buf out;
     buf_init(&out, REQUEST_MOST);
     buf_put_str(&out, "GET ");
-    buf_put_span(&out, p->job.check->path);
+    buf_put_span(&out, p->job.page->path);
     buf_put_str(&out, " HTTP/1.1\r\nHost: ");
     buf_put_span(&out, probe_host(p));
     buf_put_str(&out, "\r\nUser-Agent: meridian-health\r\nAccept: */*\r\n"
@@ -23,8 +23,15 @@ static void http_open(struct probe *p)
     }
 }
 
-/* ERR_AGAIN; else *status is set and *taken bytes were the head, or it is refused. */
-static enum err read_head(struct span in, unsigned *status, size_t *taken)
+/* What is looked at of an answer: a head, and of the last one perhaps its content. */
+struct answer {
+    struct arena arena;
+    struct reply reply;
+    struct h1_head head;
+};
+
+/* ERR_AGAIN; else answer->head.bytes were the head, or it is refused. */
+static enum err read_head(struct span in, struct answer *answer)
 {
     static const struct h1_limits limits = {
         .line = LIMIT_REQUEST_LINE,
@@ -33,54 +40,85 @@ static enum err read_head(struct span in, unsigned *status, size_t *taken)
         .field = LIMIT_CHECK_BODY,
     };
     struct h1_asked asked = {.method = METHOD_GET, .upgrade = UPGRADE_NONE};
-    struct arena arena;
     struct h1_scan scan;
-    struct h1_head head = {0};
-    struct reply reply = {0};
-    arena_init(&arena, NULL, KIB(4), KIB(64));
     h1_scan_init(&scan, H1_REPLY);
-    enum err e = h1_parse_reply(&scan, &limits, in, asked, &arena, &reply, &head);
-    *status = reply.status;
-    *taken = head.bytes;
-    arena_reset(&arena);
-    return e;
+    return h1_parse_reply(&scan, &limits, in, asked, &answer->arena, &answer->reply, &answer->head);
 }
 
-static bool status_good(const struct health_check *check, unsigned status)
+/* ERR_OK: *out is all of the content. ERR_AGAIN: what has come of it. */
+static enum err read_content(const struct answer *answer, struct span in, struct buf *out)
 {
-    return (check->status[status / 64] >> (status % 64) & 1) != 0;
+    struct h1_body body;
+    h1_body_init(&body, answer->head.coding, answer->reply.length, NULL, NULL);
+    while (!h1_body_done(&body)) {
+        size_t used;
+        struct span piece;
+        enum err e = h1_body_step(&body, in, &used, &piece);
+        buf_put_span(out, piece);
+        in = span_sub(in, used, in.n);
+        if (e != ERR_OK)
+            return e;
+        if (in.n == 0 && !h1_body_done(&body))
+            return ERR_AGAIN;
+    }
+    return ERR_OK;
 }
 
-/* The final status decides; content is not waited for. Interim responses are passed over, all
- * within LIMIT_CHECK_BODY. */
-static size_t http_bytes(struct probe *p, struct span in)
+/* A server that is not ready: what it says about that. */
+static void take_content(struct probe *p, const struct answer *answer, struct span in)
+{
+    struct buf content;
+    buf_init(&content, 2 * LIMIT_CHECK_BODY);
+    enum err e = read_content(answer, in, &content);
+    bool whole = e != ERR_AGAIN || in.n >= LIMIT_CHECK_BODY;
+    probe_blame(p, buf_span(&content), whole);
+    buf_fini(&content);
+}
+
+static struct span type_of(const struct reply *reply)
+{
+    const struct field *f = fields_find(&reply->fields, SPAN("content-type"));
+    return f != NULL ? f->value : SPAN_NONE;
+}
+
+/* The final status decides; content is waited for only where it may say more. Interim responses are
+ * passed over, all within LIMIT_CHECK_BODY. */
+static void take_answer(struct probe *p, struct answer *answer, struct span in)
 {
     size_t at = 0;
     for (;;) {
-        unsigned status;
-        size_t taken;
-        enum err e = read_head(span_sub(in, at, in.n), &status, &taken);
-        if (e == ERR_AGAIN && in.n < LIMIT_CHECK_BODY) {
-            return 0;
-        }
-        at += taken;
-        if (e == ERR_OK && status < 200 && at <= LIMIT_CHECK_BODY) {
+        arena_reset(&answer->arena);
+        enum err e = read_head(span_sub(in, at, in.n), answer);
+        if (e == ERR_AGAIN && in.n < LIMIT_CHECK_BODY)
+            return;
+        at += e == ERR_OK ? answer->head.bytes : 0;
+        unsigned status = answer->reply.status;
+        if (e == ERR_OK && status < 200 && at <= LIMIT_CHECK_BODY)
             continue;
-        }
-        if (e == ERR_AGAIN || (e == ERR_OK && status < 200)) {
-            e = ERR_BACKEND_HEAD_TOO_LARGE;
-        } else if (e == ERR_OK && !status_good(p->job.check, status)) {
-            e = ERR_BACKEND_UNHEALTHY;
-        }
-        probe_end(p, e);
-        return in.n;
+        if (e == ERR_OK && status >= 200 && probe_wants_content(p, status, type_of(&answer->reply)))
+            take_content(p, answer, span_sub(in, at, in.n));
+        else if (e == ERR_AGAIN || (e == ERR_OK && status < 200))
+            probe_end(p, ERR_BACKEND_HEAD_TOO_LARGE);
+        else
+            probe_end(p, e == ERR_OK && !probe_status_good(p, status) ? ERR_BACKEND_UNHEALTHY : e);
+        return;
     }
+}
+
+/* All that has come is looked at anew each time: it is little. */
+static size_t http_bytes(struct probe *p, struct span in)
+{
+    struct answer answer = {.reply = {0}};
+    arena_init(&answer.arena, NULL, KIB(4), KIB(64));
+    take_answer(p, &answer, in);
+    arena_reset(&answer.arena);
+    return probe_running(p) ? 0 : in.n;
 }
 
 static void http_eof(struct probe *p, bool clean)
 {
     (void)clean;
-    probe_end(p, ERR_BACKEND_TRUNCATED);
+    probe_end(p, p->unready ? ERR_BACKEND_UNHEALTHY : ERR_BACKEND_TRUNCATED);
 }
 
 const struct probe_stages probe_http = {

@@ -14,10 +14,17 @@ static const struct health_check *check_of(const struct target *t)
     return t->plan->check;
 }
 
-static void take_health(struct target *t, enum endpoint_health from, enum err why)
+/* Not to be ready is SOFT: it answers, and may serve in a panic. */
+static enum endpoint_health health_of(const struct target *t)
+{
+    bool unready = check_of(t)->ready && t->ready.health != ENDPOINT_UP && !t->spared;
+    return t->verdict.health == ENDPOINT_UP && unready ? ENDPOINT_SOFT : t->verdict.health;
+}
+
+void target_settle(struct target *t, enum err why)
 {
     struct health *h = t->health;
-    enum endpoint_health to = t->verdict.health;
+    enum endpoint_health from = endpoint_health(t->endpoint), to = health_of(t);
     if (!endpoint_set_health(t->endpoint, to, loop_now_ms(h->env.loop))) {
         return;
     }
@@ -31,8 +38,9 @@ static void take_health(struct target *t, enum endpoint_health from, enum err wh
 static void wait_next(struct target *t)
 {
     struct health *h = t->health;
-    int64_t ms = verdict_wait_ms(&t->verdict, check_of(t)->interval_ms, &h->rng);
-    timer_aim(&t->due, t->began_ns + ms * NS_PER_MS);
+    const struct verdict *v = verdict_settled(&t->verdict) ? &t->ready : &t->verdict;
+    int64_t ms = verdict_wait_ms(v, check_of(t)->interval_ms, &h->rng);
+    timer_aim(&t->due, t->round_ns + ms * NS_PER_MS);
 }
 
 /* A reason that does not blame the server where it is this thread that was late. */
@@ -42,14 +50,18 @@ static enum err fair_reason(const struct target *t, enum err why, int64_t took_n
     return why != ERR_OK && took_ns > allowed_ns ? ERR_SYSTEM : why;
 }
 
-static void note_result(struct target *t, enum err why, int64_t took_ns)
+/* A page that says whether the server lives is the last word about that (B1). */
+static enum verdict_result result_of(const struct target *t, enum err why)
+{
+    enum verdict_result result = verdict_result(why);
+    bool live_page = check_of(t)->live.path.n > 0 && !t->lives;
+    return result == VERDICT_SOFT && live_page ? VERDICT_HARD : result;
+}
+
+static void note_figures(struct target *t, enum verdict_result result, enum err why,
+                         int64_t took_ns)
 {
     struct health *h = t->health;
-    enum verdict_result result = verdict_result(why);
-    if (result == VERDICT_NONE) {
-        COUNT(h->counts.local);
-        return;
-    }
     if (result == VERDICT_GOOD) {
         COUNT(h->counts.good);
     } else {
@@ -58,10 +70,58 @@ static void note_result(struct target *t, enum err why, int64_t took_ns)
     endpoint_probed(t->endpoint, result == VERDICT_GOOD);
     STORE(t->endpoint->probe_err, (uint8_t)why);
     STORE(t->endpoint->probe_us, (uint32_t)(took_ns / NS_PER_US));
-    enum endpoint_health from = t->verdict.health;
-    if (verdict_add(&t->verdict, result, check_of(t)->fall, check_of(t)->rise)) {
-        take_health(t, from, why);
+}
+
+/* True: the group should know. */
+static bool note_ready(struct target *t, enum verdict_result result)
+{
+    bool good = result == VERDICT_GOOD;
+    bool first = !good && t->unready_ns == 0;
+    uint32_t blamed = t->blames;
+    t->unready_ns = good ? 0 : first ? t->began_ns : t->unready_ns;
+    t->blames = t->probe.blamed;
+    if (first && t->group != NULL) {
+        group_doubt(t->group);
     }
+    if (verdict_add(&t->ready, good ? VERDICT_GOOD : VERDICT_SOFT, check_of(t)->fall,
+                    check_of(t)->rise)) {
+        t->turned_ms = loop_now_ms(t->health->env.loop);
+        t->spared = t->group != NULL && !good;
+        return true;
+    }
+    return blamed != t->blames;
+}
+
+/* Where being ready is a question of its own: a connection that broke before it was open says that
+ * the server does not live, all else whether it is ready. */
+static bool says_alive(enum err why)
+{
+    return why != ERR_BACKEND_REFUSED && why != ERR_BACKEND_UNREACHABLE &&
+           why != ERR_BACKEND_CONNECT_TIMEOUT && why != ERR_BACKEND_TLS;
+}
+
+static void note_result(struct target *t, enum err why, int64_t took_ns)
+{
+    const struct health_check *check = check_of(t);
+    enum verdict_result result = result_of(t, why);
+    bool answers_both = check->ready && !t->lives && check->live.path.n == 0 && says_alive(why);
+    if (result == VERDICT_NONE) {
+        COUNT(t->health->counts.local);
+        return;
+    }
+    note_figures(t, result, why, took_ns);
+    bool news = false;
+    if (!t->lives) {
+        news = verdict_add(&t->verdict, answers_both ? VERDICT_GOOD : result, check->fall,
+                           check->rise);
+    }
+    if (t->lives || answers_both) {
+        news = note_ready(t, result) || news;
+    }
+    if (news && t->group != NULL) {
+        group_judge(t->group);
+    }
+    target_settle(t, why);
 }
 
 static void check_over(struct target *t)
@@ -69,6 +129,17 @@ static void check_over(struct target *t)
     plan_unref(&t->probe_plan);
     t->health->running--;
     STORE(t->health->counts.running, (uint32_t)t->health->running);
+}
+
+/* To the second page of the round, or to the next round. */
+static void go_on(struct target *t, bool lives)
+{
+    t->lives = lives;
+    if (lives) {
+        timer_in_ms(&t->due, 0);
+    } else {
+        wait_next(t);
+    }
 }
 
 static void on_done(struct probe *p, enum err why)
@@ -79,8 +150,9 @@ static void on_done(struct probe *p, enum err why)
     why = fair_reason(t, why, took_ns);
     check_over(t);
     if (check_of(t)->kind != HEALTH_OFF) {
+        bool lives = !t->lives && why == ERR_OK && check_of(t)->live.path.n > 0;
         note_result(t, why, took_ns);
-        wait_next(t);
+        go_on(t, lives);
     }
     targets_pump(h);
 }
@@ -88,18 +160,22 @@ static void on_done(struct probe *p, enum err why)
 static void begin(struct target *t)
 {
     struct health *h = t->health;
+    const struct health_check *check = check_of(t);
+    bool first = !t->lives;
     struct probe_job job = {
-        .check = check_of(t),
+        .check = check,
+        .page = first && check->live.path.n > 0 ? &check->live : &check->page,
         .addr = &t->plan->addr,
         .host = t->endpoint->address,
         .session_key = (uint64_t)(uintptr_t)t->endpoint,
     };
     t->began_ns = loop_now_ns(h->env.loop);
+    t->round_ns = first ? t->began_ns : t->round_ns;
     spread_begin(&h->spread, t->began_ns);
     enum err e = probe_start(&t->probe, &h->env, &job, on_done);
     if (e != ERR_OK) {
         note_result(t, e, 0);
-        wait_next(t);
+        go_on(t, false);
         return;
     }
     t->probe_plan = plan_ref(h->plan);
@@ -175,6 +251,8 @@ struct target *target_new(struct health *h, struct endpoint *e)
     t->endpoint = endpoint_ref(e);
     t->live_seen = READ(e->connect_errors);
     verdict_init(&t->verdict, endpoint_health(e), READ(e->probes) > 0);
+    verdict_init(&t->ready, ENDPOINT_UP, READ(e->probes) > 0);
+    list_init(&t->in_group);
     timer_init(&t->due, h->env.loop, on_due);
     list_init(&t->link);
     return t;
@@ -196,6 +274,7 @@ void target_free(struct target **t)
         return;
     }
     stop_checks(*t);
+    group_leave(*t);
     endpoint_unref(&(*t)->endpoint);
     mem_free(*t);
     *t = NULL;
@@ -204,21 +283,41 @@ void target_free(struct target **t)
 /* Nothing would ever bring an unchecked endpoint up again. */
 static void stand_up(struct target *t)
 {
-    enum endpoint_health from = t->verdict.health;
     verdict_init(&t->verdict, ENDPOINT_UP, READ(t->endpoint->probes) > 0);
-    take_health(t, from, ERR_OK);
+    target_settle(t, ERR_OK);
+}
+
+/* From now on there are two questions, or there is one: what was known goes into the first. */
+static void ask_otherwise(struct target *t)
+{
+    bool checked = READ(t->endpoint->probes) > 0;
+    if (check_of(t)->ready) {
+        verdict_init(&t->ready, ENDPOINT_UP, checked);
+    } else {
+        verdict_init(&t->verdict, endpoint_health(t->endpoint), checked);
+    }
+    t->unready_ns = 0;
 }
 
 void target_plan(struct target *t, const struct plan_target *plan)
 {
-    t->plan = plan;
     struct health *h = t->health;
+    bool asked = t->plan != NULL && t->plan->check->ready;
+    t->plan = plan;
+    group_join(t);
+    if (asked != plan->check->ready) {
+        ask_otherwise(t);
+    }
+    t->lives = t->lives && plan->check->live.path.n > 0;
     if (plan->check->kind == HEALTH_OFF) {
         stop_checks(t);
         stand_up(t);
         return;
     }
     spread_add(&h->spread, plan->check->interval_ms, plan->check->timeout_ms);
+    if (plan->check->live.path.n > 0) {
+        spread_add(&h->spread, plan->check->interval_ms, plan->check->timeout_ms);
+    }
     if (probe_running(&t->probe) || !list_empty(&t->link)) {
         return;
     }

@@ -19,7 +19,7 @@ PARSERS = """lb/http/h1_scan.c lb/http/h1_request.c lb/http/h1_reply.c lb/http/h
 lb/http/field.c lb/http/msg.c lb/http/websocket.c lb/http/h2_scan.c lb/http/h2_block.c lb/http/h2_request.c lb/http/h2_reply.c
 lb/http/h2_guard.c lb/http/h2_past.c lb/http/h1_write.c lb/base/str.c lb/base/template.c lb/net/addr.c lb/net/prefix.c
 lb/net/proxy_proto.c lb/net/name_set.c lb/proxy/grpc.c lb/proxy/trace.c geo/verify.c conf/text.c conf/word.c
-conf/address.c admin/json_read.c""".split()
+conf/address.c lb/base/json_read.c""".split()
 
 
 class Covered:

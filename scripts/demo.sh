@@ -2,8 +2,9 @@
 # Shows Meridian at work: installs what is missing, builds a release, and runs the balancer with TLS on
 # https://localhost:8443 before three demo backends in Frankfurt, Virginia and Singapore. Prints what to
 # try. Ctrl-C ends everything. Safe to run again; the certificate and the build are kept in build/.
-# usage: scripts/demo.sh [--check]
-#   --check   does itself what it would print, checks the answers, and ends (0: all as expected)
+# usage: scripts/demo.sh [--database] [--check]
+#   --check      does itself what it would print, checks the answers, and ends (0: all as expected)
+#   --database   shows servers that join and leave by SQL instead (needs a PostgreSQL server)
 # MERIDIAN_DEMO_BUILD names a build folder with the programs in it; then nothing is installed or built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,9 +12,10 @@ cd "$(dirname "$0")/.."
 check=
 case "${1:-}" in
 --check) check=yes ;;
+--database) exec scripts/demo-database.sh "${@:2}" ;;
 '') ;;
 *)
-    sed -n '5,6s/^# \{0,1\}//p' "$0" >&2
+    sed -n '5,7s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

@@ -69,6 +69,7 @@
     X(RATE_LIMIT, "rate-limit", 429, "too many requests")                                          \
     X(REDIRECTED, "redirected", 307, "answered with a redirect")                                   \
     X(NO_BACKEND, "no-backend", 503, "no server can serve this now")                               \
+    X(DEPENDENCY_DOWN, "dependency-down", 503, "what the servers depend on is down")               \
     X(QUEUE_FULL, "queue-full", 503, "too many requests wait already")                             \
     X(SHED, "shed", 503, "given up for more important requests")                                   \
     X(QUEUE_TIMEOUT, "limit-L9", 503, "no server became free in time")                             \

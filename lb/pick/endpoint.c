@@ -39,6 +39,30 @@ void pool_changed(struct pool_state *pool)
     atomic_fetch_add_explicit(&pool->generation, 1, memory_order_release);
 }
 
+void pool_set_fault(struct pool_state *pool, uint8_t why, uint8_t dependency, int64_t now_ms)
+{
+    uint8_t was = atomic_load_explicit(&pool->fault, memory_order_relaxed);
+    atomic_store_explicit(&pool->fault_dependency, dependency, memory_order_relaxed);
+    if ((was != 0) != (why != 0))
+        atomic_store_explicit(&pool->fault_ms, now_ms, memory_order_relaxed);
+    if (was == 0 && why != 0)
+        atomic_fetch_add_explicit(&pool->faults, 1, memory_order_relaxed);
+    atomic_store_explicit(&pool->fault, why, memory_order_release);
+}
+
+/* From a tenth on: nobody would learn that it is over from nothing. */
+uint32_t pool_open_share(const struct pool_state *pool, int64_t now_ms)
+{
+    if (atomic_load_explicit(&pool->fault, memory_order_acquire) != 0)
+        return 0;
+    int64_t since_ms = atomic_load_explicit(&pool->fault_ms, memory_order_relaxed);
+    int64_t passed_ms = now_ms - since_ms;
+    if (since_ms == 0 || passed_ms >= POOL_RAMP_MS)
+        return 256;
+    uint32_t share = passed_ms > 0 ? (uint32_t)(passed_ms * 256 / POOL_RAMP_MS) : 0;
+    return share > 25 ? share : 25;
+}
+
 struct endpoint *endpoint_ref(struct endpoint *e)
 {
     atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);

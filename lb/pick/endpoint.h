@@ -40,11 +40,27 @@ struct pool_state {
     _Atomic uint64_t generation; /* pool_changed; views compare it */
     struct out_ring outs;
     atomic_flag ejecting;
+    /* health thread writes: its servers fail for something that they share, so that nobody is
+     * ejected for what he answers. 0: they do not; else why (health/shared.h). */
+    _Atomic uint8_t fault;
+    _Atomic uint8_t fault_dependency; /* index in what the pool depends on */
+    _Atomic int64_t fault_ms;         /* monotonic: when that began or ended; 0: never */
+    _Atomic uint64_t faults;          /* how often it began */
     /* kept by the proxy's admission: requests that wait for a slot, one bit per worker that has
      * some */
     _Atomic uint32_t waiting;
     _Atomic uint64_t waiting_workers;
 };
+
+static inline bool pool_has_fault(const struct pool_state *pool)
+{
+    return atomic_load_explicit(&pool->fault, memory_order_relaxed) != 0;
+}
+/* Health thread only; why 0: it is over. */
+void pool_set_fault(struct pool_state *pool, uint8_t why, uint8_t dependency, int64_t now_ms);
+#define POOL_RAMP_MS 10000 /* in which traffic that was held back comes again */
+/* Of 256 requests so many go to a pool that lets none through while it has a fault. */
+uint32_t pool_open_share(const struct pool_state *pool, int64_t now_ms);
 
 /* Says that health, weights or ejections of the pool have changed: every worker builds its view
  * anew before its next pick. Any thread. */

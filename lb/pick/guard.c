@@ -89,13 +89,15 @@ static void eject(const struct pick_ticket *t, int64_t out_ms, bool light, int64
     atomic_flag_clear_explicit(&pool->ejecting, memory_order_release);
 }
 
+/* What servers answer while all of them lack the same thing says nothing about one of them; that
+ * no connection can be had does. */
 static void book_failure(const struct pick_ticket *t, bool connect, int64_t now_ms)
 {
     struct endpoint *e = t->endpoint;
     uint32_t ejects = endpoint_failed(e, now_ms);
     uint32_t fails = count_up(&e->fails);
     atomic_fetch_add_explicit(&e->errors, 1, memory_order_relaxed);
-    bool out = fails >= LIMIT_EJECT_FAILS;
+    bool out = fails >= LIMIT_EJECT_FAILS && !pool_has_fault(e->pool);
     if (connect) {
         atomic_fetch_add_explicit(&e->connect_errors, 1, memory_order_relaxed);
         out = count_up(&e->connect_fails) >= LIMIT_EJECT_CONNECT_FAILS || out;
@@ -139,7 +141,7 @@ static void book_busy(const struct pick_ticket *t, double x_ms, int64_t now_ms)
         site_sample(t->site, x_ms > BUSY_SAMPLE_MS ? x_ms : BUSY_SAMPLE_MS, t->q, now_ms);
         return;
     }
-    if (count_up(&e->busy) >= BUSY_EJECT)
+    if (count_up(&e->busy) >= BUSY_EJECT && !pool_has_fault(e->pool))
         eject(t, LIMIT_EJECT_BASE_MS, true, now_ms);
 }
 

@@ -33,6 +33,15 @@ static enum err identify(struct exchange *x)
     return x->origin != NULL ? ERR_OK : ERR_NO_MEMORY;
 }
 
+/* While the servers lack what they all need, no request is worth their time; afterwards they get
+ * more and more of them. */
+static bool is_open(const struct exchange *x)
+{
+    struct proxy *p = x->proxy;
+    uint32_t share = pool_open_share(x->pool->pick->state, loop_now_ms(p->loop));
+    return share == 256 || rng_below(&p->rng, 256) < share;
+}
+
 void exchange_admit(struct exchange *x)
 {
     exchange_move(x, EXCHANGE_ADMIT);
@@ -51,6 +60,10 @@ void exchange_admit(struct exchange *x)
     }
     if (x->pool == NULL) {
         exchange_answer_route(x);
+        return;
+    }
+    if (x->pool->fail_fast && !is_open(x)) {
+        exchange_fail(x, ERR_DEPENDENCY_DOWN);
         return;
     }
     struct pool_slot *slot = x->edition->pools[x->pool->index].slot;

@@ -63,11 +63,12 @@ struct policy_pool {
     struct hedge_rules hedge;
     uint32_t queue_limit;
     int64_t queue_ms;
-    uint32_t connections, idle;    /* per endpoint and worker (L34) */
-    struct residency *residency;   /* NULL: every site may serve everybody */
-    struct key_rule hash;          /* KEY_NONE but for PICK_CONSISTENT_HASH and `keyed` */
-    struct sticky *sticky;         /* NULL: no cookie */
-    bool from_client;              /* distance from the client's place, else each site's here_ms */
+    uint32_t connections, idle;  /* per endpoint and worker (L34) */
+    struct residency *residency; /* NULL: every site may serve everybody */
+    struct key_rule hash;        /* KEY_NONE but for PICK_CONSISTENT_HASH and `keyed` */
+    struct sticky *sticky;       /* NULL: no cookie */
+    bool fail_fast;   /* no request while the servers fail for something that they share */
+    bool from_client; /* distance from the client's place, else each site's here_ms */
     struct policy_location *sites; /* as pick->sites; NULL: the pool has no sites */
 };
 

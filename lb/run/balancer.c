@@ -118,6 +118,9 @@ static void on_mail(void *user, const struct mail *m)
     case MAIN_ROWS:
         central_rows(b, m->p);
         break;
+    case MAIN_DEPENDENCY:
+        central_dependency(b, m->p);
+        break;
     case MAIN_WATCHED:
         watch_looked(b, m->p);
         break;
@@ -250,6 +253,7 @@ static enum err make_workers(struct balancer *b)
 
 static enum err make_parts(struct balancer *b)
 {
+    struct health_news news = {&b->box, MAIN_NAMES, MAIN_DEPENDENCY};
     list_init(&b->old);
     list_init(&b->jobs);
     name_book_init(&b->names);
@@ -272,7 +276,7 @@ static enum err make_parts(struct balancer *b)
     if (e == ERR_OK)
         e = make_workers(b);
     if (e == ERR_OK)
-        e = health_thread_new(b->log, &b->box, MAIN_NAMES, &b->health);
+        e = health_thread_new(b->log, &news, &b->health);
     return e == ERR_OK ? helper_new(&b->box, MAIN_HELPER, &b->helper) : e;
 }
 

@@ -91,6 +91,7 @@ void balancer_forget_jobs(struct balancer *b);
 void balancer_stop(struct balancer *b, bool now);
 /* views.c */
 extern const struct admin_ops balancer_admin_ops;
+void balancer_fault(const struct balancer *b, uint32_t pool, struct admin_fault *out);
 /* metrics.c */
 void balancer_metrics(void *ctx, struct metrics *out);
 void balancer_ends(void *ctx, void (*each)(void *user, const char *reason, uint64_t n), void *user);

@@ -4,6 +4,7 @@
 #include "db/keep.h"
 #include "run/balancer.h"
 #include "run/keep_file.h"
+#include "run/secret.h"
 
 struct central_save {
     char *path;
@@ -52,10 +53,22 @@ static void on_rows(void *user, struct row_set *rows)
         row_set_free(&rows);
 }
 
-static enum err start_session(struct balancer *b, const char *conninfo)
+/* *servers is to be freed; the rest is the configuration's. */
+static enum err where_of(const struct conf *conf, char **servers, struct db_where *out)
+{
+    const struct conf_data_source *source = &conf->sources[0];
+    *servers = name_book_servers(conf);
+    *out = (struct db_where){.conninfo = (char *)(uintptr_t)source->postgres.s.p,
+                             .password = (char *)(uintptr_t)source->password.s.p,
+                             .name_servers = *servers,
+                             .secret = secret_fetch};
+    return *servers != NULL ? ERR_OK : ERR_NO_MEMORY;
+}
+
+static enum err start_session(struct balancer *b)
 {
     struct session_plan plan = {
-        .conninfo = conninfo,
+        .where = b->central.where,
         .facts = &b->central.facts,
         .log = b->log,
         .on_rows = on_rows,
@@ -64,22 +77,92 @@ static enum err start_session(struct balancer *b, const char *conninfo)
     return health_thread_session(b->health, &plan);
 }
 
-void central_follow(struct balancer *b)
+static void follow_registry(struct balancer *b, const struct db_where *wanted)
 {
     struct central *c = &b->central;
-    const struct conf *conf = b->current->conf;
-    struct span wanted = is_followed(conf) ? conf->sources[0].postgres.s : SPAN_NONE;
-    if (wanted.n != 0 && c->keeper == NULL && helper_new(&b->box, MAIN_KEPT, &c->keeper) != ERR_OK)
-        log_event(b->log, LOG_ERROR, "registry-not-kept", "reason=no-thread");
-    if (span_eq(wanted, span_str(c->conninfo)))
+    if (db_where_same(wanted, &c->where))
         return;
-    mem_free(c->conninfo);
-    c->conninfo = wanted.n != 0 ? mem_copy_str(wanted.p, wanted.n) : NULL;
-    if (wanted.n == 0)
+    db_where_free(&c->where);
+    enum err e = db_where_copy(&c->where, wanted);
+    if (wanted->conninfo == NULL)
         row_set_free(&c->rows);
-    enum err e = start_session(b, c->conninfo);
+    if (e == ERR_OK)
+        e = start_session(b);
     if (e != ERR_OK)
         log_event(b->log, LOG_ERROR, "database-not-asked", "reason=%s", err_name(e));
+}
+
+_Static_assert((int)DB_ACCEPT == (int)CONF_LEVEL_ACCEPT && (int)DB_LAG == (int)CONF_LEVEL_LAG,
+               "the levels of both layers are in the same order");
+
+static enum err add_wish(struct balancer *b, const struct conf_dependency *from,
+                         const struct db_where *where, bool session, struct dependency_plan *plan)
+{
+    struct central_dependency *known = &b->central.dependencies[plan->count];
+    struct dependency_wish *wish = &plan->v[plan->count++];
+    size_t n = from->name.s.n < DEPENDENCY_NAME ? from->name.s.n : DEPENDENCY_NAME;
+    *wish = (struct dependency_wish){
+        .probe = {.level = (enum db_level)from->level,
+                  .interval_ms = from->interval_ms,
+                  .timeout_ms = from->timeout_ms,
+                  .max_lag_ms = from->max_lag_ms,
+                  .answered_ns = session ? &b->central.facts.contact_ns : NULL},
+        .rise = (unsigned)from->rise,
+        .facts = &known->facts,
+    };
+    memcpy(wish->name, from->name.s.p, n);
+    if (strcmp(known->name, wish->name) != 0) {
+        memcpy(known->name, wish->name, sizeof known->name);
+        known->why[0] = '\0';
+    }
+    return db_where_copy(&wish->probe.where, where);
+}
+
+static enum err follow_dependencies(struct balancer *b, const struct db_where *where, bool session)
+{
+    const struct conf *conf = b->current->conf;
+    struct dependency_plan *plan = mem_alloc(sizeof *plan);
+    enum err e = plan != NULL ? ERR_OK : ERR_NO_MEMORY;
+    for (size_t i = 0; e == ERR_OK && i < conf->dependency_count; i++)
+        e = add_wish(b, &conf->dependencies[i], where, session, plan);
+    if (e == ERR_OK)
+        return health_thread_dependencies(b->health, &plan);
+    dependency_plan_free(&plan);
+    return e;
+}
+
+void central_follow(struct balancer *b, bool new_conf)
+{
+    static const struct db_where none = {.secret = NULL};
+    struct central *c = &b->central;
+    const struct conf *conf = b->current->conf;
+    struct db_where where = none;
+    char *servers = NULL;
+    bool session = is_followed(conf);
+    enum err e = ERR_OK;
+    if (!new_conf)
+        return;
+    if (session && c->keeper == NULL && helper_new(&b->box, MAIN_KEPT, &c->keeper) != ERR_OK)
+        log_event(b->log, LOG_ERROR, "registry-not-kept", "reason=no-thread");
+    if (conf->source_count != 0)
+        e = where_of(conf, &servers, &where);
+    if (e == ERR_OK) {
+        follow_registry(b, session ? &where : &none);
+        e = follow_dependencies(b, &where, session);
+    }
+    if (e != ERR_OK)
+        log_event(b->log, LOG_ERROR, "database-not-asked", "reason=%s", err_name(e));
+    mem_free(servers);
+}
+
+void central_dependency(struct balancer *b, struct dependency_news *news)
+{
+    for (size_t i = 0; i < HEALTH_DEPENDENCY_MOST; i++) {
+        struct central_dependency *d = &b->central.dependencies[i];
+        if (strcmp(d->name, news->name) == 0)
+            memcpy(d->why, news->why, sizeof d->why);
+    }
+    mem_free(news);
 }
 
 static void write_file(void *arg)
@@ -189,7 +272,7 @@ static void publish(struct balancer *b)
 void central_rows(struct balancer *b, struct row_set *rows)
 {
     struct central *c = &b->central;
-    if (b->current == NULL || c->conninfo == NULL || b->draining != 0) {
+    if (b->current == NULL || c->where.conninfo == NULL || b->draining != 0) {
         row_set_free(&rows);
         return;
     }
@@ -219,13 +302,12 @@ void central_fini(struct balancer *b)
     while (mailbox_take(&b->box, &left)) {
         struct row_set *rows = left.kind == MAIN_ROWS ? left.p : NULL;
         row_set_free(&rows);
-        if (left.kind == MAIN_NAMES)
+        if (left.kind == MAIN_NAMES || left.kind == MAIN_DEPENDENCY)
             mem_free(left.p);
     }
     helper_free(&c->keeper);
     free_save(c->saving);
     row_set_free(&c->rows);
-    mem_free(c->conninfo);
-    c->conninfo = NULL;
+    db_where_free(&c->where);
     c->saving = NULL;
 }

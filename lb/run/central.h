@@ -1,26 +1,35 @@
 /* central: what the main thread knows from the central database: the rows of the registry that are
- * in force, the file that keeps them for a start without the database, and which session the health
- * thread runs. New rows are settled (leases, brake), compared and, where a balancer would do
- * something else, published as a snapshot of the same configuration. Main thread only. */
+ * in force, the file that keeps them for a start without the database, how what servers depend on
+ * is, and which session and probes the health thread runs. New rows are settled (leases, brake),
+ * compared and, where a balancer would do something else, published as a snapshot of the same
+ * configuration. Main thread only. */
 #ifndef MERIDIAN_RUN_CENTRAL_H
 #define MERIDIAN_RUN_CENTRAL_H
 
 #include "conf/conf.h"
 #include "db/lease.h"
 #include "db/session.h"
+#include "run/dependency.h"
 #include "run/helper.h"
 
 struct balancer;
 
 enum central_origin { CENTRAL_NONE, CENTRAL_FILE, CENTRAL_DATABASE };
 
+/* What is known of one dependency; its place is the one in the configuration. */
+struct central_dependency {
+    struct dependency_facts facts; /* written by the health thread */
+    char name[DEPENDENCY_NAME + 1], why[DEPENDENCY_WHY];
+};
+
 struct central {
     struct session_facts facts; /* written by the health thread */
+    struct central_dependency dependencies[HEALTH_DEPENDENCY_MOST];
     struct lease_book leases;
     struct row_set *rows; /* in force; NULL: none */
     enum central_origin origin;
-    size_t skipped; /* rows of the last read that could not be used */
-    char *conninfo; /* of the session that runs; NULL: none */
+    size_t skipped;        /* rows of the last read that could not be used */
+    struct db_where where; /* of the session that runs; conninfo NULL: none */
     struct helper *keeper;
     struct central_save *saving;
     bool save_again;
@@ -29,8 +38,10 @@ struct central {
 
 /* At start, before the first snapshot: what the last process knew. */
 void central_restore(struct balancer *b, const struct conf *conf);
-/* After a snapshot has been published: the session that it asks for. */
-void central_follow(struct balancer *b);
+/* After a snapshot has been published: the session and the probes that it asks for. */
+void central_follow(struct balancer *b, bool new_conf);
+/* News from the health thread, freed. */
+void central_dependency(struct balancer *b, struct dependency_news *news);
 /* Rows from the health thread, taken. */
 void central_rows(struct balancer *b, struct row_set *rows);
 /* The keeper has written the file. */

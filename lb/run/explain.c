@@ -205,6 +205,8 @@ static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
         .explain = &out->terms,
     };
     out->outcome = pick_explain(&req);
+    if (pool->fail_fast && pool_has_fault(pool->pick->state))
+        out->outcome = ERR_DEPENDENCY_DOWN;
     if (refused != ERR_OK)
         out->outcome = refused;
     explain_others(b, &req, out);
@@ -247,6 +249,7 @@ static enum err explain_route(struct balancer *b, const struct policy_route *rou
     if (pool == NULL)
         return ERR_OK;
     out->pool = pool->name;
+    balancer_fault(b, pool->index, &out->fault);
     out->distance_from = pool->from_client ? "client" : "here";
     return explain_pick(b, pool, asked, place, out);
 }

@@ -4,7 +4,7 @@
 
 #define BEAT_MS 1000
 
-enum { HEALTH_PLAN, HEALTH_NAMES, HEALTH_SESSION, HEALTH_STOP };
+enum { HEALTH_PLAN, HEALTH_NAMES, HEALTH_SESSION, HEALTH_DEPENDENCIES, HEALTH_STOP };
 
 struct health_thread {
     /* set once */
@@ -16,6 +16,7 @@ struct health_thread {
     struct health *health;
     struct session *session; /* NULL: none */
     struct discovery *discovery;
+    struct dependencies *dependencies;
     struct timer beat;
     /* shared, atomic */
     struct mailbox box;
@@ -31,14 +32,14 @@ static void on_beat(struct timer *t)
 
 static void free_plan(struct session_plan *plan)
 {
-    mem_free((char *)(uintptr_t)plan->conninfo);
+    db_where_free(&plan->where);
     mem_free(plan);
 }
 
 static void take_session(struct health_thread *h, struct session_plan *plan)
 {
     session_free(&h->session);
-    enum err e = plan->conninfo != NULL ? session_new(h->loop, plan, &h->session) : ERR_OK;
+    enum err e = plan->where.conninfo != NULL ? session_new(h->loop, plan, &h->session) : ERR_OK;
     if (e != ERR_OK)
         log_event(h->log, LOG_ERROR, "database-not-asked", "reason=%s", err_name(e));
     free_plan(plan);
@@ -58,6 +59,11 @@ static void set_names(struct health_thread *h, struct name_plan *plan)
         log_event(h->log, LOG_ERROR, "name-plan-refused", "reason=%s", err_name(e));
 }
 
+static void follow(struct health_thread *h, struct dependency_plan *plan)
+{
+    dependencies_follow(h->dependencies, &plan);
+}
+
 static void on_mail(void *user, const struct mail *m)
 {
     struct health_thread *h = user;
@@ -67,6 +73,8 @@ static void on_mail(void *user, const struct mail *m)
         take_session(h, m->p);
     else if (m->kind == HEALTH_NAMES)
         set_names(h, m->p);
+    else if (m->kind == HEALTH_DEPENDENCIES)
+        follow(h, m->p);
     else
         set_targets(h, m->p);
 }
@@ -79,7 +87,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-enum err health_thread_new(struct log *log, struct mailbox *names, int names_kind,
+enum err health_thread_new(struct log *log, const struct health_news *news,
                            struct health_thread **out)
 {
     struct health_thread *h = mem_alloc(sizeof *h);
@@ -94,7 +102,10 @@ enum err health_thread_new(struct log *log, struct mailbox *names, int names_kin
     if (e == ERR_OK)
         e = health_new(h->loop, &rng, log, &h->health);
     if (e == ERR_OK)
-        e = discovery_new(h->loop, log, names, names_kind, &h->discovery);
+        e = discovery_new(h->loop, log, news->to, news->names, &h->discovery);
+    if (e == ERR_OK)
+        e = dependencies_new(h->loop, log, h->health, news->to, news->dependencies,
+                             &h->dependencies);
     if (e == ERR_OK)
         e = mailbox_init(&h->box, h->loop, on_mail, h);
     if (e != ERR_OK)
@@ -119,6 +130,7 @@ void health_thread_free(struct health_thread **hp)
     if (h->loop != NULL)
         timer_stop(&h->beat);
     session_free(&h->session);
+    dependencies_free(&h->dependencies);
     health_free(&h->health);
     discovery_free(&h->discovery);
     mailbox_fini(&h->box);
@@ -143,16 +155,21 @@ enum err health_thread_session(struct health_thread *h, const struct session_pla
     if (copy == NULL)
         return ERR_NO_MEMORY;
     *copy = *plan;
-    if (plan->conninfo != NULL) {
-        copy->conninfo = mem_copy_str(plan->conninfo, strlen(plan->conninfo));
-        if (copy->conninfo == NULL) {
-            mem_free(copy);
-            return ERR_NO_MEMORY;
-        }
-    }
-    enum err e = mailbox_post(&h->box, (struct mail){.kind = HEALTH_SESSION, .p = copy});
+    enum err e = db_where_copy(&copy->where, &plan->where);
+    if (e == ERR_OK)
+        e = mailbox_post(&h->box, (struct mail){.kind = HEALTH_SESSION, .p = copy});
     if (e != ERR_OK)
         free_plan(copy);
+    return e;
+}
+
+enum err health_thread_dependencies(struct health_thread *h, struct dependency_plan **plan)
+{
+    enum err e = mailbox_post(&h->box, (struct mail){.kind = HEALTH_DEPENDENCIES, .p = *plan});
+    if (e == ERR_OK)
+        *plan = NULL;
+    else
+        dependency_plan_free(plan);
     return e;
 }
 

@@ -3,6 +3,7 @@
 #include "net/version.h"
 #include "proxy/compress.h"
 #include "run/balancer.h"
+#include "run/lint.h"
 
 #include <stdio.h>
 
@@ -17,6 +18,8 @@ static int check(const struct options *o)
     struct material m = {.path = o->config};
     int code = 0;
     material_load(&m);
+    if (m.result == ERR_OK && o->with_database)
+        m.result = lint_database(m.conf, &m.messages);
     print(stderr, &m.messages);
     if (m.result != ERR_OK) {
         code = EXIT_CONFIG;

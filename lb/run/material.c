@@ -77,6 +77,22 @@ static bool load_backs(struct material *m, struct conf_messages *to, struct buf 
     return to->errors == before;
 }
 
+static bool check_secret(const struct conf_text *where, struct conf_messages *to)
+{
+    struct buf secret;
+    if (where->s.p == NULL)
+        return true;
+    buf_init(&secret, KIB(4));
+    enum err e = secret_fetch(where->s.p, &secret);
+    if (secret.p != NULL)
+        mem_wipe(secret.p, secret.n);
+    buf_fini(&secret);
+    if (e != ERR_OK)
+        conf_report(to, where->mark, "cannot read the password from %s: %s", where->s.p,
+                    err_phrase(e));
+    return e == ERR_OK;
+}
+
 /* Whether the data source's words are some, and this build can use them. */
 static bool check_sources(struct material *m, struct conf_messages *to, struct buf *said)
 {
@@ -88,6 +104,8 @@ static bool check_sources(struct material *m, struct conf_messages *to, struct b
             material_report(to, words->mark, said, e);
             return false;
         }
+        if (!check_secret(&conf->sources[i].password, to))
+            return false;
     }
     return true;
 }

@@ -201,6 +201,26 @@ static void put_files(const struct balancer *b, struct metrics *m)
     }
 }
 
+/* Where the servers of each pool with a registry come from: the database, the file that was kept,
+ * or the configuration's own until either is there. */
+static void put_registry(const struct balancer *b, struct metrics *m)
+{
+    const struct conf *conf = b->current->conf;
+    const struct central *c = &b->central;
+    const char *source = c->rows == NULL || c->origin == CENTRAL_NONE ? "seed"
+                         : c->origin == CENTRAL_FILE                  ? "snapshot"
+                                                                      : "database";
+    metrics_family(m, "registry_source", METRIC_GAUGE,
+                   "1 for where the servers of a pool with a registry come from.");
+    for (size_t i = 0; i < conf->pool_count; i++) {
+        const struct conf_registry *r = &conf->pools[i].registry;
+        struct metric_label labels[2] = {{"pool", conf->pools[i].name.s},
+                                         {"source", span_str(source)}};
+        if (r->set && r->mode != CONF_REGISTRY_OFF)
+            metrics_u64(m, labels, 2, 1);
+    }
+}
+
 void balancer_metrics(void *ctx, struct metrics *out)
 {
     struct balancer *b = ctx;
@@ -240,4 +260,5 @@ void balancer_metrics(void *ctx, struct metrics *out)
     put_files(b, out);
     put_log(b, out);
     put_spans(b, out);
+    put_registry(b, out);
 }

@@ -86,7 +86,7 @@ static enum err wish_all(struct name_book *n, struct name_plan *plan, const stru
     return e;
 }
 
-static char *server_list(const struct conf *conf)
+char *name_book_servers(const struct conf *conf)
 {
     struct buf text;
     char at[ADDR_TEXT];
@@ -122,7 +122,7 @@ enum err name_book_plan(struct name_book *n, const struct conf *conf, struct nam
     list_init(&plan->wishes);
     for (struct link *e = n->all.next; e != &n->all; e = e->next)
         container_of(e, struct name_known, link)->wanted = false;
-    plan->servers = server_list(conf);
+    plan->servers = name_book_servers(conf);
     enum err e = plan->servers != NULL ? wish_all(n, plan, conf) : ERR_NO_MEMORY;
     if (e == ERR_OK)
         forget_unwanted(n);

@@ -49,4 +49,7 @@ MUST_CHECK
 enum err name_book_plan(struct name_book *n, const struct conf *conf, struct name_plan **out);
 void name_plan_free(struct name_plan **plan);
 
+/* Whom host names are asked of, as resolver_new takes it; NULL without memory. To be freed. */
+char *name_book_servers(const struct conf *conf);
+
 #endif

@@ -1,11 +1,12 @@
 #include "run/options.h"
 
 const char options_usage[] =
-    "usage: meridian [-c FILE] [-t | -T] [-v | -V] [-h]\n"
+    "usage: meridian [-c FILE] [-t | -T] [--with-database] [-v | -V] [-h]\n"
     "\n"
     "  -c, --config FILE   the configuration (default /etc/meridian/meridian.yaml)\n"
     "  -t, --test          check the configuration and all that it names, then exit 0 or 1\n"
     "  -T                  the same, and print it with all defaults filled in\n"
+    "  --with-database     with -t or -T: the central database's objects, too\n"
     "  -v, --version       print the version\n"
     "  -V                  print the version, features and libraries\n"
     "  -h, --help          print this\n"
@@ -43,7 +44,9 @@ enum err options_parse(int argc, char **argv, struct options *out, struct buf *m
         const char *arg = argv[i];
         if (set_action(out, arg))
             continue;
-        if (strncmp(arg, "--config=", 9) == 0) {
+        if (strcmp(arg, "--with-database") == 0) {
+            out->with_database = true;
+        } else if (strncmp(arg, "--config=", 9) == 0) {
             out->config = arg + 9;
         } else if (is(arg, "-c", "--config") && i + 1 < argc) {
             out->config = argv[++i];
@@ -54,6 +57,10 @@ enum err options_parse(int argc, char **argv, struct options *out, struct buf *m
             buf_printf(message, "meridian: unknown argument '%s'; try meridian -h\n", arg);
             return ERR_SYNTAX;
         }
+    }
+    if (out->with_database && out->action != RUN_TEST && out->action != RUN_TEST_PRINT) {
+        buf_put_str(message, "meridian: --with-database is for -t and -T\n");
+        return ERR_SYNTAX;
     }
     return ERR_OK;
 }

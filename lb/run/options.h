@@ -9,7 +9,8 @@ enum run_action { RUN_SERVE, RUN_TEST, RUN_TEST_PRINT, RUN_VERSION, RUN_FEATURES
 struct options {
     enum run_action action;
     const char *config;
-    char *const *argv; /* as given, for the process that takes this one's place */
+    bool with_database; /* RUN_TEST, RUN_TEST_PRINT: the central database is asked, too */
+    char *const *argv;  /* as given, for the process that takes this one's place */
 };
 
 /* ERR_SYNTAX with one line in *message: exit code 2. */

@@ -140,7 +140,7 @@ enum err balancer_publish(struct balancer *b, struct material *m, struct buf *me
         log_event(b->log, LOG_ERROR, "health-plan-lost", "reason=full");
     free_when_let_go(b, before);
     expire_old(b);
-    central_follow(b);
+    central_follow(b, m != NULL);
     if (m != NULL)
         balancer_plan_names(b);
     return ERR_OK;

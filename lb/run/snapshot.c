@@ -310,18 +310,36 @@ void snapshot_free(struct snapshot **sp)
     mem_free(s);
 }
 
-static struct health_check check_of(const struct snapshot *s, size_t i)
+static struct health_page page_of(const struct conf_text *path, const struct conf_text *host,
+                                  const struct conf_statuses *status)
+{
+    struct health_page page = {.path = path->s, .host = host->s};
+    memcpy(page.status, status->bits, sizeof page.status);
+    return page;
+}
+
+static enum health_kind kind_of(enum conf_probe probe)
+{
+    return probe == CONF_PROBE_HTTP || probe == CONF_PROBE_READY ? HEALTH_HTTP
+           : probe == CONF_PROBE_GRPC                            ? HEALTH_GRPC
+           : probe == CONF_PROBE_TCP                             ? HEALTH_TCP
+                                                                 : HEALTH_OFF;
+}
+
+/* Who depends on something is asked whether he is ready, whatever the page is called. */
+static struct health_check check_of(const struct snapshot *s, size_t i,
+                                    struct span depends[HEALTH_DEPENDENCY_MOST])
 {
     const struct conf_pool *pool = &s->conf->pools[i];
     const struct conf_health *h = &pool->health;
+    bool two = h->probe == CONF_PROBE_READY;
     struct health_check c = {
-        .kind = h->probe == CONF_PROBE_HTTP   ? HEALTH_HTTP
-                : h->probe == CONF_PROBE_GRPC ? HEALTH_GRPC
-                : h->probe == CONF_PROBE_TCP  ? HEALTH_TCP
-                                              : HEALTH_OFF,
+        .kind = kind_of(h->probe),
         .pool = pool->name.s,
-        .path = h->path.s,
-        .host = h->host.s,
+        .page = two ? page_of(&h->ready.path, &h->ready.host, &h->ready.status)
+                    : page_of(&h->path, &h->host, &h->status),
+        .ready = two || pool->depend_count != 0,
+        .depends = depends,
         .service = h->service.s,
         .h2 = pool->protocol == CONF_HTTP_2,
         .interval_ms = h->interval_ms,
@@ -329,7 +347,12 @@ static struct health_check check_of(const struct snapshot *s, size_t i)
         .fall = (unsigned)h->fall,
         .rise = (unsigned)h->rise,
     };
-    memcpy(c.status, h->status.bits, sizeof c.status);
+    if (two && h->live.set)
+        c.live = page_of(&h->live.path, &h->live.host, &h->live.status);
+    while (c.depend_count < pool->depend_count && c.depend_count < HEALTH_DEPENDENCY_MOST) {
+        depends[c.depend_count] = pool->depends_on[c.depend_count].s;
+        c.depend_count++;
+    }
     if (s->clients[i] != NULL) {
         c.tls = tls_client_ref(s->clients[i][s->workers]);
         if (s->policy.pools[i].endpoint_count != 0)
@@ -344,7 +367,8 @@ enum err snapshot_health(struct snapshot *s, struct health_plan **out)
     enum err e = plan != NULL ? ERR_OK : ERR_NO_MEMORY;
     for (uint32_t i = 0; e == ERR_OK && i < s->policy.pool_count; i++) {
         const struct policy_pool *pool = &s->policy.pools[i];
-        struct health_check check = check_of(s, i);
+        struct span depends[HEALTH_DEPENDENCY_MOST];
+        struct health_check check = check_of(s, i, depends);
         size_t index;
         e = health_plan_check(plan, &check, &index);
         for (uint32_t k = 0; e == ERR_OK && k < pool->endpoint_count; k++)

@@ -229,6 +229,7 @@ static void fill_policy(const struct conf *conf, const struct conf_pool *from,
     to->queue_ms = from->queue.timeout_ms;
     to->connections = share(conf->limits.backend_connections, workers);
     to->idle = share(conf->limits.backend_idle, workers);
+    to->fail_fast = from->on_dependency_down == CONF_DOWN_FAIL_FAST;
     to->from_client = from->balance.distance_from == CONF_DISTANCE_CLIENT;
     if (from->balance.algorithm == CONF_CONSISTENT_HASH)
         to->hash = snapshot_key(&from->balance.hash.by);

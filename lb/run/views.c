@@ -1,6 +1,8 @@
 /* What the admin interface sees of the balancer, as plain rows; and what operators may do. */
 #include "run/balancer.h"
 
+#include "health/shared.h"
+
 #include <unistd.h>
 
 static uint64_t sum(const struct balancer *b, size_t offset)
@@ -112,10 +114,25 @@ static uint32_t routes_to(const struct policy *p, const struct policy_pool *pool
 
 static const char *probe_name(enum conf_probe p)
 {
-    return p == CONF_PROBE_HTTP   ? "http"
-           : p == CONF_PROBE_GRPC ? "grpc"
-           : p == CONF_PROBE_TCP  ? "tcp"
-                                  : "off";
+    static const char *const names[] = {"tcp", "http", "grpc", "ready", "off"};
+    return names[p];
+}
+
+void balancer_fault(const struct balancer *b, uint32_t pool, struct admin_fault *out)
+{
+    const struct conf_pool *conf = &b->current->conf->pools[pool];
+    const struct pool_state *state = b->current->policy.pools[pool].pick->state;
+    uint8_t why = atomic_load_explicit(&state->fault, memory_order_relaxed);
+    uint8_t which = atomic_load_explicit(&state->fault_dependency, memory_order_relaxed);
+    int64_t at_ms = atomic_load_explicit(&state->fault_ms, memory_order_relaxed);
+    bool named = (why == SHARED_PROBE || why == SHARED_BLAMED) && which < conf->depend_count;
+    *out = (struct admin_fault){
+        .reason = shared_reason_name((enum shared_reason)why),
+        .dependency = named ? conf->depends_on[which].s : SPAN_NONE,
+        .since_ms = at_ms != 0 ? loop_now_ms(b->loop) - at_ms : -1,
+        .count = atomic_load_explicit(&state->faults, memory_order_relaxed),
+        .fail_fast = conf->on_dependency_down == CONF_DOWN_FAIL_FAST,
+    };
 }
 
 static void view_pools(void *ctx, void (*each)(void *user, const struct admin_pool *p), void *user)
@@ -133,6 +150,7 @@ static void view_pools(void *ctx, void (*each)(void *user, const struct admin_po
             .waiting = atomic_load_explicit(&p->pick->state->waiting, memory_order_relaxed),
             .probe = probe_name(b->current->conf->pools[i].health.probe),
         };
+        balancer_fault(b, i, &row.fault);
         for (uint32_t k = 0; k < p->endpoint_count; k++) {
             const struct endpoint *e = p->endpoints[k].endpoint;
             row.inflight += endpoint_inflight(e);
@@ -285,7 +303,7 @@ static void view_database(void *ctx, struct admin_database *out)
     const struct central *c = &b->central;
     int64_t contact_ns = FACT(contact_ns);
     *out = (struct admin_database){
-        .followed = c->conninfo != NULL,
+        .followed = c->where.conninfo != NULL,
         .up = FACT(up),
         .origin = origins[c->rows != NULL ? c->origin : CENTRAL_NONE],
         .contact_ms = contact_ns != 0 ? (clock_mono_ns() - contact_ns) / NS_PER_MS : -1,
@@ -301,10 +319,35 @@ static void view_database(void *ctx, struct admin_database *out)
         .wakeups = FACT(wakeups),
         .changes = FACT(changes),
         .flushes = FACT(flushes),
+        .resumes = FACT(resumes),
         .reads = FACT(reads),
         .saves = c->saves,
         .saves_failed = c->saves_failed,
     };
+}
+
+static void view_dependencies(void *ctx, void (*each)(void *user, const struct admin_dependency *d),
+                              void *user)
+{
+    static const char *const levels[] = {"accept", "query", "primary", "lag"};
+    const struct balancer *b = ctx;
+    const struct conf *conf = b->current->conf;
+    for (size_t i = 0; i < conf->dependency_count && i < HEALTH_DEPENDENCY_MOST; i++) {
+        const struct central_dependency *d = &b->central.dependencies[i];
+        int64_t since_ms = atomic_load_explicit(&d->facts.since_ms, memory_order_relaxed);
+        struct admin_dependency row = {
+            .name = conf->dependencies[i].name.s,
+            .level = levels[conf->dependencies[i].level],
+            .known = since_ms != 0,
+            .down = atomic_load_explicit(&d->facts.down, memory_order_relaxed),
+            .why = span_str(d->why),
+            .since_ms = loop_now_ms(b->loop) - since_ms,
+            .good = atomic_load_explicit(&d->facts.good, memory_order_relaxed),
+            .bad = atomic_load_explicit(&d->facts.bad, memory_order_relaxed),
+            .took_us = atomic_load_explicit(&d->facts.took_us, memory_order_relaxed),
+        };
+        each(user, &row);
+    }
 }
 
 /* "POOL/BACKEND" or "POOL/BACKEND@ADDRESS". */
@@ -402,6 +445,7 @@ const struct admin_ops balancer_admin_ops = {
     .clients = balancer_clients,
     .certificates = view_certificates,
     .database = view_database,
+    .dependencies = view_dependencies,
     .ends = balancer_ends,
     .metrics = balancer_metrics,
     .set_admin = do_set_admin,

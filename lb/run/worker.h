@@ -30,6 +30,7 @@ enum main_mail {
     MAIN_WATCHED,      /* p: struct watch_look */
     MAIN_FILE,         /* p: struct challenge: to be read */
     MAIN_FILE_READ,    /* p: struct challenge: has been */
+    MAIN_DEPENDENCY,   /* p: struct dependency_news, to be freed */
 };
 
 struct worker_drain {

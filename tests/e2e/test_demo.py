@@ -3,6 +3,20 @@ import os
 import subprocess
 
 from env import seconds
+from test_database import database
+
+
+@seconds(150)
+def test_demo_of_the_database_checks_itself(env):
+    server = database(env)  # skips where there is none
+    server.stop()
+    backends = " ".join(str(env.port()) for _ in range(3))
+    done = subprocess.run([os.path.join(env.root, "scripts", "demo.sh"), "--database", "--check"], capture_output=True,
+                          text=True, timeout=140, env={**os.environ, "MERIDIAN_DEMO_BUILD": env.build, "TMPDIR": "/tmp",
+                                                       "MERIDIAN_DEMO_PORT": str(env.port()),
+                                                       "MERIDIAN_DEMO_BACKENDS": backends})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith("The demo works.")
 
 
 @seconds(150)

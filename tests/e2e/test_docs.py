@@ -192,6 +192,11 @@ def test_metrics_are_all_explained(env):
     """Against a running process: families and types, and the labels of those that have rows."""
     certificate = env.authority.server("localhost")
     balancer = env.simple(env.origin(), listener={"tls": {"certificates": [certificate.config()]}})
+    config = {**balancer.config, "data_sources": {"main": {"postgres": "host=/nowhere"}},
+              "dependencies": {"db": {"data_source": "main"}}}
+    for pool in config["pools"].values():
+        pool["registry"] = {"source": "main", "allow": ["192.0.2.0/24"]}
+    balancer.reload(config)
     text = balancer.admin("/metrics")[1]
     served = dict(re.findall(r"^# TYPE (meridian_\w+) (\w+)$", text, re.M))
     page = read("docs", "operations.md").split("## Metrics")[1].split("\n## ")[0]

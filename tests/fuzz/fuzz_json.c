@@ -2,7 +2,7 @@
  * What the control socket and the admin interface take as a command: whatever it is, reading ends
  * within its bounds, and what was read is a tree of what the input says: strings without NUL,
  * members with different names, numbers that are finite (L40, F30). */
-#include "admin/json_read.h"
+#include "base/json_read.h"
 
 #include <math.h>
 #include <stdlib.h>

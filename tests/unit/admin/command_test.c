@@ -1,7 +1,7 @@
 #include "check.h"
 
 #include "admin/admin_impl.h"
-#include "admin/json_read.h"
+#include "base/json_read.h"
 #include "fake_view.h"
 
 static struct fake_view view;

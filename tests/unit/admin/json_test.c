@@ -1,8 +1,8 @@
 #include "check.h"
 
 #include "admin/json.h"
-#include "admin/json_read.h"
 #include "base/hash.h"
+#include "base/json_read.h"
 #include "base/mem.h"
 
 #include <math.h>

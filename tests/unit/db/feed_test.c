@@ -42,9 +42,27 @@ TEST(feed, another_server_or_a_pruned_log_flushes)
     other.floor = SPAN("10");
     CHECK(news_of(&f, other) == FEED_NOTHING, "just not");
     other.server = SPAN("");
+    CHECK(news_of(&f, other) == FEED_NOTHING, "it does not say who it is, but it is still there");
+    feed_disconnected(&f);
     CHECK(news_of(&f, other) == FEED_FLUSHED, "nobody knows who it is");
     feed_forget(&f);
     CHECK(!feed_began(&f), "forgotten");
+    feed_fini(&f);
+}
+
+/* A4.3: the same server goes on, unless it was set back: its numbers are used twice then. */
+TEST(feed, another_connection)
+{
+    struct feed f;
+    feed_init(&f);
+    (void)news_of(&f, answer("10:12:", ""));
+    feed_disconnected(&f);
+    CHECK(news_of(&f, answer("10:12:", "")) == FEED_NOTHING, "resumed");
+    feed_disconnected(&f);
+    CHECK(news_of(&f, answer("11:13:", "meridian:pool/api")) == FEED_CHANGED, "with what is new");
+    feed_disconnected(&f);
+    CHECK(news_of(&f, answer("11:12:", "")) == FEED_FLUSHED, "from a backup");
+    CHECK(news_of(&f, answer("11:12:", "")) == FEED_NOTHING, "known now");
     feed_fini(&f);
 }
 

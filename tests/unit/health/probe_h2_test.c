@@ -85,7 +85,8 @@ static enum err check(const struct health_check *check, struct span reply, struc
     CHECK_INT(listener_start(s.loop, s.fd, on_accept, &s, &s.listener), ERR_OK);
     buf_init(&s.got, 0);
     waiting = &s;
-    struct probe_job job = {.check = check, .addr = &s.at, .host = SPAN("10.0.0.1:80")};
+    struct probe_job job = {
+        .check = check, .page = &check->page, .addr = &s.at, .host = SPAN("10.0.0.1:80")};
     CHECK_INT(probe_start(&p, &s.env, &job, on_done), ERR_OK);
     loop_run(s.loop);
     CHECK(s.done && p.talk == NULL, "it ended, and gave all back");
@@ -115,9 +116,9 @@ static enum err check(const struct health_check *check, struct span reply, struc
 TEST(probe_h2, http)
 {
     struct health_check c = {
-        .kind = HEALTH_HTTP, .path = SPAN("/up"), .h2 = true, .timeout_ms = 5000};
+        .kind = HEALTH_HTTP, .page.path = SPAN("/up"), .h2 = true, .timeout_ms = 5000};
     struct buf got;
-    c.status[200 / 64] |= UINT64_C(1) << (200 % 64);
+    c.page.status[200 / 64] |= UINT64_C(1) << (200 % 64);
     buf_init(&got, 0);
     CHECK_INT(check(&c, FRAMES(SETTINGS STATUS("\5", "\x88")), &got), ERR_OK);
     CHECK(span_starts(buf_span(&got), SPAN("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")), "the preface");

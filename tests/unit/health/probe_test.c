@@ -156,27 +156,31 @@ static struct health_check http(void)
 {
     struct health_check c = {
         .kind = HEALTH_HTTP,
-        .path = SPAN("/healthz"),
+        .page.path = SPAN("/healthz"),
         .interval_ms = 2000,
         .timeout_ms = 5000,
         .fall = 3,
         .rise = 2,
     };
     for (unsigned status = 200; status < 400; status++) {
-        c.status[status / 64] |= 1ULL << (status % 64);
+        c.page.status[status / 64] |= 1ULL << (status % 64);
     }
     return c;
 }
 
+static uint32_t blamed; /* by the last server that was asked */
+
 static enum err probe(struct server *s, const struct health_check *check)
 {
     struct run r = {.loop = s->loop};
-    struct probe_job job = {.check = check, .addr = &s->at, .host = SPAN("10.0.0.1:80")};
+    struct probe_job job = {
+        .check = check, .page = &check->page, .addr = &s->at, .host = SPAN("10.0.0.1:80")};
     timer_init(&r.after, s->loop, on_after);
     CHECK(probe_start(&r.probe, &s->env, &job, on_done) == ERR_OK, "start");
     CHECK(r.done == 0, "never from inside");
     loop_run(s->loop);
     CHECK(r.done == 1 && !probe_running(&r.probe), "one end, not %u", r.done);
+    blamed = r.probe.blamed;
     return r.why;
 }
 
@@ -192,6 +196,42 @@ TEST(probe, tcp)
     server_fini(&s);
 }
 
+/* C2: whose fault it is that a server is not ready, however it frames what it says. */
+TEST(probe, blame)
+{
+#define SAID "{\"checks\":{\"db:x\":[{\"status\":\"fail\"}]}}" /* 39 bytes */
+#define HEAD "HTTP/1.1 503 No\r\nContent-Type: application/health+json\r\n"
+    static const struct {
+        const char *reply;
+        uint32_t blamed;
+    } rows[] = {
+        {HEAD "Content-Length: 39\r\n\r\n" SAID, 2},
+        {HEAD "Transfer-Encoding: chunked\r\n\r\n27\r\n" SAID "\r\n0\r\n\r\n", 2},
+        {HEAD "Connection: close\r\n\r\n" SAID, 2},
+        {HEAD "Content-Length: 2\r\n\r\n{}", 0},
+        {HEAD "Content-Length: 4\r\n\r\n{\"a\"", 0},
+        {HEAD "Content-Length: 0\r\n\r\n", 0},
+        {"HTTP/1.1 503 No\r\nContent-Type: text/plain\r\nContent-Length: 39\r\n\r\n" SAID, 0},
+    };
+    static const struct span names[] = {{"other", 5}, {"db", 2}};
+    struct health_check check = http();
+    check.ready = true;
+    check.depends = names;
+    check.depend_count = 2;
+    for (size_t drip = 0; drip < 2; drip++) {
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            struct server s;
+            server_init(&s);
+            s.reply = rows[i].reply;
+            s.drip = drip * 20;
+            enum err why = probe(&s, &check);
+            CHECK(why == ERR_BACKEND_UNHEALTHY, "row %zu: %s", i, err_name(why));
+            CHECK(blamed == rows[i].blamed, "row %zu: blames %u", i, blamed);
+            server_fini(&s);
+        }
+    }
+}
+
 TEST(probe, request)
 {
     struct server s;
@@ -205,7 +245,7 @@ TEST(probe, request)
     CHECK(s.ended, "the server reads an end");
     buf_clear(&s.got);
     s.sent = 0;
-    check.host = SPAN("api.example.com");
+    check.page.host = SPAN("api.example.com");
     CHECK_INT(probe(&s, &check), ERR_OK);
     CHECK(memmem(s.got.p, s.got.n, "\r\nHost: api.example.com\r\n", 25) != NULL, "the host given");
     server_fini(&s);
@@ -287,7 +327,7 @@ TEST(probe, cancel)
     struct run r = {0};
     struct health_check check = http();
     server_init(&s);
-    struct probe_job job = {.check = &check, .addr = &s.at};
+    struct probe_job job = {.check = &check, .page = &check.page, .addr = &s.at};
     probe_cancel(&r.probe);
     CHECK(probe_start(&r.probe, &s.env, &job, on_done) == ERR_OK, "start");
     probe_cancel(&r.probe);
@@ -307,7 +347,8 @@ TEST(probe, no_memory)
         struct health_check check = http();
         server_init(&s);
         s.reply = "HTTP/1.1 200 OK\r\n\r\n";
-        struct probe_job job = {.check = &check, .addr = &s.at, .host = SPAN("h")};
+        struct probe_job job = {
+            .check = &check, .page = &check.page, .addr = &s.at, .host = SPAN("h")};
         timer_init(&r.after, s.loop, on_after);
         mem_fail_at(n);
         enum err e = probe_start(&r.probe, &s.env, &job, on_done);

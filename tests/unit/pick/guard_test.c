@@ -306,3 +306,54 @@ TEST(guard, probes_and_names_are_kept)
     CHECK_SPAN(e->address, "192.0.2.1:80");
     fixture_free(&f);
 }
+
+/* C4: while servers fail for something that they share, answers eject nobody; that no connection
+ * can be had does. */
+TEST(guard, a_shared_fault_ejects_nobody_for_answers)
+{
+    struct fixture f;
+    fixture_make(&f, SHAPE(1, 4));
+    struct pool_state *state = f.pool->state;
+    pool_set_fault(state, 1, 0, f.now_ms);
+    for (int i = 0; i < 200; i++) {
+        struct pick_ticket t;
+        struct pick_request req = fixture_request(&f);
+        CHECK(pick(&req, &t) == ERR_OK, "somebody serves");
+        pick_done(&t, i % 2 ? PICK_FAILED : PICK_BUSY, 1, f.now_ms);
+    }
+    for (uint32_t i = 0; i < 4; i++)
+        CHECK(!endpoint_out(fixture_endpoint(&f, 0, i), f.now_ms), "%u is out", i);
+    struct endpoint *e = NULL;
+    for (int i = 0; i < 100; i++) {
+        struct pick_ticket t;
+        struct pick_request req = fixture_request(&f);
+        CHECK(pick(&req, &t) == ERR_OK, "somebody serves");
+        e = e != NULL ? e : t.endpoint;
+        pick_done(&t, t.endpoint == e ? PICK_CONNECT_FAILED : PICK_ABORTED, 1, f.now_ms);
+    }
+    CHECK(endpoint_out(e, f.now_ms), "nobody can connect to it");
+    fixture_free(&f);
+}
+
+/* Traffic that was held back comes again in ten seconds. */
+TEST(guard, traffic_grows_after_a_fault)
+{
+    struct fixture f;
+    fixture_make(&f, SHAPE(1, 1));
+    struct pool_state *state = f.pool->state;
+    CHECK_INT(pool_open_share(state, f.now_ms), 256);
+    pool_set_fault(state, 2, 1, f.now_ms);
+    CHECK_INT(pool_open_share(state, f.now_ms + 1), 0);
+    pool_set_fault(state, 1, 0, f.now_ms + 5000);
+    CHECK(atomic_load(&state->fault_ms) == f.now_ms && state->faults == 1, "the same one");
+    int64_t over_ms = f.now_ms + 60000;
+    pool_set_fault(state, 0, 0, over_ms);
+    uint32_t last = 0;
+    for (int64_t ms = 0; ms <= POOL_RAMP_MS; ms += 100) {
+        uint32_t share = pool_open_share(state, over_ms + ms);
+        CHECK(share >= last && share >= 25 && share <= 256, "%u after %u", share, last);
+        last = share;
+    }
+    CHECK_INT(last, 256);
+    fixture_free(&f);
+}

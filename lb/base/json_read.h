@@ -1,8 +1,9 @@
 /* json_read: a small strict reader of JSON (RFC 8259) into a tree in an arena: control requests,
- * and replies in meridianctl. It refuses what the grammar does not have, names given twice, NUL and
- * lone surrogates in strings. Bounds: depth, members per object, and the arena's limit. Pure. */
-#ifndef MERIDIAN_ADMIN_JSON_READ_H
-#define MERIDIAN_ADMIN_JSON_READ_H
+ * replies in meridianctl, and what servers say of their health. It refuses what the grammar does
+ * not have, names given twice, NUL and lone surrogates in strings. Bounds: depth, members per
+ * object, and the arena's limit. Pure. */
+#ifndef MERIDIAN_BASE_JSON_READ_H
+#define MERIDIAN_BASE_JSON_READ_H
 
 #include "base/arena.h"
 

@@ -1,4 +1,4 @@
-#include "admin/json_read.h"
+#include "base/json_read.h"
 
 #include <math.h>
 #include <stdlib.h>

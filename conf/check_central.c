@@ -1,0 +1,103 @@
+/* The central database: what the keys about it mean together. */
+#include "conf/check.h"
+
+#define DEPENDENCIES_MOST 16 /* as health has it */
+
+static const struct conf_data_source *find_source(const struct conf *conf, struct span name)
+{
+    for (size_t i = 0; i < conf->source_count; i++) {
+        if (span_eq(conf->sources[i].name.s, name))
+            return &conf->sources[i];
+    }
+    return NULL;
+}
+
+static const struct conf_data_source *need_source(struct reader *r, const struct conf *conf,
+                                                  const struct conf_text *name)
+{
+    const struct conf_data_source *source = find_source(conf, name->s);
+    if (source == NULL)
+        conf_report(r->m, name->mark,
+                    "source '%.*s' is not defined under data_sources; define it there",
+                    SPAN_FMT(name->s));
+    return source;
+}
+
+static void check_dependency(struct reader *r, const struct conf *conf, struct conf_dependency *d)
+{
+    if (d->source_name.s.p != NULL)
+        d->source = need_source(r, conf, &d->source_name);
+    if (d->timeout_ms > d->interval_ms)
+        conf_report(r->m, d->name.mark,
+                    "dependency '%.*s': timeout is longer than interval; it may be as long at most",
+                    SPAN_FMT(d->name.s));
+    if (d->level != CONF_LEVEL_LAG && d->max_lag_ms != 10000)
+        conf_report(r->m, d->name.mark,
+                    "dependency '%.*s': max_lag is for level: lag; leave it out",
+                    SPAN_FMT(d->name.s));
+}
+
+void check_sources(struct reader *r, struct conf *conf)
+{
+    if (conf->source_count > 1)
+        conf_report(r->m, conf->sources[1].name.mark,
+                    "a second data source; at most one is allowed");
+    if (conf->dependency_count > DEPENDENCIES_MOST)
+        conf_report(r->m, conf->dependencies[DEPENDENCIES_MOST].name.mark,
+                    "too many dependencies; at most %d are allowed", DEPENDENCIES_MOST);
+    for (size_t i = 0; i < conf->dependency_count; i++)
+        check_dependency(r, conf, &conf->dependencies[i]);
+}
+
+static const struct conf_dependency *find_dependency(const struct conf *conf, struct span name)
+{
+    for (size_t i = 0; i < conf->dependency_count; i++) {
+        if (span_eq(conf->dependencies[i].name.s, name))
+            return &conf->dependencies[i];
+    }
+    return NULL;
+}
+
+static void check_depends(struct reader *r, const struct conf *conf, struct conf_pool *pool)
+{
+    pool->dependencies = reader_zero(r, pool->depend_count, sizeof *pool->dependencies);
+    for (size_t i = 0; pool->dependencies != NULL && i < pool->depend_count; i++) {
+        const struct conf_text *name = &pool->depends_on[i];
+        pool->dependencies[i] = find_dependency(conf, name->s);
+        if (pool->dependencies[i] == NULL)
+            conf_report(r->m, name->mark,
+                        "'%.*s' is not defined under dependencies; define it there",
+                        SPAN_FMT(name->s));
+        for (size_t k = 0; k < i; k++) {
+            if (span_eq(pool->depends_on[k].s, name->s))
+                conf_report(r->m, name->mark, "'%.*s' is named twice; once is enough",
+                            SPAN_FMT(name->s));
+        }
+    }
+}
+
+/* Without an answer about being ready there is nothing that a dependency could excuse. */
+static void check_ready(struct reader *r, const struct conf_pool *pool)
+{
+    enum conf_probe probe = pool->health.probe;
+    bool asks = probe == CONF_PROBE_READY || probe == CONF_PROBE_HTTP || probe == CONF_PROBE_GRPC;
+    if (pool->health.live.set && probe != CONF_PROBE_READY)
+        conf_report(r->m, pool->health.live.mark,
+                    "health.live needs health.ready beside it; for a single page use health.http");
+    if (pool->depend_count != 0 && !asks)
+        conf_report(r->m, pool->depends_on[0].mark,
+                    "depends_on needs checks that say whether a server is ready; set health.ready, "
+                    "health.http or health.grpc");
+    if (pool->depend_count == 0 && pool->on_dependency_down != CONF_DOWN_PASS)
+        conf_report(r->m, pool->name.mark, "pool '%.*s': on_dependency_down needs depends_on",
+                    SPAN_FMT(pool->name.s));
+}
+
+void check_central(struct reader *r, const struct conf *conf, struct conf_pool *pool)
+{
+    struct conf_registry *registry = &pool->registry;
+    if (registry->set && registry->source_name.s.p != NULL)
+        registry->source = need_source(r, conf, &registry->source_name);
+    check_depends(r, conf, pool);
+    check_ready(r, pool);
+}

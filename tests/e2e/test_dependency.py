@@ -1,0 +1,340 @@
+"""What servers depend on, told from what is wrong with one of them (CAPABILITIES C2 to C4 and C11): a real
+PostgreSQL, and servers whose readiness really needs it."""
+import json
+import os
+import socket
+import threading
+import time
+
+from client import Client, get
+from env import Skip, alone, seconds, until
+from origin import text
+from postgres import Postgres, binaries
+from test_database import has_libpq
+
+
+class Api:
+    """A server that is ready when it can connect to the database. `broken`: it never can."""
+
+    def __init__(self, env, database, name):
+        self.database, self.broken, self.live, self.says = database, False, True, None
+        self.origin = env.origin(name=name, reply=self._reply)
+        self.address = self.origin.address
+
+    def _ready(self):
+        if self.broken:
+            return False
+        with socket.socket(socket.AF_UNIX) as asker:
+            try:
+                asker.connect(self.database.socket)
+                return True
+            except OSError:
+                return False
+
+    def _reply(self, request):
+        if request.target == "/live":
+            return text(b"", 200 if self.live else 500)
+        if request.target != "/ready":
+            return text()
+        if self._ready():
+            return text(b"", 200)
+        fields = {"Content-Type": "application/health+json"} if self.says else {}
+        return text(json.dumps(self.says).encode() if self.says else b"", 503, fields)
+
+
+BLAME = {"status": "fail", "checks": {"db:connections": [{"status": "fail"}]}}
+
+
+def database(env):
+    if binaries() is None:
+        raise Skip("PostgreSQL is not installed")
+    server = Postgres()
+    env.at_end(server.close)
+    if not has_libpq(env, server):
+        raise Skip("built without libpq")
+    return server
+
+
+def setting(env, server, count=3, level="query", interval="300ms", words=None, **pool):
+    """A balancer before `count` such servers."""
+    servers = [Api(env, server, f"s{i}") for i in range(count)]
+    port = env.port()
+    balancer = env.meridian({
+        "listeners": {"public": {"bind": f"127.0.0.1:{port}"}},
+        "data_sources": {"main": {"postgres": words or server.words}},
+        "dependencies": {"db": {"data_source": "main", "level": level, "interval": interval, "timeout": "300ms"}},
+        "pools": {"api": {"backends": {one.origin.name: {"address": one.address} for one in servers},
+                          "health": {"live": {"path": "/live"}, "ready": {"path": "/ready"}, "interval": "300ms",
+                                     "timeout": "300ms", "fall": 2},
+                          "depends_on": ["db"], **pool}},
+        "routes": [{"pool": "api"}]})
+    balancer.port = port
+    return balancer, servers
+
+
+def healths(balancer):
+    return [row["health"] for row in balancer.ctl_json("backends", "api")["backends"]]
+
+
+def down(balancer):
+    """Why the pool is dependency-down, or None."""
+    pool, = balancer.ctl_json("pools")["pools"]
+    return pool["dependency_reason"] if pool["dependency_down"] else None
+
+
+class Load:
+    """Requests without a pause until it is asked what came of them."""
+
+    def __init__(self, port, clients=3):
+        self.statuses, self.ended = {}, False
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self._run, args=(port,)) for _ in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def _one(self, port, client):
+        try:
+            client = client or Client(port)
+            return client, client.get().status
+        except OSError as problem:
+            return None, repr(problem)
+
+    def _run(self, port):
+        client = None
+        while not self.ended:
+            client, status = self._one(port, client)
+            with self.lock:
+                self.statuses[status] = self.statuses.get(status, 0) + 1
+        if client:
+            client.close()
+
+    def end(self):
+        self.ended = True
+        for thread in self.threads:
+            thread.join()
+        return self.statuses
+
+
+def test_c4_a_a_shared_failure_ejects_nobody(env):
+    server = database(env)
+    balancer, _ = setting(env, server)
+    until(lambda: balancer.ctl_json("database")["dependencies"][0]["state"] == "up", what="the probe")
+    load = Load(balancer.port)
+    server.stop()
+    until(lambda: down(balancer) == "probe", what="the state")
+    time.sleep(1.5)
+    assert healths(balancer) == ["up"] * 3, "nobody is taken out"
+    assert balancer.metric("meridian_pool_dependency_down", pool="api") == 1
+    assert balancer.metric("meridian_dependency_down", dependency="db") == 1
+    assert "db (probe)" in balancer.ctl("pools") and "db (probe)" in balancer.ctl("status")
+    assert "db (probe): servers that are not ready stay" in balancer.ctl("explain", "--client", "192.0.2.1", "/")
+    row, = balancer.ctl_json("database")["dependencies"]
+    assert row["state"] == "down" and row["reason"], row
+    assert "query" in balancer.ctl("database")
+    server.start()
+    until(lambda: down(balancer) is None, 20, "its end")
+    assert set(load.end()) == {200}, load.statuses
+    assert healths(balancer) == ["up"] * 3
+    log = balancer.errors()
+    assert log.count("dependency-down") == 1 and log.count("dependency-up") == 1, log
+    assert "backend-health" not in log, "no verdict about any server"
+    assert balancer.metric("meridian_pool_dependency_downs_total") == 1
+
+
+def test_c4_b_several_servers_blame_it(env):
+    """Meridian itself can reach the database; two servers say that they cannot."""
+    server = database(env)
+    balancer, servers = setting(env, server, 5)
+    for one in servers[:2]:
+        one.says, one.broken = BLAME, True
+    until(lambda: down(balancer) == "blamed", what="the state")
+    until(lambda: healths(balancer) == ["up"] * 5, what="the return of the one that failed first")
+    for one in servers:
+        one.broken = False
+    until(lambda: down(balancer) is None, 20, "its end")
+    assert healths(balancer) == ["up"] * 5
+
+
+def test_c4_c_most_of_them_at_a_time(env):
+    server = database(env)
+    balancer, servers = setting(env, server, 5)
+    for one in servers[:3]:
+        one.broken = True
+    until(lambda: down(balancer) == "together", what="the state")
+    until(lambda: healths(balancer) == ["up"] * 5, what="the return of those that failed first")
+
+
+def test_c11_one_server_with_broken_credentials_is_ejected(env):
+    """1 of 5, whatever it says; and when the database fails too, it stays out."""
+    server = database(env)
+    balancer, servers = setting(env, server, 5)
+    servers[0].says, servers[0].broken = BLAME, True
+    until(lambda: healths(balancer) == ["soft"] + ["up"] * 4, what="its ejection")
+    assert down(balancer) is None
+    time.sleep(1.5)  # longer than three intervals
+    server.stop()
+    until(lambda: down(balancer) == "probe", what="the state")
+    time.sleep(1)
+    assert healths(balancer) == ["soft"] + ["up"] * 4, "they keep their last verdict"
+    server.start()
+    until(lambda: down(balancer) is None or healths(balancer).count("up") == 4, 20, "the end")
+    servers[0].broken = False
+    until(lambda: healths(balancer) == ["up"] * 5, what="its return")
+
+
+def test_c4_live_failures_still_eject(env):
+    server = database(env)
+    balancer, servers = setting(env, server)
+    server.stop()
+    until(lambda: down(balancer) == "probe", what="the state")
+    servers[1].live = False
+    until(lambda: healths(balancer) == ["up", "hard", "up"], what="the end of the dead one")
+    servers[1].live = True
+    until(lambda: healths(balancer) == ["up"] * 3, what="its return")
+
+
+def test_c4_answers_during_it_eject_nobody(env):
+    """Servers that answer 500 because the database is away are not taken out by live traffic either."""
+    server = database(env)
+    balancer, servers = setting(env, server)
+    server.stop()
+    until(lambda: down(balancer) == "probe", what="the state")
+    for one in servers:
+        one.origin.script = [text(b"no database", 500)]
+        one.origin.reply = lambda request, one=one: (
+            one._reply(request) if request.target in ("/live", "/ready") else text(b"no database", 500))
+    assert {get(balancer.port).status for _ in range(60)} == {500}
+    assert balancer.metric("meridian_backend_ejections_total") == 0
+
+
+def test_c4_fail_fast(env):
+    server = database(env)
+    balancer, _ = setting(env, server, on_dependency_down="fail_fast")
+    assert get(balancer.port).status == 200
+    server.stop()
+    until(lambda: down(balancer) == "probe", what="the state")
+    answer = get(balancer.port)
+    assert answer.status == 503 and int(answer.fields.get("retry-after")) >= 1, answer
+    assert b"dependency-down" in answer.body, answer.body
+    assert "requests are refused" in balancer.ctl("explain", "--client", "192.0.2.1", "/", check=False).stdout
+    server.start()
+    until(lambda: down(balancer) is None, 20, "its end")
+    first = [get(balancer.port).status for _ in range(40)]
+    assert 200 in first or until(lambda: get(balancer.port).status == 200, what="the first one"), first
+    until(lambda: {get(balancer.port).status for _ in range(60)} == {200}, 20, "all of the traffic")
+
+
+def test_c11_flapping(env):
+    server = database(env)
+    balancer, _ = setting(env, server)
+    load = Load(balancer.port, 2)
+    for _ in range(4):
+        server.stop()
+        time.sleep(0.7)
+        server.start()
+        time.sleep(0.4)
+    until(lambda: down(balancer) is None, 20, "the end")
+    assert set(load.end()) == {200}, load.statuses
+    assert "backend-health" not in balancer.errors()
+
+
+def state_of(balancer):
+    return balancer.ctl_json("database")["dependencies"][0]["state"]
+
+
+def test_c3_accept_does_not_ask_who_we_are(env):
+    server = database(env)
+    words = f"host={server.dir} dbname=nothing user=nobody"
+    balancer, _ = setting(env, server, 1, level="accept", words=words)
+    until(lambda: state_of(balancer) == "up", what="up: it takes connections")
+    server.stop()
+    until(lambda: state_of(balancer) == "down", what="down")
+
+
+def test_c3_query_needs_an_answer(env):
+    server = database(env)
+    balancer, _ = setting(env, server, 1, words=f"host={server.dir} dbname=nothing user=meridian")
+    until(lambda: state_of(balancer) == "down", what="down: there is no such database")
+    assert "nothing" in balancer.ctl_json("database")["dependencies"][0]["reason"]
+
+
+def test_c3_primary_and_lag(env):
+    server = database(env)
+    server.stop()
+    standby = os.path.join(server.data, "standby.signal")
+    with open(standby, "w", encoding="utf-8"):
+        pass
+    server.start()
+    balancer, _ = setting(env, server, 1, level="primary")
+    until(lambda: state_of(balancer) == "down", what="down: it is a standby")
+    behind, _ = setting(env, server, 1, level="lag")
+    until(lambda: state_of(behind) == "up", what="up: it has replayed all that it has received")
+    server.sql("SELECT pg_promote()")
+    until(lambda: state_of(balancer) == "up", 20, "up: the primary")
+
+
+def test_c3_starting_is_not_up(env):
+    """57P03: the server answers, but it takes nobody yet."""
+    server = database(env)
+    balancer, _ = setting(env, server, 1, level="accept")
+    until(lambda: state_of(balancer) == "up", what="up")
+    server.stop()
+    with open(os.path.join(server.data, "postgresql.conf"), "a", encoding="utf-8") as file:
+        file.write("hot_standby = off\n")
+    with open(os.path.join(server.data, "standby.signal"), "w", encoding="utf-8"):
+        pass
+    server.start(ready=False)
+    until(lambda: "not accepting" in balancer.ctl_json("database")["dependencies"][0]["reason"]
+          or "starting up" in balancer.ctl_json("database")["dependencies"][0]["reason"], 20, "its reason")
+    assert state_of(balancer) == "down"
+
+
+def test_reload_keeps_what_is_known(env):
+    server = database(env)
+    balancer, servers = setting(env, server)
+    server.stop()
+    until(lambda: down(balancer) == "probe", what="the state")
+    config = json.loads(json.dumps(balancer.config))
+    config["pools"]["api"]["queue"] = {"limit": 7}
+    balancer.reload(config)
+    assert down(balancer) == "probe" and healths(balancer) == ["up"] * 3
+    del config["pools"]["api"]["depends_on"]
+    balancer.reload(config)
+    until(lambda: "up" not in healths(balancer), what="each to answer for itself")
+    assert down(balancer) is None
+
+
+@alone
+@seconds(400)
+def test_c11_stopped_under_full_load(env):
+    """Two minutes in the long run. Nothing is lost to ejection; a restart meanwhile serves at once; when the
+    database returns, nobody runs at it."""
+    long = int(os.environ.get("MERIDIAN_CASES", "1")) >= 100
+    server = database(env)
+    balancer, _ = setting(env, server, registry={"source": "main", "mode": "merge", "allow": ["127.0.0.0/8"]})
+    kept = os.path.join(balancer.dir, "pools.state")
+    until(lambda: os.path.exists(kept), what="the last-known-good file")
+    load = Load(balancer.port, 4)
+    server.stop()
+    until(lambda: down(balancer) == "probe", what="the state")
+    time.sleep(120 if long else 3)
+    statuses = load.end()
+    assert set(statuses) == {200}, statuses
+    assert healths(balancer) == ["up"] * 3
+
+    balancer.stop()
+    begun = time.monotonic()
+    balancer.start()
+    assert get(balancer.port).status == 200
+    print(f"{sum(statuses.values())} requests, none lost; served again {time.monotonic() - begun:.2f} s after a restart")
+    until(lambda: down(balancer) == "probe", what="the state again")
+    probes = balancer.metric("meridian_dependency_probes_total")
+    begun = time.monotonic()
+    server.start()
+    until(lambda: balancer.metric("meridian_database_up") == 1 and down(balancer) is None, 60, "the return")
+    gone = time.monotonic() - begun
+    assert balancer.metric("meridian_database_connects_total") <= 2, "one session"
+    probes = balancer.metric("meridian_dependency_probes_total") - probes
+    assert probes <= gone / 0.1 + 3, f"{probes} probes in {gone} s"
+    users = server.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'meridian'")
+    assert int(users) <= 2, f"{users} connections"
