@@ -132,6 +132,7 @@ struct admin_explain {
     struct admin_fault fault;  /* of the pool */
     struct span route, pool;   /* pool empty: the route answers itself */
     const char *action;        /* of the route, as in admin_route */
+    struct span redirect;      /* where the client is sent; empty: requests are passed on */
     const char *distance_from; /* "client" or "here" */
     enum err outcome; /* of picking: OK, ERR_NO_BACKEND, ERR_FULL; of routing: ERR_NO_ROUTE,
                          ERR_BAD_METHOD, ERR_FORBIDDEN */

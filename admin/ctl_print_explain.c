@@ -187,6 +187,7 @@ void ctl_print_explain(const struct json_value *reply, size_t width, struct aren
         return;
     }
     put_fault(out, reply);
+    put_fact(out, "to", ctl_cell(reply, "redirect"));
     put_fact(out, "distance", ctl_cell(reply, "distance_from"));
     put_fact(out, "rule", ctl_cell(reply, "algorithm"));
     put_fact(out, "mode", ctl_cell(reply, "mode"));

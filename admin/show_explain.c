@@ -98,6 +98,9 @@ void show_explain(struct json *j, const struct admin_explain *e)
     json_span(j, "route", e->route);
     json_str(j, "action", e->action);
     json_span(j, "pool", e->pool);
+    if (e->redirect.n > 0) {
+        json_span(j, "redirect", e->redirect);
+    }
     json_str(j, "distance_from", e->distance_from);
     show_fault(j, &e->fault);
     json_str(j, "outcome", err_name(e->outcome));

@@ -189,6 +189,7 @@ static void check_pool(struct reader *r, const struct conf *conf, struct conf_po
     check_algorithm(r, pool);
     check_sticky(r, pool);
     check_hedge(r, pool);
+    check_redirect_pool(r, conf, pool);
     check_residency(r, conf, pool, sites);
     check_central(r, conf, pool);
     if (pool->health.timeout_ms > pool->health.interval_ms)
@@ -228,6 +229,8 @@ void check_conf(struct reader *r, struct conf *conf)
     struct names sites, pools;
     if (!names_init(&sites, r, conf->site_count) || !names_init(&pools, r, conf->pool_count))
         return;
+    for (size_t i = 0; i < conf->site_count; i++)
+        check_public_url(&conf->sites[i]);
     for (size_t i = 0; i < conf->site_count; i++)
         names_add(&sites, conf->sites[i].name.s, &conf->sites[i], &conf->sites[i].name.mark);
     for (size_t i = 0; i < conf->pool_count; i++)

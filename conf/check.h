@@ -39,6 +39,13 @@ struct span names_near(const struct names *names, struct span wanted);
 void check_sources(struct reader *r, struct conf *conf);
 void check_central(struct reader *r, const struct conf *conf, struct conf_pool *pool);
 
+/* check_redirect.c */
+/* Takes the URL of a site apart. */
+void check_public_url(struct conf_site *site);
+/* `mode: redirect`: what it needs, and that nothing is written that it would ignore. */
+void check_redirect_pool(struct reader *r, const struct conf *conf, const struct conf_pool *pool);
+void check_redirect_route(struct reader *r, const struct conf_route *route);
+
 /* check_residency.c */
 void check_residency(struct reader *r, const struct conf *conf, struct conf_pool *pool,
                      const struct names *sites);

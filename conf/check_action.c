@@ -122,6 +122,7 @@ void check_action(struct reader *r, const struct conf *conf, struct conf_route *
     find_target(r, route, pools);
     check_answer(r, route);
     check_beside(r, route);
+    check_redirect_route(r, route);
     check_networks(r, &route->access);
     check_countries(r, conf, route);
     if (route->mark.width > 0)

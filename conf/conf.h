@@ -65,6 +65,9 @@ struct conf_site {
     struct conf_location location; /* always set */
     struct conf_text country;      /* ISO 3166-1, two capital letters; may be absent */
     struct conf_text continent;    /* AF AN AS EU NA OC SA; may be absent */
+    struct conf_text public_url;   /* http(s)://host[:port][/path], no slash at its end; absent */
+    struct span public_host;       /* of it */
+    uint16_t public_port;          /* of it: 80 or 443 where none was written */
 };
 
 enum conf_forwarded { CONF_X_FORWARDED_FOR, CONF_FORWARDED, CONF_FORWARDED_NONE };
@@ -194,6 +197,8 @@ struct conf_balance {
     int64_t spill_cap_ms, choices, slow_start_ms, panic_percent;
 };
 
+enum conf_mode { CONF_PROXY, CONF_REDIRECT_SITES };
+
 enum conf_host { CONF_HOST_PRESERVE, CONF_HOST_BACKEND, CONF_HOST_NAME };
 
 /* Bits of conf_retries.on. */
@@ -317,6 +322,9 @@ struct conf_pool {
     const struct conf_dependency **dependencies; /* as depends_on */
     enum conf_dependency_down on_dependency_down;
     struct conf_sticky sticky;
+    enum conf_mode mode;
+    struct conf_mark mode_mark;
+    int64_t redirect_status; /* 307 or 308 */
 };
 
 struct conf_header {

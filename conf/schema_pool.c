@@ -255,6 +255,12 @@ static const struct schema_word down_words[] = {
     {NULL, 0},
 };
 
+static const struct schema_word modes[] = {
+    {"proxy", CONF_PROXY},
+    {"redirect", CONF_REDIRECT_SITES},
+    {NULL, 0},
+};
+
 static const struct schema_field fields[] = {
     {.key = "backends",
      .type = &type_named,
@@ -295,6 +301,23 @@ static const struct schema_field fields[] = {
      .fallback = "every site may serve everybody",
      .help = "Which sites may serve whom: hard, in retries and panic too. Places are estimates of "
              "the databases; they cannot prove where somebody is."},
+    {.key = "mode",
+     .type = &type_word,
+     .offset = offsetof(struct conf_pool, mode),
+     .words = modes,
+     .initial = CONF_PROXY,
+     .help = "`proxy`: requests pass through here. `redirect`: clients are told to go to the "
+             "`public_url` of the best site, by the same rule; what sites do is known from the "
+             "checks alone, so let `health.interval` be 1s."},
+    {.key = "redirect_status",
+     .type = &type_count,
+     .offset = offsetof(struct conf_pool, redirect_status),
+     .initial = 307,
+     .least = 307,
+     .most = 308,
+     .help =
+         "Status of such an answer: 307, or 308, which says that it is for good. Neither may be "
+         "stored."},
     {.key = "host",
      .type = &type_pool_host,
      .fallback = "preserve",
@@ -353,4 +376,12 @@ static const struct schema_field fields[] = {
              "load; `by` stays inside the site that these choose."},
 };
 
-const struct schema_map schema_pool = {SCHEMA_FIELDS(fields)};
+/* For messages. */
+static void pool_done(struct reader *r, const struct node *n, void *at)
+{
+    (void)r;
+    const struct node *mode = node_child(n, "mode");
+    ((struct conf_pool *)at)->mode_mark = mode != NULL ? mode->mark : n->mark;
+}
+
+const struct schema_map schema_pool = {SCHEMA_FIELDS(fields), .done = pool_done};

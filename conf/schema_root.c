@@ -88,6 +88,13 @@ static const struct schema_field site_fields[] = {
      .check = text_continent,
      .fallback = "none",
      .help = "AF, AN, AS, EU, NA, OC or SA."},
+    {.key = "public_url",
+     .type = &type_text,
+     .offset = offsetof(struct conf_site, public_url),
+     .check = text_public_url,
+     .fallback = "none",
+     .help = "Where clients reach this site directly, such as https://eu.example.com: what pools "
+             "with `mode: redirect` send them to, followed by the request's path and query."},
 };
 
 #define TIMEOUT(key_, member, default_, help_)                                                     \

@@ -202,6 +202,55 @@ const char *text_redirect(struct span s)
     return good ? NULL : "an https:// or http:// address, or a path from '/', without blanks";
 }
 
+static struct span url_authority(struct span url)
+{
+    struct span authority;
+    bool https = span_starts(url, SPAN("https://"));
+    span_cut(span_sub(url, https ? 8 : 7, url.n), '/', &authority);
+    return authority;
+}
+
+static size_t host_end(struct span authority)
+{
+    bool literal = authority.n > 0 && authority.p[0] == '[';
+    return literal ? span_find(authority, ']') + 1 : span_find(authority, ':');
+}
+
+struct span text_url_host(struct span url, uint64_t *port)
+{
+    struct span authority = url_authority(url);
+    size_t end = host_end(authority);
+    *port = span_starts(url, SPAN("https:")) ? 443 : 80;
+    if (end < authority.n && span_u64(span_sub(authority, end + 1, authority.n), port) != ERR_OK)
+        *port = 0;
+    return span_sub(authority, 0, end);
+}
+
+static bool is_authority(struct span url, struct span authority)
+{
+    uint64_t port;
+    struct span host = text_url_host(url, &port);
+    for (size_t i = 0; i < host.n; i++)
+        if (ascii_lower(host.p[i]) != host.p[i])
+            return false;
+    bool joined = host.n == authority.n || authority.p[host.n] == ':';
+    return text_host(host) == NULL && joined && port > 0 && port <= UINT16_MAX;
+}
+
+const char *text_public_url(struct span s)
+{
+    bool http = span_starts(s, SPAN("http://")) || span_starts(s, SPAN("https://"));
+    struct span authority = http ? url_authority(s) : SPAN_NONE;
+    struct span path = SPAN_NONE;
+    if (authority.n > 0)
+        path = span_sub(s, (size_t)(authority.p - s.p) + authority.n, s.n);
+    bool good = authority.n > 0 && is_authority(s, authority) &&
+                (path.n == 0 || (text_prefix(path) == NULL && path.p[path.n - 1] != '/'));
+    return good ? NULL
+                : "https://host or http://host in small letters, with a port or a path if need be, "
+                  "without '/' at its end";
+}
+
 const char *text_prefix(struct span s)
 {
     return s.n > 1 && text_route_path(s) == NULL && !span_starts(s, SPAN("//"))

@@ -16,7 +16,11 @@ const char *text_host(struct span s);       /* a host name or an IP address, no 
 const char *text_target(struct span s);     /* a path, with or without a query (health checks) */
 const char *text_route_path(struct span s); /* a path that a normalised request can have */
 const char *text_redirect(struct span s);   /* bytes that a URL may have, and braces */
-const char *text_prefix(struct span s);     /* as text_route_path, but more than "/" */
+/* http(s)://host[:port], and where clients find the same paths below a common one, that. */
+const char *text_public_url(struct span s);
+/* The host of such a URL, and its port: 80 or 443 where it has none, 0 where it is no number. */
+struct span text_url_host(struct span url, uint64_t *port);
+const char *text_prefix(struct span s); /* as text_route_path, but more than "/" */
 const char *text_field_value(struct span s);
 /* A field that rules may change: none of one connection or of the framing (RFC 9110 section 7.6.1;
  * RELIABILITY H15). */

@@ -12,7 +12,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "net/conn.h"
-#include "pick/endpoint.h"
+#include "pick/site.h"
 
 #define HEALTH_SERVICE_MOST    120
 #define HEALTH_DEPENDENCY_MOST 16 /* things that servers depend on, together */
@@ -65,6 +65,9 @@ enum err health_plan_check(struct health_plan *plan, const struct health_check *
 MUST_CHECK
 enum err health_plan_target(struct health_plan *plan, size_t check, struct endpoint *endpoint,
                             const struct addr *addr);
+/* What checks of the newest target take is told to its site, which has so many of them
+ * (site_checked). Takes a reference. */
+void health_plan_site(struct health_plan *plan, struct site_state *site, uint32_t members);
 
 struct health;
 

@@ -32,6 +32,7 @@ void plan_unref(struct health_plan **plan)
     }
     for (size_t i = 0; i < p->target_count; i++) {
         endpoint_unref(&p->targets[i].endpoint);
+        site_state_unref(&p->targets[i].site);
     }
     mem_free(p->targets);
     list_each (e, &p->checks) {
@@ -128,6 +129,13 @@ enum err health_plan_target(struct health_plan *plan, size_t check, struct endpo
         .check = found,
     };
     return ERR_OK;
+}
+
+void health_plan_site(struct health_plan *plan, struct site_state *site, uint32_t members)
+{
+    struct plan_target *t = &plan->targets[plan->target_count - 1];
+    t->site = site_state_ref(site);
+    t->members = members;
 }
 
 static int by_endpoint(const void *a, const void *b)

@@ -17,6 +17,8 @@ struct plan_target {
     struct endpoint *endpoint; /* referenced */
     struct addr addr;
     const struct health_check *check; /* in the same plan */
+    struct site_state *site;          /* referenced; NULL: nobody wants to know */
+    uint32_t members;                 /* of the site */
 };
 
 struct health_plan {

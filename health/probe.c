@@ -27,14 +27,17 @@ static void on_open(void *user, struct conn *c)
 {
     struct probe *p = user;
     p->open = true;
+    p->open_ns = loop_now_ns(conn_loop(c));
+    p->connect_ns = conn_connect_ns(c);
     p->stages = stages_of(p, c);
     p->stages->open(p);
 }
 
 static size_t on_bytes(void *user, struct conn *c, struct span bytes)
 {
-    (void)c;
     struct probe *p = user;
+    if (p->answered_ns == 0)
+        p->answered_ns = loop_now_ns(conn_loop(c));
     return p->stages->bytes(p, bytes);
 }
 

@@ -124,6 +124,21 @@ static void note_result(struct target *t, enum err why, int64_t took_ns)
     target_settle(t, why);
 }
 
+/* BALANCING.md section 6, for pools that redirect: from the request to the answer's first byte,
+ * less one round trip; a check that is not answered in time took at least that long. */
+static void tell_site(struct target *t, enum err why)
+{
+    const struct plan_target *plan = t->plan;
+    const struct probe *p = &t->probe;
+    int64_t now_ns = loop_now_ns(t->health->env.loop);
+    if (plan->site == NULL || !p->open || (why != ERR_OK && why != ERR_BACKEND_TIMEOUT))
+        return;
+    int64_t until_ns = p->answered_ns != 0 ? p->answered_ns : now_ns;
+    double x_ms = (double)(until_ns - p->open_ns - p->connect_ns) / (double)NS_PER_MS;
+    site_checked(plan->site, x_ms > 0 ? x_ms : 0, plan->members, plan->check->interval_ms,
+                 now_ns / NS_PER_MS);
+}
+
 static void check_over(struct target *t)
 {
     plan_unref(&t->probe_plan);
@@ -152,6 +167,8 @@ static void on_done(struct probe *p, enum err why)
     if (check_of(t)->kind != HEALTH_OFF) {
         bool lives = !t->lives && why == ERR_OK && check_of(t)->live.path.n > 0;
         note_result(t, why, took_ns);
+        if (!lives)
+            tell_site(t, why);
         go_on(t, lives);
     }
     targets_pump(h);

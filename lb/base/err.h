@@ -68,6 +68,7 @@
     X(RESIDENCY, "residency", 451, "not available where the client is")                            \
     X(RATE_LIMIT, "rate-limit", 429, "too many requests")                                          \
     X(REDIRECTED, "redirected", 307, "answered with a redirect")                                   \
+    X(REDIRECT_LOOP, "redirect-loop", 508, "the request is where it would be redirected to")       \
     X(NO_BACKEND, "no-backend", 503, "no server can serve this now")                               \
     X(DEPENDENCY_DOWN, "dependency-down", 503, "what the servers depend on is down")               \
     X(QUEUE_FULL, "queue-full", 503, "too many requests wait already")                             \

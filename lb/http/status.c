@@ -53,6 +53,7 @@
     X(504, "Gateway Timeout")                                                                      \
     X(505, "HTTP Version Not Supported")                                                           \
     X(507, "Insufficient Storage")                                                                 \
+    X(508, "Loop Detected")                                                                        \
     X(511, "Network Authentication Required")
 
 const char *status_phrase(unsigned status)

@@ -154,6 +154,7 @@ static void on_connected(struct conn *c)
         return;
     }
     c->env->connected++;
+    c->connect_ns = loop_now_ns(l) - c->connect_ns;
     if (c->tls != NULL) {
         c->state = CONN_HANDSHAKE;
         conn_handshake(c);
@@ -244,6 +245,7 @@ enum err conn_accept(struct conn_env *env, int fd, const struct addr *peer,
 static enum err start_connecting(struct conn *c)
 {
     struct loop *l = c->env->loop;
+    c->connect_ns = loop_now_ns(l);
     int r = l->ops->sock_connect(l, c->io.fd, &c->peer);
     enum err e = r < 0 && r != -EINPROGRESS ? conn_errno(c, r) : ERR_OK;
     if (e == ERR_NO_MEMORY || e == ERR_NO_PORT)
@@ -397,6 +399,11 @@ void conn_tls(const struct conn *c, struct conn_tls_info *out)
 const char *conn_tls_failure(const struct conn *c)
 {
     return c->tls != NULL ? tls_failure(c->tls) : NULL;
+}
+
+int64_t conn_connect_ns(const struct conn *c)
+{
+    return c->connect_ns;
 }
 
 struct buf_store *conn_store(const struct conn *c)

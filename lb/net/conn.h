@@ -119,6 +119,9 @@ void conn_close(struct conn **c, enum conn_end how);
 const struct addr *conn_peer(const struct conn *c);
 const struct addr *conn_local(struct conn *c);
 
+/* How long it took to connect, without TLS; 0 for accepted ones. */
+int64_t conn_connect_ns(const struct conn *c);
+
 struct conn_tls_info {
     const char *version; /* "TLSv1.3"; NULL where plain */
     const char *cipher;

@@ -28,6 +28,7 @@ struct conn {
     void *user;
     struct io io;
     struct timer linger;
+    int64_t connect_ns;    /* when connecting began, then how long it took */
     int64_t linger_end_ns; /* when all that is pending must have left */
     struct link dirty;     /* in env->dirty: has something to send */
     struct link resume;    /* in env->resume: has something to tell */

@@ -107,8 +107,8 @@ static double load_of(const struct choice *c, const struct site_load *s, uint32_
     double band = knobs->spill_band * c->base_ms;
     double work = s->t_ms * ((double)s->inflight + n);
     double room = s->a + n;
-    if (s->samples < SITE_SAMPLES_ENOUGH || work <= band * room) /* saves most sites the division */
-        return 0;
+    if (s->samples < pool_samples_enough(c->req->view->pool) || work <= band * room)
+        return 0; /* saves most sites the division */
     return fmin(knobs->spill_cap_ms, knobs->spill_gain * fmax(0, work / room - band));
 }
 
@@ -122,10 +122,15 @@ struct choose_cost choose_cost(const struct choice *c, uint32_t site)
 {
     const struct view_site *v = &c->tier->sites[site];
     struct choose_range r = choose_range(v, c->mode);
+    bool redirect = c->req->view->pool->knobs.redirect;
     struct site_load s = site_load(v->state);
+    if (redirect)
+        s.inflight = (uint32_t)(site_flow(v->state, c->req->now_ms) + 0.5);
     struct choose_cost out = {.q = s.inflight, .weight = r.weight};
     out.distance_ms = distance_of(c, site);
     out.load_ms = load_of(c, &s, r.to - r.from);
+    if (redirect)
+        out.load_ms = site_steady(v->state, out.load_ms);
     out.cost_ms = out.distance_ms + out.load_ms;
     return out;
 }

@@ -53,7 +53,7 @@ static void explain_site(const struct choice *c, uint32_t i, struct pick_site_te
     *out = (struct pick_site_terms){
         .verdict = site_verdict(c, i, &cost),
         .usable = n,
-        .inflight = load.inflight,
+        .inflight = (uint32_t)cost.q,
         .weight = r.weight,
         .distance_ms = cost.distance_ms,
         .t_ms = load.t_ms,
@@ -64,7 +64,7 @@ static void explain_site(const struct choice *c, uint32_t i, struct pick_site_te
         .cost_ms = costs ? cost.cost_ms : 0,
     };
     if (costs && n > 0)
-        out->predicted_ms = load.t_ms * ((double)load.inflight + n) / (load.a + n);
+        out->predicted_ms = load.t_ms * ((double)cost.q + n) / (load.a + n);
 }
 
 static const struct view_item *item_of(const struct choice *c, uint32_t candidate)

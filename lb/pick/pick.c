@@ -79,6 +79,21 @@ enum err pick(const struct pick_request *req, struct pick_ticket *out)
     return ERR_FULL;
 }
 
+enum err pick_site(const struct pick_request *req, uint32_t *site)
+{
+    struct pick_request asked = *req;
+    struct choice c;
+    asked.no_last_resort = true;
+    enum err err = choose_begin(&c, &asked);
+    if (err == ERR_OK)
+        err = choose(&c);
+    if (err != ERR_OK)
+        return err;
+    *site = c.site;
+    site_redirected(c.tier->sites[c.site].state, req->now_ms);
+    return ERR_OK;
+}
+
 enum err pick_explain(const struct pick_request *req)
 {
     struct choice c;

@@ -64,6 +64,11 @@ struct pick_ticket {
 MUST_CHECK
 enum err pick(const struct pick_request *req, struct pick_ticket *out);
 
+/* The same for a pool whose knobs say redirect: nothing is taken, and the client is counted as sent
+ * to the site (site_redirected). Sites with nobody but HARD endpoints are not offered. */
+MUST_CHECK
+enum err pick_site(const struct pick_request *req, uint32_t *site);
+
 /* The table of BALANCING.md section 6. */
 enum pick_outcome {
     PICK_ANSWERED,       /* a response other than those below: sample, clears the failure counts */

@@ -38,6 +38,8 @@ struct pick_knobs {
     uint32_t slow_start_ms; /* 0..3600000; 0 = none */
     uint32_t panic_percent; /* 0..100; 0 = no panic */
     enum pick_algorithm algorithm;
+    bool redirect; /* clients are sent to sites: pick_site, and what site_flow and site_checked say
+                    */
     bool keyed; /* any algorithm: requests with a key stay with one endpoint, of the site chosen by
                    PICK_NEAREST, of all by the others */
     uint32_t hash_load_percent; /* 101..1000: the most that one may have in flight, of its share */
@@ -100,6 +102,12 @@ MUST_CHECK
 enum err pick_pool_new(struct registry *r, const struct pool_conf *conf, int64_t slow_from_ms,
                        struct pick_pool **out);
 void pick_pool_free(struct pick_pool **pool);
+
+/* So many samples say how a site is. */
+static inline uint64_t pool_samples_enough(const struct pick_pool *pool)
+{
+    return pool->knobs.redirect ? SITE_ROUNDS_ENOUGH : SITE_SAMPLES_ENOUGH;
+}
 
 struct view_item {
     struct endpoint *endpoint;

@@ -68,13 +68,6 @@ void pool_state_unref(struct pool_state **pool)
     *pool = NULL;
 }
 
-void site_state_unref(struct site_state **site)
-{
-    if (*site != NULL)
-        atomic_fetch_sub_explicit(&(*site)->refs, 1, memory_order_release);
-    *site = NULL;
-}
-
 static void pool_ref(struct pool_state *pool)
 {
     atomic_fetch_add_explicit(&pool->refs, 1, memory_order_relaxed);

@@ -26,7 +26,6 @@ enum err registry_endpoint(struct registry *r, struct pool_state *pool, struct s
                            struct span address, int64_t slow_from_ms, struct endpoint **out);
 
 void pool_state_unref(struct pool_state **pool);
-void site_state_unref(struct site_state **site);
 
 /* Looks up "pool/backend@address"; borrowed, NULL where there is none. */
 struct endpoint *registry_find(const struct registry *r, struct span key);

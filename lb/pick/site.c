@@ -6,6 +6,21 @@
 #define NORMAL_S     30.0
 #define WEIGHT_MOST  (1.0 / 64)
 #define WEIGHT_LEAST (1.0 / 512)
+#define WEIGHT_ROUND 0.4          /* of T and A, where a sample is a round of checks */
+#define FLOW_MS      (1000.0 / 3) /* 95 % of what counts is of the last second */
+
+struct site_state *site_state_ref(struct site_state *s)
+{
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    return s;
+}
+
+void site_state_unref(struct site_state **site)
+{
+    if (*site != NULL)
+        atomic_fetch_sub_explicit(&(*site)->refs, 1, memory_order_release);
+    *site = NULL;
+}
 
 static double load_double(const _Atomic uint64_t *from)
 {
@@ -40,24 +55,108 @@ static void mix(_Atomic uint64_t *average, double weight, double v)
     store_double(average, was + weight * (v - was));
 }
 
-void site_sample(struct site_state *s, double x_ms, uint32_t q, int64_t now_ms)
+/* False where another thread is writing. */
+static bool begin_sample(struct site_state *s)
 {
-    if (atomic_flag_test_and_set_explicit(&s->busy, memory_order_acquire))
-        return;
+    return !atomic_flag_test_and_set_explicit(&s->busy, memory_order_acquire);
+}
+
+/* How a sample counts: `recent` for T and A, `normal` for N. */
+struct weights {
+    double recent, normal;
+};
+
+static void end_sample(struct site_state *s, double x_ms, double q, struct weights w,
+                       int64_t now_ms)
+{
     double x = x_ms >= SITE_SAMPLE_LEAST ? x_ms : SITE_SAMPLE_LEAST; /* NaN becomes the least */
     uint64_t samples = atomic_load_explicit(&s->samples, memory_order_relaxed) + 1;
     int64_t last = atomic_load_explicit(&s->last_ms, memory_order_relaxed);
-    double dt = samples > 1 && now_ms > last ? (double)(now_ms - last) / 1000.0 : 0.0;
     double mean = 1.0 / (double)samples;
-    double recent = fmax(mean, fmin(fmax(1.0 - exp(-dt / RECENT_S), WEIGHT_LEAST), WEIGHT_MOST));
-    double normal = fmax(mean, fmin(1.0 - exp(-dt / NORMAL_S), WEIGHT_MOST));
-    mix(&s->t, recent, x);
-    mix(&s->a, recent, (double)q);
-    mix(&s->n, normal, x);
+    mix(&s->t, fmax(mean, w.recent), x);
+    mix(&s->a, fmax(mean, w.recent), q);
+    mix(&s->n, fmax(mean, w.normal), x);
     atomic_store_explicit(&s->samples, samples, memory_order_relaxed);
     if (samples == 1 || now_ms > last) /* clocks of workers differ by a turn: never back */
         atomic_store_explicit(&s->last_ms, now_ms, memory_order_relaxed);
     atomic_flag_clear_explicit(&s->busy, memory_order_release);
+}
+
+/* Since the last sample, 0 for the first one. */
+static double seconds_since(const struct site_state *s, int64_t now_ms)
+{
+    int64_t last = atomic_load_explicit(&s->last_ms, memory_order_relaxed);
+    bool first = atomic_load_explicit(&s->samples, memory_order_relaxed) == 0;
+    return !first && now_ms > last ? (double)(now_ms - last) / 1000.0 : 0.0;
+}
+
+void site_sample(struct site_state *s, double x_ms, uint32_t q, int64_t now_ms)
+{
+    if (!begin_sample(s))
+        return;
+    double dt = seconds_since(s, now_ms);
+    struct weights w = {
+        .recent = fmin(fmax(1.0 - exp(-dt / RECENT_S), WEIGHT_LEAST), WEIGHT_MOST),
+        .normal = fmin(1.0 - exp(-dt / NORMAL_S), WEIGHT_MOST),
+    };
+    end_sample(s, x_ms, (double)q, w, now_ms);
+}
+
+static double flow_at(uint64_t flow, int64_t now_ms)
+{
+    uint32_t bits = (uint32_t)(flow >> 32);
+    float level;
+    memcpy(&level, &bits, sizeof level);
+    int32_t passed_ms = (int32_t)((uint32_t)now_ms - (uint32_t)flow); /* clocks may differ a bit */
+    return passed_ms > 0 ? (double)level * exp(-passed_ms / FLOW_MS) : (double)level;
+}
+
+double site_flow(const struct site_state *s, int64_t now_ms)
+{
+    return flow_at(atomic_load_explicit(&s->flow, memory_order_relaxed), now_ms);
+}
+
+void site_redirected(struct site_state *s, int64_t now_ms)
+{
+    uint64_t was = atomic_load_explicit(&s->flow, memory_order_relaxed), next;
+    do {
+        float level = (float)(flow_at(was, now_ms) + 1);
+        uint32_t bits;
+        memcpy(&bits, &level, sizeof bits);
+        next = (uint64_t)bits << 32 | (uint32_t)now_ms;
+    } while (!atomic_compare_exchange_weak_explicit(&s->flow, &was, next, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    atomic_fetch_add_explicit(&s->redirects, 1, memory_order_relaxed);
+}
+
+double site_steady(struct site_state *s, double load_ms)
+{
+    double held = load_double(&s->held);
+    double told = fmax(load_ms, fmin(held, load_ms + fmin(SITE_HOLD_MS, load_ms)));
+    if (told < held || told > held)
+        store_double(&s->held, told);
+    return told;
+}
+
+void site_checked(struct site_state *s, double x_ms, uint32_t members, int64_t interval_ms,
+                  int64_t now_ms)
+{
+    if (s->round.count == 0) {
+        s->round.begun_ms = now_ms;
+        s->round.sum_ms = s->round.sum_q = 0;
+    }
+    s->round.count++;
+    s->round.sum_ms += x_ms;
+    s->round.sum_q += site_flow(s, now_ms);
+    if (s->round.count < members && now_ms - s->round.begun_ms < interval_ms)
+        return;
+    double mean = s->round.sum_ms / s->round.count, q = s->round.sum_q / s->round.count;
+    s->round.count = 0;
+    if (!begin_sample(s))
+        return;
+    struct weights w = {.recent = WEIGHT_ROUND,
+                        .normal = fmin(1.0, seconds_since(s, now_ms) / NORMAL_S)};
+    end_sample(s, mean, q, w, now_ms);
 }
 
 void site_set(struct site_state *s, const struct site_load *load, int64_t now_ms)

@@ -8,6 +8,7 @@
 
 #define SITE_CLIENTS        256  /* kinds of clients that are told apart */
 #define SITE_SAMPLES_ENOUGH 32   /* fewer: no load term, does not set the base */
+#define SITE_ROUNDS_ENOUGH  4    /* the same, where the samples are rounds of checks */
 #define SITE_SAMPLE_LEAST   0.01 /* ms */
 
 struct site_state {
@@ -22,12 +23,26 @@ struct site_state {
     struct out_ring outs;
     _Atomic uint32_t clients[SITE_CLIENTS]; /* that were sent here, by kind: what a kind is, is for
                                                whoever counts; once per client, not per request */
+    /* shared, atomic: where requests are redirected to the site instead of passed on */
+    _Atomic uint64_t flow;      /* site_flow: a float's bits << 32 | ms of its last change */
+    _Atomic uint64_t held;      /* site_steady: a double's bits */
+    _Atomic uint64_t redirects; /* all of them */
+    /* health thread */
+    struct {
+        double sum_ms, sum_q;
+        uint32_t count; /* 0: none has begun */
+        int64_t begun_ms;
+    } round;
     /* set once */
     struct pool_state *pool;
     char *name;
     /* main thread */
     struct link link;
 };
+
+struct site_state *site_state_ref(struct site_state *s);
+/* The registry frees it at its next sweep. Any thread. */
+void site_state_unref(struct site_state **s);
 
 /* A copy of the figures, each read by itself. */
 struct site_load {
@@ -37,19 +52,33 @@ struct site_load {
 };
 struct site_load site_load(const struct site_state *s);
 /* N where there are enough samples, else 0. */
-static inline double site_normal(const struct site_state *s)
+static inline double site_normal(const struct site_state *s, uint64_t enough)
 {
     uint64_t bits = atomic_load_explicit(&s->n, memory_order_relaxed);
     double n;
     memcpy(&n, &bits, sizeof n);
     uint64_t samples = atomic_load_explicit(&s->samples, memory_order_relaxed);
-    return samples >= SITE_SAMPLES_ENOUGH ? n : 0;
+    return samples >= enough ? n : 0;
 }
 
 /* One response-time sample: x_ms is first response byte minus the later of dispatch and last
  * request byte, less the measured round trip; q is the site's in-flight just before dispatch.
  * Dropped where another thread is writing. Any thread. */
 void site_sample(struct site_state *s, double x_ms, uint32_t q, int64_t now_ms);
+
+/* Where clients are redirected to a site, its requests cannot be seen: the redirects of the last
+ * second stand for them, exponentially decayed (BALANCING.md section 2). Any thread. */
+double site_flow(const struct site_state *s, int64_t now_ms);
+void site_redirected(struct site_state *s, int64_t now_ms);
+/* Hysteresis of redirects: the load as it is told to clients. It rises at once, and falls only
+ * behind, by at most SITE_HOLD_MS and never to more than twice the true one, so that clients are
+ * not sent to and fro by small changes. Any thread. */
+#define SITE_HOLD_MS 20.0
+double site_steady(struct site_state *s, double load_ms);
+/* The time that one check of one of the site's endpoints took. A round of as many checks as there
+ * are `members`, or of interval_ms, is one sample (section 6). Health thread. */
+void site_checked(struct site_state *s, double x_ms, uint32_t members, int64_t interval_ms,
+                  int64_t now_ms);
 
 /* Sets the figures outright: tests and hand-over from another process. */
 void site_set(struct site_state *s, const struct site_load *load, int64_t now_ms);

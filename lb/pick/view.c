@@ -173,9 +173,10 @@ double pool_view_base(const struct pool_view *view, const struct view_tier *tier
 
 static void read_normals(struct pool_view *view, int64_t now_ms)
 {
+    uint64_t enough = pool_samples_enough(view->pool);
     view->normals_ms = now_ms;
     for (uint32_t i = 0; i < view->site_count; i++)
-        view->normal_ms[i] = site_normal(view->pool->sites[i].state);
+        view->normal_ms[i] = site_normal(view->pool->sites[i].state, enough);
     for (uint32_t t = 0; t < view->tier_count; t++)
         view->tiers[t].base_ms = least_normal(view, view->tiers[t].usable_sites);
 }

@@ -62,7 +62,8 @@ static void where(const struct exchange *x, struct access_facts *f)
     const struct endpoint *e = x->ticket.endpoint;
     f->backend = e != NULL ? e->backend : x->last_backend;
     f->site = e != NULL ? span_str(x->ticket.site->name) : x->last_site;
-    if (f->backend.n != 0 && x->pool != NULL)
+    bool chosen = f->backend.n != 0 || f->site.n != 0; /* a site alone: the client was sent there */
+    if (chosen && x->pool != NULL)
         f->pool = x->pool->name;
     else if (e != NULL)
         f->pool = span_str(e->pool->name);
@@ -70,7 +71,7 @@ static void where(const struct exchange *x, struct access_facts *f)
         f->route = span_str(x->stats->name);
     if (x->distance_ms < 0)
         f->site = SPAN_NONE; /* a pool without sites has one that nobody named */
-    f->distance_ms = f->backend.n != 0 ? x->distance_ms : -1;
+    f->distance_ms = chosen ? x->distance_ms : -1;
 }
 
 /* What there is to say of a request that has ended; tls is memory for its part. */

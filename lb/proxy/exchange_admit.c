@@ -62,6 +62,10 @@ void exchange_admit(struct exchange *x)
         exchange_answer_route(x);
         return;
     }
+    if (x->pool->targets != NULL) {
+        exchange_redirect_to_site(x);
+        return;
+    }
     if (x->pool->fail_fast && !is_open(x)) {
         exchange_fail(x, ERR_DEPENDENCY_DOWN);
         return;

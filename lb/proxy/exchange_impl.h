@@ -4,6 +4,7 @@
  * exchange_sticky.c where the client was before; exchange_send.c carries the request,
  * exchange_hedge.c a second attempt beside the first,
  * exchange_mirror.c its copy,
+ * exchange_redirect.c sends clients elsewhere,
  * exchange_reply.c the response; exchange_time.c watches the time. */
 #ifndef MERIDIAN_PROXY_EXCHANGE_IMPL_H
 #define MERIDIAN_PROXY_EXCHANGE_IMPL_H
@@ -223,7 +224,13 @@ void exchange_make_room(struct pool_slot *slot, int64_t now_ns);
 void exchange_answer(struct exchange *x, enum err why);
 void exchange_answer_route(struct exchange *x);
 void exchange_answer_file(struct exchange *x, struct span content);
+/* Ends the request with a redirect. */
+void exchange_answer_redirect(struct exchange *x, uint16_t status, struct span to, bool no_store);
+
+/* exchange_redirect.c */
 void exchange_redirect_to_https(struct exchange *x);
+/* Sends the client to the best site's own URL: pools with targets. */
+void exchange_redirect_to_site(struct exchange *x);
 
 /* exchange_time.c */
 void exchange_aim(struct exchange *x);

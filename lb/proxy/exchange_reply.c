@@ -330,9 +330,9 @@ void exchange_answer(struct exchange *x, enum err why)
     answer_with(x, &answer);
 }
 
-static void answer_redirect(struct exchange *x, uint16_t status, struct span to)
+void exchange_answer_redirect(struct exchange *x, uint16_t status, struct span to, bool no_store)
 {
-    struct local_answer answer = {.status = status, .location = to};
+    struct local_answer answer = {.status = status, .location = to, .no_store = no_store};
     x->end = ERR_REDIRECTED;
     answer_with(x, &answer);
 }
@@ -353,7 +353,7 @@ void exchange_answer_route(struct exchange *x)
     if (e != ERR_OK)
         exchange_fail(x, e);
     else
-        answer_redirect(x, route->status, to);
+        exchange_answer_redirect(x, route->status, to, false);
 }
 
 void exchange_answer_file(struct exchange *x, struct span content)
@@ -366,37 +366,4 @@ void exchange_answer_file(struct exchange *x, struct span content)
         exchange_fail(x, ERR_NO_MEMORY);
     else
         answer_with(x, &answer);
-}
-
-/* H17: the host is one that passed host_parse and that routes name, and the path begins with
- * exactly one slash. */
-void exchange_redirect_to_https(struct exchange *x)
-{
-    const struct request *r = x->request;
-    struct span path = r->path;
-    if (!route_knows(x->edition->policy->table, r->host)) {
-        exchange_fail(x, ERR_NO_ROUTE);
-        return;
-    }
-    while (path.n > 1 && path.p[0] == '/' && (path.p[1] == '/' || path.p[1] == '\\'))
-        path = span_sub(path, 1, path.n);
-    if (r->host.n == 0 || path.n == 0 || path.p[0] != '/') {
-        exchange_fail(x, ERR_BAD_HOST);
-        return;
-    }
-    uint16_t port = x->client->listener->https_port;
-    char port_text[8] = "";
-    if (port != 443 && port != 0) {
-        port_text[0] = ':';
-        size_t n = u64_print(port_text + 1, port);
-        port_text[1 + n] = '\0';
-    }
-    char *to =
-        arena_printf(x->front->arena, "https://%.*s%s%.*s%s%.*s", SPAN_FMT(r->host), port_text,
-                     SPAN_FMT(path), r->query.p != NULL ? "?" : "", SPAN_FMT(r->query));
-    if (to == NULL) {
-        exchange_fail(x, ERR_NO_MEMORY);
-        return;
-    }
-    answer_redirect(x, 308, span_str(to));
 }

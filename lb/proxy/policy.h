@@ -40,12 +40,20 @@ struct policy_endpoint {
     struct span name;        /* "backend" as configured */
     struct span server_name; /* SNI and the name verified, where the pool has TLS */
     struct span authority;   /* for `host: backend` */
+    uint32_t site;           /* of pick->sites */
 };
 
 enum policy_host { POLICY_HOST_PRESERVE, POLICY_HOST_BACKEND, POLICY_HOST_NAME };
 
 struct policy_location {
     double latitude, longitude;
+};
+
+/* Where clients of a pool that redirects are sent, by site. */
+struct policy_target {
+    struct span url;  /* to be followed by a path */
+    struct span host; /* of it, lower case */
+    uint16_t port;
 };
 
 struct policy_pool {
@@ -70,6 +78,8 @@ struct policy_pool {
     bool fail_fast;   /* no request while the servers fail for something that they share */
     bool from_client; /* distance from the client's place, else each site's here_ms */
     struct policy_location *sites; /* as pick->sites; NULL: the pool has no sites */
+    struct policy_target *targets; /* as pick->sites; NULL: requests are passed on */
+    uint16_t redirect_status;
 };
 
 enum policy_action { POLICY_POOL, POLICY_SPLIT, POLICY_RESPOND, POLICY_REDIRECT };

@@ -6,6 +6,7 @@
 #include "geo/near.h"
 #include "http/uri.h"
 #include "proxy/access.h"
+#include "proxy/redirect.h"
 #include "proxy/split.h"
 
 static void fill_place(const struct place *p, struct admin_place *out)
@@ -66,7 +67,7 @@ enum err balancer_geo(void *ctx, struct span ip, struct admin_place *out, struct
 
 struct asked {
     const struct admin_explain_ask *ask;
-    struct span host, path, query;
+    struct span authority, host, path, query;
     struct addr client;
     struct request request; /* as much of it as keys and gates look at */
 };
@@ -99,7 +100,8 @@ static enum err parse_url(struct balancer *b, struct asked *a, struct buf *messa
         return e;
     }
     a->host = host.host;
-    a->query = arena_copy(&b->answer, uri.query);
+    a->authority = host.authority;
+    a->query = uri.query; /* of the copy */
     a->path = uri.path.n != 0 ? uri.path : SPAN("/");
     char *p = (char *)(uintptr_t)a->path.p;
     if (uri.path.n != 0)
@@ -142,7 +144,8 @@ static enum err imagine(struct balancer *b, struct asked *a)
 {
     struct request *r = &a->request;
     enum err e = addr_parse_host(a->ask->client, &a->client);
-    *r = (struct request){.path = a->path, .query = a->query};
+    *r = (struct request){
+        .authority = a->authority, .host = a->host, .path = a->path, .query = a->query};
     for (size_t i = 0; e == ERR_OK && i < a->ask->header_count; i++) {
         struct span name = lower(b, a->ask->headers[i].name);
         e = fields_add(&r->fields, &b->answer, field_id_of(name), name, a->ask->headers[i].value);
@@ -181,6 +184,19 @@ static void explain_others(struct balancer *b, const struct pick_request *req,
     out->others = rows;
 }
 
+/* After the choice: what the client would be told. */
+static void explain_redirect(struct balancer *b, const struct policy_pool *pool,
+                             const struct asked *asked, struct admin_explain *out)
+{
+    if (redirect_arrived(pool, &asked->request))
+        out->outcome = ERR_REDIRECT_LOOP;
+    for (uint32_t i = 0; out->outcome == ERR_OK && i < out->terms.site_count; i++) {
+        if (out->terms.sites[i].verdict == PICK_CHOSEN)
+            out->outcome =
+                redirect_location(&pool->targets[i], &asked->request, &b->answer, &out->redirect);
+    }
+}
+
 static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
                              const struct asked *asked, const struct place *place,
                              struct admin_explain *out)
@@ -200,6 +216,7 @@ static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
         .allowed = sites,
         .key = request_key(&pool->hash, &asked->request, &asked->client, NULL),
         .has_key = pool->hash.kind != KEY_NONE,
+        .no_last_resort = pool->targets != NULL,
         .now_ms = loop_now_ms(b->loop),
         .dice = pick_dice_rng(&rng),
         .explain = &out->terms,
@@ -212,6 +229,8 @@ static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
     explain_others(b, &req, out);
     for (uint32_t i = 0; i < pool->pick->site_count; i++)
         out->site_names[i] = span_str(pool->pick->sites[i].name);
+    if (pool->targets != NULL)
+        explain_redirect(b, pool, asked, out);
     pool_view_free(&view);
     return ERR_OK;
 }

@@ -129,6 +129,21 @@ static void put_histogram(const struct balancer *b, struct metrics *m, const cha
     }
 }
 
+static void put_redirects(const struct balancer *b, struct metrics *m)
+{
+    const struct policy *p = &b->current->policy;
+    metrics_family(m, "site_redirects_total", METRIC_COUNTER,
+                   "Clients sent to a site by pools with mode: redirect.");
+    for (uint32_t i = 0; i < p->pool_count; i++) {
+        const struct pick_pool *pool = p->pools[i].pick;
+        for (uint32_t s = 0; s < pool->site_count; s++) {
+            struct metric_label labels[2] = {{"pool", p->pools[i].name},
+                                             {"site", span_str(pool->sites[s].name)}};
+            metrics_u64(m, labels, 2, atomic_load(&pool->sites[s].state->redirects));
+        }
+    }
+}
+
 static void put_checks(const struct balancer *b, struct metrics *m)
 {
     const struct health_counts *c = health_thread_counts(b->health);
@@ -255,6 +270,7 @@ void balancer_metrics(void *ctx, struct metrics *out)
     put_histogram(b, out, "first_byte_seconds",
                   "Dispatch to the first byte of the server's response.",
                   offsetof(struct route_stats, first_byte));
+    put_redirects(b, out);
     put_checks(b, out);
     put_names(b, out);
     put_files(b, out);

@@ -361,6 +361,15 @@ static struct health_check check_of(const struct snapshot *s, size_t i,
     return c;
 }
 
+/* Pools that redirect learn from their checks how sites are. */
+static void tell_site(const struct policy_pool *pool, const struct policy_endpoint *e,
+                      struct health_plan *plan)
+{
+    const struct pool_site *site = &pool->pick->sites[e->site];
+    if (pool->targets != NULL)
+        health_plan_site(plan, site->state, site->count);
+}
+
 enum err snapshot_health(struct snapshot *s, struct health_plan **out)
 {
     struct health_plan *plan = health_plan_new();
@@ -371,9 +380,12 @@ enum err snapshot_health(struct snapshot *s, struct health_plan **out)
         struct health_check check = check_of(s, i, depends);
         size_t index;
         e = health_plan_check(plan, &check, &index);
-        for (uint32_t k = 0; e == ERR_OK && k < pool->endpoint_count; k++)
+        for (uint32_t k = 0; e == ERR_OK && k < pool->endpoint_count; k++) {
             e = health_plan_target(plan, index, pool->endpoints[k].endpoint,
                                    &pool->endpoints[k].address);
+            if (e == ERR_OK)
+                tell_site(pool, &pool->endpoints[k], plan);
+        }
     }
     if (e != ERR_OK)
         health_plan_free(&plan);

@@ -188,6 +188,24 @@ static enum err fill_sites(struct snapshot *s, const struct conf_pool *from, str
     return ERR_OK;
 }
 
+/* After the sites; that each has a URL was checked. */
+static enum err fill_targets(struct snapshot *s, const struct conf_pool *from,
+                             const struct site_list *sites, struct policy_pool *to)
+{
+    if (from->mode != CONF_REDIRECT_SITES)
+        return ERR_OK;
+    to->targets = arena_take(&s->arena, (sites->count + 1) * sizeof *to->targets);
+    if (to->targets == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < sites->count; i++) {
+        const struct conf_site *site = sites->sites[i];
+        to->targets[i] =
+            (struct policy_target){site->public_url.s, site->public_host, site->public_port};
+    }
+    to->redirect_status = (uint16_t)from->redirect_status;
+    return ERR_OK;
+}
+
 static uint64_t settings_hash(const struct conf_pool *p)
 {
     uint64_t protocol = (uint64_t)p->protocol + 1;
@@ -274,6 +292,7 @@ static void join_endpoints(struct policy_pool *p, const struct pool_member_conf 
             if (members[i].site != site)
                 continue;
             p->endpoints[i].member = k;
+            p->endpoints[i].site = site;
             p->endpoints[i].endpoint = p->pick->members[k++].endpoint;
         }
     }
@@ -351,10 +370,13 @@ static enum err build_pool(const struct snapshot_context *c, struct snapshot *s,
     if (e == ERR_OK)
         e = fill_sites(s, from, to, &sites, site_confs);
     if (e == ERR_OK)
+        e = fill_targets(s, from, &sites, to);
+    if (e == ERR_OK)
         e = fill_residency(s, &from->residency, &sites, to);
     if (e != ERR_OK)
         return e;
     struct pick_knobs knobs = knobs_of(&from->balance);
+    knobs.redirect = from->mode == CONF_REDIRECT_SITES;
     knobs.keyed = from->sticky.by.kind != CONF_KEY_NONE;
     struct pool_conf conf = {
         .name = from->name.s,

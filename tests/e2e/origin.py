@@ -190,6 +190,7 @@ class Origin:
         self.lock = threading.Lock()
         self.turn = 0
         self.probes = 0
+        self.probe_delay = 0  # seconds
         self._connections, self._requests = [], []
         self._open = set()
         self._listener = None
@@ -299,6 +300,7 @@ class Origin:
         if request.target == "/healthz":
             connection.probe = not connection.requests
             self.probes += 1
+            time.sleep(self.probe_delay)
             if self.healthy == "reset":
                 connection.reset()
                 return False

@@ -10,7 +10,7 @@
 enum { SEEDS = 5 };
 
 struct figures {
-    double p99_ratio, errors, cross, region0_cross, goodput_ratio;
+    double p99_ratio, errors, cross, region0_cross, goodput_ratio, within_1s;
 };
 
 static struct figures mean_of(const char *name, const struct sim_conf *conf)
@@ -27,6 +27,7 @@ static struct figures mean_of(const char *name, const struct sim_conf *conf)
         sum.cross += (double)got.cross / n / SEEDS;
         sum.region0_cross += (double)got.region0_cross / (double)got.region0 / SEEDS;
         sum.goodput_ratio += (double)got.good_in_time / (double)best.good_in_time / SEEDS;
+        sum.within_1s += (double)got.within_1s / n / SEEDS;
     }
     printf("%-34s p99 %.3fx  errors %.3f%%  cross-site %.2f%%  region's %.2f%%  goodput %.3fx\n",
            name, sum.p99_ratio, sum.errors * 100, sum.cross * 100, sum.region0_cross * 100,
@@ -87,6 +88,18 @@ TEST(scenario, one_region_surges_weight_1_on_large_servers)
     conf.weight = 1;
     conf.run_s = 4;
     check_surge("one region x3, weights 1, 32 slots", &conf, false);
+}
+
+TEST(scenario, one_region_surges_and_is_redirected)
+{
+    struct sim_conf conf = six_sites(0.45);
+    conf.surge = 3;
+    conf.redirect = true;
+    conf.warm_s = 16;
+    struct figures f = mean_of("redirect, x3, probes 1 s", &conf);
+    CHECK(f.p99_ratio <= 1.8, "p99 %.3f", f.p99_ratio);
+    CHECK(f.region0_cross >= 0.20 && f.region0_cross <= 0.35, "share %.3f", f.region0_cross);
+    CHECK(f.within_1s >= 0.995, "within 1 s %.5f", f.within_1s);
 }
 
 TEST(scenario, a_site_is_lost)

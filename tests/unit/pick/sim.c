@@ -15,6 +15,7 @@ enum { SLOTS = 64, INSTANCES = 64, ATTEMPTS = 3, START_MS = 1000000 };
 #define SICK_MS         1.0
 #define HARD_AFTER_MS   3000.0 /* health checks: 2 s, then two of 0.5 s */
 #define UP_AFTER_MS     2000.0
+#define CHECK_MS        1000.0 /* of redirect mode */
 
 /* Round trips between Frankfurt, Virginia, San Francisco, Sao Paulo, Singapore and Sydney. */
 static const float rtt_ms[SIM_SITES][SIM_SITES] = {
@@ -53,7 +54,8 @@ struct sim {
     size_t count, room;
     float *latencies;
     size_t latency_count, latency_room;
-    double now_ms, end_ms;
+    double now_ms, end_ms, check_ms;
+    uint32_t next_checked;
     enum { BEFORE, MARKED, WELL } outage; /* as health checks see it */
     struct sim_result *out;
 };
@@ -123,6 +125,7 @@ static void make_instance(struct sim *s, struct instance *i)
                              .site_count = conf->sites,
                              .members = members,
                              .member_count = (size_t)conf->sites * conf->servers};
+    pool.knobs.redirect = conf->redirect;
     i->registry = registry_new(SIM_SERVERS);
     CHECK(i->registry != NULL && pick_pool_new(i->registry, &pool, 0, &i->pool) == ERR_OK, "pool");
     i->view = pool_view_new(i->pool, clock_ms(s));
@@ -207,6 +210,7 @@ static void book(struct sim *s, uint32_t region, uint32_t server, double latency
     out->region0_cross += cross && region == 0;
     out->served[server]++;
     out->good_in_time += s->now_ms + latency_ms <= s->end_ms;
+    out->within_1s += latency_ms <= 1000;
     if (s->latency_count == s->latency_room)
         s->latencies = more(s->latencies, &s->latency_room, sizeof *s->latencies);
     s->latencies[s->latency_count++] = (float)latency_ms;
@@ -299,6 +303,55 @@ static void request_by_pick(struct sim *s, uint32_t region, double service_ms)
     refuse(s, region);
 }
 
+/* The site has a balancer of its own, which knows its servers. */
+static uint32_t freest_server(const struct sim *s, uint32_t site)
+{
+    uint32_t best = site * s->conf->servers;
+    for (uint32_t k = best + 1; k < (site + 1) * s->conf->servers; k++)
+        if (s->servers[k].inside < s->servers[best].inside)
+            best = k;
+    return best;
+}
+
+static void request_by_redirect(struct sim *s, uint32_t region, double service_ms)
+{
+    struct instance *i = &s->instances[0];
+    struct pick_request req = {.view = i->view,
+                               .distance_ms = rtt_ms[region],
+                               .allowed = PICK_ALL,
+                               .now_ms = clock_ms(s),
+                               .dice = pick_dice_rng(&s->picks)};
+    uint32_t site;
+    pool_view_refresh(i->view, req.now_ms);
+    if (pick_site(&req, &site) != ERR_OK)
+        refuse(s, region);
+    else
+        serve(s, region, freest_server(s, site), service_ms, 0, (struct pick_ticket){0});
+}
+
+/* A check is a request that its server puts at the end of its line. */
+static void check_server(struct sim *s, uint32_t k)
+{
+    double wait_ms = fmax(0, *first_free(&s->servers[k]) - s->now_ms);
+    site_checked(s->instances[0].pool->sites[k / s->conf->servers].state, wait_ms + service_draw(s),
+                 s->conf->servers, (int64_t)CHECK_MS, clock_ms(s));
+}
+
+/* One server of each site in turn. */
+static uint32_t next_to_check(struct sim *s)
+{
+    uint32_t turn = s->next_checked++, sites = s->conf->sites, servers = s->conf->servers;
+    return turn % sites * servers + turn / sites % servers;
+}
+
+/* Spread over the interval. */
+static void step_checks(struct sim *s)
+{
+    uint32_t all = s->conf->sites * s->conf->servers;
+    for (; s->conf->redirect && s->now_ms >= s->check_ms; s->check_ms += CHECK_MS / all)
+        check_server(s, next_to_check(s));
+}
+
 static void finish(struct sim *s)
 {
     struct event e = pop(s);
@@ -350,8 +403,11 @@ static void arrive(struct sim *s, const double *rates, double sum)
         at -= rates[region++];
     double service_ms = service_draw(s);
     step_outage(s);
+    step_checks(s);
     if (s->reference)
         request_by_reference(s, region, service_ms);
+    else if (s->conf->redirect)
+        request_by_redirect(s, region, service_ms);
     else
         request_by_pick(s, region, service_ms);
 }

@@ -22,6 +22,7 @@ struct sim_conf {
     double utilisation;   /* of every site by its own region */
     double warm_s, run_s; /* only the second part is measured, and what follows happens in it */
     double surge;         /* region 0 sends this many times as much; 0: as before */
+    bool redirect;        /* clients are sent to sites, which choose a server themselves */
     bool outage;          /* site 0 refuses connections for run_s / 2 */
     int sick_status;      /* server 0 of site 0 answers this within 1 ms; 0: it is well */
 };
@@ -31,6 +32,7 @@ struct sim_result {
     uint64_t region0, region0_cross;
     uint64_t good_in_time; /* good answers that came within the window */
     double p99_ms;         /* of good answers */
+    uint64_t within_1s;
     uint64_t served[SIM_SERVERS];
 };
 
