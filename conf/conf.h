@@ -97,12 +97,21 @@ struct conf_front_tls {
 #define CONF_PROTOCOL_H1 1u /* bits of `protocols` */
 #define CONF_PROTOCOL_H2 2u
 
+/* Who begins each connection with a PROXY header. */
+struct conf_proxy_protocol {
+    bool set;
+    struct conf_mark mark;
+    struct conf_cidr *from; /* at least one where set */
+    size_t from_count;
+};
+
 struct conf_listener {
     struct conf_text name;
     struct conf_address *binds; /* at least one */
     size_t bind_count;
     struct conf_front_tls tls;
     uint32_t protocols; /* CONF_PROTOCOL_* */
+    struct conf_proxy_protocol proxy_protocol;
     bool redirect_to_https;
     struct conf_text acme_challenges; /* a folder; s.p NULL: none */
 };

@@ -64,6 +64,23 @@ static const struct schema_word protocols[] = {
     {NULL, 0},
 };
 
+static const struct schema_field network = {.type = &type_cidr};
+
+static const struct schema_field proxy_protocol_fields[] = {
+    {.key = "from",
+     .type = &type_list,
+     .offset = offsetof(struct conf_proxy_protocol, from),
+     .count_offset = offsetof(struct conf_proxy_protocol, from_count),
+     .element = &network,
+     .element_size = sizeof(struct conf_cidr),
+     .least = 1,
+     .flags = SCHEMA_REQUIRED,
+     .help = "Addresses and networks of the load balancers in front; nobody else may connect."},
+};
+
+static const struct schema_map proxy_protocol_map = {SCHEMA_FIELDS(proxy_protocol_fields),
+                                                     .optional = true};
+
 static const struct schema_field bind = {.type = &type_bind};
 
 static const struct schema_field fields[] = {
@@ -92,6 +109,14 @@ static const struct schema_field fields[] = {
      .fallback = "[h2, http/1.1] with tls, else [http/1.1]",
      .help = "Protocols that are spoken with clients: with TLS, offered by ALPN; without, `h2` is "
              "for clients that know it beforehand."},
+    {.key = "proxy_protocol",
+     .type = &type_map,
+     .offset = offsetof(struct conf_listener, proxy_protocol),
+     .map = &proxy_protocol_map,
+     .fallback = "none",
+     .help = "Each connection begins with a header of the PROXY protocol, version 1 or 2, before "
+             "TLS; one without it is closed. Its source is the client for all that follows. Who "
+             "reaches a unix socket may send one."},
     {.key = "redirect_to_https",
      .type = &type_flag,
      .offset = offsetof(struct conf_listener, redirect_to_https),

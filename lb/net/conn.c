@@ -241,6 +241,15 @@ enum err conn_accept(struct conn_env *env, int fd, const struct addr *peer,
     return ERR_OK;
 }
 
+enum err conn_begin_tls(struct conn *c, struct tls_server *tls)
+{
+    struct tls_home home = home_of(c);
+    enum err e = tls_accept(&home, tls, &c->tls);
+    if (e == ERR_OK)
+        c->state = CONN_HANDSHAKE;
+    return e;
+}
+
 /* What went wrong is told later, unless it is this process that lacks something. */
 static enum err start_connecting(struct conn *c)
 {

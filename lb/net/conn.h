@@ -75,6 +75,13 @@ enum err conn_accept(struct conn_env *env, int fd, const struct addr *peer,
                      const struct addr *local, struct tls_server *tls,
                      const struct conn_events *events, void *user, struct conn **out);
 
+/* An open plain connection goes on with TLS as the server: the bytes that its reader does not take
+ * are the first of the handshake. From inside on_bytes only; then on_open or on_fail.
+ * ERR_NO_MEMORY.
+ */
+MUST_CHECK
+enum err conn_begin_tls(struct conn *c, struct tls_server *tls);
+
 struct conn_target {
     const struct addr *addr;
     struct tls_client *tls;  /* NULL: plain */

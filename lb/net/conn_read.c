@@ -62,16 +62,28 @@ static bool keep(struct conn *c, struct span bytes)
     return true;
 }
 
-/* A reader that takes nothing and sets another one in its place has the bytes given to that one. */
+/* A reader that sets another one in its place has what it did not take given to that one. */
 static size_t hand(struct conn *c, struct span bytes)
 {
     const struct conn_events *reader;
-    size_t taken;
+    size_t taken = 0;
     do {
         reader = c->events;
-        taken = reader->on_bytes(c->user, c, bytes);
-    } while (taken == 0 && conn_alive(c) && c->events != reader);
+        taken += reader->on_bytes(c->user, c, span_sub(bytes, taken, bytes.n));
+    } while (c->state == CONN_OPEN && c->events != reader && taken < bytes.n);
     return taken;
+}
+
+static void use_fed(struct conn *c);
+
+/* A plain connection that has become one with TLS: what was not taken is the handshake's. */
+static bool begins_tls(struct conn *c, struct span rest)
+{
+    if (c->state != CONN_HANDSHAKE)
+        return false;
+    tls_feed(c->tls, rest);
+    use_fed(c);
+    return true;
 }
 
 /* The memory stays where it is even if the reader closes: that is why the end of the turn frees. */
@@ -83,7 +95,7 @@ static void hand_over_held(struct conn *c)
     if (!conn_alive(c))
         return;
     c->held->at += taken;
-    if (c->held->at == c->held->n)
+    if (begins_tls(c, chunk_span(c->held)) || c->held->at == c->held->n)
         buf_store_give(c->env->store, &c->held);
 }
 
@@ -96,7 +108,7 @@ static void deliver(struct conn *c, struct span fresh)
         return;
     }
     size_t taken = hand(c, fresh);
-    if (conn_alive(c))
+    if (conn_alive(c) && !begins_tls(c, span_sub(fresh, taken, fresh.n)))
         (void)keep(c, span_sub(fresh, taken, fresh.n));
 }
 

@@ -6,6 +6,7 @@
 #include "geo/near.h"
 #include "http/h1_front.h"
 #include "http/h2_front.h"
+#include "net/proxy_proto.h"
 #include "proxy/exchange.h"
 #include "proxy/forward.h"
 
@@ -203,24 +204,97 @@ static void origin_set(struct origin *o, const struct addr *a)
     o->site = 0;
 }
 
-static enum err client_start(struct client *c, int fd, const struct addr *peer)
+static void begin_handshake(struct client *c)
 {
     struct proxy *p = c->proxy;
-    enum err e =
-        conn_accept(p->env, fd, peer, NULL, c->listener->tls, &handshake_events, c, &c->conn);
-    if (e != ERR_OK)
-        return e;
-    timer_in_ms(&c->handshake, c->listener->handshake_ms);
-    if (c->listener->tls == NULL && c->listener->speaks_h1 && c->listener->speaks_h2)
-        return ERR_OK; /* on_bytes sees which */
-    if (c->listener->tls == NULL) {
-        timer_stop(&c->handshake);
-        return start_codec(c, false, c->listener->speaks_h2);
-    }
     c->handshaking = true;
     list_append(&p->handshakes, &c->shaking);
     atomic_fetch_add_explicit(&p->admission->handshakes, 1, memory_order_relaxed);
+}
+
+/* Nothing in front of the first byte of HTTP any more. */
+static enum err start_plain(struct client *c)
+{
+    if (c->listener->speaks_h1 && c->listener->speaks_h2)
+        return ERR_OK; /* on_bytes sees which */
+    timer_stop(&c->handshake);
+    return start_codec(c, false, c->listener->speaks_h2);
+}
+
+/* L2, for the peer as it is known now. False: it has too many. */
+static bool take_source(struct client *c)
+{
+    struct proxy *p = c->proxy;
+    c->source = source_slot(p->admission, &c->peer.addr);
+    c->counted = !is_proxy(p, &c->peer.addr) && source_take(p->admission, c->source, &c->peer.addr);
+    return c->counted || is_proxy(p, &c->peer.addr);
+}
+
+/* The source of a PROXY header is the peer for all that follows (H16). */
+static enum err take_header(struct client *c, const struct proxy_proto *header)
+{
+    if (!header->local)
+        origin_set(&c->peer, &header->from);
+    if (!take_source(c)) {
+        counter_add(&c->proxy->stats->refused, 1);
+        return ERR_TOO_MANY;
+    }
+    conn_set_events(c->conn, &handshake_events, c);
+    if (c->listener->tls == NULL)
+        return start_plain(c);
+    begin_handshake(c);
+    return conn_begin_tls(c->conn, c->listener->tls);
+}
+
+static size_t on_header(void *user, struct conn *conn, struct span bytes)
+{
+    struct client *c = user;
+    struct proxy_proto header;
+    (void)conn;
+    enum err e = proxy_proto_parse(bytes, &header);
+    if (e == ERR_AGAIN)
+        return 0;
+    if (e == ERR_OK)
+        e = take_header(c, &header);
+    if (e == ERR_OK)
+        return header.bytes;
+    if (c->conn != NULL)
+        handshake_failed(c);
+    else
+        client_free(c);
+    return bytes.n;
+}
+
+static const struct conn_events header_events = {
+    .on_open = on_open,
+    .on_bytes = on_header,
+    .on_eof = on_eof,
+    .on_room = on_room,
+    .on_fail = on_fail,
+};
+
+static enum err client_start(struct client *c, int fd, const struct addr *peer)
+{
+    struct proxy *p = c->proxy;
+    bool header = c->listener->spoken_for != NULL;
+    enum err e = conn_accept(p->env, fd, peer, NULL, header ? NULL : c->listener->tls,
+                             header ? &header_events : &handshake_events, c, &c->conn);
+    if (e != ERR_OK)
+        return e;
+    timer_in_ms(&c->handshake, c->listener->handshake_ms);
+    if (header)
+        return ERR_OK;
+    if (c->listener->tls == NULL)
+        return start_plain(c);
+    begin_handshake(c);
     return ERR_OK;
+}
+
+/* Who may begin with a PROXY header; a unix socket is guarded by its permissions. */
+static bool may_come(const struct proxy_listener *l, const struct addr *peer)
+{
+    return l->spoken_for == NULL || peer->any.sa_family == AF_UNIX ||
+           cidrs_have(l->spoken_for, l->spoken_for_count, peer);
 }
 
 /* L3: beyond it the one that has taken longest makes room. Whoever means it is done long before it
@@ -237,31 +311,29 @@ static void make_room(struct proxy *p, const struct proxy_listener *l)
 
 enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const struct addr *peer)
 {
-    uint16_t source = source_slot(p->admission, peer);
-    bool counts = !is_proxy(p, peer);
-    bool taken = !counts || source_take(p->admission, source, peer);
-    struct client *c = taken ? mem_alloc(sizeof *c) : NULL;
+    struct client *c = may_come(l, peer) ? mem_alloc(sizeof *c) : NULL;
     if (c == NULL) {
-        if (taken && counts)
-            source_give(p->admission, source);
         p->loop->ops->sock_close(p->loop, fd, false);
-        return taken ? ERR_NO_MEMORY : ERR_TOO_MANY;
+        return may_come(l, peer) ? ERR_NO_MEMORY : ERR_FORBIDDEN;
+    }
+    c->proxy = p;
+    c->peer.refs = 1;
+    origin_set(&c->peer, peer);
+    if (l->spoken_for == NULL && !take_source(c)) {
+        mem_free(c);
+        p->loop->ops->sock_close(p->loop, fd, false);
+        return ERR_TOO_MANY;
     }
     make_room(p, l);
-    c->counted = counts;
     list_init(&c->shaking);
     atomic_fetch_add_explicit(&p->admission->connections, 1, memory_order_relaxed);
     counter_add(&p->stats->connections, 1);
     counter_add(&p->stats->connections_open, 1);
-    c->proxy = p;
     c->listener = l;
-    c->source = source;
     c->begun_ns = loop_now_ns(p->loop);
     l->clients++;
     list_append(&p->clients, &c->link);
     timer_init(&c->handshake, p->loop, on_handshake_late);
-    c->peer.refs = 1;
-    origin_set(&c->peer, peer);
     enum err e = client_start(c, fd, peer);
     if (e != ERR_OK)
         client_free(c);

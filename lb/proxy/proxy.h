@@ -55,6 +55,10 @@ struct proxy_listener {
     uint16_t https_port; /* where redirect_to_https points to */
     struct front_limits limits;
     int64_t handshake_ms;
+    /* Where connections may come from, each beginning with a PROXY header; NULL: none has one.
+     * While the listener is served; of the policy's memory. */
+    const struct cidr *spoken_for;
+    size_t spoken_for_count;
 };
 
 /* Shared by all workers: fixed size, atomics only. */

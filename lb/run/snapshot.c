@@ -50,6 +50,34 @@ static enum err bind_all(const struct snapshot_context *c, struct snapshot_liste
     return ERR_OK;
 }
 
+static enum err copy_networks(struct snapshot *s, const struct conf_cidr *from, size_t n,
+                              struct cidr **to)
+{
+    *to = arena_zero(&s->arena, (n + 1) * sizeof **to);
+    if (*to == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        (*to)[i].family = from[i].family == CONF_IPV4 ? AF_INET : AF_INET6;
+        (*to)[i].bits = from[i].bits;
+        memcpy((*to)[i].bytes, from[i].bytes, sizeof(*to)[i].bytes);
+    }
+    return ERR_OK;
+}
+
+static enum err fill_spoken_for(struct snapshot *s, struct snapshot_listener *l)
+{
+    const struct conf_proxy_protocol *from = &l->conf->proxy_protocol;
+    struct cidr *networks;
+    if (!from->set)
+        return ERR_OK;
+    enum err e = copy_networks(s, from->from, from->from_count, &networks);
+    if (e != ERR_OK)
+        return e;
+    l->settings.spoken_for = networks;
+    l->settings.spoken_for_count = from->from_count;
+    return ERR_OK;
+}
+
 enum err snapshot_build_listeners(const struct snapshot_context *c, struct snapshot *s,
                                   struct conf_messages *to)
 {
@@ -74,7 +102,9 @@ enum err snapshot_build_listeners(const struct snapshot_context *c, struct snaps
         l->bounds = arena_zero(&s->arena, l->conf->bind_count * sizeof(struct bound *));
         if (l->bounds == NULL)
             return ERR_NO_MEMORY;
-        enum err e = bind_all(c, l, to);
+        enum err e = fill_spoken_for(s, l);
+        if (e == ERR_OK)
+            e = bind_all(c, l, to);
         if (e != ERR_OK)
             return e;
     }
@@ -84,15 +114,9 @@ enum err snapshot_build_listeners(const struct snapshot_context *c, struct snaps
 static enum err build_trust(struct snapshot *s)
 {
     const struct conf_trusted *t = &s->conf->trusted;
-    s->policy.trusted = arena_zero(&s->arena, (t->from_count + 1) * sizeof *s->policy.trusted);
-    if (s->policy.trusted == NULL)
-        return ERR_NO_MEMORY;
-    for (size_t i = 0; i < t->from_count; i++) {
-        struct cidr *to = &s->policy.trusted[i];
-        to->family = t->from[i].family == CONF_IPV4 ? AF_INET : AF_INET6;
-        to->bits = t->from[i].bits;
-        memcpy(to->bytes, t->from[i].bytes, 16);
-    }
+    enum err e = copy_networks(s, t->from, t->from_count, &s->policy.trusted);
+    if (e != ERR_OK)
+        return e;
     s->policy.trusted_count = t->from_count;
     s->policy.forwarded = t->header == CONF_X_FORWARDED_FOR ? POLICY_X_FORWARDED_FOR
                           : t->header == CONF_FORWARDED     ? POLICY_FORWARDED
