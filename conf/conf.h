@@ -206,6 +206,8 @@ struct conf_balance {
     int64_t spill_cap_ms, choices, slow_start_ms, panic_percent;
 };
 
+enum conf_proxy_header { CONF_NO_HEADER, CONF_HEADER_V1, CONF_HEADER_V2 };
+
 enum conf_mode { CONF_PROXY, CONF_REDIRECT_SITES };
 
 enum conf_host { CONF_HOST_PRESERVE, CONF_HOST_BACKEND, CONF_HOST_NAME };
@@ -333,7 +335,8 @@ struct conf_pool {
     struct conf_sticky sticky;
     enum conf_mode mode;
     struct conf_mark mode_mark;
-    int64_t redirect_status; /* 307 or 308 */
+    int64_t redirect_status;       /* 307 or 308 */
+    enum conf_proxy_header header; /* of the PROXY protocol, on connections to backends */
 };
 
 struct conf_header {

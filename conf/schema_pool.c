@@ -255,6 +255,13 @@ static const struct schema_word down_words[] = {
     {NULL, 0},
 };
 
+static const struct schema_word headers[] = {
+    {"off", CONF_NO_HEADER},
+    {"v1", CONF_HEADER_V1},
+    {"v2", CONF_HEADER_V2},
+    {NULL, 0},
+};
+
 static const struct schema_word modes[] = {
     {"proxy", CONF_PROXY},
     {"redirect", CONF_REDIRECT_SITES},
@@ -284,6 +291,14 @@ static const struct schema_field fields[] = {
      .help = "Protocol that is spoken with the backends. `h2`: HTTP/2, without `tls` by prior "
              "knowledge; `auto`: what the TLS handshake agrees on, HTTP/1.1 without `tls`. HTTP "
              "checks speak the same."},
+    {.key = "send_proxy_protocol",
+     .type = &type_word,
+     .offset = offsetof(struct conf_pool, header),
+     .words = headers,
+     .initial = CONF_NO_HEADER,
+     .help = "Begin connections to backends with a header of the PROXY protocol that names the "
+             "client. Such a connection serves one client only, so there are more of them. Checks "
+             "say LOCAL (UNKNOWN in v1)."},
     {.key = "health",
      .type = &type_map,
      .offset = offsetof(struct conf_pool, health),

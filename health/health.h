@@ -44,6 +44,7 @@ struct health_check {
     const struct span *depends; /* names; their servers fail together where one of these fails */
     size_t depend_count;        /* at most HEALTH_DEPENDENCY_MOST; with `ready` */
     struct span service; /* gRPC; at most HEALTH_SERVICE_MOST bytes; empty: the server as a whole */
+    unsigned header;     /* version of the PROXY header that goes first; 0: none */
     bool h2;             /* without TLS: the server speaks HTTP/2 from the start */
     int64_t interval_ms, timeout_ms;
     unsigned fall, rise;    /* at least 1 */

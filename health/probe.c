@@ -1,4 +1,5 @@
 #include "health/probe.h"
+#include "net/proxy_proto.h"
 
 #include "health/blame.h"
 
@@ -77,6 +78,16 @@ static void on_deadline(struct timer *t)
                             : ERR_BACKEND_CONNECT_TIMEOUT);
 }
 
+/* For nobody but this balancer. */
+static void put_header(const struct health_check *check, struct buf *out)
+{
+    static const struct addr none = {0};
+    if (check->header == 1)
+        proxy_proto_put_v1(out, &none, &none);
+    else if (check->header == 2)
+        proxy_proto_put_v2(out, &none, &none);
+}
+
 enum err probe_start(struct probe *p, struct conn_env *env, const struct probe_job *job,
                      void (*on_done)(struct probe *p, enum err why))
 {
@@ -85,11 +96,16 @@ enum err probe_start(struct probe *p, struct conn_env *env, const struct probe_j
         .stages = &probe_tcp, /* until it is open */
         .on_done = on_done,
     };
+    char memory[PROXY_PROTO_V1_MOST];
+    struct buf header;
+    buf_fixed(&header, memory, sizeof memory);
+    put_header(job->check, &header);
     struct conn_target to = {
         .addr = job->addr,
         .tls = job->check->tls,
         .server_name = job->check->server_name,
         .session_key = job->session_key,
+        .prelude = buf_span(&header),
     };
     enum err e = conn_connect(env, &to, &events, p, &p->conn);
     if (e != ERR_OK) {

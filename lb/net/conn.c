@@ -280,6 +280,8 @@ enum err conn_connect(struct conn_env *env, const struct conn_target *to,
         c->outgoing = true;
         c->peer = *to->addr;
         e = to->tls != NULL ? tls_connect(&home, to, &c->tls) : ERR_OK;
+        if (e == ERR_OK && !chain_put(&c->out, env->store, to->prelude))
+            e = ERR_NO_MEMORY;
     }
     if (e == ERR_OK)
         e = start_connecting(c);

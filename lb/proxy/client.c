@@ -366,6 +366,34 @@ bool client_trusted(const struct client *c, const struct policy *policy)
            cidrs_have(policy->trusted, policy->trusted_count, &c->peer.addr);
 }
 
+/* Any address of the family, where the real one is of another. */
+static void any_address(sa_family_t family, struct addr *out)
+{
+    uint16_t port = addr_port(out);
+    *out = (struct addr){0};
+    out->any.sa_family = family;
+    out->len = family == AF_INET ? sizeof out->v4 : sizeof out->v6;
+    if (family == AF_INET)
+        out->v4.sin_port = htons(port);
+    else
+        out->v6.sin6_port = htons(port);
+}
+
+struct connpool_client client_announced(const struct origin *o, struct conn *front)
+{
+    struct connpool_client c = {0};
+    const uint8_t *bytes;
+    if (o == NULL || addr_bytes(&o->addr, &bytes) == 0)
+        return c;
+    c.from = o->addr;
+    if (front != NULL)
+        c.to = *conn_local(front);
+    addr_unmap(&c.to);
+    if (c.to.len == 0 || c.to.any.sa_family != c.from.any.sa_family)
+        any_address(c.from.any.sa_family, &c.to);
+    return c;
+}
+
 static struct origin *behind(struct client *c, const struct addr *a)
 {
     if (c->behind != NULL && addr_eq(&c->behind->addr, a))

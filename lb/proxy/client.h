@@ -60,6 +60,9 @@ struct origin *client_origin(struct client *c, const struct policy *policy,
                              const struct request *r);
 struct origin *origin_hold(struct origin *o);
 void origin_let_go(struct origin **o);
+/* Whom a server is told of: the origin, and where it came in on `front` (NULL: not known) as an
+ * address of the same family. */
+struct connpool_client client_announced(const struct origin *o, struct conn *front);
 bool client_trusted(const struct client *c, const struct policy *policy);
 /* Counts the client at the site that a request of it is sent to, where the last one went elsewhere.
  */

@@ -1,5 +1,6 @@
 #include "proxy/connpool_impl.h"
 
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "net/tls_ctx.h"
@@ -10,15 +11,41 @@
 
 #define BUCKETS_FIRST 64
 
-static size_t bucket_of(const struct connpool *p, const struct endpoint *e)
+/* Spreads clients over the buckets; 0: the endpoint's own. */
+static uint64_t client_hash(const struct connpool_client *client)
 {
-    return (size_t)(((uintptr_t)e >> 6) * 0x9e3779b97f4a7c15u >> 32) & (p->bucket_count - 1);
+    const uint8_t *bytes;
+    if (client == NULL)
+        return 0;
+    size_t n = addr_bytes(&client->from, &bytes);
+    return hash_plain(span_of((const char *)bytes, n)) + addr_port(&client->from);
 }
 
-static struct connpool_host *host_find(const struct connpool *p, const struct endpoint *e)
+static size_t bucket_of(const struct connpool *p, const struct endpoint *e, uint64_t client)
 {
-    struct connpool_host *h = p->buckets[bucket_of(p, e)];
-    while (h != NULL && h->endpoint != e)
+    uint64_t key = ((uintptr_t)e >> 6) * 0x9e3779b97f4a7c15u + client * 0xd6e8feb86659fd93u;
+    return (size_t)(key >> 32) & (p->bucket_count - 1);
+}
+
+static size_t bucket_of_host(const struct connpool_host *h)
+{
+    return bucket_of(h->pool, h->endpoint, client_hash(h->root != NULL ? &h->client : NULL));
+}
+
+static bool is_for(const struct connpool_host *h, const struct endpoint *e,
+                   const struct connpool_client *client)
+{
+    if (h->endpoint != e || (h->root == NULL) != (client == NULL))
+        return false;
+    return client == NULL ||
+           (addr_eq(&h->client.from, &client->from) && addr_eq(&h->client.to, &client->to));
+}
+
+static struct connpool_host *host_find(const struct connpool *p, const struct endpoint *e,
+                                       const struct connpool_client *client)
+{
+    struct connpool_host *h = p->buckets[bucket_of(p, e, client_hash(client))];
+    while (h != NULL && !is_for(h, e, client))
         h = h->next;
     return h;
 }
@@ -40,11 +67,12 @@ static void close_unused(struct connpool_host *h)
 static void host_free(struct connpool_host *h)
 {
     struct connpool *p = h->pool;
-    struct connpool_host **at = &p->buckets[bucket_of(p, h->endpoint)];
+    struct connpool_host **at = &p->buckets[bucket_of_host(h)];
     while (*at != h)
         at = &(*at)->next;
     *at = h->next;
     p->host_count--;
+    list_remove(&h->clients);
     timer_stop(&h->upkeep);
     endpoint_unref(&h->endpoint);
     tls_client_free(&h->tls);
@@ -54,8 +82,13 @@ static void host_free(struct connpool_host *h)
 
 void connpool_host_settle(struct connpool_host *h)
 {
-    if (h->generation == 0 && h->count == 0 && h->waiting_count == 0)
-        host_free(h);
+    struct connpool_host *root = h->root;
+    bool wanted = root == NULL && (h->generation != 0 || !list_empty(&h->clients));
+    if (wanted || h->count > 0 || h->waiting_count > 0)
+        return;
+    host_free(h);
+    if (root != NULL)
+        connpool_host_settle(root);
 }
 
 /* When the first of them is overdue; 0: none is left. */
@@ -142,11 +175,22 @@ static struct back *take_now(struct connpool_host *h, bool fresh)
     return b;
 }
 
+/* Of the host, else of another client of the same endpoint. */
 static void close_oldest_idle(struct connpool_host *h)
 {
-    const struct link *idle = &h->places[PLACE_IDLE];
-    if (!list_empty(idle))
-        pooled_close(container_of(idle->prev, struct pooled, link));
+    struct connpool_host *of = h;
+    if (h->root != NULL && list_empty(&h->places[PLACE_IDLE])) {
+        list_each (e, &h->root->clients) {
+            struct connpool_host *other = container_of(e, struct connpool_host, clients);
+            if (!list_empty(&other->places[PLACE_IDLE]))
+                of = other;
+        }
+    }
+    if (list_empty(&of->places[PLACE_IDLE]))
+        return;
+    pooled_close(container_of(of->places[PLACE_IDLE].prev, struct pooled, link));
+    if (of != h)
+        connpool_host_settle(of);
 }
 
 /* Sees to it that a connection is coming for one more who waits. */
@@ -155,25 +199,46 @@ static enum err expect_one(struct connpool_host *h)
     struct pooled *idle = first_in(h, PLACE_IDLE);
     if (h->promised > h->waiting_count || (idle != NULL && pooled_check(idle)))
         return ERR_OK;
-    if (h->count >= h->most)
+    uint32_t most = connpool_declared(h)->most;
+    if (connpool_count(h) >= most)
         close_oldest_idle(h);
-    return h->count >= h->most ? ERR_FULL : pooled_open(h);
+    return connpool_count(h) >= most ? ERR_FULL : pooled_open(h);
 }
 
-enum err connpool_get(struct connpool *p, struct endpoint *endpoint, bool fresh,
-                      struct connpool_wait *wait, struct back **out)
+static struct connpool_host *host_new(struct connpool *p, struct endpoint *e,
+                                      struct connpool_host *root,
+                                      const struct connpool_client *client);
+
+/* Where connections for the client are: of targets without a header for all. NULL: no memory. */
+static struct connpool_host *host_for(struct connpool_host *root,
+                                      const struct connpool_client *client)
 {
-    struct connpool_host *h = host_find(p, endpoint);
-    if (h == NULL)
+    if (root->header == CONNPOOL_NO_HEADER)
+        return root;
+    struct connpool_host *h = host_find(root->pool, root->endpoint, client);
+    return h != NULL ? h : host_new(root->pool, root->endpoint, root, client);
+}
+
+enum err connpool_get(struct connpool *p, struct endpoint *endpoint,
+                      const struct connpool_client *client, bool fresh, struct connpool_wait *wait,
+                      struct back **out)
+{
+    struct connpool_host *root = host_find(p, endpoint, NULL);
+    if (root == NULL)
         return ERR_INTERNAL;
+    struct connpool_host *h = host_for(root, client);
+    if (h == NULL)
+        return ERR_NO_MEMORY;
     *out = take_now(h, fresh);
     if (*out != NULL) {
         counter_add(&p->stats->backend_reused, 1);
         return ERR_OK;
     }
     enum err e = expect_one(h);
-    if (e != ERR_OK)
+    if (e != ERR_OK) {
+        connpool_host_settle(h);
         return e;
+    }
     wait->host = h;
     wait->since_ns = loop_now_ns(p->env->loop);
     list_append(&h->waiters, &wait->link);
@@ -201,6 +266,7 @@ void connpool_give_up(struct connpool_wait *wait)
         return;
     pooled_close(oldest);
     pooled_open_for_waiters(h);
+    connpool_host_settle(h);
 }
 
 static bool name_set(struct connpool_host *h, struct span name)
@@ -223,18 +289,30 @@ static void tls_set(struct connpool_host *h, struct tls_client *tls)
     tls_client_free(&old);
 }
 
-static struct connpool_host *host_new(struct connpool *p, struct endpoint *e)
+static void grow(struct connpool *p);
+
+static struct connpool_host *host_new(struct connpool *p, struct endpoint *e,
+                                      struct connpool_host *root,
+                                      const struct connpool_client *client)
 {
+    if (p->host_count >= p->bucket_count)
+        grow(p);
     struct connpool_host *h = mem_alloc(sizeof *h);
     if (h == NULL)
         return NULL;
     h->pool = p;
     h->endpoint = endpoint_ref(e);
+    list_init(&h->clients);
+    if (root != NULL) {
+        h->root = root;
+        h->client = *client;
+        list_append(&root->clients, &h->clients);
+    }
     for (int i = 0; i < PLACES; i++)
         list_init(&h->places[i]);
     list_init(&h->waiters);
     timer_init(&h->upkeep, p->env->loop, on_upkeep);
-    size_t b = bucket_of(p, e);
+    size_t b = bucket_of_host(h);
     h->next = p->buckets[b];
     p->buckets[b] = h;
     p->host_count++;
@@ -254,7 +332,7 @@ static void grow(struct connpool *p)
         while (old[i] != NULL) {
             struct connpool_host *h = old[i];
             old[i] = h->next;
-            size_t b = bucket_of(p, h->endpoint);
+            size_t b = bucket_of_host(h);
             h->next = p->buckets[b];
             p->buckets[b] = h;
         }
@@ -262,26 +340,37 @@ static void grow(struct connpool *p)
     mem_free(old);
 }
 
+/* All connections to the endpoint, whoever they are for. */
+static void close_all_unused(struct connpool_host *root)
+{
+    close_unused(root);
+    list_each (e, &root->clients) {
+        struct connpool_host *h = container_of(e, struct connpool_host, clients);
+        h->single = false;
+        close_unused(h);
+        if (h->count == 0 && h->waiting_count == 0)
+            host_free(h);
+    }
+}
+
 enum err connpool_declare(struct connpool *p, const struct connpool_target *t, uint64_t generation)
 {
-    struct connpool_host *h = host_find(p, t->endpoint);
-    if (h == NULL) {
-        if (p->host_count >= p->bucket_count)
-            grow(p);
-        h = host_new(p, t->endpoint);
-    }
+    struct connpool_host *h = host_find(p, t->endpoint, NULL);
+    if (h == NULL)
+        h = host_new(p, t->endpoint, NULL, NULL);
     if (h == NULL || !name_set(h, t->server_name))
         return ERR_NO_MEMORY;
     h->address = *t->address;
     tls_set(h, t->tls);
     h->secure = t->tls != NULL;
     h->protocol = t->protocol;
+    h->header = t->header;
     h->most = t->connections;
     h->most_idle = t->idle;
     h->generation = generation;
     if (h->settings != t->settings) {
         h->single = false;
-        close_unused(h);
+        close_all_unused(h);
     }
     h->settings = t->settings;
     return ERR_OK;
@@ -291,20 +380,24 @@ static void host_retire(struct connpool_host *h)
 {
     h->generation = 0;
     tls_set(h, NULL);
-    close_unused(h);
+    close_all_unused(h);
     connpool_host_settle(h);
 }
 
+static struct connpool_host *unwanted_in(struct connpool_host *h, uint64_t generation)
+{
+    while (h != NULL && (h->root != NULL || h->generation >= generation || h->generation == 0))
+        h = h->next;
+    return h;
+}
+
+/* A host that goes takes those of its clients along, which may be in any bucket. */
 void connpool_sweep(struct connpool *p, uint64_t generation)
 {
     for (size_t b = 0; b < p->bucket_count; b++) {
-        struct connpool_host *h = p->buckets[b];
-        while (h != NULL) {
-            struct connpool_host *next = h->next;
-            if (h->generation < generation && h->generation != 0)
-                host_retire(h);
-            h = next;
-        }
+        struct connpool_host *h;
+        while ((h = unwanted_in(p->buckets[b], generation)) != NULL)
+            host_retire(h);
     }
 }
 
@@ -334,6 +427,19 @@ static void host_close_all(struct connpool_host *h)
     }
 }
 
+/* With those of its clients. */
+static void host_end(struct connpool_host *root)
+{
+    list_each (e, &root->clients) {
+        struct connpool_host *h = container_of(e, struct connpool_host, clients);
+        host_close_all(h);
+        host_free(h);
+    }
+    assert(list_empty(&root->waiters));
+    host_close_all(root);
+    host_free(root);
+}
+
 void connpool_free(struct connpool **pp)
 {
     struct connpool *p = *pp;
@@ -341,11 +447,8 @@ void connpool_free(struct connpool **pp)
     if (p == NULL)
         return;
     for (size_t b = 0; b < p->bucket_count; b++) {
-        while (p->buckets[b] != NULL) {
-            assert(list_empty(&p->buckets[b]->waiters));
-            host_close_all(p->buckets[b]);
-            host_free(p->buckets[b]);
-        }
+        while (p->buckets[b] != NULL)
+            host_end(connpool_declared(p->buckets[b]));
     }
     loop_run_tasks(p->env->loop); /* HTTP/2 connections go at the end of a turn */
     mem_free(p->buckets);
@@ -354,8 +457,12 @@ void connpool_free(struct connpool **pp)
 
 void connpool_facts(const struct connpool *p, const struct endpoint *e, struct connpool_facts *out)
 {
-    const struct connpool_host *h = host_find(p, e);
+    const struct connpool_host *h = host_find(p, e, NULL);
     *out = (struct connpool_facts){0};
-    if (h != NULL)
-        *out = (struct connpool_facts){h->count, h->counts[PLACE_IDLE], h->waiting_count};
+    if (h == NULL)
+        return;
+    *out = (struct connpool_facts){h->count + h->clients_count,
+                                   h->counts[PLACE_IDLE] + h->clients_idle, h->waiting_count};
+    list_each (l, &h->clients)
+        out->waiting += container_of(l, struct connpool_host, clients)->waiting_count;
 }

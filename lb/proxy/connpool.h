@@ -25,12 +25,21 @@ enum connpool_protocol {
     CONNPOOL_AUTO, /* what the TLS handshake has chosen (ALPN), else HTTP/1.1 */
 };
 
+/* Whether connections begin with a PROXY header, which says whom they are for. */
+enum connpool_header { CONNPOOL_NO_HEADER, CONNPOOL_HEADER_V1, CONNPOOL_HEADER_V2 };
+
+/* Whom a stream is for: the client's address, and the one that it came to (len 0: not known). */
+struct connpool_client {
+    struct addr from, to;
+};
+
 struct connpool_target {
     struct endpoint *endpoint;
     const struct addr *address;
     struct tls_client *tls; /* counted while it is declared */
     struct span server_name;
     enum connpool_protocol protocol;
+    enum connpool_header header;
     uint64_t settings;          /* of all that makes connections differ */
     uint32_t connections, idle; /* bounds (L34) */
 };
@@ -57,13 +66,15 @@ struct connpool_wait {
     int64_t since_ns;
 };
 
-/* fresh: the request may not be repeated, so only a connection idle for less than
+/* client: for targets with a header, whose connections serve one client each; not looked at for
+ * others. fresh: the request may not be repeated, so only a connection idle for less than
  * LIMIT_FRESH_IDLE_MS or a new one will do (L34). ERR_OK: *out is the stream. ERR_AGAIN: the answer
  * comes through `wait`, which stays the caller's memory and must stay valid until then or until
  * connpool_cancel. ERR_FULL: the bound of connections is reached. Others: it failed. */
 MUST_CHECK
-enum err connpool_get(struct connpool *p, struct endpoint *endpoint, bool fresh,
-                      struct connpool_wait *wait, struct back **out);
+enum err connpool_get(struct connpool *p, struct endpoint *endpoint,
+                      const struct connpool_client *client, bool fresh, struct connpool_wait *wait,
+                      struct back **out);
 /* Forgets a wait; the connection being opened is kept for the next one. */
 void connpool_cancel(struct connpool_wait *wait);
 

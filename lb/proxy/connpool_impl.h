@@ -32,13 +32,19 @@ struct pooled {
 /* How long a connection may take to open once nobody waits for it any more. */
 #define CONNPOOL_OPENING_MS LIMIT_HANDSHAKE_MS
 
-/* One endpoint. */
+/* One endpoint; and where its connections begin with a PROXY header, one client at it: then what is
+ * declared stands in the endpoint's own (`root`), and connections are counted there too. */
 struct connpool_host {
     struct connpool *pool;
-    struct endpoint *endpoint; /* referenced */
+    struct endpoint *endpoint;     /* referenced */
+    struct connpool_host *root;    /* NULL: it is the endpoint's own */
+    struct connpool_client client; /* root != NULL */
+    struct link clients;           /* of those with this root; root != NULL: its place there */
+    uint32_t clients_count, clients_idle; /* of the connections of all clients */
     struct addr address;
     struct tls_client *tls;
     bool secure; /* tls was given; it is not there any more once the endpoint is not wanted */
+    enum connpool_header header;
     bool single; /* the last connection opened had one slot only */
     enum connpool_protocol protocol;
     char *server_name;
@@ -60,6 +66,17 @@ struct connpool {
     struct connpool_host **buckets;
     size_t bucket_count, host_count;
 };
+
+/* Where it is declared what holds for the host. */
+static inline struct connpool_host *connpool_declared(struct connpool_host *h)
+{
+    return h->root != NULL ? h->root : h;
+}
+static inline uint32_t connpool_count(struct connpool_host *h)
+{
+    const struct connpool_host *d = connpool_declared(h);
+    return d->count + d->clients_count;
+}
 
 /* connpool.c */
 void connpool_wait_done(struct connpool_wait *w);

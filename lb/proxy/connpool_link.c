@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "http/h1_back.h"
 #include "http/h2_back.h"
+#include "net/proxy_proto.h"
 #include "proxy/connpool_impl.h"
 
 /* The life of one connection: opening, its protocol, its slots, its end. */
@@ -20,6 +21,8 @@ static void leave_place(struct pooled *c)
     struct connpool_host *h = c->host;
     list_remove(&c->link);
     h->counts[c->place]--;
+    if (h->root != NULL && c->place == PLACE_IDLE)
+        h->root->clients_idle--;
     if (c->place == PLACE_OPENING)
         h->promised -= c->promise;
 }
@@ -29,6 +32,8 @@ static void enter_place(struct pooled *c, enum connpool_place to)
     struct connpool_host *h = c->host;
     c->place = to;
     h->counts[to]++;
+    if (h->root != NULL && to == PLACE_IDLE)
+        h->root->clients_idle++;
     if (to == PLACE_OPENING) {
         h->promised += c->promise;
         c->since_ns = loop_now_ns(h->pool->env->loop);
@@ -51,6 +56,8 @@ static void forget(struct pooled *c)
 {
     leave_place(c);
     c->host->count--;
+    if (c->host->root != NULL)
+        c->host->root->clients_count--;
     mem_free(c);
 }
 
@@ -74,7 +81,8 @@ bool pooled_check(struct pooled *c)
 
 static bool outdated(const struct pooled *c)
 {
-    return c->settings != c->host->settings || c->host->generation == 0;
+    const struct connpool_host *d = connpool_declared(c->host);
+    return c->settings != d->settings || d->generation == 0;
 }
 
 /* Free slots go to those who wait, the oldest first. */
@@ -96,9 +104,10 @@ static void serve_waiters(struct pooled *c)
 static void rest(struct pooled *c, int64_t keep_ms)
 {
     struct connpool_host *h = c->host;
-    bool surplus = h->counts[PLACE_IDLE] >= h->most_idle;
+    const struct connpool_host *d = connpool_declared(h);
+    bool surplus = d->counts[PLACE_IDLE] + d->clients_idle >= d->most_idle;
     int64_t most_ms = surplus ? LIMIT_FRESH_IDLE_MS : LIMIT_BACKEND_IDLE_MS;
-    if (h->most_idle == 0) {
+    if (d->most_idle == 0) {
         pooled_close(c);
         return;
     }
@@ -114,7 +123,7 @@ static void rest(struct pooled *c, int64_t keep_ms)
  * who wait serves them even if settings have changed meanwhile. */
 static void settle(struct pooled *c, int64_t keep_ms)
 {
-    bool serves = !c->opened || c->settings == c->host->settings;
+    bool serves = !c->opened || c->settings == connpool_declared(c->host)->settings;
     c->opened = true;
     pooled_move(c, PLACE_BUSY);
     if (serves)
@@ -175,8 +184,9 @@ static const struct back_owner back_owner = {.on_slots = on_slots, .on_closed = 
 static bool speaks_h2(const struct pooled *c)
 {
     struct conn_tls_info tls;
-    if (c->host->protocol != CONNPOOL_AUTO)
-        return c->host->protocol == CONNPOOL_H2;
+    enum connpool_protocol protocol = connpool_declared(c->host)->protocol;
+    if (protocol != CONNPOOL_AUTO)
+        return protocol == CONNPOOL_H2;
     conn_tls(c->conn, &tls);
     return span_eq(tls.alpn, SPAN("h2"));
 }
@@ -243,39 +253,66 @@ static const struct conn_events connecting = {
 };
 
 /* Until it is known how many slots a connection has. */
-static uint32_t promise_of(const struct connpool_host *h)
+static uint32_t promise_of(struct connpool_host *h)
 {
-    bool many = h->protocol == CONNPOOL_H2 || (h->protocol == CONNPOOL_AUTO && !h->single);
+    enum connpool_protocol protocol = connpool_declared(h)->protocol;
+    bool many = protocol == CONNPOOL_H2 || (protocol == CONNPOOL_AUTO && !h->single);
     return many ? LIMIT_H2_STREAMS : 1;
+}
+
+/* What a connection begins with. */
+static void put_header(const struct connpool_host *h, struct buf *out)
+{
+    if (h->root == NULL)
+        return;
+    if (h->root->header == CONNPOOL_HEADER_V1)
+        proxy_proto_put_v1(out, &h->client.from, &h->client.to);
+    else
+        proxy_proto_put_v2(out, &h->client.from, &h->client.to);
+}
+
+static enum err begin(struct pooled *c)
+{
+    struct connpool_host *h = c->host;
+    const struct connpool_host *d = connpool_declared(h);
+    char memory[PROXY_PROTO_V1_MOST];
+    struct buf header;
+    buf_fixed(&header, memory, sizeof memory);
+    put_header(h, &header);
+    struct conn_target to = {
+        .addr = &d->address,
+        .tls = d->tls,
+        .server_name = span_of(d->server_name, d->server_name_size),
+        .session_key = (uint64_t)(uintptr_t)h->endpoint,
+        .prelude = buf_span(&header),
+    };
+    return conn_connect(h->pool->env, &to, &connecting, c, &c->conn);
 }
 
 enum err pooled_open(struct connpool_host *h)
 {
-    if (h->secure && h->tls == NULL)
+    const struct connpool_host *d = connpool_declared(h);
+    if (d->secure && d->tls == NULL)
         return ERR_NO_BACKEND;
     struct pooled *c = mem_alloc(sizeof *c);
     if (c == NULL)
         return ERR_NO_MEMORY;
-    struct conn_target to = {
-        .addr = &h->address,
-        .tls = h->tls,
-        .server_name = span_of(h->server_name, h->server_name_size),
-        .session_key = (uint64_t)(uintptr_t)h->endpoint,
-    };
-    *c = (struct pooled){.host = h, .settings = h->settings, .promise = promise_of(h)};
-    enum err e = conn_connect(h->pool->env, &to, &connecting, c, &c->conn);
+    *c = (struct pooled){.host = h, .settings = d->settings, .promise = promise_of(h)};
+    enum err e = begin(c);
     if (e != ERR_OK) {
         mem_free(c);
         return e;
     }
     h->count++;
+    if (h->root != NULL)
+        h->root->clients_count++;
     enter_place(c, PLACE_OPENING);
     return ERR_OK;
 }
 
 void pooled_open_for_waiters(struct connpool_host *h)
 {
-    while (h->promised < h->waiting_count && h->count < h->most) {
+    while (h->promised < h->waiting_count && connpool_count(h) < connpool_declared(h)->most) {
         if (pooled_open(h) != ERR_OK)
             return;
     }

@@ -197,12 +197,21 @@ static bool needs_fresh(const struct exchange *x)
            (r->content == CONTENT_LENGTH && r->length > LIMIT_REPLAY_BODY);
 }
 
+enum err exchange_ask_stream(struct exchange *x, struct endpoint *endpoint, bool fresh,
+                             struct connpool_wait *wait, struct back **out)
+{
+    struct connpool_client client = {0};
+    if (x->pool->header != CONNPOOL_NO_HEADER)
+        client = client_announced(x->origin, x->front->conn);
+    return connpool_get(x->proxy->connpool, endpoint, &client, fresh, wait, out);
+}
+
 static void open_stream(struct exchange *x)
 {
     struct back *b;
     x->wait.events = &stream_events;
     x->wait.user = x;
-    enum err e = connpool_get(x->proxy->connpool, x->ticket.endpoint, needs_fresh(x), &x->wait, &b);
+    enum err e = exchange_ask_stream(x, x->ticket.endpoint, needs_fresh(x), &x->wait, &b);
     if (e == ERR_FULL) {
         pick_release(&x->ticket); /* nothing has become free: nobody is told */
         wait_for_slot(x);

@@ -153,6 +153,10 @@ void exchange_limit(struct exchange *x, int64_t whole_ns);
 MUST_CHECK
 enum err exchange_sites(const struct exchange *x, uint64_t *sites);
 void exchange_pick(struct exchange *x);
+/* connpool_get for the exchange's client. */
+MUST_CHECK
+enum err exchange_ask_stream(struct exchange *x, struct endpoint *endpoint, bool fresh,
+                             struct connpool_wait *wait, struct back **out);
 void exchange_unwait(struct exchange *x);
 /* Books the outcome of the present attempt, once. */
 void exchange_note(struct exchange *x, enum pick_outcome outcome);

@@ -64,6 +64,7 @@ struct policy_pool {
     uint32_t endpoint_count;
     struct tls_client **tls; /* one per worker, or NULL: plain */
     enum connpool_protocol protocol;
+    enum connpool_header header;
     uint64_t settings; /* connections opened under other settings are not used again */
     enum policy_host host;
     struct span host_name;

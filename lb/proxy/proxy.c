@@ -125,6 +125,7 @@ static enum err declare_pool(struct proxy *p, const struct policy_pool *pool, ui
             .tls = pool->tls != NULL ? pool->tls[p->worker] : NULL,
             .server_name = e->server_name,
             .protocol = pool->protocol,
+            .header = pool->header,
             .settings = pool->settings,
             .connections = pool->connections,
             .idle = pool->idle,

@@ -366,6 +366,9 @@ static struct health_check check_of(const struct snapshot *s, size_t i,
         .depends = depends,
         .service = h->service.s,
         .h2 = pool->protocol == CONF_HTTP_2,
+        .header = pool->header == CONF_HEADER_V1   ? 1
+                  : pool->header == CONF_HEADER_V2 ? 2
+                                                   : 0,
         .interval_ms = h->interval_ms,
         .timeout_ms = h->timeout_ms,
         .fall = (unsigned)h->fall,

@@ -208,7 +208,7 @@ static enum err fill_targets(struct snapshot *s, const struct conf_pool *from,
 
 static uint64_t settings_hash(const struct conf_pool *p)
 {
-    uint64_t protocol = (uint64_t)p->protocol + 1;
+    uint64_t protocol = (uint64_t)p->protocol + 1 + 8 * (uint64_t)p->header;
     if (!p->tls.set)
         return protocol;
     uint64_t h = hash_plain(p->tls.ca.s) * 31 + hash_plain(p->tls.server_name.s) * 7;
@@ -231,6 +231,7 @@ static void fill_policy(const struct conf *conf, const struct conf_pool *from,
 {
     to->name = from->name.s;
     to->protocol = protocol_of(from->protocol);
+    to->header = (enum connpool_header)from->header;
     to->settings = settings_hash(from);
     to->host = from->host == CONF_HOST_PRESERVE  ? POLICY_HOST_PRESERVE
                : from->host == CONF_HOST_BACKEND ? POLICY_HOST_BACKEND
@@ -282,6 +283,10 @@ _Static_assert((int)PICK_NEAREST == (int)CONF_NEAREST &&
 _Static_assert((int)RETRY_CONNECT == (int)CONF_RETRY_CONNECT &&
                    (int)RETRY_504 == (int)CONF_RETRY_504,
                "the bits of both layers are the same");
+
+_Static_assert((int)CONNPOOL_HEADER_V1 == (int)CONF_HEADER_V1 &&
+                   (int)CONNPOOL_HEADER_V2 == (int)CONF_HEADER_V2,
+               "the headers of both layers are in the same order");
 
 /* pick_pool groups its members by site, each site's in configuration order. */
 static void join_endpoints(struct policy_pool *p, const struct pool_member_conf *members)

@@ -89,7 +89,7 @@ def test_before_tls_and_both_versions(env):
         for header in (v1(), v2()):
             raw = socket.create_connection(("127.0.0.1", balancer.port), timeout=15)
             raw.sendall(header)
-            secure = client_context(env.authority.certificate, alpn=alpn).wrap_socket(raw, server_hostname="localhost")
+            secure = client_context(env.authority.ca, alpn=alpn).wrap_socket(raw, server_hostname="localhost")
             if alpn == ["h2"]:
                 secure.close()  # the handshake is what is shown here
                 continue
@@ -156,6 +156,95 @@ def test_trusted_proxies_behind_it(env):
         client.send(v1())
         assert client.get("/", {"X-Forwarded-For": "198.51.100.4"}).status == 200
     assert seen(origin)[:2] == ("198.51.100.4", "192.0.2.7")
+
+
+class Told:
+    """A server behind which only connections with a header come through."""
+
+    def __init__(self, env):
+        self.seen, self.checks = [], 0  # [(source, connection, target)]
+        self.origin = env.origin(listen=False)
+        one = self.origin._one
+
+        def with_header(connection):
+            if not hasattr(connection, "told"):
+                connection.told = self.header(connection.reader)
+            before = len(connection.requests)
+            going = one(connection)
+            if len(connection.requests) > before:
+                self.seen.append((connection.told, id(connection), connection.requests[-1].target))
+            else:
+                self.checks += connection.told == "local"
+            return going
+        self.origin._one = with_header
+        self.origin.listen()
+
+    @staticmethod
+    def header(reader):
+        start = reader.exactly(6)
+        if start == b"PROXY ":
+            words = reader.line().decode().split(" ")
+            return "local" if words[0] == "UNKNOWN" else (words[1], int(words[3]))
+        rest = reader.exactly(10)
+        assert start + rest[:6] == SIGNATURE, start + rest
+        block = reader.exactly(struct.unpack(">H", rest[8:])[0])
+        if rest[6] == 0x20:
+            return "local"
+        family, size = (socket.AF_INET, 4) if rest[7] == 0x11 else (socket.AF_INET6, 16)
+        return (socket.inet_ntop(family, block[:size]), struct.unpack(">H", block[2 * size:2 * size + 2])[0])
+
+
+def test_servers_are_told_and_never_share(env):
+    for version in ("v1", "v2"):
+        told = Told(env)
+        port = env.port()
+        env.meridian({
+            "trusted_proxies": {"from": ["127.0.0.0/8"], "header": "x-forwarded-for"},
+            "listeners": {"public": {"bind": f"127.0.0.1:{port}"}}, "workers": 1,
+            "pools": {"api": {"backends": {"one": {"address": told.origin.address}},
+                              "send_proxy_protocol": version,
+                              "health": {"http": {"path": "/healthz"}, "interval": "200ms", "timeout": "200ms"}}},
+            "routes": [{"pool": "api"}]})
+        with Client(port) as one, Client(port) as other:
+            mine, theirs = one.socket.getsockname()[1], other.socket.getsockname()[1]
+            for turn in range(3):
+                assert one.get(f"/one/{turn}").status == 200 and other.get(f"/other/{turn}").status == 200
+            for address in ("2001:db8::5", "192.0.2.5"):
+                assert other.get("/behind", {"X-Forwarded-For": address}).status == 200
+        until(lambda: len(told.seen) == 8, what="all requests")
+        by_source = {}
+        for source, connection, target in told.seen:
+            by_source.setdefault(source, set()).add(connection)
+            want = {"one": ("127.0.0.1", mine), "other": ("127.0.0.1", theirs)}.get(target.split("/")[1])
+            assert want is None or source == want, (source, target)
+        assert set(by_source) == {("127.0.0.1", mine), ("127.0.0.1", theirs), ("2001:db8::5", 0), ("192.0.2.5", 0)}
+        assert all(len(connections) == 1 for connections in by_source.values()), by_source  # kept for the same
+        assert len(set().union(*by_source.values())) == 4  # and for nobody else
+        until(lambda: told.checks > 0, what="a check that says LOCAL")
+
+
+def test_through_two_of_them(env):
+    """What one says the other understands, over TLS and with a reload that changes the version."""
+    certificate = env.authority.server("localhost")
+    inner, origin = world(env, {"tls": {"certificates": [certificate.config()]}})
+    port = env.port()
+    config = {"listeners": {"public": {"bind": f"127.0.0.1:{port}"}},
+              "pools": {"api": {"backends": {"one": {"address": f"127.0.0.1:{inner.port}"}},
+                                "tls": {"ca": env.authority.ca, "server_name": "localhost"},
+                                "send_proxy_protocol": "v1"}},
+              "routes": [{"pool": "api"}]}
+    outer = env.meridian(config)
+    for version in ("v1", "v2"):
+        config["pools"]["api"]["send_proxy_protocol"] = version
+        outer.reload(config)
+        for source in ("127.0.0.1", "127.0.0.9"):
+            with Client(port, source=source) as client:
+                assert client.get("/").status == 200 and client.get("/").status == 200
+            assert seen(origin)[1] == source, origin.last().fields
+    config["pools"]["api"].pop("send_proxy_protocol")
+    outer.reload(config)
+    with Client(port) as client:
+        assert client.get("/").status in (502, 503)
 
 
 def test_curl(env):

@@ -295,7 +295,7 @@ static struct asker *ask(struct bench *b, bool fresh)
     struct back *stream;
     b->loop->now_ns = sim_now_ns(b->sim); /* as in an event of now */
     *a = (struct asker){.bench = b, .wait = {.events = &wait_events, .user = a}};
-    a->why = connpool_get(b->pool, b->endpoint, fresh, &a->wait, &stream);
+    a->why = connpool_get(b->pool, b->endpoint, NULL, fresh, &a->wait, &stream);
     if (a->why == ERR_OK) {
         begin(a, stream);
     }
