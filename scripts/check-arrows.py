@@ -30,6 +30,8 @@ FOREIGN = {
     r"libfyaml\.h": {"conf"},
     r"xxhash\.h": {"base"},
     r"zlib\.h": {"proxy"},
+    r"brotli/.*": {"proxy"},
+    r"zstd\.h": {"proxy"},
     r"libpq-fe\.h": {"db"},
     r"criterion/": set(),
 }

@@ -1,18 +1,10 @@
 #include "proxy/compress.h"
 
-#include "base/buf.h"
 #include "base/mem.h"
 
-#include <zlib.h>
-
-/* Together 96 KiB of memory for a stream (zlib.h, "memory requirements"). */
-#define WINDOW_BITS (14 + 16) /* 16: with the header and trailer of gzip */
-#define MEMORY      6
-#define LEVEL       1
-#define PIECE       4096
-
 struct compress_stream {
-    z_stream z;
+    enum coding coding;
+    void *stream;                 /* the library's */
     struct compress_stream *next; /* in the store */
 };
 
@@ -55,45 +47,8 @@ static bool has_type(const struct compress_rule *rule, const struct fields *f)
     return false;
 }
 
-/* "gzip;q=0" and its like refuse. */
-static bool refused(struct span parameters)
-{
-    struct span one, name;
-    while (parameters.n > 0) {
-        parameters = span_cut(parameters, ';', &one);
-        struct span value = span_trim(span_cut(span_trim(one), '=', &name));
-        if (!span_eq_nocase(span_trim(name), SPAN("q")))
-            continue;
-        size_t i = 0;
-        while (i < value.n && (value.p[i] == '0' || value.p[i] == '.'))
-            i++;
-        return i == value.n;
-    }
-    return false;
-}
-
-/* RFC 9110 section 12.5.3: gzip by name, else by "*". */
-static bool accepts_gzip(const struct fields *f)
-{
-    bool any = false;
-    for (size_t i = 0; i < f->n; i++) {
-        struct span rest = f->v[i].value, item, coding;
-        if (f->v[i].id != FIELD_ACCEPT_ENCODING)
-            continue;
-        while (rest.n > 0) {
-            rest = span_cut(rest, ',', &item);
-            struct span parameters = span_cut(item, ';', &coding);
-            coding = span_trim(coding);
-            if (span_eq_nocase(coding, SPAN("gzip")) || span_eq_nocase(coding, SPAN("x-gzip")))
-                return !refused(parameters);
-            any = any || (span_eq(coding, SPAN("*")) && !refused(parameters));
-        }
-    }
-    return any;
-}
-
 enum compress_verdict compress_judge(const struct compress_rule *rule, const struct request *in,
-                                     const struct reply *r)
+                                     const struct reply *r, enum coding *coding)
 {
     const struct fields *f = &r->fields;
     bool bare = r->status < 200 || r->status == 204 || r->status == 206 || r->status == 304;
@@ -103,7 +58,8 @@ enum compress_verdict compress_judge(const struct compress_rule *rule, const str
         has_token(f, FIELD_CACHE_CONTROL, SPAN("no-transform")))
         return COMPRESS_NO;
     bool can = r->content != CONTENT_NONE && in->version != VERSION_1_0;
-    return can && accepts_gzip(&in->fields) ? COMPRESS_YES : COMPRESS_VARY;
+    *coding = can ? coding_accepted(&in->fields) : CODING_COUNT;
+    return *coding != CODING_COUNT ? COMPRESS_YES : COMPRESS_VARY;
 }
 
 static enum err weaken_etag(struct fields *f, struct arena *arena)
@@ -118,56 +74,45 @@ static enum err weaken_etag(struct fields *f, struct arena *arena)
     return fields_put(f, arena, FIELD_ETAG, span_str(weak));
 }
 
-enum err compress_head(struct reply *r, enum compress_verdict verdict, struct arena *arena)
+enum err compress_head(struct reply *r, const struct compress_stream *s, struct arena *arena)
 {
     struct fields *f = &r->fields;
     enum err e = ERR_OK;
     if (!has_token(f, FIELD_VARY, SPAN("accept-encoding")) && !has_token(f, FIELD_VARY, SPAN("*")))
         e = fields_put(f, arena, FIELD_VARY, SPAN("Accept-Encoding"));
-    if (e != ERR_OK || verdict != COMPRESS_YES)
+    if (e != ERR_OK || s == NULL)
         return e;
     r->has_length = false;
     r->content = CONTENT_STREAM;
     fields_remove(f, FIELD_ACCEPT_RANGES);
     e = weaken_etag(f, arena);
-    return e == ERR_OK ? fields_put(f, arena, FIELD_CONTENT_ENCODING, SPAN("gzip")) : e;
+    struct span name = span_str(coding_ops(s->coding)->name);
+    return e == ERR_OK ? fields_put(f, arena, FIELD_CONTENT_ENCODING, name) : e;
 }
 
-static void *take_memory(void *user, unsigned count, unsigned size)
-{
-    (void)user;
-    return mem_array(count, size);
-}
-
-static void give_memory(void *user, void *p)
-{
-    (void)user;
-    mem_free(p);
-}
-
-static struct compress_stream *new_stream(void)
+static struct compress_stream *new_stream(enum coding coding)
 {
     struct compress_stream *s = mem_alloc(sizeof *s);
     if (s == NULL)
         return NULL;
-    s->z.zalloc = take_memory;
-    s->z.zfree = give_memory;
-    if (deflateInit2(&s->z, LEVEL, Z_DEFLATED, WINDOW_BITS, MEMORY, Z_DEFAULT_STRATEGY) == Z_OK)
+    s->coding = coding;
+    s->stream = coding_ops(coding)->begin();
+    if (s->stream != NULL)
         return s;
     mem_free(s);
     return NULL;
 }
 
-struct compress_stream *compress_begin(struct compress_store *store)
+struct compress_stream *compress_begin(struct compress_store *store, enum coding coding)
 {
-    struct compress_stream *s = store->spare;
+    struct compress_stream *s = store->spare[coding];
     if (store->used >= COMPRESS_MOST)
         return NULL;
     if (s != NULL) {
-        store->spare = s->next;
+        store->spare[coding] = s->next;
         store->kept--;
     } else {
-        s = new_stream();
+        s = new_stream(coding);
     }
     store->used += s != NULL;
     return s;
@@ -176,24 +121,13 @@ struct compress_stream *compress_begin(struct compress_store *store)
 enum err compress_put(struct compress_stream *s, struct span bytes, bool last,
                       void (*put)(void *user, struct span bytes), void *user)
 {
-    char piece[PIECE];
-    s->z.next_in = (z_const Bytef *)(uintptr_t)bytes.p;
-    s->z.avail_in = (unsigned)bytes.n;
-    do {
-        s->z.next_out = (Bytef *)piece;
-        s->z.avail_out = sizeof piece;
-        int result = deflate(&s->z, last ? Z_FINISH : Z_SYNC_FLUSH);
-        if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
-            return ERR_INTERNAL;
-        if (s->z.avail_out < sizeof piece)
-            put(user, span_of(piece, sizeof piece - s->z.avail_out));
-    } while (s->z.avail_out == 0);
-    return ERR_OK;
+    struct coding_out out = {put, user};
+    return coding_ops(s->coding)->put(s->stream, bytes, last, &out) ? ERR_OK : ERR_INTERNAL;
 }
 
 static void free_stream(struct compress_stream *s)
 {
-    (void)deflateEnd(&s->z);
+    coding_ops(s->coding)->end(s->stream);
     mem_free(s);
 }
 
@@ -204,26 +138,23 @@ void compress_end(struct compress_store *store, struct compress_stream **sp)
     if (s == NULL)
         return;
     store->used--;
-    if (store->kept >= COMPRESS_KEPT || deflateReset(&s->z) != Z_OK) {
+    if (store->kept >= COMPRESS_KEPT || !coding_ops(s->coding)->reset(s->stream)) {
         free_stream(s);
         return;
     }
-    s->next = store->spare;
-    store->spare = s;
+    s->next = store->spare[s->coding];
+    store->spare[s->coding] = s;
     store->kept++;
 }
 
 void compress_store_fini(struct compress_store *store)
 {
-    while (store->spare != NULL) {
-        struct compress_stream *s = store->spare;
-        store->spare = s->next;
-        free_stream(s);
+    for (int i = 0; i < CODING_COUNT; i++) {
+        while (store->spare[i] != NULL) {
+            struct compress_stream *s = store->spare[i];
+            store->spare[i] = s->next;
+            free_stream(s);
+        }
     }
     store->kept = 0;
-}
-
-const char *compress_library_version(void)
-{
-    return zlibVersion();
 }

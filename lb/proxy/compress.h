@@ -1,11 +1,12 @@
-/* compress: gzip (RFC 1952) for answers on their way to the client: whether an answer is to be
- * compressed, what that changes in its head, and the stream. Knows no exchange and no configuration
- * file. A worker has at most COMPRESS_MOST streams at once, of about 100 KiB each (L18); where all
- * are in use, and where memory is short, an answer goes as it is. Owner thread only. */
+/* compress: answers on their way to the client in a coding that it likes: whether an answer is to
+ * be compressed, what that changes in its head, and the stream. Knows no exchange and no
+ * configuration file. A worker has at most COMPRESS_MOST streams at once, of 100 to 200 KiB each
+ * (L18); where all are in use, and where memory is short, an answer goes as it is. Owner thread
+ * only. */
 #ifndef MERIDIAN_PROXY_COMPRESS_H
 #define MERIDIAN_PROXY_COMPRESS_H
 
-#include "http/msg.h"
+#include "proxy/coding.h"
 
 #define COMPRESS_MOST 256
 #define COMPRESS_KEPT 16 /* streams kept for reuse */
@@ -23,24 +24,24 @@ enum compress_verdict {
     COMPRESS_YES,
 };
 
-/* Pure. Never where the answer is compressed already, is a part of something (206), carries a
- * digest of its bytes, or forbids it (Cache-Control: no-transform). */
+/* Pure; *coding where it says yes. Never where the answer is compressed already, is a part of
+ * something (206), carries a digest of its bytes, or forbids it (Cache-Control: no-transform). */
 enum compress_verdict compress_judge(const struct compress_rule *rule, const struct request *in,
-                                     const struct reply *r);
-/* Vary alone, or all that a compressed answer's head says: coding, no length, a weak ETag. */
-MUST_CHECK
-enum err compress_head(struct reply *r, enum compress_verdict verdict, struct arena *arena);
-
+                                     const struct reply *r, enum coding *coding);
 struct compress_stream;
+
+/* All that a compressed answer's head says: coding, no length, a weak ETag; s NULL: Vary alone. */
+MUST_CHECK
+enum err compress_head(struct reply *r, const struct compress_stream *s, struct arena *arena);
 
 /* A worker's streams. All zero is empty. */
 struct compress_store {
-    struct compress_stream *spare;
+    struct compress_stream *spare[CODING_COUNT];
     unsigned used, kept;
 };
 
 /* NULL: no more now. */
-struct compress_stream *compress_begin(struct compress_store *store);
+struct compress_stream *compress_begin(struct compress_store *store, enum coding coding);
 /* Hands the compressed form of bytes to `put`, in pieces, complete up to here: what has come in can
  * be read at the other end. last: and the end of the stream. ERR_INTERNAL. */
 MUST_CHECK
@@ -49,8 +50,5 @@ enum err compress_put(struct compress_stream *s, struct span bytes, bool last,
 void compress_end(struct compress_store *store, struct compress_stream **s);
 /* Frees what is kept; all streams must have ended. */
 void compress_store_fini(struct compress_store *store);
-
-/* What the library below calls itself. Any thread. */
-const char *compress_library_version(void);
 
 #endif

@@ -123,13 +123,14 @@ static void begin_relay(struct exchange *x, bool end)
 static enum err compress_reply(struct exchange *x, struct reply *r)
 {
     const struct compress_rule *rule = x->route->compress;
+    enum coding coding;
     enum compress_verdict verdict =
-        rule != NULL ? compress_judge(rule, x->request, r) : COMPRESS_NO;
+        rule != NULL ? compress_judge(rule, x->request, r, &coding) : COMPRESS_NO;
     if (verdict == COMPRESS_NO)
         return ERR_OK;
     if (verdict == COMPRESS_YES)
-        x->compress = compress_begin(&x->proxy->compress);
-    return compress_head(r, x->compress != NULL ? COMPRESS_YES : COMPRESS_VARY, x->front->arena);
+        x->compress = compress_begin(&x->proxy->compress, coding);
+    return compress_head(r, x->compress, x->front->arena);
 }
 
 /* The head as the client shall see it. */

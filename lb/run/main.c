@@ -41,8 +41,16 @@ static void features(void)
     printf("meridian %s\n", MERIDIAN_VERSION);
     printf("protocols: h2, http/1.1, websocket\n");
     printf("features: tls, geo, health checks, reload\n");
-    printf("libraries: %s, libev %s, libmaxminddb %s, zlib %s\n", net_tls_version(),
-           net_loop_version(), geo_library_version(), compress_library_version());
+    printf("compression:");
+    for (int i = 0; i < CODING_COUNT; i++)
+        if (coding_ops((enum coding)i)->library != NULL)
+            printf(" %s", coding_ops((enum coding)i)->name);
+    printf("\nlibraries: %s, libev %s, libmaxminddb %s", net_tls_version(), net_loop_version(),
+           geo_library_version());
+    for (int i = 0; i < CODING_COUNT; i++)
+        if (coding_ops((enum coding)i)->library != NULL)
+            printf(", %s", coding_ops((enum coding)i)->library);
+    printf("\n");
 }
 
 int main(int argc, char **argv)

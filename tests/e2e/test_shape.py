@@ -2,6 +2,8 @@
 import collections
 import copy
 import gzip
+import shutil
+import subprocess
 import json
 import os
 import re
@@ -210,7 +212,7 @@ def test_compress(env):
         {"match": {"path": "/fixed"}, "respond": {"body": "a" * 5000},
          "compress": {"types": ["text/plain"]}},
         {"pool": "api", "compress": {"types": ["application/json"]}}], {"api": [origin]})
-    accept = {"Accept-Encoding": "br, gzip"}
+    accept = {"Accept-Encoding": "deflate, gzip"}
     with Client(balancer.port) as client:  # all on one connection: the framing is right
         for path in ["/", "/stream", "/tag"]:
             answer = client.get(path, headers=accept)
@@ -227,6 +229,29 @@ def test_compress(env):
         head = client.get("/", headers=accept, method="HEAD")
         assert head.body == b"" and "Accept-Encoding" in head.fields.all("vary")
         assert gzip.decompress(client.get("/", headers=accept).body) == body
+
+
+def test_codings_that_others_can_read(env):
+    """Brotli and zstd against curl's decoders, on streams and on one connection; the best liked one is taken."""
+    curl = shutil.which("curl")
+    known = subprocess.run([curl or "false", "-V"], capture_output=True, text=True).stdout
+    built = subprocess.run([env.program("meridian"), "-V"], capture_output=True, text=True,
+                           check=True).stdout.split("compression:")[1].split("\n")[0].split()
+    body = json.dumps([{"name": "x" * 20, "n": n} for n in range(3000)]).encode()
+    origin = env.origin(reply=lambda request: chunked(
+        body[:1000], body[1000:70000], body[70000:], fields=JSON) if request.target == "/stream"
+        else text(body, fields=JSON))
+    balancer = shaped(env, [{"pool": "api", "compress": {"types": ["application/json"]}}], {"api": [origin]})
+    for coding, feature in (("br", "brotli"), ("zstd", "zstd"), ("gzip", "libz")):
+        if coding not in built or feature not in known:
+            continue
+        done = subprocess.run([curl, "-sS", "--compressed", "-H", f"Accept-Encoding: gzip;q=0.1, {coding}", "-D", "-",
+                               *[f"http://127.0.0.1:{balancer.port}{path}" for path in ("/", "/stream", "/")]],
+                              capture_output=True, timeout=30, check=True)
+        assert done.stdout.lower().count(f"content-encoding: {coding}".encode()) == 3, (coding, done.stdout[:400])
+        assert done.stdout.count(body) == 3, coding
+    answer = get(balancer.port, headers={"Accept-Encoding": "gzip, br, zstd"})
+    assert answer.fields.get("content-encoding") == built[0], (answer.fields, built)
 
 
 def unzipped(raw):
@@ -407,6 +432,7 @@ listeners: {public: {bind: "127.0.0.1:8080"}}
 pools:
   api: {backends: {one: {address: "127.0.0.1:9001"}}}
   canary: {backends: {one: {address: "127.0.0.1:9002"}}}
+  shadow: {backends: {one: {address: "127.0.0.1:9003"}}}
 """
     for block in blocks:
         block = block.replace("/etc/meridian/", env.dir + "/")

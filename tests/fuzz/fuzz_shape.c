@@ -100,8 +100,13 @@ static void judge(const struct request *in, struct span value, struct arena *a)
     must(request_key(&by, in, NULL, NULL) == request_key(&by, in, NULL, NULL));
     must(fields_put(&r.fields, a, FIELD_CONTENT_TYPE, type) == ERR_OK);
     must(fields_put(&r.fields, a, FIELD_VARY, value) == ERR_OK);
-    enum compress_verdict verdict = compress_judge(&rule, in, &r);
-    must(verdict != COMPRESS_NO && compress_head(&r, verdict, a) == ERR_OK);
+    struct compress_store store = {0};
+    enum coding coding;
+    enum compress_verdict verdict = compress_judge(&rule, in, &r, &coding);
+    struct compress_stream *s = verdict == COMPRESS_YES ? compress_begin(&store, coding) : NULL;
+    must(verdict != COMPRESS_NO && compress_head(&r, s, a) == ERR_OK);
+    compress_end(&store, &s);
+    compress_store_fini(&store);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

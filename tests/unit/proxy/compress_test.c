@@ -56,7 +56,7 @@ TEST(compress, who_gets_it)
         {"text/html", "gzip;q=0", .want = COMPRESS_VARY},
         {"text/html", "gzip; q=0.000, *", .want = COMPRESS_VARY},
         {"text/html", "*;q=0", .want = COMPRESS_VARY},
-        {"text/html", "br, identity", .want = COMPRESS_VARY},
+        {"text/html", "deflate, identity", .want = COMPRESS_VARY},
         {"text/html", "gzipped", .want = COMPRESS_VARY},
         {"text/html", NULL, .want = COMPRESS_VARY},
         {"text/htm", "gzip", .want = COMPRESS_NO},
@@ -72,7 +72,8 @@ TEST(compress, who_gets_it)
         arena_init(&arena, NULL, 4096, 0);
         struct reply r = reply_of(&rows[i]);
         struct request in = request_of(rows[i].accept);
-        CHECK(compress_judge(&rule, &in, &r) == rows[i].want, "row %zu", i);
+        enum coding coding;
+        CHECK(compress_judge(&rule, &in, &r, &coding) == rows[i].want, "row %zu", i);
         arena_reset(&arena);
     }
 }
@@ -83,18 +84,19 @@ TEST(compress, what_cannot_have_it)
     arena_init(&arena, NULL, 4096, 0);
     struct reply r = reply_of(&good);
     struct request in = request_of("gzip");
+    enum coding coding;
     in.version = VERSION_1_0;
-    CHECK_INT(compress_judge(&rule, &in, &r), COMPRESS_VARY);
+    CHECK_INT(compress_judge(&rule, &in, &r, &coding), COMPRESS_VARY);
     in.version = VERSION_2;
-    CHECK_INT(compress_judge(&rule, &in, &r), COMPRESS_YES);
+    CHECK_INT(compress_judge(&rule, &in, &r, &coding), COMPRESS_YES);
     r.content = CONTENT_NONE; /* HEAD */
-    CHECK_INT(compress_judge(&rule, &in, &r), COMPRESS_VARY);
+    CHECK_INT(compress_judge(&rule, &in, &r, &coding), COMPRESS_VARY);
     r.content = CONTENT_STREAM;
     r.has_length = false;
     r.length = 0;
-    CHECK_INT(compress_judge(&rule, &in, &r), COMPRESS_YES);
+    CHECK_INT(compress_judge(&rule, &in, &r, &coding), COMPRESS_YES);
     r.upgraded = true;
-    CHECK_INT(compress_judge(&rule, &in, &r), COMPRESS_NO);
+    CHECK_INT(compress_judge(&rule, &in, &r, &coding), COMPRESS_NO);
     arena_reset(&arena);
 }
 
@@ -110,21 +112,25 @@ TEST(compress, the_head_says_so)
     arena_init(&arena, NULL, 4096, 0);
     struct reply r = reply_of(&given);
     add(&r.fields, "accept-ranges", "bytes");
-    CHECK_INT(compress_head(&r, COMPRESS_YES, &arena), ERR_OK);
+    struct compress_store store = {0};
+    struct compress_stream *stream = compress_begin(&store, CODING_GZIP);
+    CHECK_INT(compress_head(&r, stream, &arena), ERR_OK);
     CHECK(!r.has_length && r.content == CONTENT_STREAM, "its length is told");
     CHECK_SPAN(value(&r, "content-encoding"), "gzip");
     CHECK_SPAN(value(&r, "vary"), "Accept-Encoding");
     CHECK_SPAN(value(&r, "etag"), "W/\"a\"");
     CHECK_SPAN(value(&r, "accept-ranges"), "-");
-    CHECK_INT(compress_head(&r, COMPRESS_VARY, &arena), ERR_OK);
+    CHECK_INT(compress_head(&r, NULL, &arena), ERR_OK);
     CHECK_INT(fields_count(&r.fields, FIELD_VARY), 1);
     r = reply_of(&given);
     add(&r.fields, "vary", "Origin, accept-encoding");
-    CHECK_INT(compress_head(&r, COMPRESS_VARY, &arena), ERR_OK);
+    CHECK_INT(compress_head(&r, NULL, &arena), ERR_OK);
     CHECK(r.has_length && r.content == CONTENT_LENGTH, "an answer as it is has lost its length");
     CHECK_SPAN(value(&r, "content-encoding"), "-");
     CHECK_SPAN(value(&r, "vary"), "Origin, accept-encoding");
     CHECK_SPAN(value(&r, "etag"), "\"a\"");
+    compress_end(&store, &stream);
+    compress_store_fini(&store);
     arena_reset(&arena);
 }
 
@@ -172,7 +178,7 @@ TEST(compress, pieces_arrive)
         text[i] = (char)(i < KIB(32) ? 'a' : (int)rng_below(&rng, 256)); /* half cannot shrink */
     for (int round = 0; round < 3; round++) {
         struct reader *r = reader_new();
-        struct compress_stream *s = compress_begin(&store);
+        struct compress_stream *s = compress_begin(&store, CODING_GZIP);
         size_t at = 0;
         CHECK(s != NULL && store.used == 1 && store.kept == 0, "no stream");
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -192,15 +198,79 @@ TEST(compress, pieces_arrive)
     CHECK_INT(store.kept, 0);
 }
 
+/* Every coding that was built: something leaves with each piece, and a stream ends once. */
+static void count_piece(void *user, struct span bytes)
+{
+    *(size_t *)user += bytes.n;
+}
+
+TEST(compress, every_coding_gives_pieces_at_once)
+{
+    static char text[KIB(40)];
+    struct compress_store store = {0};
+    memset(text, 'a', sizeof text);
+    for (int c = 0; c < CODING_COUNT; c++) {
+        if (coding_ops((enum coding)c)->library == NULL)
+            continue;
+        for (int round = 0; round < 3; round++) {
+            struct compress_stream *s = compress_begin(&store, (enum coding)c);
+            size_t all = 0;
+            CHECK(s != NULL, "%s", coding_ops((enum coding)c)->name);
+            for (int i = 0; i < 4; i++) {
+                size_t before = all;
+                struct span piece = span_of(text, i == 2 ? 1 : sizeof text);
+                CHECK_INT(compress_put(s, piece, false, count_piece, &all), ERR_OK);
+                CHECK(all > before, "%s keeps a piece", coding_ops((enum coding)c)->name);
+            }
+            CHECK_INT(compress_put(s, SPAN(""), true, count_piece, &all), ERR_OK);
+            CHECK(all < sizeof text / 10, "%s: %zu bytes", coding_ops((enum coding)c)->name, all);
+            compress_end(&store, &s);
+        }
+    }
+    CHECK_INT(store.used, 0);
+    compress_store_fini(&store);
+}
+
+/* What a client likes best; "-": as it is. */
+TEST(compress, the_coding_that_is_liked_best)
+{
+    static const struct {
+        const char *accept, *all, *gzip_only;
+    } rows[] = {{"gzip, deflate, br, zstd", "zstd", "gzip"},
+                {"gzip, deflate, br", "br", "gzip"},
+                {"br;q=0.9, gzip", "gzip", "gzip"},
+                {"zstd;q=0.8, br;q=0.85, gzip;q=0.5", "br", "gzip"},
+                {"gzip;q=0.5, identity", "-", "-"},
+                {"gzip;q=1.000, identity;q=1", "gzip", "gzip"},
+                {"*", "gzip", "gzip"},
+                {"gzip;q=0, *", "-", "-"},
+                {"br;q=0, zstd;q=0.001", "zstd", "-"},
+                {"identity;q=0, BR", "br", "-"},
+                {"x-gzip", "gzip", "gzip"},
+                {"", "-", "-"},
+                {";q=1, ,gzip;q", "gzip", "gzip"}};
+    bool all = coding_zstd.library != NULL && coding_brotli.library != NULL;
+    bool none = coding_zstd.library == NULL && coding_brotli.library == NULL;
+    for (size_t i = 0; (all || none) && i < sizeof rows / sizeof *rows; i++) {
+        arena_init(&arena, NULL, 4096, 0);
+        struct request in = request_of(rows[i].accept);
+        enum coding c = coding_accepted(&in.fields);
+        const char *got = c != CODING_COUNT ? coding_ops(c)->name : "-";
+        CHECK(strcmp(got, all ? rows[i].all : rows[i].gzip_only) == 0, "%s: %s", rows[i].accept,
+              got);
+        arena_reset(&arena);
+    }
+}
+
 TEST(compress, streams_have_a_bound)
 {
     static struct compress_stream *all[COMPRESS_MOST];
     struct compress_store store = {0};
     for (size_t i = 0; i < COMPRESS_MOST; i++) {
-        all[i] = compress_begin(&store);
+        all[i] = compress_begin(&store, CODING_GZIP);
         CHECK(all[i] != NULL, "stream %zu", i);
     }
-    CHECK(compress_begin(&store) == NULL, "one more than the bound");
+    CHECK(compress_begin(&store, CODING_GZIP) == NULL, "one more than the bound");
     for (size_t i = 0; i < COMPRESS_MOST; i++)
         compress_end(&store, &all[i]);
     CHECK(store.used == 0 && store.kept == COMPRESS_KEPT, "%u kept", store.kept);
@@ -212,7 +282,7 @@ TEST(compress, goes_without_where_memory_is_short)
     struct compress_store store = {0};
     for (uint64_t n = 1;; n++) {
         mem_fail_at(n);
-        struct compress_stream *s = compress_begin(&store);
+        struct compress_stream *s = compress_begin(&store, CODING_GZIP);
         mem_fail_at(0);
         if (s != NULL) {
             CHECK(n > 3, "it needs more memory than that");

@@ -1,0 +1,3 @@
+#include "proxy/coding.h"
+
+const struct coding_ops coding_zstd = {.name = "zstd"};
