@@ -126,21 +126,28 @@ const struct schema_type type_field_name = {
     .write = text_write,
 };
 
-/* A name that is known too late for every template but the access log's. */
-static bool too_late(const struct schema_field *f, enum template_name name)
+/* A name that is known too late for every template but the access log's, or not any more for that.
+ */
+static bool out_of_place(const struct schema_field *f, enum template_name name)
 {
-    return f->type != &type_log_line && template_kind(name) == TEMPLATE_LOGGED;
+    bool looked_up = name == TEMPLATE_GEO_CITY || name == TEMPLATE_GEO_ASN ||
+                     name == TEMPLATE_GEO_ORGANIZATION || name == TEMPLATE_GEO_FIELD;
+    return f->type == &type_log_line ? looked_up : template_kind(name) == TEMPLATE_LOGGED;
 }
 
 static void refuse_name(struct reader *r, const struct schema_field *f, const struct node *n,
                         struct span bad)
 {
-    char memory[640];
+    char memory[720];
     struct buf allowed;
     struct reader_near near = reader_near(bad);
     if (template_find(bad) != TEMPLATE_TEXT) {
         reader_report(r, n->mark,
-                      "'{%.*s}' is known at the end of a request only; it is for log.access.format",
+                      f->type == &type_log_line
+                          ? "'{%.*s}' is looked up for templates of header fields; it is not for "
+                            "log.access.format"
+                          : "'{%.*s}' is known at the end of a request only; it is for "
+                            "log.access.format",
                       SPAN_FMT(bad));
         return;
     }
@@ -152,7 +159,7 @@ static void refuse_name(struct reader *r, const struct schema_field *f, const st
     buf_fixed(&allowed, memory, sizeof memory);
     for (unsigned i = TEMPLATE_TEXT + 1; i < TEMPLATE_NAME_COUNT; i++) {
         struct span name = span_str(template_name((enum template_name)i));
-        if (too_late(f, (enum template_name)i))
+        if (out_of_place(f, (enum template_name)i))
             continue;
         buf_printf(&allowed, "%s%.*s", i > TEMPLATE_TEXT + 1 ? ", " : "", SPAN_FMT(name));
         reader_near_offer(&near, name);
@@ -177,7 +184,7 @@ static bool read_template(struct reader *r, const struct schema_field *f, const 
     }
     enum err e = template_parse(s, r->arena, out, &bad);
     for (size_t i = 0; e == ERR_OK && i < out->count; i++) {
-        if (!too_late(f, out->pieces[i].name))
+        if (!out_of_place(f, out->pieces[i].name))
             continue;
         bad = span_str(template_name(out->pieces[i].name));
         e = ERR_SYNTAX;

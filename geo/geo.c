@@ -131,19 +131,25 @@ static bool full(const struct place *p)
            p->has_location;
 }
 
-void geo_lookup(const struct geo_db *db, int family, const void *address, struct place *out)
+/* Unmapped; false: no address that is anywhere. */
+static bool plain_address(int *family, const unsigned char **bytes)
 {
     static const unsigned char mapped[12] = {
         [10] = 0xff, [11] = 0xff}; /* RFC 4291 section 2.5.5.2 */
+    if (*family != AF_INET && *family != AF_INET6)
+        return false;
+    if (*family == AF_INET6 && memcmp(*bytes, mapped, sizeof mapped) == 0) {
+        *family = AF_INET;
+        *bytes += sizeof mapped;
+    }
+    return !nowhere(*family, *bytes);
+}
+
+void geo_lookup(const struct geo_db *db, int family, const void *address, struct place *out)
+{
     const unsigned char *bytes = address;
     *out = (struct place){.known = false};
-    if (db == NULL || (family != AF_INET && family != AF_INET6))
-        return;
-    if (family == AF_INET6 && memcmp(bytes, mapped, sizeof mapped) == 0) {
-        family = AF_INET;
-        bytes += sizeof mapped;
-    }
-    if (nowhere(family, bytes))
+    if (db == NULL || !plain_address(&family, &bytes))
         return;
     for (size_t i = 0; i < db->n && !full(out); i++) {
         struct place one;
@@ -151,6 +157,46 @@ void geo_lookup(const struct geo_db *db, int family, const void *address, struct
             merge(out, &one);
     }
     complete(out);
+}
+
+/* ---- fields ---- */
+
+#define STEPS_MOST 8
+#define PATH_BYTES 128
+
+/* The names of a path, each ended by NUL in memory. False: too many, or too long. */
+static bool split_path(struct span path, char memory[PATH_BYTES], const char *steps[STEPS_MOST + 1])
+{
+    size_t n = 0;
+    if (path.n == 0 || path.n >= PATH_BYTES)
+        return false;
+    memcpy(memory, path.p, path.n);
+    memory[path.n] = '\0';
+    steps[n++] = memory;
+    for (size_t i = 0; i < path.n; i++) {
+        if (memory[i] != '.')
+            continue;
+        if (n == STEPS_MOST)
+            return false;
+        memory[i] = '\0';
+        steps[n++] = memory + i + 1;
+    }
+    steps[n] = NULL;
+    return true;
+}
+
+struct span geo_field(const struct geo_db *db, int family, const void *address, struct span path,
+                      char memory[GEO_NUMBER])
+{
+    char names[PATH_BYTES];
+    const char *steps[STEPS_MOST + 1];
+    struct span text = SPAN_NONE;
+    const unsigned char *bytes = address;
+    if (db == NULL || !plain_address(&family, &bytes) || !split_path(path, names, steps))
+        return text;
+    for (size_t i = 0; i < db->n && text.p == NULL; i++)
+        (void)mmdb_field(db->file[i], family, bytes, steps, memory, &text);
+    return text;
 }
 
 /* ---- facts ---- */

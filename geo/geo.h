@@ -54,6 +54,14 @@ void geo_free(struct geo_db **db);
  * in. db may be NULL (unknown). No allocation, no lock. Any thread. */
 void geo_lookup(const struct geo_db *db, int family, const void *address, struct place *out);
 
+/* Any field of a record, by the names that lead to it with dots between ("location.time_zone"; a
+ * number counts elements from 0), from the first file that has it there: text, or a number in
+ * digits, which is written to memory. Empty where no file has it, and for addresses that are
+ * nowhere. The text lives as long as the set. No allocation, no lock. Any thread. */
+#define GEO_NUMBER 32
+struct span geo_field(const struct geo_db *db, int family, const void *address, struct span path,
+                      char memory[GEO_NUMBER]);
+
 size_t geo_count(const struct geo_db *db);
 /* i below geo_count. Any thread. */
 void geo_facts(const struct geo_db *db, size_t i, struct geo_facts *out);

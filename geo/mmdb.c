@@ -21,6 +21,7 @@ struct layout {
     const char *name;
     const char *const *country, *const *continent, *const *subdivision;
     const char *const *latitude, *const *longitude, *const *accuracy;
+    const char *const *network; /* of databases that say no place, but whose network it is */
 };
 
 #define PATH(...)                                                                                  \
@@ -42,6 +43,7 @@ static const struct layout layouts[] = {
      .country = PATH("country_code"),
      .latitude = PATH("latitude"),
      .longitude = PATH("longitude")},
+    {.name = "networks", .network = PATH("autonomous_system_number")},
 };
 #define LAYOUTS (sizeof layouts / sizeof layouts[0])
 
@@ -155,7 +157,7 @@ static bool read_value(const struct mmdb *m, uint32_t record, const char *const 
     return path != NULL && MMDB_aget_value(&entry, out, path) == MMDB_SUCCESS && out->has_data;
 }
 
-/* The layout of which any of the sampled records has a country or coordinates. */
+/* The layout of which any of the sampled records has a country, coordinates or a network. */
 static const struct layout *find_layout(const struct mmdb *m, const struct verify_report *report)
 {
     MMDB_entry_data_s value;
@@ -163,7 +165,8 @@ static const struct layout *find_layout(const struct mmdb *m, const struct verif
         for (size_t l = 0; l < LAYOUTS; l++)
             if (read_value(m, report->sample[i], layouts[l].country, &value) ||
                 read_value(m, report->sample[i], layouts[l].continent, &value) ||
-                read_value(m, report->sample[i], layouts[l].latitude, &value))
+                read_value(m, report->sample[i], layouts[l].latitude, &value) ||
+                read_value(m, report->sample[i], layouts[l].network, &value))
                 return &layouts[l];
     return NULL;
 }
@@ -192,8 +195,10 @@ static enum err open_bytes(struct mmdb *m, struct span bytes, int fd, struct ver
     m->records = report->records;
     m->layout = find_layout(m, report);
     if (m->layout == NULL)
-        return explain(message, m->path, ERR_UNSUPPORTED,
-                       "holds no places: neither country.iso_code nor country_code in its records");
+        return explain(
+            message, m->path, ERR_UNSUPPORTED,
+            "holds no places: neither country.iso_code nor country_code in its records, nor "
+            "autonomous_system_number");
     return ERR_OK;
 }
 
@@ -319,14 +324,13 @@ static void read_place(const struct mmdb *m, uint32_t record, struct place *out)
     out->known = out->country[0] != '\0' || out->continent[0] != '\0' || out->has_location;
 }
 
-bool mmdb_lookup(const struct mmdb *db, int family, const void *address, struct place *out)
+static bool find_record(const struct mmdb *db, int family, const void *address, uint32_t *record)
 {
     union {
         struct sockaddr any;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
     } asked = {.v6 = {.sin6_family = AF_UNSPEC}};
-    *out = (struct place){.known = false};
     if (family == AF_INET6 && db->db.metadata.ip_version == 4)
         return false;
     asked.any.sa_family = (sa_family_t)family;
@@ -336,10 +340,60 @@ bool mmdb_lookup(const struct mmdb *db, int family, const void *address, struct 
         memcpy(&asked.v6.sin6_addr, address, sizeof asked.v6.sin6_addr);
     int status = MMDB_SUCCESS;
     MMDB_lookup_result_s found = MMDB_lookup_sockaddr(&db->db, &asked.any, &status);
-    if (status != MMDB_SUCCESS || !found.found_entry)
+    *record = found.entry.offset;
+    return status == MMDB_SUCCESS && found.found_entry;
+}
+
+bool mmdb_lookup(const struct mmdb *db, int family, const void *address, struct place *out)
+{
+    uint32_t record;
+    *out = (struct place){.known = false};
+    if (!find_record(db, family, address, &record))
         return false;
-    read_place(db, found.entry.offset, out);
+    read_place(db, record, out);
     return true;
+}
+
+static size_t print_number(const MMDB_entry_data_s *v, char memory[GEO_NUMBER])
+{
+    double real = v->type == MMDB_DATA_TYPE_FLOAT ? (double)v->float_value : v->double_value;
+    int n = 0;
+    switch (v->type) {
+    case MMDB_DATA_TYPE_UINT16:
+        n = snprintf(memory, GEO_NUMBER, "%u", v->uint16);
+        break;
+    case MMDB_DATA_TYPE_UINT32:
+        n = snprintf(memory, GEO_NUMBER, "%u", v->uint32);
+        break;
+    case MMDB_DATA_TYPE_UINT64:
+        n = snprintf(memory, GEO_NUMBER, "%llu", (unsigned long long)v->uint64);
+        break;
+    case MMDB_DATA_TYPE_INT32:
+        n = snprintf(memory, GEO_NUMBER, "%d", v->int32);
+        break;
+    case MMDB_DATA_TYPE_BOOLEAN:
+        n = snprintf(memory, GEO_NUMBER, "%s", v->boolean ? "true" : "false");
+        break;
+    case MMDB_DATA_TYPE_FLOAT:
+    case MMDB_DATA_TYPE_DOUBLE:
+        n = snprintf(memory, GEO_NUMBER, "%.6g", real);
+        break;
+    }
+    return n > 0 ? (size_t)n : 0;
+}
+
+bool mmdb_field(const struct mmdb *db, int family, const void *address, const char *const *path,
+                char memory[GEO_NUMBER], struct span *out)
+{
+    uint32_t record;
+    MMDB_entry_data_s value;
+    if (!find_record(db, family, address, &record) || !read_value(db, record, path, &value))
+        return false;
+    if (value.type == MMDB_DATA_TYPE_UTF8_STRING)
+        *out = span_of(value.utf8_string, value.data_size);
+    else
+        *out = span_of(memory, print_number(&value, memory));
+    return out->n > 0;
 }
 
 void mmdb_facts(const struct mmdb *db, struct geo_facts *out)

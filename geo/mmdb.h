@@ -19,6 +19,11 @@ void mmdb_free(struct mmdb **db);
  * record. */
 bool mmdb_lookup(const struct mmdb *db, int family, const void *address, struct place *out);
 
+/* What the record has at the path (names, NULL at the end): text that lives as long as db, or a
+ * number written to memory. False where it has nothing there that can be told. */
+bool mmdb_field(const struct mmdb *db, int family, const void *address, const char *const *path,
+                char memory[GEO_NUMBER], struct span *out);
+
 void mmdb_facts(const struct mmdb *db, struct geo_facts *out);
 /* Whether the file at the path is no longer the one that was read. */
 bool mmdb_changed(const struct mmdb *db);

@@ -33,6 +33,23 @@ enum template_name template_find(struct span s)
     return TEMPLATE_TEXT;
 }
 
+#define PATH_BYTES 100
+
+/* "geo:" and names with dots between. */
+static bool is_geo_field(struct span s, struct span *path)
+{
+    *path = span_sub(s, 4, s.n);
+    if (!span_starts(s, SPAN("geo:")) || path->n == 0 || path->n > PATH_BYTES)
+        return false;
+    for (size_t i = 0; i < path->n; i++) {
+        char c = path->p[i];
+        bool dot = c == '.' && i > 0 && i + 1 < path->n && path->p[i - 1] != '.';
+        if (!ascii_alpha(c) && !ascii_digit(c) && c != '_' && c != '-' && !dot)
+            return false;
+    }
+    return true;
+}
+
 /* The piece at the beginning of s, which is not empty; returns what follows. */
 static enum err take_piece(struct span *s, struct template_piece *out)
 {
@@ -52,7 +69,7 @@ static enum err take_piece(struct span *s, struct template_piece *out)
     if (end == s->n)
         return ERR_SYNTAX;
     struct span name = span_sub(*s, 1, end);
-    out->name = template_find(name);
+    out->name = is_geo_field(name, &out->text) ? TEMPLATE_GEO_FIELD : template_find(name);
     if (out->name == TEMPLATE_TEXT) {
         *s = name;
         return ERR_SYNTAX;

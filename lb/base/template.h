@@ -20,6 +20,12 @@
     X(GEO_COUNTRY, "geo.country", HOST_PART, "client's country, two letters")                      \
     X(GEO_CONTINENT, "geo.continent", HOST_PART, "client's continent, two letters")                \
     X(GEO_SUBDIVISION, "geo.subdivision", HOST_PART, "part of the country (ISO 3166-2)")           \
+    X(GEO_CITY, "geo.city", ANY, "client's city, by its English name")                             \
+    X(GEO_ASN, "geo.asn", HOST_PART, "number of the client's network (AS), from an ASN database")  \
+    X(GEO_ORGANIZATION, "geo.organization", ANY, "who runs that network")                          \
+    X(GEO_FIELD, "geo:PATH", ANY,                                                                  \
+      "any field of the databases by its path: `{geo:location.time_zone}`, "                       \
+      "`{geo:subdivisions.0.names.de}`")                                                           \
     X(REQUEST_ID, "request_id", WORD, "request's identifier, as in X-Request-Id")                  \
     X(LISTENER, "listener", HOST_PART, "name of the listener")                                     \
     X(ROUTE, "route", ANY, "name of the route")                                                    \
@@ -66,7 +72,8 @@ enum template_kind {
 
 struct template_piece {
     enum template_name name;
-    struct span text; /* TEMPLATE_TEXT; borrowed from what was parsed */
+    struct span text; /* TEMPLATE_TEXT, or the path of TEMPLATE_GEO_FIELD; borrowed from what was
+                         parsed */
 };
 
 struct template

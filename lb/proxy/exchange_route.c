@@ -153,6 +153,8 @@ void exchange_facts(const struct exchange *x, struct expand_facts *out)
         out->left_ms = left_ms(x);
     if (x->origin != NULL) {
         out->place = &x->origin->place;
+        out->address = &x->origin->addr;
+        out->geo = x->edition != NULL ? x->edition->policy->geo : NULL;
         out->client = span_of(x->origin->text, x->origin->text_size);
     }
     if (c != NULL) {

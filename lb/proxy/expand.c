@@ -50,8 +50,42 @@ static struct span value_of(enum template_name name, const struct expand_facts *
     }
 }
 
-static void put_name(struct buf *out, enum template_name name, const struct expand_facts *f)
+/* The first of the paths at which a database has something. */
+static void put_field(struct buf *out, const struct expand_facts *f, const struct span *paths,
+                      size_t count)
 {
+    char memory[GEO_NUMBER];
+    const uint8_t *bytes;
+    size_t n = f->address != NULL ? addr_bytes(f->address, &bytes) : 0;
+    for (size_t i = 0; n != 0 && i < count; i++) {
+        struct span text = geo_field(f->geo, n == 4 ? AF_INET : AF_INET6, bytes, paths[i], memory);
+        buf_put_span(out, text);
+        if (text.n > 0)
+            return;
+    }
+}
+
+/* Where layouts in use have it. */
+static void put_geo(struct buf *out, const struct template_piece *p, const struct expand_facts *f)
+{
+    static const struct span city[] = {SPAN("city.names.en"), SPAN("city")};
+    static const struct span asn[] = {SPAN("autonomous_system_number"), SPAN("asn")};
+    static const struct span organization[] = {SPAN("autonomous_system_organization"),
+                                               SPAN("organization"), SPAN("as_name")};
+    if (p->name == TEMPLATE_GEO_CITY)
+        put_field(out, f, city, 2);
+    else if (p->name == TEMPLATE_GEO_ASN)
+        put_field(out, f, asn, 2);
+    else if (p->name == TEMPLATE_GEO_ORGANIZATION)
+        put_field(out, f, organization, 3);
+    else if (p->name == TEMPLATE_GEO_FIELD)
+        put_field(out, f, &p->text, 1);
+}
+
+static void put_name(struct buf *out, const struct template_piece *p, const struct expand_facts *f)
+{
+    enum template_name name = p->name;
+    put_geo(out, p, f);
     buf_put_span(out, value_of(name, f));
     if (name != TEMPLATE_URI || f->request->query.p == NULL)
         return;
@@ -76,7 +110,7 @@ static enum err put_pieces(const struct template *t, const struct expand_facts *
             buf_put_span(b, t->pieces[i].text);
             continue;
         }
-        put_name(b, t->pieces[i].name, f);
+        put_name(b, &t->pieces[i], f);
         if (has_control(span_of(b->p + before, b->n - before)))
             return ERR_BAD_FIELD;
     }

@@ -6,10 +6,13 @@
 #include "base/template.h"
 #include "geo/geo.h"
 #include "http/msg.h"
+#include "net/addr.h"
 
 struct expand_facts {
     const struct request *request;
     const struct place *place;   /* NULL: not known */
+    const struct geo_db *geo;    /* for the other fields; NULL: none */
+    const struct addr *address;  /* the client's; NULL: not known */
     struct span client, peer;    /* addresses as text */
     struct span listener, route; /* names */
     struct span id;              /* the request's identifier */

@@ -312,7 +312,7 @@ static size_t put_record(struct mmdb_writer *w, const struct row *r)
         return put_damaged(w, r);
     if (w->options.damage == MMDB_DAMAGE_NO_PLACES) {
         put_head(&w->data, TYPE_MAP, 1);
-        put_text(w, "autonomous_system_number");
+        put_text(w, "connection_class");
         put_number(&w->data, TYPE_UINT32, 64496);
     } else if (w->options.layout == MMDB_LAYOUT_NESTED)
         put_nested(w, r);

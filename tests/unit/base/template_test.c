@@ -51,10 +51,20 @@ TEST(template, pieces)
 TEST(template, what_is_wrong_is_named)
 {
     static const char *const rows[][2] = {
-        {"{hots}", "bad: hots"},  {"x{}", "bad: "},
-        {"x{host", "bad: {host"}, {"{", "bad: {"},
-        {"{HOST}", "bad: HOST"},  {"{ host}", "bad:  host"},
-        {"{{{", "bad: {"},        {"{a{host}}", "bad: a{host"},
+        {"{hots}", "bad: hots"},
+        {"x{}", "bad: "},
+        {"x{host", "bad: {host"},
+        {"{", "bad: {"},
+        {"{HOST}", "bad: HOST"},
+        {"{ host}", "bad:  host"},
+        {"{geo:a.0.b-c_D}", "<geo:PATH>|"},
+        {"{geo:}", "bad: geo:"},
+        {"{geo:a..b}", "bad: geo:a..b"},
+        {"{geo:.a}", "bad: geo:.a"},
+        {"{geo:a.}", "bad: geo:a."},
+        {"{geo:a b}", "bad: geo:a b"},
+        {"{{{", "bad: {"},
+        {"{a{host}}", "bad: a{host"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         CHECK_SPAN(shown(rows[i][0]), rows[i][1]);
