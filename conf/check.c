@@ -112,14 +112,25 @@ static void check_site_count(struct reader *r, const struct conf *conf,
     }
 }
 
+/* Whether all sites say how far they are. */
+static bool all_measured(const struct conf_pool *pool)
+{
+    for (size_t i = 0; i < pool->backend_count; i++)
+        if (pool->backends[i].site == NULL || pool->backends[i].site->distance_ms == 0)
+            return false;
+    return !pool->registry.set;
+}
+
 /* BALANCING.md section 2: where distance is measured from. */
 static void check_distance(struct reader *r, const struct conf *conf, struct conf_pool *pool)
 {
     struct conf_balance *b = &pool->balance;
     if (b->distance_from == CONF_DISTANCE_CLIENT && conf->database_count == 0)
         conf_report(r->m, b->mark, "distance_from: client needs a database; set geo.databases");
-    if (b->distance_from == CONF_DISTANCE_HERE && !conf->here.set)
-        conf_report(r->m, b->mark, "distance_from: here needs a place; set here.location");
+    if (b->distance_from == CONF_DISTANCE_HERE && !conf->here.set && !all_measured(pool))
+        conf_report(r->m, b->mark,
+                    "distance_from: here needs a place; set here.location, or the distance of each "
+                    "site of the pool");
     if (b->distance_from == CONF_DISTANCE_NONE && conf->database_count > 0)
         b->distance_from = CONF_DISTANCE_CLIENT;
     else if (b->distance_from == CONF_DISTANCE_NONE && conf->here.set)

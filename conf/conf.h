@@ -65,6 +65,7 @@ struct conf_site {
     struct conf_location location; /* always set */
     struct conf_text country;      /* ISO 3166-1, two capital letters; may be absent */
     struct conf_text continent;    /* AF AN AS EU NA OC SA; may be absent */
+    int64_t distance_ms;           /* from this balancer; 0: by location */
     struct conf_text public_url;   /* http(s)://host[:port][/path], no slash at its end; absent */
     struct span public_host;       /* of it */
     uint16_t public_port;          /* of it: 80 or 443 where none was written */

@@ -88,6 +88,12 @@ static const struct schema_field site_fields[] = {
      .check = text_continent,
      .fallback = "none",
      .help = "AF, AN, AS, EU, NA, OC or SA."},
+    {.key = "distance",
+     .type = &type_duration,
+     .offset = offsetof(struct conf_site, distance_ms),
+     .most = 60000,
+     .help = "Round trip from this balancer, in place of what the locations say, for pools with "
+             "`distance_from: here`. 0ms: by location."},
     {.key = "public_url",
      .type = &type_text,
      .offset = offsetof(struct conf_site, public_url),

@@ -25,6 +25,8 @@ static uint32_t site_index(struct site_list *l, const struct conf_site *site)
 
 static float here_ms(const struct conf *conf, const struct conf_site *site, double weight)
 {
+    if (site->distance_ms > 0)
+        return (float)((double)site->distance_ms * weight);
     if (!conf->here.set)
         return 0;
     double km = near_km(conf->here.latitude, conf->here.longitude, site->location.latitude,

@@ -110,6 +110,17 @@ def test_distance_from_here(env):
         assert get(balancer.port, headers={"X-Forwarded-For": address_in(place)}).body == b"iad"
 
 
+def test_distance_that_a_site_says(env):
+    """`distance` goes before the locations (BALANCING.md section 3)."""
+    far = {"fra": "80ms", "iad": "30ms", "sin": "2ms"}
+    balancer, _ = world(env, balance={"distance_from": "here"}, sites={
+        name: {"location": list(place), "distance": far[name]} for name, place in SITES.items()})
+    for place in PLACES.values():
+        assert get(balancer.port, headers={"X-Forwarded-For": address_in(place)}).body == b"sin"
+    told = balancer.ctl_json("explain", "--client", address_in(PLACES["EU"]), "http://localhost/")
+    assert {one["site"]: one["distance_ms"] for one in told["sites"]} == {"fra": 80, "iad": 30, "sin": 2}, told
+
+
 def test_distance_weight_0_ignores_distance(env):
     balancer, origins = world(env, balance={"distance_weight": 0})
     for _ in range(60):
