@@ -9,7 +9,7 @@ A, CNAME, AAAA = 1, 5, 28
 class NameServer:
     """`names` maps a name to its addresses; what it does not hold does not exist. `ttl` in seconds.
     `modes` says how a name is answered where that is not "good": "nxdomain", "servfail", "silent", "empty", "truncated" (the truth over TCP only),
-    "wrong-id", "garbage",
+    "wrong-id", "garbage", "many" (1,000 addresses),
     "loop" (a CNAME to itself), "other-name" (an answer to another question)."""
 
     def __init__(self, port, names=None, ttl=5):
@@ -59,6 +59,8 @@ class NameServer:
         question = message[12:end]
         code = 3 if mode == "nxdomain" or name not in self.names else 2 if mode == "servfail" else 0
         records = [] if code or mode == "empty" else self._records(name, kind)
+        if mode == "many" and kind == A and not code:
+            records = [bytes([127, 9, at >> 8, at & 255]) for at in range(1000)]
         cut = not over_tcp and (mode == "truncated" or len(records) > 25)
         body = b"".join(b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, self.ttl, len(data)) + data
                         for data in ([] if cut else records))

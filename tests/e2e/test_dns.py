@@ -9,7 +9,8 @@ from client import get
 from dns import NameServer
 from env import seconds, until
 
-LIES = ["nxdomain", "servfail", "silent", "empty", "garbage", "wrong-id", "loop", "other-name"]
+LIES = ["nxdomain", "servfail", "silent", "empty", "garbage", "wrong-id", "loop", "other-name",
+        "many"]
 
 
 class Server(http.server.ThreadingHTTPServer):
