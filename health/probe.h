@@ -33,8 +33,8 @@ struct probe {
     struct timer deadline;
     void *talk; /* the stages' own */
     bool open;
-    bool unready;    /* its status was a bad one, and says enough; its content is waited for */
-    uint32_t blamed; /* what such a server says of its dependencies: bits */
+    bool unready;        /* its status was a bad one, and says enough; its content is waited for */
+    uint32_t blamed;     /* what such a server says of its dependencies: bits */
     int64_t open_ns;     /* when it was, TLS included */
     int64_t connect_ns;  /* how long TCP took: about one round trip */
     int64_t answered_ns; /* when the answer's first bytes came; 0: none have */
