@@ -122,7 +122,10 @@ if step "build fuzz (clang)" build fuzz --target fuzz_targets; then
     step "fuzz corpora, once" replay
     [ -n "$long" ] && step "fuzz, ${FUZZ_SECONDS:-60} s each" scripts/fuzz.sh --seconds "${FUZZ_SECONDS:-60}"
 fi
-if step "build release (hardened, lto)" build_release && [ -n "$long" ]; then
+if step "build release (hardened, lto)" build_release; then
+    step "instructions of fixed inputs" python3 bench/cost.py --build build/release-check
+fi
+if [ -n "$long" ] && [ -x build/release-check/meridian ]; then
     step "changes under load (G3, G4, G5)" python3 bench/change.py --build build/release-check
     step "cost of a scrape" python3 bench/scrape.py --build build/release-check
     step "soak, ${SOAK_SECONDS:-300} s" python3 bench/soak.py --build build/release-check --seconds "${SOAK_SECONDS:-300}"
