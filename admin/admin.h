@@ -26,6 +26,9 @@ struct admin_server {
     bool last_reload_failed;
     int64_t last_reload_ns; /* wall clock; 0: never */
     enum log_level log_level;
+    const char *overload;                   /* the tier's name */
+    uint64_t memory, memory_most;           /* bytes */
+    uint64_t descriptors, descriptors_most; /* most 0: no bound */
 };
 
 struct admin_listener {

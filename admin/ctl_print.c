@@ -171,6 +171,21 @@ static void print_reloads(const struct print *p)
     print_line(p, "reloads", text_of(text));
 }
 
+/* What is bounded for the process as a whole. */
+static void print_loads(const struct print *p)
+{
+    const struct json_value *r = p->reply;
+    double mib = 1024 * 1024;
+    print_line(
+        p, "memory",
+        text_of(arena_printf(p->arena, "%.1f of %.1f MiB", json_get_number(r, "memory_bytes") / mib,
+                             json_get_number(r, "memory_limit_bytes") / mib)));
+    print_line(p, "descriptors",
+               text_of(arena_printf(p->arena, "%.*s of %.*s", SPAN_FMT(ctl_cell(r, "descriptors")),
+                                    SPAN_FMT(ctl_cell(r, "descriptors_limit")))));
+    print_line(p, "overload", ctl_cell(r, "overload"));
+}
+
 static void print_status(const struct print *p)
 {
     const struct json_value *r = p->reply;
@@ -194,6 +209,7 @@ static void print_status(const struct print *p)
                text_of(arena_printf(p->arena, "%.*s, %.*s running",
                                     SPAN_FMT(ctl_cell(r, "requests_total")),
                                     SPAN_FMT(ctl_cell(r, "requests_running")))));
+    print_loads(p);
     print_line(p, "log level", ctl_cell(r, "log_level"));
     buf_put_char(p->out, '\n');
     print_listeners(p);

@@ -43,6 +43,11 @@ void show_server(struct admin *a, struct json *j)
         json_span(j, "last_reload", span_of(at, sizeof at));
     }
     json_str(j, "log_level", log_level_name(s.log_level));
+    json_str(j, "overload", s.overload);
+    json_u64(j, "memory_bytes", s.memory);
+    json_u64(j, "memory_limit_bytes", s.memory_most);
+    json_u64(j, "descriptors", s.descriptors);
+    json_u64(j, "descriptors_limit", s.descriptors_most);
 }
 
 void show_fault(struct json *j, const struct admin_fault *f)

@@ -439,6 +439,7 @@ struct conf_limits {
     int64_t body;                              /* bytes; 0: no limit */
     int64_t streams;
     int64_t backend_connections, backend_idle;
+    int64_t memory; /* bytes; 0: auto */
 };
 
 struct conf_drain {
@@ -483,6 +484,7 @@ struct conf {
     struct conf_text *includes; /* none: files are read before keys are (include.h) */
     size_t include_count;
     int64_t workers; /* 0: auto */
+    bool sandbox;
     struct conf_location here;
     struct conf_text *databases; /* paths of geolocation databases, in order of search */
     size_t database_count;

@@ -184,6 +184,15 @@ static const struct schema_field limit_fields[] = {
     LIMIT(
         "backend_idle", type_count, backend_idle, LIMIT_BACKEND_IDLE, 0, 1000000,
         "Idle connections that are kept to one backend (L34); more of them for a second. 0: none."),
+    {.key = "memory",
+     .type = &type_size,
+     .offset = offsetof(struct conf_limits, memory),
+     .least = MIB(32),
+     .most = BYTES_MOST,
+     .text = "auto",
+     .help = "Memory that connections, requests and what they need may take together (L35); from "
+             "80 % of it on service is reduced step by step. `auto`: 1 GiB, or half of what the "
+             "machine or the control group has where that is less."},
 };
 
 static const struct schema_field drain_fields[] = {
@@ -367,6 +376,13 @@ static const struct schema_field fields[] = {
      .text = "auto",
      .flags = SCHEMA_RESTART,
      .help = "Worker threads. `auto`: one for each processor that the process may use."},
+    {.key = "sandbox",
+     .type = &type_flag,
+     .offset = offsetof(struct conf, sandbox),
+     .initial = 1,
+     .flags = SCHEMA_RESTART,
+     .help = "Whether threads give up the system calls that they do not need (where Meridian is "
+             "built with libseccomp and the kernel has filters)."},
     {.key = "here", .type = &type_map, .map = &here_map, .help = "This balancer's own place."},
     {.key = "geo", .type = &type_map, .map = &geo_map, .help = "Where clients are."},
     {.key = "trusted_proxies",

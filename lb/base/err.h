@@ -72,6 +72,8 @@
     X(NO_BACKEND, "no-backend", 503, "no server can serve this now")                               \
     X(DEPENDENCY_DOWN, "dependency-down", 503, "what the servers depend on is down")               \
     X(QUEUE_FULL, "queue-full", 503, "too many requests wait already")                             \
+    X(OVERLOAD, "overload", 503, "memory or descriptors are short")                                \
+    X(OVERLOAD_HEAVIEST, "overload-heaviest", 0, "its source held most memory when it ran short")  \
     X(SHED, "shed", 503, "given up for more important requests")                                   \
     X(QUEUE_TIMEOUT, "limit-L9", 503, "no server became free in time")                             \
     X(DEADLINE, "deadline", 504, "the request's total time is used up")                            \

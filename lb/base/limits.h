@@ -125,4 +125,10 @@
 #define LIMIT_ERROR_PAGE              KIB(64)   /* one page of error_pages */
 #define LIMIT_GEO_FILES               8         /* C4, databases of one set */
 
+/* Section 5, while memory or descriptors are short. */
+#define LIMIT_MEMORY             MIB(1024) /* L35, or half of the machine */
+#define LIMIT_SOURCE_PRESSED     64        /* L2 */
+#define LIMIT_IDLE_PRESSED_MS    5000      /* L5 */
+#define LIMIT_H2_STREAMS_PRESSED 10        /* L20 */
+
 #endif

@@ -1,9 +1,10 @@
 /* mem: the one place where heap memory is had and given back (RELIABILITY A2), so that tests can
- * make the n-th allocation fail and the process can account for what it holds. Knows no purpose of
- * the memory. Any thread. */
+ * make allocations fail (F16) and the process knows what it holds (A3, section 5). Knows no purpose
+ * of the memory. Any thread. */
 #ifndef MERIDIAN_BASE_MEM_H
 #define MERIDIAN_BASE_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,8 +20,18 @@ void mem_free(void *p);
 /* n bytes at p and a NUL after them, or NULL. */
 char *mem_copy_str(const char *p, size_t n) __attribute__((warn_unused_result));
 
+/* Bytes that are out now, of all threads. Each thread counts for itself, in a cache line of its
+ * own; this sums, so it is for a few times a second. */
+uint64_t mem_used(void);
+
 /* Tests only: the allocation number n from now (1 = the next) fails, once; 0 switches it off. */
 void mem_fail_at(uint64_t n);
+/* Tests only: so many of ten thousand allocations fail, by the seed; 0 switches it off. */
+void mem_fail_some(uint64_t seed, unsigned of_10000);
+/* Tests only: while held, nothing fails and nothing counts towards mem_fail_at. */
+void mem_fail_hold(bool on);
+/* Allocations that have failed because a test wanted it. */
+uint64_t mem_failed(void);
 /* Allocations since the start of the process, for tests that count. */
 uint64_t mem_count(void);
 

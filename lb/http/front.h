@@ -78,6 +78,8 @@ struct front_limits {
  * that came together do not come again together. */
 int64_t front_age_ns(const struct front_limits *l, const struct conn *c);
 
+#define FRONT_NOT_IDLE INT64_MAX
+
 /* A connection's codec as the owner of the connection sees it. */
 struct front_codec;
 struct front_codec_ops {
@@ -88,8 +90,14 @@ struct front_codec_ops {
     void (*drain)(struct front_codec *c);
     /* Ends it now, whatever runs (the exchanges get on_gone first). on_closed follows. */
     void (*kill)(struct front_codec *c, enum err why);
-    /* Whether no request is there, nor the beginning of one. */
-    bool (*idle)(const struct front_codec *c);
+    /* Since when (loop time) no request is there, nor the beginning of one; FRONT_NOT_IDLE: one is,
+     * or the connection ends already. */
+    int64_t (*idle_ns)(const struct front_codec *c);
+    /* Memory is short, or is not any more (RELIABILITY section 5): HTTP/1 ends after its next
+     * answer, HTTP/2 advertises few streams and narrow windows. */
+    void (*press)(struct front_codec *c, bool on);
+    /* Memory that the connection holds now, its requests included, roughly. */
+    size_t (*bytes)(const struct front_codec *c);
 };
 struct front_codec {
     const struct front_codec_ops *ops;

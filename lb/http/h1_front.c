@@ -69,8 +69,8 @@ static void begin(struct h1_front *h, enum err bad, enum h1_coding coding, size_
     h->state = FRONT_BUSY;
     h->served++;
     h->request.scheme = h->tls ? SPAN("https") : SPAN("http");
-    h->closing =
-        h->closing || bad != ERR_OK || h->served >= h->limits->requests || now_ns(h) >= h->old_ns;
+    h->closing = h->closing || h->pressed || bad != ERR_OK || h->served >= h->limits->requests ||
+                 now_ns(h) >= h->old_ns;
     h->wants = h->end_told = h->begun = h->done = h->tunnel = false;
     h->gone = bad != ERR_OK;
     h->coding = H1_NONE;
@@ -300,6 +300,7 @@ static void wait_for_head(struct h1_front *h)
     int64_t now = now_ns(h);
     int64_t idle = now + h->limits->idle_ms * NS_PER_MS;
     h->state = FRONT_HEAD;
+    h->idle_ns = now;
     h1_scan_init(&h->scan, H1_REQUEST);
     conn_set_hold_limit(h->conn, hold_limit(h->limits));
     timer_aim(&h->timer, idle < h->old_ns ? idle : h->old_ns);
@@ -328,10 +329,22 @@ static struct h1_front *codec_of(struct front_codec *c)
     return container_of(c, struct h1_front, codec);
 }
 
-static bool idle(const struct front_codec *c)
+static int64_t idle_ns(const struct front_codec *c)
 {
     const struct h1_front *h = container_of(c, const struct h1_front, codec);
-    return h->state == FRONT_HEAD && h->scan.at == 0;
+    bool idle = h->state == FRONT_HEAD && h->scan.at == 0 && !conn_has_unread(h->conn);
+    return idle ? h->idle_ns : FRONT_NOT_IDLE;
+}
+
+static void press(struct front_codec *c, bool on)
+{
+    codec_of(c)->pressed = on;
+}
+
+static size_t bytes(const struct front_codec *c)
+{
+    const struct h1_front *h = container_of(c, const struct h1_front, codec);
+    return sizeof *h + h->arena.used + (h->conn != NULL ? conn_bytes(h->conn) : 0);
 }
 
 static void last(struct front_codec *c)
@@ -343,7 +356,7 @@ static void drain(struct front_codec *c)
 {
     struct h1_front *h = codec_of(c);
     h->closing = true;
-    if (idle(c) && !conn_has_unread(h->conn)) {
+    if (idle_ns(c) != FRONT_NOT_IDLE) {
         end_connection(h, ERR_SHUTDOWN, CONN_END_FLUSH);
     }
 }
@@ -360,7 +373,7 @@ static void kill(struct front_codec *c, enum err why)
 }
 
 static const struct front_codec_ops codec_ops = {
-    .last = last, .drain = drain, .kill = kill, .idle = idle};
+    .last = last, .drain = drain, .kill = kill, .idle_ns = idle_ns, .press = press, .bytes = bytes};
 
 enum err h1_front_new(struct conn *c, bool tls, const struct front_limits *limits,
                       struct arena_cache *cache, const struct front_owner *owner, void *owner_user,
@@ -381,7 +394,8 @@ enum err h1_front_new(struct conn *c, bool tls, const struct front_limits *limit
     h->stream.ops = &h1_front_ops;
     h->stream.arena = &h->arena;
     h->stream.conn = c;
-    h->old_ns = now_ns(h) + front_age_ns(limits, c);
+    h->idle_ns = now_ns(h);
+    h->old_ns = h->idle_ns + front_age_ns(limits, c);
     h1_scan_init(&h->scan, H1_REQUEST);
     task_init(&h->later, on_later);
     timer_init(&h->timer, conn_loop(c), on_time);

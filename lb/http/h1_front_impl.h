@@ -31,9 +31,11 @@ struct h1_front {
     enum h1_front_state state;
     enum err why; /* FRONT_ENDED: for the owner */
     uint32_t served;
-    bool closing; /* no request after this one */
-    bool broken;  /* nothing more can be said on it */
-    bool eof;     /* the client has finished sending */
+    int64_t idle_ns; /* FRONT_HEAD: since when */
+    bool closing;    /* no request after this one */
+    bool pressed;    /* nor after the next */
+    bool broken;     /* nothing more can be said on it */
+    bool eof;        /* the client has finished sending */
 
     /* the request */
     struct h1_scan scan;

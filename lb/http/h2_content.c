@@ -45,7 +45,7 @@ static void widen(struct h2_stream *st, size_t n)
     }
     st->epoch_bytes += n;
     if (st->epoch_bytes >= st->window / 2 && st->window < LIMIT_H2_WINDOW_MOST && s->rtt_ns > 0 &&
-        st->open && !st->peer_done) {
+        st->open && !st->peer_done && !conn_pressed(s->conn)) {
         st->window *= 2;
         st->epoch_bytes = 0;
         (void)nghttp2_session_set_local_window_size(s->wire, NGHTTP2_FLAG_NONE, st->id,

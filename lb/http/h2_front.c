@@ -95,7 +95,8 @@ static void on_reset(struct h2_stream *st, uint32_t code, bool own)
 
 static void idle_from_now(struct h2_front *h)
 {
-    int64_t at = now_ns(h) + h->limits->idle_ms * NS_PER_MS;
+    h->idle_ns = now_ns(h);
+    int64_t at = h->idle_ns + h->limits->idle_ms * NS_PER_MS;
     timer_aim(&h->timer, at < h->old_ns ? at : h->old_ns);
 }
 
@@ -167,13 +168,30 @@ static void kill(struct front_codec *c, enum err why)
     h2_session_kill(codec_of(c)->session, why);
 }
 
-static bool idle(const struct front_codec *c)
+static int64_t idle_ns(const struct front_codec *c)
 {
-    return h2_session_streams(container_of(c, const struct h2_front, codec)->session) == 0;
+    const struct h2_front *h = container_of(c, const struct h2_front, codec);
+    bool idle = h2_session_streams(h->session) == 0 && !h2_session_ending(h->session);
+    return idle ? h->idle_ns : FRONT_NOT_IDLE;
 }
 
-static const struct front_codec_ops codec_ops = {
-    .last = drain, .drain = drain, .kill = kill, .idle = idle};
+static void press(struct front_codec *c, bool on)
+{
+    h2_session_press(codec_of(c)->session, on);
+}
+
+static size_t bytes(const struct front_codec *c)
+{
+    const struct h2_front *h = container_of(c, const struct h2_front, codec);
+    return sizeof *h + h2_session_bytes(h->session);
+}
+
+static const struct front_codec_ops codec_ops = {.last = drain,
+                                                 .drain = drain,
+                                                 .kill = kill,
+                                                 .idle_ns = idle_ns,
+                                                 .press = press,
+                                                 .bytes = bytes};
 
 static struct h2_limits limits_of(const struct front_limits *l)
 {
@@ -209,7 +227,8 @@ enum err h2_front_new(struct conn *c, bool tls, const struct front_limits *limit
         mem_free(h);
         return e;
     }
-    h->old_ns = now_ns(h) + front_age_ns(limits, c);
+    h->idle_ns = now_ns(h);
+    h->old_ns = h->idle_ns + front_age_ns(limits, c);
     timer_in_ms(&h->timer, limits->head_ms);
     *out = &h->codec;
     return ERR_OK;

@@ -16,7 +16,8 @@ struct h2_front {
     void *owner_user;
     struct arena_cache *cache;
     bool tls;
-    int64_t old_ns; /* L11: no further request from then on */
+    int64_t old_ns;  /* L11: no further request from then on */
+    int64_t idle_ns; /* while no stream is there: since when */
     /* the connection */
     struct h2_session *session;
     struct timer timer; /* L4 for the first request, then L5 while no stream is there */

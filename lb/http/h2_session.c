@@ -6,6 +6,9 @@
 
 enum { WATCH_MS = 1000, QUEUE_MOST = 512, SEND_BLOCK_MOST = 4 * 1024 * 1024 };
 
+/* What the library holds for one connection, about. */
+enum { WIRE_BYTES = 26 * 1024 };
+
 void h2_later(struct h2_session *s)
 {
     task_post(s->loop, &s->later);
@@ -229,8 +232,35 @@ static bool set_options(nghttp2_option *o)
     return true;
 }
 
+/* What the library holds counts like everything else (A3). */
+static void *wire_alloc(size_t size, void *user)
+{
+    (void)user;
+    return mem_resize(NULL, size);
+}
+
+static void *wire_array(size_t count, size_t size, void *user)
+{
+    (void)user;
+    return mem_array(count, size);
+}
+
+static void *wire_resize(void *p, size_t size, void *user)
+{
+    (void)user;
+    return mem_resize(p, size);
+}
+
+static void wire_free(void *p, void *user)
+{
+    (void)user;
+    mem_free(p);
+}
+
 static bool wire_new(struct h2_session *s)
 {
+    nghttp2_mem mem = {
+        .malloc = wire_alloc, .free = wire_free, .calloc = wire_array, .realloc = wire_resize};
     nghttp2_session_callbacks *callbacks = NULL;
     nghttp2_option *options = NULL;
     bool made = nghttp2_session_callbacks_new(&callbacks) == 0 &&
@@ -238,8 +268,9 @@ static bool wire_new(struct h2_session *s)
     if (made) {
         h2_recv_callbacks(callbacks);
         h2_send_callbacks(callbacks);
-        made = (s->server ? nghttp2_session_server_new2(&s->wire, callbacks, s, options)
-                          : nghttp2_session_client_new2(&s->wire, callbacks, s, options)) == 0;
+        made =
+            (s->server ? nghttp2_session_server_new3(&s->wire, callbacks, s, options, &mem)
+                       : nghttp2_session_client_new3(&s->wire, callbacks, s, options, &mem)) == 0;
     }
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_option_del(options);
@@ -341,6 +372,41 @@ void h2_session_kill(struct h2_session *s, enum err why)
     (void)nghttp2_session_terminate_session(s->wire, NGHTTP2_NO_ERROR);
     pump(s);
     end(s, why, CONN_END_FLUSH);
+}
+
+static void narrow(struct h2_session *s, struct h2_stream *st)
+{
+    if (st->window <= LIMIT_H2_WINDOW || !st->open)
+        return;
+    st->window = LIMIT_H2_WINDOW;
+    (void)nghttp2_session_set_local_window_size(s->wire, NGHTTP2_FLAG_NONE, st->id,
+                                                LIMIT_H2_WINDOW);
+}
+
+void h2_session_press(struct h2_session *s, bool on)
+{
+    if (s->ended || s->condemned)
+        return;
+    uint32_t most = s->limits->streams;
+    nghttp2_settings_entry terms = {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
+                                    on && most > LIMIT_H2_STREAMS_PRESSED ? LIMIT_H2_STREAMS_PRESSED
+                                                                          : most};
+    (void)nghttp2_submit_settings(s->wire, NGHTTP2_FLAG_NONE, &terms, 1);
+    for (struct link *e = s->streams.next; on && e != &s->streams; e = e->next) {
+        narrow(s, container_of(e, struct h2_stream, link));
+    }
+    h2_later(s);
+}
+
+size_t h2_session_bytes(const struct h2_session *s)
+{
+    size_t sum = sizeof *s + WIRE_BYTES + (s->conn != NULL ? conn_bytes(s->conn) : 0);
+    for (const struct link *e = s->streams.next; e != &s->streams; e = e->next) {
+        const struct h2_stream *st = container_of(e, const struct h2_stream, link);
+        sum += sizeof *st + st->held.bytes + st->out.bytes;
+        sum += st->arena != NULL ? st->arena->used : 0;
+    }
+    return sum;
 }
 
 uint32_t h2_session_streams(const struct h2_session *s)

@@ -114,6 +114,11 @@ enum err h2_session_why(const struct h2_session *s);
 /* Asks the peer for a sign of life; on_terms follows when it has answered. */
 void h2_session_ping(struct h2_session *s);
 struct conn *h2_session_conn(const struct h2_session *s);
+/* Server: memory is short (RELIABILITY section 5): few streams are advertised, windows are narrow
+ * again; or no longer. */
+void h2_session_press(struct h2_session *s, bool on);
+/* Memory that it holds now, its streams included, roughly. */
+size_t h2_session_bytes(const struct h2_session *s);
 
 /* Client: begins a stream with its head; nothing of nv is kept. ERR_FULL: no stream is to be had on
  * this connection. */

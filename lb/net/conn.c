@@ -6,6 +6,9 @@
 
 #include <errno.h>
 
+/* What OpenSSL holds for one, about (bench/memory.py). */
+#define TLS_BYTES KIB(24)
+
 /* The life of a connection: begin, interest, end. */
 
 static void turn_end(struct task *t);
@@ -385,6 +388,17 @@ uint64_t conn_sent(const struct conn *c)
 uint64_t conn_received(const struct conn *c)
 {
     return c->received;
+}
+
+size_t conn_bytes(const struct conn *c)
+{
+    size_t held = c->held != NULL ? c->held->cap : 0;
+    return sizeof *c + c->out.bytes + held + (c->tls != NULL ? TLS_BYTES : 0);
+}
+
+bool conn_pressed(const struct conn *c)
+{
+    return c->env->pressed;
 }
 
 const struct addr *conn_peer(const struct conn *c)

@@ -57,6 +57,7 @@ struct conn_env {
     struct task turn_end;
     struct buf_store *store; /* output and hold buffers, lent while bytes are in flight */
     bool in_event;
+    bool pressed; /* memory is short: windows stay narrow (L21, RELIABILITY section 5) */
     /* counters, read by the owner only */
     uint64_t open, accepted, connected, bytes_in, bytes_out, tls_handshakes, tls_resumed,
         tls_failed;
@@ -106,6 +107,10 @@ size_t conn_pending(const struct conn *c);
 /* Total bytes that the kernel has taken / given since the connection began (application bytes). */
 uint64_t conn_sent(const struct conn *c);
 uint64_t conn_received(const struct conn *c);
+/* Memory that it holds now, roughly: what is on its way out, what the reader has not taken, TLS. */
+size_t conn_bytes(const struct conn *c);
+/* Whether its env is pressed for memory. */
+bool conn_pressed(const struct conn *c);
 /* Whether bytes were received that the reader has not taken. */
 bool conn_has_unread(const struct conn *c);
 /* On at first. */

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "net/addr.h"
 
+#include <stdatomic.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -89,6 +90,9 @@ struct loop {
     int64_t turn_start_ns;
     int64_t longest_turn_ns;
     uint64_t turns;
+    /* Odd while a turn runs, even while the loop waits. Written by the owner, read by any thread.
+     */
+    _Atomic uint64_t phase;
     /* What other threads need of the process's descriptors: this loop's sockets stay below. 0: no
      * bound. -EMFILE where they would not. */
     int descriptors_most;
@@ -96,6 +100,8 @@ struct loop {
     /* The wall clock as HTTP writes it, made anew once a second (loop_date). */
     int64_t date_until_ns;
     char date[29];
+    /* Open sockets of connections. Written by the owner, read by any thread. */
+    _Atomic uint32_t sockets;
 };
 
 /* The libev loop. ERR_NO_MEMORY, ERR_NO_DESCRIPTOR. */

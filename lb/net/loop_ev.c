@@ -96,6 +96,12 @@ static void wake_send(struct wake *w)
     ev_async_send(own(w->loop)->ev, (struct ev_async *)(void *)&w->impl);
 }
 
+static void next_phase(struct loop *l)
+{
+    uint64_t phase = atomic_load_explicit(&l->phase, memory_order_relaxed);
+    atomic_store_explicit(&l->phase, phase + 1, memory_order_relaxed);
+}
+
 /* The turn ends here: all that was put off is done before the loop waits. */
 static void before_wait(struct ev_loop *ev, struct ev_prepare *w, int events)
 {
@@ -106,6 +112,7 @@ static void before_wait(struct ev_loop *ev, struct ev_prepare *w, int events)
         ev_idle_stop(ev, &l->more_tasks);
     else
         ev_idle_start(ev, &l->more_tasks);
+    next_phase(&l->base);
     int64_t took = clock_mono_ns() - l->base.turn_start_ns;
     if (took > l->base.longest_turn_ns)
         l->base.longest_turn_ns = took;
@@ -118,6 +125,7 @@ static void after_wait(struct ev_loop *ev, struct ev_check *w, int events)
     l->base.now_ns = clock_mono_ns();
     l->base.turn_start_ns = l->base.now_ns;
     l->base.turns++;
+    next_phase(&l->base);
 }
 
 static void idle(struct ev_loop *ev, struct ev_idle *w, int events)
@@ -130,6 +138,7 @@ static void run(struct loop *l)
     ev_now_update(own(l)->ev);
     l->now_ns = clock_mono_ns();
     l->turn_start_ns = l->now_ns;
+    next_phase(l); /* the first wait ends a turn */
     ev_run(own(l)->ev, 0);
 }
 
@@ -164,14 +173,25 @@ static bool may_take(const struct loop *l)
     return next >= 0 && next < l->descriptors_most;
 }
 
+static void count_sockets(struct loop *l, uint32_t more)
+{
+    uint32_t n = atomic_load_explicit(&l->sockets, memory_order_relaxed);
+    atomic_store_explicit(&l->sockets, n + more, memory_order_relaxed);
+}
+
+/* A socket that was had: counted. */
+static int had(struct loop *l, int fd)
+{
+    if (fd < 0)
+        return fd;
+    l->descriptor_last = fd;
+    count_sockets(l, 1);
+    return fd;
+}
+
 static int ev_sock_new(struct loop *l, int family)
 {
-    if (!may_take(l))
-        return -EMFILE;
-    int fd = sock_new(family);
-    if (fd >= 0)
-        l->descriptor_last = fd;
-    return fd;
+    return may_take(l) ? had(l, sock_new(family)) : -EMFILE;
 }
 
 static int ev_sock_listen(struct loop *l, const struct addr *at, bool reuse_port)
@@ -194,12 +214,7 @@ static int ev_sock_error(struct loop *l, int fd)
 
 static int ev_sock_accept(struct loop *l, int fd, struct addr *peer)
 {
-    if (!may_take(l))
-        return -EMFILE;
-    int got = sock_accept(fd, peer);
-    if (got >= 0)
-        l->descriptor_last = got;
-    return got;
+    return may_take(l) ? had(l, sock_accept(fd, peer)) : -EMFILE;
 }
 
 static int ev_sock_local(struct loop *l, int fd, struct addr *out)
@@ -228,7 +243,7 @@ static int ev_sock_shutdown(struct loop *l, int fd)
 
 static void ev_sock_close(struct loop *l, int fd, bool reset)
 {
-    (void)l;
+    count_sockets(l, (uint32_t)-1);
     sock_close(fd, reset);
 }
 

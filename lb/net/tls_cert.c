@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "net/tls_ctx_impl.h"
+#include "net/tls_mem.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -10,6 +11,8 @@
 
 /* Names of one certificate beyond this are not served by SNI. */
 #define NAMES_MOST 1024
+
+#define KEY_BUFFER 4096
 
 /* Passphrases are not asked for: nobody is there to answer. */
 static int no_passphrase(char *into, int size, int writing, void *user)
@@ -44,13 +47,42 @@ static enum err read_chain(struct tls_cert *c, const char *path, struct buf *mes
     return ERR_OK;
 }
 
+/* The file's bytes pass through memory of ours, which is wiped, and not through stdio's own. */
+static EVP_PKEY *read_private(const char *path)
+{
+    char *bytes = OPENSSL_malloc(KEY_BUFFER);
+    BIO *file = bytes != NULL ? BIO_new_file(path, "r") : NULL;
+    FILE *stream = NULL;
+    EVP_PKEY *key = NULL;
+    if (file != NULL && BIO_get_fp(file, &stream) == 1 &&
+        setvbuf(stream, bytes, _IOFBF, KEY_BUFFER) == 0)
+        key = PEM_read_bio_PrivateKey(file, NULL, no_passphrase, NULL);
+    BIO_free(file);
+    OPENSSL_clear_free(bytes, KEY_BUFFER);
+    return key;
+}
+
+/* The first signature makes what later ones use: numbers that tell the key as well as itself. */
+static void make_ready(EVP_PKEY *key)
+{
+    unsigned char signature[1024];
+    size_t n = sizeof signature;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    if (ctx != NULL && EVP_DigestSignInit(ctx, NULL, NULL, NULL, key) == 1)
+        (void)EVP_DigestSign(ctx, signature, &n, (const unsigned char *)"", 0);
+    EVP_MD_CTX_free(ctx);
+    ERR_clear_error();
+}
+
 static enum err read_key(struct tls_cert *c, const char *path, struct buf *message)
 {
     if (!tls_is_file(message, "private key", path))
         return ERR_CORRUPT;
-    BIO *file = BIO_new_file(path, "r");
-    c->key = file != NULL ? PEM_read_bio_PrivateKey(file, NULL, no_passphrase, NULL) : NULL;
-    BIO_free(file);
+    tls_mem_secret(true);
+    c->key = read_private(path);
+    if (c->key != NULL)
+        make_ready(c->key);
+    tls_mem_secret(false);
     if (c->key != NULL)
         return ERR_OK;
     tls_say_file(message, "private key", path);

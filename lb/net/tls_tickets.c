@@ -36,7 +36,7 @@ static void unlock(struct tls_tickets *t)
 
 enum err tls_tickets_new(struct tls_tickets **out)
 {
-    struct tls_tickets *t = mem_alloc(sizeof *t);
+    struct tls_tickets *t = OPENSSL_secure_zalloc(sizeof *t); /* S2 */
     if (t == NULL)
         return ERR_NO_MEMORY;
     atomic_flag_clear(&t->lock);
@@ -53,8 +53,7 @@ void tls_tickets_free(struct tls_tickets **t)
     if (*t == NULL)
         return;
     EVP_CIPHER_free((*t)->cipher);
-    OPENSSL_cleanse(*t, sizeof **t);
-    mem_free(*t);
+    OPENSSL_secure_clear_free(*t, sizeof **t);
     *t = NULL;
 }
 

@@ -1,8 +1,8 @@
 #include "proxy/client.h"
 
-#include "geo/country.h"
-
+#include "base/limits.h"
 #include "base/mem.h"
+#include "geo/country.h"
 #include "geo/near.h"
 #include "http/h1_front.h"
 #include "http/h2_front.h"
@@ -10,7 +10,7 @@
 #include "proxy/exchange.h"
 #include "proxy/forward.h"
 
-static uint16_t source_slot(const struct admission *a, const struct addr *peer)
+uint16_t admission_source(const struct admission *a, const struct addr *peer)
 {
     const uint8_t *bytes;
     size_t n = addr_bytes(peer, &bytes);
@@ -20,11 +20,14 @@ static uint16_t source_slot(const struct admission *a, const struct addr *peer)
 }
 
 /* L2: takes one place for the source; false: it has too many. Unix peers have no source. */
-static bool source_take(struct admission *a, uint16_t slot, const struct addr *peer)
+static bool source_take(struct proxy *p, uint16_t slot, const struct addr *peer)
 {
-    uint32_t most = peer->any.sa_family == AF_UNIX
-                        ? UINT16_MAX
-                        : atomic_load_explicit(&a->source_most, memory_order_relaxed);
+    struct admission *a = p->admission;
+    uint32_t most = atomic_load_explicit(&a->source_most, memory_order_relaxed);
+    if (peer->any.sa_family == AF_UNIX)
+        most = UINT16_MAX;
+    else if (p->overload >= OVERLOAD_REFUSE && most > LIMIT_SOURCE_PRESSED)
+        most = LIMIT_SOURCE_PRESSED;
     uint16_t was = atomic_fetch_add_explicit(&a->sources[slot], 1, memory_order_relaxed);
     if (was < most)
         return true;
@@ -117,6 +120,8 @@ static enum err start_codec(struct client *c, bool tls, bool h2)
         conn_close(&conn, CONN_END_NOW);
     else if (c->proxy->draining)
         c->codec->ops->last(c->codec);
+    else
+        client_press(c, c->proxy->overload != OVERLOAD_NONE);
     return e;
 }
 
@@ -225,8 +230,8 @@ static enum err start_plain(struct client *c)
 static bool take_source(struct client *c)
 {
     struct proxy *p = c->proxy;
-    c->source = source_slot(p->admission, &c->peer.addr);
-    c->counted = !is_proxy(p, &c->peer.addr) && source_take(p->admission, c->source, &c->peer.addr);
+    c->source = admission_source(p->admission, &c->peer.addr);
+    c->counted = !is_proxy(p, &c->peer.addr) && source_take(p, c->source, &c->peer.addr);
     return c->counted || is_proxy(p, &c->peer.addr);
 }
 
@@ -346,6 +351,13 @@ void client_kill(struct client *c, enum err why)
         c->codec->ops->kill(c->codec, why);
     else
         handshake_failed(c);
+}
+
+void client_press(struct client *c, bool on)
+{
+    if (c->codec != NULL && c->pressed != on)
+        c->codec->ops->press(c->codec, on);
+    c->pressed = on;
 }
 
 void client_last(struct client *c)

@@ -34,7 +34,8 @@ struct client {
     uint16_t source;           /* slot in the table of sources */
     bool counted;              /* there */
     bool handshaking;
-    bool spared; /* carries a tunnel that a drain leaves alone */
+    bool pressed; /* its codec knows that memory is short */
+    bool spared;  /* carries a tunnel that a drain leaves alone */
     /* what is shown of it */
     int64_t begun_ns;
     const char *protocol, *tls;             /* static; NULL: not known yet, plain */
@@ -49,6 +50,10 @@ struct client {
 enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const struct addr *peer);
 /* Ends the connection; what runs on it first. Frees the client (on_closed). */
 void client_kill(struct client *c, enum err why);
+/* Memory is short, or not any more. */
+void client_press(struct client *c, bool on);
+/* Where a source's connections are counted: an IPv4 address or an IPv6 /64 (L2). */
+uint16_t admission_source(const struct admission *a, const struct addr *peer);
 /* No request after the next one. */
 void client_last(struct client *c);
 /* No further request: an idle connection ends now. */

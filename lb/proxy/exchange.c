@@ -123,6 +123,8 @@ void exchange_begin(struct proxy *p, struct client *client, struct front *front,
         exchange_fail(x, bad);
     else if (x->edition == NULL)
         exchange_fail(x, ERR_SHUTDOWN);
+    else if (p->overload >= OVERLOAD_REFUSE)
+        exchange_fail(x, ERR_OVERLOAD);
     else
         exchange_admit(x);
 }

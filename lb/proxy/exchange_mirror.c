@@ -53,7 +53,8 @@ static struct copy *copy_new(struct exchange *x)
 static bool has_room(const struct exchange *x, const struct policy_mirror *m)
 {
     uint64_t open = counter_get(&x->stats->mirrors) - counter_get(&x->stats->mirrors_ended);
-    return open < m->inflight && exchange_in_hand(x) && buf_len(&x->replay) <= m->content_bytes;
+    return x->proxy->overload < OVERLOAD_REFUSE && open < m->inflight && exchange_in_hand(x) &&
+           buf_len(&x->replay) <= m->content_bytes;
 }
 
 static void send_copy(struct exchange *x, const struct policy_mirror *m)

@@ -170,7 +170,7 @@ static bool room(const struct proxy *p)
 
 bool proxy_accepting(const struct proxy *p)
 {
-    return !p->draining && room(p);
+    return !p->draining && p->overload < OVERLOAD_RESET && room(p);
 }
 
 bool proxy_accept(struct proxy *p, struct proxy_listener *l, int fd, const struct addr *peer)

@@ -10,6 +10,7 @@
 #include "proxy/challenge.h"
 #include "proxy/connpool.h"
 #include "proxy/line.h"
+#include "proxy/overload.h"
 #include "proxy/policy.h"
 
 struct proxy;
@@ -61,6 +62,8 @@ struct proxy_listener {
     size_t spoken_for_count;
 };
 
+#define ADMISSION_SOURCES (1 << 16)
+
 /* Shared by all workers: fixed size, atomics only. */
 struct admission {
     _Atomic uint32_t connections;
@@ -69,9 +72,11 @@ struct admission {
     _Atomic uint32_t handshakes_most; /* L3 */
     _Atomic uint32_t source_most;     /* L2 */
     struct hash_key key;
-    _Atomic uint16_t
-        sources[1 << 16];    /* by keyed hash of the source; a collision counts for both */
-    struct rate_table rates; /* token buckets of all routes */
+    /* By keyed hash of the source; a collision counts for both. */
+    _Atomic uint16_t sources[ADMISSION_SOURCES];
+    _Atomic uint32_t
+        weights[ADMISSION_SOURCES]; /* KiB that each holds, as last weighed (relief.h) */
+    struct rate_table rates;        /* token buckets of all routes */
 };
 
 /* How the proxy reaches what is not its own; user is lb/run's worker. */
@@ -120,7 +125,8 @@ struct proxy {
     struct pick_explain terms; /* of the choice that is being made */
     size_t spare_count;
     bool draining;
-    char date[29]; /* as of date_s */
+    enum overload overload; /* as last told */
+    char date[29];          /* as of date_s */
     int64_t date_s;
 };
 
@@ -145,7 +151,7 @@ enum err proxy_adopt(struct proxy *p, const struct policy *policy);
 /* Lets go of the current edition: no further request is routed. */
 void proxy_retire(struct proxy *p);
 
-/* A new connection; takes fd. False: no more now (L1, L3), the listener should pause. */
+/* A new connection; takes fd. False: no more now (L1, overload), the listener should pause. */
 bool proxy_accept(struct proxy *p, struct proxy_listener *l, int fd, const struct addr *peer);
 /* Whether accepting may go on after proxy_accept has said no. */
 bool proxy_accepting(const struct proxy *p);

@@ -1,7 +1,9 @@
 #include "run/balancer.h"
 
 #include "base/mem.h"
+#include "net/tls_mem.h"
 #include "run/places.h"
+#include "run/sandbox.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -13,7 +15,6 @@
 #include <unistd.h>
 
 #define TICK_MS        1000
-#define MISSED_MOST    3
 #define ROTATE_MS      (12 * 3600 * 1000)
 #define RESERVED_FDS   256 /* logs, admin, checks, the helper */
 #define ENDPOINTS_MOST 65536
@@ -104,10 +105,18 @@ static void on_mail(void *user, const struct mail *m)
         break;
     case MAIN_WORKER_DONE:
         gather_worker_gone(&b->gather, m->n);
+        pressure_worker_gone(b, m->n);
         on_worker_done(b);
         break;
     case MAIN_LOOKED:
         gather_answered(&b->gather, m->p);
+        break;
+    case MAIN_RELIEVED:
+        pressure_answered(b, m->n);
+        break;
+    case MAIN_UNSANDBOXED:
+        log_event(b->log, LOG_WARN, "no-sandbox", "worker=%u reason=%s", m->n,
+                  err_name((enum err)m->v));
         break;
     case MAIN_NAMES:
         balancer_named(b, m->p);
@@ -140,30 +149,11 @@ static void on_mail(void *user, const struct mail *m)
     }
 }
 
-/* C8: three of our own ticks without a sign of life. A stopped process misses ticks itself, so it
- * goes on. */
-static void watch(struct balancer *b, unsigned i, int64_t beat_ns, const char *who)
-{
-    b->missed[i] = beat_ns == b->beats[i] ? b->missed[i] + 1 : 0;
-    b->beats[i] = beat_ns;
-    if (b->missed[i] > MISSED_MOST) {
-        log_event(b->log, LOG_ERROR, "stuck", "thread=%s index=%u effect=abort", who, i);
-        abort();
-    }
-}
-
 static void on_tick(struct timer *t)
 {
     struct balancer *b = container_of(t, struct balancer, tick);
-    for (unsigned w = 0; w < b->worker_count && b->draining == 0; w++) {
-        watch(b, w, worker_beat_ns(b->workers[w]), "worker");
-        int64_t turn = worker_longest_turn_ns(b->workers[w]);
-        if (turn > 100 * NS_PER_MS)
-            log_event(b->log, LOG_WARN, "slow-turn", "worker=%u ms=%lld", w,
-                      (long long)(turn / NS_PER_MS));
-    }
     if (b->draining == 0)
-        watch(b, b->worker_count, health_thread_beat_ns(b->health), "health");
+        watchdog_tick(b);
     registry_sweep(b->registry);
     watch_tick(b);
     timer_in_ms(t, TICK_MS);
@@ -327,6 +317,8 @@ static void start_timers(struct balancer *b)
     timer_init(&b->watchdog, b->loop, on_watchdog);
     timer_init(&b->rotate, b->loop, on_rotate);
     timer_in_ms(&b->tick, TICK_MS);
+    pressure_begin(b);
+    watchdog_begin(b);
     timer_in_ms(&b->rotate, ROTATE_MS);
     if (service_watchdog_ms() > 0)
         timer_in_ms(&b->watchdog, service_watchdog_ms());
@@ -439,6 +431,16 @@ static int serve(struct balancer *b, struct material *m)
     return 0;
 }
 
+/* S2: before there are threads, which begin with what this one has given up. */
+static void enter_sandbox(struct balancer *b, const struct conf *conf)
+{
+    enum err e = conf->sandbox ? sandbox_enter(SANDBOX_PROCESS) : ERR_OK;
+    if (e == ERR_UNSUPPORTED && !sandbox_built())
+        log_event(b->log, LOG_INFO, "no-sandbox", "reason=not-built");
+    else if (e != ERR_OK)
+        log_event(b->log, LOG_WARN, "no-sandbox", "reason=%s", err_name(e));
+}
+
 int balancer_run(const struct options *options)
 {
     struct balancer b = {.options = options, .started_ns = clock_mono_ns()};
@@ -465,6 +467,11 @@ int balancer_run(const struct options *options)
     if (buf_len(&m.messages) != 0)
         fwrite(m.messages.p, 1, m.messages.n, stderr);
     b.log = log_new(STDERR_FILENO, m.conf->log.level, false, getenv("JOURNAL_STREAM") != NULL);
+    if (!tls_mem_locked())
+        log_event(b.log, LOG_INFO, "keys-not-locked", "effect=\"private keys may be swapped out\"");
+    if (stall_prepare() != ERR_OK)
+        log_event(b.log, LOG_WARN, "no-stall-trace", "effect=\"slow turns show no call stack\"");
+    enter_sandbox(&b, m.conf);
     int code = serve(&b, &m);
     log_free(&b.log);
     return code;

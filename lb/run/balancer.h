@@ -11,8 +11,10 @@
 #include "run/health_thread.h"
 #include "run/helper.h"
 #include "run/options.h"
+#include "run/pressure.h"
 #include "run/upgrade.h"
 #include "run/watch.h"
+#include "run/watchdog.h"
 #include "run/worker.h"
 
 struct balancer {
@@ -38,6 +40,7 @@ struct balancer {
     struct central central;
     struct watch watch;
     struct challenges challenges;
+    struct pressure pressure;
     uint32_t connections_auto; /* L1 where the configuration says auto */
     /* snapshots */
     struct snapshot *current;
@@ -61,10 +64,9 @@ struct balancer {
     struct timer renew, /* addresses of names wait to be published */
         tick, watchdog, rotate;
     struct worker_drain drain;
-    unsigned draining;                  /* 0: no; 1: gracefully; 2: at once */
-    unsigned unwatched, workers_done;   /* workers that have said so */
-    unsigned missed[LIMIT_WORKERS + 1]; /* ticks without a beat; the last is the health thread */
-    int64_t beats[LIMIT_WORKERS + 1];
+    unsigned draining;                /* 0: no; 1: gracefully; 2: at once */
+    unsigned unwatched, workers_done; /* workers that have said so */
+    struct watchdog dog;
 };
 
 enum { EXIT_CONFIG = 1, EXIT_USAGE = 2, EXIT_RESOURCE = 3 };

@@ -1,6 +1,7 @@
 #include "run/health_thread.h"
 
 #include "base/mem.h"
+#include "run/sandbox.h"
 
 #define BEAT_MS 1000
 
@@ -20,6 +21,7 @@ struct health_thread {
     struct timer beat;
     /* shared, atomic */
     struct mailbox box;
+    struct stall stall;
     _Atomic int64_t beat_ns;
 };
 
@@ -82,6 +84,9 @@ static void on_mail(void *user, const struct mail *m)
 static void *run(void *arg)
 {
     struct health_thread *h = arg;
+    (void)pthread_setname_np(pthread_self(), "health");
+    stall_begin(&h->stall, h->loop);
+    (void)!sandbox_enter(SANDBOX_HELPER);
     on_beat(&h->beat);
     loop_run(h->loop);
     return NULL;
@@ -191,6 +196,11 @@ const struct name_counts *health_thread_name_counts(const struct health_thread *
 const struct health_counts *health_thread_counts(const struct health_thread *h)
 {
     return health_counts(h->health);
+}
+
+struct stall *health_thread_stall(struct health_thread *h)
+{
+    return &h->stall;
 }
 
 int64_t health_thread_beat_ns(const struct health_thread *h)

@@ -8,6 +8,7 @@
 #include "health/health.h"
 #include "run/dependency.h"
 #include "run/discovery.h"
+#include "run/stall.h"
 
 struct health_thread;
 
@@ -37,6 +38,8 @@ MUST_CHECK
 enum err health_thread_dependencies(struct health_thread *h, struct dependency_plan **plan);
 const struct name_counts *health_thread_name_counts(const struct health_thread *h);
 const struct health_counts *health_thread_counts(const struct health_thread *h);
+/* Main thread. */
+struct stall *health_thread_stall(struct health_thread *h);
 /* As worker_beat_ns. */
 int64_t health_thread_beat_ns(const struct health_thread *h);
 

@@ -1,6 +1,7 @@
 #include "run/helper.h"
 
 #include "base/mem.h"
+#include "run/sandbox.h"
 
 struct helper {
     /* set once */
@@ -20,6 +21,8 @@ struct helper {
 static void *run(void *arg)
 {
     struct helper *h = arg;
+    (void)pthread_setname_np(pthread_self(), "helper");
+    (void)!sandbox_enter(SANDBOX_HELPER);
     pthread_mutex_lock(&h->lock);
     while (!h->ending) {
         if (h->work == NULL) {

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "run/line_ring.h"
+#include "run/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -107,6 +108,8 @@ static void *run(void *arg)
 {
     struct log_writer *w = arg;
     bool some = true, ending = false;
+    (void)pthread_setname_np(pthread_self(), "log");
+    (void)!sandbox_enter(SANDBOX_HELPER);
     while (!ending || some) {
         ending = atomic_load(&w->ending);
         if (atomic_exchange(&w->reopen, false))

@@ -1,9 +1,11 @@
 /* meridian: the program. */
 #include "geo/version.h"
+#include "net/tls_mem.h"
 #include "net/version.h"
 #include "proxy/compress.h"
 #include "run/balancer.h"
 #include "run/lint.h"
+#include "run/sandbox.h"
 
 #include <stdio.h>
 
@@ -40,7 +42,8 @@ static void features(void)
 {
     printf("meridian %s\n", MERIDIAN_VERSION);
     printf("protocols: h2, http/1.1, websocket\n");
-    printf("features: tls, geo, health checks, reload\n");
+    printf("features: tls, geo, health checks, reload%s\n",
+           sandbox_built() ? ", system-call filter" : "");
     printf("compression:");
     for (int i = 0; i < CODING_COUNT; i++)
         if (coding_ops((enum coding)i)->library != NULL)
@@ -57,6 +60,8 @@ int main(int argc, char **argv)
 {
     struct options o;
     struct buf message;
+    if (tls_mem_begin() != ERR_OK)
+        return EXIT_RESOURCE;
     buf_init(&message, KIB(4));
     if (options_parse(argc, argv, &o, &message) != ERR_OK) {
         print(stderr, &message);

@@ -236,10 +236,37 @@ static void put_registry(const struct balancer *b, struct metrics *m)
     }
 }
 
+static void put_gauge(struct metrics *m, const char *name, const char *help, uint64_t value)
+{
+    metrics_family(m, name, METRIC_GAUGE, help);
+    metrics_u64(m, NULL, 0, value);
+}
+
+static void put_overload(const struct balancer *b, struct metrics *m)
+{
+    const struct pressure *p = &b->pressure;
+    put_gauge(m, "memory_bytes", "Memory of connections, requests and what they need.",
+              p->memory.used);
+    put_gauge(m, "memory_limit_bytes", "What limits.memory allows.", p->memory.most);
+    put_gauge(m, "descriptors", "Open descriptors.", p->descriptors.used);
+    put_gauge(m, "descriptors_limit", "Descriptors that may be open; 0: no bound.",
+              p->descriptors.most);
+    put_gauge(m, "overload_tier", "0: none, 1: save, 2: refuse, 3: reset.", p->tier);
+    metrics_family(m, "overload_entered_total", METRIC_COUNTER, "Times that a tier was entered.");
+    for (unsigned t = OVERLOAD_NONE + 1; t < OVERLOAD_TIERS; t++) {
+        struct metric_label tier = {"tier", span_str(overload_name((enum overload)t))};
+        metrics_u64(m, &tier, 1, p->entered[t]);
+    }
+    metrics_family(m, "overload_resets_total", METRIC_COUNTER,
+                   "Times that the source that held most memory was reset.");
+    metrics_u64(m, NULL, 0, p->resets);
+}
+
 void balancer_metrics(void *ctx, struct metrics *out)
 {
     struct balancer *b = ctx;
     put_totals(b, out);
+    put_overload(b, out);
     put_ends(b, out);
     put_classes(b, out);
     put_route_total(b, out, "received_bytes_total", "Bytes received from clients.",

@@ -60,6 +60,7 @@ static void apply_limits(struct balancer *b, const struct conf *conf)
     uint32_t most =
         conf->limits.connections != 0 ? (uint32_t)conf->limits.connections : b->connections_auto;
     atomic_store(&b->admission->connections_most, most);
+    pressure_follow(b, &conf->limits);
     log_set_level(b->log, conf->log.level);
     b->drain.requests_ms = conf->drain.requests_ms;
     b->drain.tunnels_ms = conf->drain.tunnels_ms;

@@ -76,6 +76,11 @@ static void view_server(void *ctx, struct admin_server *out)
         .last_reload_failed = b->last_reload_failed,
         .last_reload_ns = b->last_reload_ns,
         .log_level = log_get_level(b->log),
+        .overload = overload_name(b->pressure.tier),
+        .memory = b->pressure.memory.used,
+        .memory_most = b->pressure.memory.most,
+        .descriptors = b->pressure.descriptors.used,
+        .descriptors_most = b->pressure.descriptors.most,
     };
 }
 

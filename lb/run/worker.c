@@ -2,19 +2,19 @@
 
 #include "base/mem.h"
 #include "net/listener.h"
+#include "proxy/relief.h"
 #include "run/gather.h"
+#include "run/pressure.h"
+#include "run/sandbox.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
-#include <sys/resource.h>
+#include <stdio.h>
 #include <unistd.h>
 
-#define BEAT_MS       1000
-#define RESUME_MS     100
-#define DRAIN_MS      20
-#define RESERVE_LEAST 8
-#define RESERVE_MOST  64
+#define BEAT_MS   1000
+#define RESUME_MS 100
+#define DRAIN_MS  20
 /* A request may be on its way on a connection that looks idle: it is still answered, and its client
  * told that it was the last. */
 #define IDLE_MS 1000
@@ -59,6 +59,7 @@ struct worker {
     int64_t idle_until_ns, requests_until_ns, tunnels_until_ns;
     /* shared, atomic */
     struct mailbox box;
+    struct stall stall;
     _Atomic int64_t beat_ns, longest_turn_ns;
 };
 
@@ -125,21 +126,10 @@ static void on_resume(struct timer *t)
         listener_resume(container_of(e, struct worker_watch, link)->listener);
 }
 
-/* Some of the descriptors are for the admin interface, checks and reloads (section 5); how many
- * there are may change while this runs (F15). */
-static int descriptors_most(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX)
-        return 0;
-    rlim_t reserve = limit.rlim_cur / 8 < RESERVE_MOST ? limit.rlim_cur / 8 : RESERVE_MOST;
-    return (int)(limit.rlim_cur - (reserve > RESERVE_LEAST ? reserve : RESERVE_LEAST));
-}
-
 static void on_beat(struct timer *t)
 {
     struct worker *w = container_of(t, struct worker, beat);
-    w->loop->descriptors_most = descriptors_most();
+    w->loop->descriptors_most = pressure_descriptors_most();
     atomic_store_explicit(&w->beat_ns, loop_now_ns(w->loop), memory_order_relaxed);
     if (w->loop->longest_turn_ns > atomic_load_explicit(&w->longest_turn_ns, memory_order_relaxed))
         atomic_store_explicit(&w->longest_turn_ns, w->loop->longest_turn_ns, memory_order_relaxed);
@@ -363,6 +353,20 @@ static void expire(struct worker *w, uint64_t generation, unsigned ms)
     timer_in_ms(&w->expire, w->expire_ms);
 }
 
+/* Connections wait in the kernel's queue under the last tier. */
+static void relieve(struct worker *w, enum overload tier)
+{
+    relief_apply(w->proxy, tier);
+    if (tier == OVERLOAD_RESET) {
+        relief_weigh(w->proxy);
+        list_each (e, &w->watches)
+            listener_pause(container_of(e, struct worker_watch, link)->listener);
+        if (w->resume.due_ns == 0)
+            timer_in_ms(&w->resume, RESUME_MS);
+    }
+    tell_main(w, (struct mail){.kind = MAIN_RELIEVED});
+}
+
 static void on_mail(void *user, const struct mail *m)
 {
     static const struct worker_drain at_once = {0, 0};
@@ -387,6 +391,13 @@ static void on_mail(void *user, const struct mail *m)
         break;
     case WORKER_FILE:
         challenge_read(m->p);
+        break;
+    case WORKER_RELIEF:
+        relieve(w, (enum overload)m->n);
+        break;
+    case WORKER_RESET:
+        relief_reset(w->proxy, (uint16_t)m->n);
+        tell_main(w, (struct mail){.kind = MAIN_RELIEVED});
         break;
     case WORKER_LOOK:
         gather_fill(m->p, w->proxy);
@@ -414,6 +425,13 @@ static void take_down(struct worker *w)
 static void *run(void *arg)
 {
     struct worker *w = arg;
+    char name[16];
+    snprintf(name, sizeof name, "worker-%u", w->spec.index);
+    (void)pthread_setname_np(pthread_self(), name);
+    stall_begin(&w->stall, w->loop);
+    enum err e = sandbox_enter(SANDBOX_WORKER);
+    if (e != ERR_OK && e != ERR_UNSUPPORTED)
+        tell_main(w, (struct mail){.kind = MAIN_UNSANDBOXED, .v = e});
     on_beat(&w->beat);
     loop_run(w->loop);
     take_down(w);
@@ -490,6 +508,16 @@ enum err worker_post(struct worker *w, struct mail mail)
 int64_t worker_beat_ns(const struct worker *w)
 {
     return atomic_load_explicit(&w->beat_ns, memory_order_relaxed);
+}
+
+struct stall *worker_stall(struct worker *w)
+{
+    return &w->stall;
+}
+
+uint32_t worker_sockets(const struct worker *w)
+{
+    return atomic_load_explicit(&w->loop->sockets, memory_order_relaxed);
 }
 
 int64_t worker_longest_turn_ns(struct worker *w)

@@ -6,6 +6,7 @@
 
 #include "run/mailbox.h"
 #include "run/snapshot.h"
+#include "run/stall.h"
 
 enum worker_mail {
     WORKER_ADOPT,     /* p: struct snapshot */
@@ -14,6 +15,8 @@ enum worker_mail {
     WORKER_KILL,      /* end everything now */
     WORKER_EXPIRE,    /* v: generation; n: ms that requests of it and of older ones still have */
     WORKER_FILE,      /* p: struct challenge, which has been read */
+    WORKER_RELIEF,    /* n: enum overload: in force from now on; MAIN_RELIEVED when done */
+    WORKER_RESET,     /* n: a source that is to be reset; MAIN_RELIEVED when done */
     WORKER_LOOK,      /* p: struct look: to be filled and sent back */
 };
 
@@ -24,6 +27,8 @@ enum main_mail {
     MAIN_WORKER_DONE,  /* n: worker: drained, its thread ends */
     MAIN_HELPER,       /* p: the job */
     MAIN_LOOKED,       /* p: struct look */
+    MAIN_RELIEVED,     /* n: worker */
+    MAIN_UNSANDBOXED,  /* n: worker; v: enum err: it has no filter of system calls */
     MAIN_ROWS,         /* p: struct row_set, from the health thread */
     MAIN_KEPT,         /* p: struct central_save: the registry's file is written */
     MAIN_NAMES,        /* p: struct name_news, to be freed: other addresses of a host name */
@@ -57,8 +62,12 @@ void worker_free(struct worker **w);
 /* Any thread. */
 MUST_CHECK
 enum err worker_post(struct worker *w, struct mail mail);
+/* Connections' sockets that it has open. Any thread. */
+uint32_t worker_sockets(const struct worker *w);
 /* Loop time of its last sign of life, monotonic ns. Any thread. */
 int64_t worker_beat_ns(const struct worker *w);
+/* Main thread. */
+struct stall *worker_stall(struct worker *w);
 /* Longest loop turn since the last call, ns. Any thread. */
 int64_t worker_longest_turn_ns(struct worker *w);
 

@@ -176,6 +176,16 @@ def test_installed_files_exist(env):
         assert os.path.exists(os.path.join(ROOT, "deploy", name)), name
 
 
+def test_limits_are_all_explained(env):
+    """Each row that lb/base/limits.h names is a row of the page, with the key of each that has one."""
+    page = read("docs/limits.md")
+    rows = set(re.findall(r"^\| (L\d+) \|", page, re.M))
+    assert rows >= set(re.findall(r"\bL\d+\b", read("lb/base/limits.h")))
+    keys = set(re.findall(r"^\| `((?:limits|timeouts|drain)\.\w+)`", read("docs/configuration.md"), re.M))
+    missing = [key for key in keys if key.split(".")[1] not in page]
+    assert not missing, missing
+
+
 def test_end_reasons_are_all_explained(env):
     del env
     code = read("lb", "base", "err.h").replace("\\\n", " ")

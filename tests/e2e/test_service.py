@@ -11,6 +11,7 @@ from client import Client, get
 from env import until
 from meridian import Notify
 from origin import gated, text
+from wire import Ended
 
 
 def test_ready_status_and_stopping(env):
@@ -194,6 +195,14 @@ def test_f15_out_of_descriptors(env):
         assert balancer.admin("/healthz")[0] == 200
         assert balancer.ctl_json("status")["ready"]
     assert "reloaded" in balancer.reload()
+    assert balancer.ctl_json("status")["overload"] != "none"
     resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
-    statuses = [client.response().status for client in clients]
-    assert set(statuses) <= {200, 503} and statuses.count(200) > 20, statuses
+
+    def outcome(client):
+        try:
+            return client.response().status
+        except (Ended, ConnectionError):
+            return "reset"  # the only source there is was the one that held most
+    outcomes = [outcome(client) for client in clients]
+    assert set(outcomes) <= {200, 503, "reset"} and outcomes.count(200) > 10, outcomes
+    until(lambda: balancer.ctl_json("status")["overload"] == "none", what="the end of the pressure")

@@ -15,13 +15,17 @@ static struct wish *current(struct peer *p)
     return &p->w->wishes[p->first];
 }
 
+static void world_outcome(struct world *w, unsigned wish, enum outcome kind)
+{
+    need(w, ++w->wishes[wish].outcomes == 1, "two outcomes", wish);
+    need(w, kind == ANSWERED || !w->calm || w->starved, "not served though nothing went wrong",
+         wish);
+    w->outcomes[kind]++;
+}
+
 static void outcome(struct peer *p, enum outcome kind)
 {
-    struct wish *wish = current(p);
-    need(p->w, ++wish->outcomes == 1, "two outcomes", p->first);
-    need(p->w, kind == ANSWERED || !p->w->calm, "not served though nothing went wrong", p->first);
-    p->w->outcomes[kind]++;
-    p->first++;
+    world_outcome(p->w, p->first++, kind);
 }
 
 /* --- requests --- */
@@ -272,7 +276,8 @@ static void client_eof(void *user, struct conn *c, bool clean)
     (void)c;
     if (clean && p->tunnel) {
         bool all = p->tunnelled == current(p)->get;
-        need(p->w, all || !p->w->calm, "a tunnel lost bytes towards the client", p->first);
+        need(p->w, all || !p->w->calm || p->w->starved, "a tunnel lost bytes towards the client",
+             p->first);
         outcome(p, ANSWERED);
     } else if (clean && p->to_end) {
         end_of_content(p);
@@ -378,8 +383,8 @@ void clients_make(struct world *w)
     for (unsigned c = 0; c < CLIENTS; c++) {
         struct peer *p = &w->clients[c];
         peer_init(p, w, w->client_loop);
-        p->first = p->next = c * (REQUESTS / CLIENTS);
-        p->end = p->first + REQUESTS / CLIENTS;
+        p->first = p->next = c * (w->requests / CLIENTS);
+        p->end = p->first + w->requests / CLIENTS;
         timer_init(&p->patience, w->client_loop, on_patience);
         timer_init(&p->reading, w->client_loop, on_reading);
         timer_init(&p->quit, w->client_loop, on_quit);

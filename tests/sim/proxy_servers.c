@@ -312,7 +312,8 @@ static void server_eof(void *user, struct conn *c, bool clean)
         return;
     }
     bool whole = s->tunnelled == wish_of(s)->send;
-    need(s->w, whole || !s->w->calm, "a tunnel lost bytes towards the server", s->wish);
+    need(s->w, whole || !s->w->calm || s->w->starved, "a tunnel lost bytes towards the server",
+         s->wish);
     s->then = THEN_CLOSE;
     if (buf_len(&s->plan) == 0)
         peer_say(s);

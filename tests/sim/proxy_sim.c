@@ -3,8 +3,10 @@
  * and then (RELIABILITY A2, P1 to P4, G12). What holds under every seed: each request has exactly
  * one outcome, one whole response or a visible abort; every body is its own and complete; a POST
  * reaches servers once at most, counted when its head arrives; all counters come back to zero. In a
- * calm world, one seed of four, every request is served. usage: proxy_sim [SEED | --seeds N |
- * --seeds FIRST N] */
+ * calm world, one seed of four, every request is served. Besides, allocations of the proxy fail
+ * (F16): one of a hundred in one seed of five; and each in turn in a short run, which costs what
+ * one connection carries and nothing else. No byte stays behind. usage: proxy_sim [SEED | --seeds N
+ * | --seeds FIRST N | --starve SEED STEP] */
 #include "base/mem.h"
 #include "proxy_world.h"
 
@@ -98,11 +100,21 @@ static struct regime *build_regime(struct world *w)
     return r;
 }
 
+/* Where memory is short the old one stays. */
 static void adopt(struct world *w)
 {
+    struct regime *old = w->regime;
+    mem_fail_hold(true);
     w->regime = build_regime(w);
+    mem_fail_hold(false);
     unsigned before = w->regimes++;
-    need(w, proxy_adopt(w->proxy, &w->regime->policy) == ERR_OK, "adopt", 0);
+    enum err e = proxy_adopt(w->proxy, &w->regime->policy);
+    need(w, e == ERR_OK || (w->starved && old != NULL), "adopt", e);
+    if (e != ERR_OK) {
+        regime_free(w->regime);
+        w->regime = old;
+        w->regimes--;
+    }
     need(w, w->regimes > 0 && w->regimes <= before + 1, "editions", w->regimes);
 }
 
@@ -112,6 +124,18 @@ static void on_reload(struct timer *t)
     adopt(w);
     registry_sweep(w->registry);
     timer_in_ms(t, 1 + (int64_t)rng_below(&w->rng, 3000));
+}
+
+/* F27, C5: the process stands still for a while, or the wall clock is set by years. */
+static void on_jolt(struct timer *t)
+{
+    struct world *w = container_of(t, struct world, jolt);
+    int64_t years = (int64_t)rng_below(&w->rng, 21) - 10;
+    if (one_in(w, 2))
+        sim_jump_wall(w->sim, years * 365 * 24 * 3600 * NS_PER_S);
+    else if (!w->calm)
+        sim_freeze(w->worker, (int64_t)rng_below(&w->rng, 40000) * NS_PER_MS);
+    timer_in_ms(t, 1 + (int64_t)rng_below(&w->rng, 20000));
 }
 
 /* --- the proxy --- */
@@ -187,17 +211,18 @@ static void make_wish(struct world *w, struct wish *wish)
 {
     static const size_t sizes[] = {0, 1, 100, 1024, 9000, 40000, 100000};
     static const enum wish_method methods[] = {WISH_GET, WISH_GET, WISH_HEAD, WISH_POST, WISH_PUT};
+    unsigned most = w->bytewise ? 5 : 7; /* else the parsers here are what takes the time */
     wish->method = methods[rng_below(&w->rng, 5)];
-    wish->get = sizes[rng_below(&w->rng, 7)];
+    wish->get = sizes[rng_below(&w->rng, most)];
     if (wish->method >= WISH_POST) {
-        wish->send = sizes[rng_below(&w->rng, 7)];
+        wish->send = sizes[rng_below(&w->rng, most)];
         wish->chunked = one_in(w, 2);
         wish->expect = one_in(w, 5) && (wish->chunked || wish->send > 0);
     } else if (wish->method == WISH_GET && one_in(w, 6)) {
         wish->tunnel = true;
         wish->hasty = one_in(w, 3);
         wish->server_first = one_in(w, 2);
-        wish->send = sizes[rng_below(&w->rng, wish->server_first ? 4 : 7)];
+        wish->send = sizes[rng_below(&w->rng, wish->server_first ? 4 : most)];
         if (w->calm && wish->server_first)
             wish->send = 0; /* else it may come when nobody is there, and a reset answers */
     }
@@ -221,7 +246,7 @@ static void check_endpoint(void *ctx, struct endpoint *e)
 static void check_rest(struct world *w)
 {
     const struct admission *a = w->admission;
-    for (unsigned i = 0; i < REQUESTS; i++)
+    for (unsigned i = 0; i < w->requests; i++)
         need(w, w->wishes[i].outcomes == 1, "no outcome", i);
     registry_each(w->registry, check_endpoint, w);
     need(w, w->regimes == 1, "editions that nobody needs", w->regimes);
@@ -279,6 +304,12 @@ static struct sim_faults choose_faults(struct world *w)
         .accept_delay_most_ns = NS_PER_MS,
         .buffer = buffers[rng_below(&w->rng, 4)],
     };
+    if (one_in(w, 4))
+        faults.again = (unsigned)rng_below(&w->rng, 5000);
+    if (one_in(w, 8)) {
+        faults.bytewise = w->bytewise = true;
+        faults.short_read = faults.short_write = 9000;
+    }
     if (w->calm)
         return faults;
     faults.reset = one_in(w, 3) ? 0 : (unsigned)rng_below(&w->rng, 100);
@@ -299,12 +330,23 @@ static void make_loops(struct world *w)
     need(w, conn_env_init(&w->client_env, w->client_loop) == ERR_OK, "env", 2);
 }
 
-static void run(uint64_t seed, struct world *total)
+/* What is asked of one run. */
+struct play {
+    uint64_t seed;
+    unsigned requests;
+    bool calm;           /* whatever the seed says */
+    uint64_t fail_at;    /* the proxy's allocation that fails; 0: none */
+    unsigned fail_often; /* so many of ten thousand fail */
+};
+
+static struct world *world_new(const struct play *play)
 {
     struct world *w = mem_alloc(sizeof *w);
-    w->seed = seed;
-    rng_seed(&w->rng, seed);
-    w->calm = one_in(w, 4);
+    w->seed = play->seed;
+    rng_seed(&w->rng, play->seed);
+    w->calm = one_in(w, 4) || play->calm;
+    w->starved = play->fail_at != 0 || play->fail_often != 0;
+    w->requests = play->requests;
     wire_letters(w);
     w->route_stats = mem_aligned(64, sizeof *w->route_stats);
     w->stats = mem_aligned(64, (sizeof *w->stats + 63) / 64 * 64);
@@ -313,41 +355,107 @@ static void run(uint64_t seed, struct world *total)
     make_loops(w);
     open_doors(w);
     build_proxy(w);
-    for (unsigned i = 0; i < REQUESTS; i++)
+    for (unsigned i = 0; i < w->requests; i++)
         make_wish(w, &w->wishes[i]);
-    clients_make(w);
-    need(w, sim_run_until(w->sim, all_through, w, 36000 * NS_PER_S), "it hangs", w->open);
-    timer_stop(&w->reload);
-    sim_run_for(w->sim, 400 * NS_PER_S);
-    check_rest(w);
+    timer_init(&w->jolt, w->client_loop, on_jolt);
+    if (one_in(w, 3))
+        timer_in_ms(&w->jolt, 1);
+    return w;
+}
+
+static void starve(struct world *w, const struct play *play)
+{
+    if (!w->starved)
+        return;
+    sim_starve(w->worker);
+    mem_fail_at(play->fail_at);
+    mem_fail_some(play->seed, play->fail_often);
+}
+
+static void add_up(struct world *total, const struct world *w)
+{
     for (int i = 0; i < OUTCOMES; i++)
         total->outcomes[i] += w->outcomes[i];
     total->tunnels += w->tunnels;
     total->generation += w->generation - 1;
+}
+
+/* F16: how much one failed allocation may cost: the requests of one connection. */
+#define LOST_MOST 3
+
+static void run(const struct play *play, struct world *total)
+{
+    uint64_t before = mem_used();
+    struct world *w = world_new(play);
+    starve(w, play);
+    clients_make(w);
+    need(w, sim_run_until(w->sim, all_through, w, 36000 * NS_PER_S), "it hangs", w->open);
+    timer_stop(&w->reload);
+    timer_stop(&w->jolt);
+    sim_run_for(w->sim, 400 * NS_PER_S);
+    unsigned lost = w->outcomes[REFUSED] + w->outcomes[ABORTED];
+    need(w, !w->calm || play->fail_often != 0 || lost <= LOST_MOST, "too many lost", lost);
+    check_rest(w);
+    mem_fail_at(0);
+    mem_fail_some(0, 0);
+    add_up(total, w);
     take_down(w);
     mem_free(w);
+    need(total, mem_used() == before, "bytes that nobody gives back",
+         (long long)(mem_used() - before));
+}
+
+/* F16: each allocation of a short run fails, or each `step`th one, until none is left to fail. */
+static void run_starving(uint64_t seed, uint64_t step, struct world *total)
+{
+    struct play play = {.seed = seed, .requests = 3 * CLIENTS, .calm = true, .fail_at = 1};
+    unsigned runs = 0;
+    for (uint64_t before = mem_failed() - 1; before != mem_failed(); play.fail_at += step) {
+        before = mem_failed();
+        run(&play, total);
+        runs++;
+    }
+    printf("seed %" PRIu64 ": %u runs with one of %" PRIu64 " allocations failed\n", seed, runs - 1,
+           play.fail_at - step);
+}
+
+/* One seed of five has one allocation of a hundred fail. */
+static void run_seed(uint64_t seed, struct world *total)
+{
+    struct play play = {.seed = seed, .requests = REQUESTS, .fail_often = seed % 5 == 0 ? 100 : 0};
+    run(&play, total);
+}
+
+static void say(const char *what, uint64_t first, uint64_t count, const struct world *total)
+{
+    const unsigned *n = total->outcomes;
+    printf("%s %" PRIu64 "..%" PRIu64 ": %u answered, %u refused, %u aborted, %u tunnels, "
+           "%" PRIu64 " reloads\n",
+           what, first, first + count - 1, n[ANSWERED], n[REFUSED], n[ABORTED], total->tunnels,
+           total->generation);
 }
 
 int main(int argc, char **argv)
 {
-    uint64_t first = 1, count = 20;
+    uint64_t first = 1, count = 20, step = 61;
     struct world *total = mem_alloc(sizeof *total);
-    if (argc >= 3 && strcmp(argv[1], "--seeds") == 0) {
+    bool starve_only = argc == 4 && strcmp(argv[1], "--starve") == 0;
+    if (starve_only) {
+        first = strtoull(argv[2], NULL, 10), step = strtoull(argv[3], NULL, 10);
+    } else if (argc >= 3 && strcmp(argv[1], "--seeds") == 0) {
         first = argc > 3 ? strtoull(argv[2], NULL, 10) : 1;
         count = strtoull(argv[argc - 1], NULL, 10);
     } else if (argc == 2) {
         first = strtoull(argv[1], NULL, 10), count = 1;
     }
-    for (size_t i = 0; count > 1 && i < sizeof regressions / sizeof *regressions; i++)
-        run(regressions[i], total);
-    for (uint64_t seed = first; seed < first + count; seed++)
-        run(seed, total);
-    const unsigned *n = total->outcomes;
-    bool fine = n[ANSWERED] > n[ABORTED] || count == 1;
-    printf("seeds %" PRIu64 "..%" PRIu64 ": %u answered, %u refused, %u aborted, %u tunnels, "
-           "%" PRIu64 " reloads\n",
-           first, first + count - 1, n[ANSWERED], n[REFUSED], n[ABORTED], total->tunnels,
-           total->generation);
+    if (starve_only || argc == 1)
+        run_starving(first, step, total);
+    for (size_t i = 0; argc == 1 && i < sizeof regressions / sizeof *regressions; i++)
+        run_seed(regressions[i], total);
+    for (uint64_t seed = first; !starve_only && seed < first + count; seed++)
+        run_seed(seed, total);
+    bool fine = total->outcomes[ANSWERED] > total->outcomes[ABORTED] || count == 1;
+    say("seeds", first, count, total);
     mem_free(total);
     return fine ? 0 : 1;
 }

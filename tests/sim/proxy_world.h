@@ -77,7 +77,10 @@ enum outcome { ANSWERED, REFUSED, ABORTED, OUTCOMES };
 
 struct world {
     uint64_t seed;
-    bool calm; /* no fault, nobody misbehaves: every request is served */
+    bool calm;         /* no fault, nobody misbehaves: every request is served */
+    bool bytewise;     /* most reads and writes are of one byte */
+    bool starved;      /* allocations of the proxy fail (F16) */
+    unsigned requests; /* at most REQUESTS, a multiple of CLIENTS */
     struct rng rng;
     struct sim *sim;
     struct loop *worker, *server_loop, *client_loop;
@@ -89,7 +92,7 @@ struct world {
     struct regime *regime; /* the newest */
     unsigned regimes;      /* not yet ended */
     uint64_t generation;
-    struct timer reload;
+    struct timer reload, jolt;
     struct proxy *proxy;
     struct proxy_listener listener;
     struct listener *doors[SERVERS + 1];

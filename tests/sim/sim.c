@@ -1,6 +1,7 @@
 #include "sim_impl.h"
 
 #include "base/limits.h"
+#include "base/mem.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -155,6 +156,8 @@ static void fill_ops(struct loop_ops *ops)
 
 static bool has_work(struct sim_loop *l)
 {
+    if (l->sim->now_ns < l->frozen_until_ns)
+        return false;
     if (!list_empty(&l->base.tasks))
         return true;
     list_each (e, &l->timers)
@@ -246,24 +249,29 @@ static void turn(struct sim_loop *l)
     l->base.turns++;
     l->base.longest_turn_ns = TURN_NS;
     l->sim->counts.turns++;
+    mem_fail_hold(l->sim->starving && !l->starved);
     run_timers(l);
     run_ios(l);
     run_wakes(l);
     loop_run_tasks(&l->base);
+    mem_fail_hold(l->sim->starving);
     l->sim->now_ns += TURN_NS;
 }
 
 static struct sim_loop *pick_loop(struct sim *sim)
 {
     uint64_t ready = 0;
-    list_each (e, &sim->loops)
-        ready += has_work(container_of(e, struct sim_loop, link));
+    list_each (e, &sim->loops) {
+        struct sim_loop *l = container_of(e, struct sim_loop, link);
+        l->ready = has_work(l);
+        ready += l->ready;
+    }
     if (ready == 0)
         return NULL;
     uint64_t chosen = rng_below(&sim->rng, ready);
     list_each (e, &sim->loops) {
         struct sim_loop *l = container_of(e, struct sim_loop, link);
-        if (has_work(l) && chosen-- == 0)
+        if (l->ready && chosen-- == 0)
             return l;
     }
     return NULL;
@@ -274,6 +282,10 @@ static int64_t next_time(struct sim *sim)
     int64_t next = sim_next_arrival(sim);
     list_each (e, &sim->loops) {
         struct sim_loop *l = container_of(e, struct sim_loop, link);
+        if (sim->now_ns < l->frozen_until_ns) {
+            next = l->frozen_until_ns < next ? l->frozen_until_ns : next;
+            continue;
+        }
         list_each (t, &l->timers) {
             int64_t at_ns = timer_impl(timer_of(t))->at_ns;
             next = at_ns < next ? at_ns : next;
@@ -350,6 +362,7 @@ void sim_free(struct sim **sim)
 {
     assert(list_empty(&(*sim)->loops));
     sim_sock_free_all(*sim);
+    mem_fail_hold(false);
     free(*sim);
     *sim = NULL;
 }
@@ -367,6 +380,19 @@ struct loop *sim_loop_new(struct sim *sim)
     list_init(&l->wakes);
     list_append(&sim->loops, &l->link);
     return &l->base;
+}
+
+void sim_starve(struct loop *l)
+{
+    sim_loop_of(l)->starved = true;
+    sim_loop_of(l)->sim->starving = true;
+    mem_fail_hold(true);
+}
+
+void sim_freeze(struct loop *l, int64_t ns)
+{
+    struct sim_loop *s = sim_loop_of(l);
+    s->frozen_until_ns = s->sim->now_ns + ns;
 }
 
 int64_t sim_now_ns(const struct sim *sim)

@@ -31,6 +31,8 @@ struct sim_faults {
     unsigned refuse;                  /* of a connect: refused although somebody listens */
     unsigned black_hole;              /* of a connect: never answered */
     unsigned no_descriptor;           /* of a new socket or an accept: EMFILE */
+    unsigned again;                   /* of a send, a receive or an accept: not now after all */
+    bool bytewise;                    /* short ones are of one byte (F17) */
     int64_t delay_most_ns;            /* of each chunk, uniform from 0; chunks stay in order */
     int64_t accept_delay_most_ns;     /* until a connection shows at the listener */
     size_t buffer;                    /* bytes on the way per direction; 0: KIB(64) */
@@ -38,7 +40,7 @@ struct sim_faults {
 
 struct sim_counts {
     uint64_t turns, connects, accepts, bytes;
-    uint64_t short_reads, short_writes, resets, refused, black_holes, no_descriptors;
+    uint64_t short_reads, short_writes, resets, refused, black_holes, no_descriptors, agains;
 };
 
 struct sim;
@@ -51,6 +53,11 @@ void sim_free(struct sim **sim);
 void sim_set_faults(struct sim *sim, const struct sim_faults *faults);
 /* A loop of this simulation, freed with loop_free. */
 struct loop *sim_loop_new(struct sim *sim);
+
+/* Allocations may fail in that loop's turns and nowhere else (mem_fail_at, mem_fail_some). */
+void sim_starve(struct loop *l);
+/* That loop stands still for so long, as a stopped process does (F27). */
+void sim_freeze(struct loop *l, int64_t ns);
 
 int64_t sim_now_ns(const struct sim *sim);
 /* The wall clock jumps; the monotonic one does not. */

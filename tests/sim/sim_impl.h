@@ -44,6 +44,7 @@ struct sim {
     int64_t now_ns, wall_offset_ns;
     uint64_t trace;
     uint16_t next_port;
+    bool starving; /* some loop is starved */
     struct link loops;
     struct loop_ops ops; /* set once */
     struct sock *socks[SIM_SOCKETS];
@@ -56,7 +57,8 @@ struct sim_loop {
     struct link link;
     struct sim *sim;
     struct link ios, timers, wakes;
-    bool stopped;
+    bool stopped, starved, ready;
+    int64_t frozen_until_ns;
 };
 
 static inline struct sim_loop *sim_loop_of(struct loop *l)

@@ -291,6 +291,15 @@ static int sim_sock_error(struct loop *l, int fd)
     return error;
 }
 
+/* The kernel said ready, and is not: nothing is lost, it will say so again. */
+static bool not_now(struct sim *sim)
+{
+    if (!sim_chance(sim, sim->faults.again))
+        return false;
+    sim->counts.agains++;
+    return true;
+}
+
 static int sim_sock_accept(struct loop *l, int fd, struct addr *peer)
 {
     struct sim *sim = sim_of(l);
@@ -301,6 +310,8 @@ static int sim_sock_accept(struct loop *l, int fd, struct addr *peer)
         sim->counts.no_descriptors++;
         return -EMFILE;
     }
+    if (not_now(sim))
+        return -EAGAIN;
     struct sock *got = s->waiting[0];
     s->waiting_count--;
     memmove(s->waiting, s->waiting + 1, s->waiting_count * sizeof s->waiting[0]);
@@ -347,7 +358,7 @@ static size_t shortened(struct sim *sim, size_t n, unsigned chance, uint64_t *co
     if (n < 2 || !sim_chance(sim, chance))
         return n;
     ++*count;
-    return 1 + (size_t)rng_below(&sim->rng, n - 1);
+    return sim->faults.bytewise ? 1 : 1 + (size_t)rng_below(&sim->rng, n - 1);
 }
 
 static size_t available(const struct sim *sim, const struct sock *s)
@@ -386,6 +397,8 @@ static ssize_t sim_sock_recv(struct loop *l, int fd, void *into, size_t n)
         return -ENOTCONN;
     if (sim_chance(sim, sim->faults.reset))
         return break_here(sim, s);
+    if (not_now(sim))
+        return -EAGAIN;
     size_t have = available(sim, s);
     struct segment *g = arrived(sim, s);
     if (have == 0 && g != NULL && g->reset)
@@ -437,7 +450,7 @@ static ssize_t sim_sock_send(struct loop *l, int fd, const struct iovec *iov, in
     if (sim_chance(sim, sim->faults.reset))
         return break_here(sim, s);
     n = n < room ? n : room;
-    if (n == 0)
+    if (n == 0 || not_now(sim))
         return -EAGAIN;
     n = shortened(sim, n, sim->faults.short_write, &sim->counts.short_writes);
     if (s->peer == NULL)

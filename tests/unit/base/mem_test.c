@@ -1,5 +1,8 @@
+#include "base/limits.h"
 #include "base/mem.h"
 #include "check.h"
+
+#include <pthread.h>
 
 static bool all_zero(const char *p, size_t n)
 {
@@ -60,6 +63,13 @@ TEST(mem, the_nth_allocation_fails_once)
     mem_fail_at(1);
     CHECK(mem_copy_str("a", 1) == NULL, "copy");
     mem_fail_at(1);
+    mem_fail_hold(true);
+    mem_free(first);
+    first = mem_alloc(8);
+    CHECK(first != NULL, "held");
+    mem_fail_hold(false);
+    CHECK(mem_alloc(8) == NULL, "no longer");
+    mem_fail_at(1);
     mem_fail_at(0);
     mem_free(first);
     first = mem_alloc(8);
@@ -67,6 +77,52 @@ TEST(mem, the_nth_allocation_fails_once)
     mem_free(first);
     mem_free(p);
     mem_free(old);
+}
+
+/* F16: so many of ten thousand fail, the same ones for the same seed. */
+TEST(mem, some_allocations_fail_by_seed)
+{
+    enum { MANY = 20000 };
+    unsigned failed[2] = {0, 0}, first[2] = {0, 0};
+    for (int run = 0; run < 2; run++) {
+        mem_fail_some(7, 100);
+        for (unsigned i = 0; i < MANY; i++) {
+            void *p = mem_alloc(8);
+            if (p == NULL && failed[run]++ == 0)
+                first[run] = i;
+            mem_free(p);
+        }
+    }
+    mem_fail_some(0, 0);
+    CHECK_INT(failed[0], failed[1]);
+    CHECK_INT(first[0], first[1]);
+    CHECK(failed[0] > MANY / 200 && failed[0] < MANY / 50, "%u", failed[0]);
+    void *p = mem_alloc(8);
+    CHECK(p != NULL, "switched off");
+    mem_free(p);
+}
+
+static void *take_in_thread(void *from)
+{
+    mem_free(from);
+    return mem_alloc(KIB(64));
+}
+
+/* A3: what is out counts, whoever gives it back. */
+TEST(mem, bytes_that_are_out_are_counted)
+{
+    uint64_t before = mem_used();
+    void *p = mem_alloc(KIB(100)), *other;
+    CHECK(mem_used() - before >= KIB(100), "taken: %d", (int)(mem_used() - before));
+    p = mem_resize(p, KIB(300));
+    CHECK(mem_used() - before >= KIB(300), "grown: %d", (int)(mem_used() - before));
+    pthread_t thread;
+    pthread_create(&thread, NULL, take_in_thread, p);
+    pthread_join(thread, &other);
+    CHECK(mem_used() - before >= KIB(64) && mem_used() - before < KIB(128), "other thread: %d",
+          (int)(mem_used() - before));
+    mem_free(other);
+    CHECK_INT(mem_used() - before, 0);
 }
 
 TEST(mem, allocations_are_counted)

@@ -1,0 +1,118 @@
+#include "net/tls_mem.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+
+#include <openssl/crypto.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define SECRETS_MOST  MIB(32) /* of address space; pages that are not used take no memory */
+#define SECRETS_LEAST MIB(1)
+#define SECRET_LEAST  64 /* bytes of the smallest piece */
+
+/* The process's, as the memory is; set once, before there are other threads. */
+static char *secrets;
+static size_t secrets_bytes;
+static bool locked;
+
+/* What the present thread takes is secret. */
+static _Thread_local bool secret;
+
+static bool is_secret(const void *p)
+{
+    const char *at = p;
+    return secrets != NULL && at >= secrets && at < secrets + secrets_bytes;
+}
+
+static void *take(size_t n, const char *file, int line)
+{
+    void *p = secret && secrets != NULL ? CRYPTO_secure_malloc(n, file, line) : NULL;
+    return p != NULL ? p : mem_resize(NULL, n);
+}
+
+static void give(void *p, const char *file, int line)
+{
+    if (is_secret(p))
+        CRYPTO_secure_clear_free(p, CRYPTO_secure_actual_size(p), file, line);
+    else
+        mem_free(p);
+}
+
+/* A secret stays one, also where what grows is the business of a thread that has none. */
+static void *move_secret(void *p, size_t n, const char *file, int line)
+{
+    size_t had = CRYPTO_secure_actual_size(p);
+    void *q = n <= had ? p : CRYPTO_secure_malloc(n, file, line);
+    if (q == NULL || q == p)
+        return q;
+    memcpy(q, p, had);
+    give(p, file, line);
+    return q;
+}
+
+/* Nothing left is how OpenSSL gives back. */
+static void *resize(void *p, size_t n, const char *file, int line)
+{
+    if (n == 0) {
+        give(p, file, line);
+        return NULL;
+    }
+    if (p == NULL)
+        return take(n, file, line);
+    return is_secret(p) ? move_secret(p, n, file, line) : mem_resize(p, n);
+}
+
+/* A power of two that may be locked. */
+static size_t room(void)
+{
+    struct rlimit limit;
+    size_t bytes = SECRETS_MOST;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0)
+        return bytes;
+    while (bytes > SECRETS_LEAST && bytes > limit.rlim_cur)
+        bytes /= 2;
+    return bytes;
+}
+
+/* OpenSSL does not say where the room is, only of a place whether it is in it. To ask that for each
+ * piece that is given back would take its lock each time. */
+static void find_secrets(size_t bytes)
+{
+    char *some = CRYPTO_secure_malloc(SECRET_LEAST, __FILE__, __LINE__);
+    size_t below = 0, out = bytes; /* so far below `some` is in it, is not */
+    if (some == NULL)
+        return;
+    while (out - below > 1) {
+        size_t middle = below + (out - below) / 2;
+        if (CRYPTO_secure_allocated(some - middle) == 1)
+            below = middle;
+        else
+            out = middle;
+    }
+    secrets = some - below;
+    secrets_bytes = bytes;
+    CRYPTO_secure_free(some, __FILE__, __LINE__);
+}
+
+enum err tls_mem_begin(void)
+{
+    size_t bytes = room();
+    if (CRYPTO_set_mem_functions(take, resize, give) != 1)
+        return ERR_INTERNAL;
+    int got = CRYPTO_secure_malloc_init(bytes, SECRET_LEAST);
+    locked = got == 1;
+    if (got != 0)
+        find_secrets(bytes);
+    return ERR_OK;
+}
+
+void tls_mem_secret(bool on)
+{
+    secret = on;
+}
+
+bool tls_mem_locked(void)
+{
+    return locked;
+}
