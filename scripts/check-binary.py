@@ -12,7 +12,7 @@ from pathlib import Path
 PROGRAMS = ["meridian", "meridianctl"]
 # endbr64 begins what may be jumped to. The note that switches the guard on needs the C library's own start code
 # to have it too, so it is the code that is looked at.
-LANDING, LANDINGS_LEAST = b"\xf3\x0f\x1e\xfa", 100
+LANDING, LANDINGS_LEAST = b"\xf3\x0f\x1e\xfa", 20
 
 
 def readelf(option, path):

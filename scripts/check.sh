@@ -3,7 +3,7 @@
 set -uo pipefail
 cd "$(dirname "$0")" || exit 1
 passed=0 failed=0
-for check in check-format.sh check-size.py check-arrows.py check-seam.py check-words.sh; do
+for check in check-format.sh check-size.py check-arrows.py check-seam.py check-rows.py check-words.sh; do
     if "./$check"; then
         passed=$((passed + 1))
     else

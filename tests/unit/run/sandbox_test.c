@@ -6,6 +6,7 @@
 #include <linux/sched.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -190,9 +191,18 @@ static bool in_thread(void *(*play)(void *))
     return fine;
 }
 
+/* Valgrind makes code of its own in every thread, which is what is forbidden. */
+static bool under_valgrind(void)
+{
+    const char *preload = getenv("LD_PRELOAD");
+    return preload != NULL && strstr(preload, "vgpreload") != NULL;
+}
+
 /* The exit code of a child that plays. */
 static int in_process(bool (*play)(void))
 {
+    if (under_valgrind())
+        return sandbox_built() ? 0 : 1;
     int status = 0;
     pid_t child = fork();
     if (child == 0)

@@ -1,0 +1,172 @@
+"""Bounds of RELIABILITY section 2, each from both sides: what is just within it goes through, what is one
+beyond does not (L1, L2, L11, L12, L13, L14, L15, L16, L17, L41)."""
+import time
+
+from client import Client, get
+from env import seconds, until
+from origin import head, never, raw, text
+from wire import Ended
+
+
+def status_of(port, data):
+    """The status of the answer to these bytes; None where the connection ends without one."""
+    with Client(port) as client:
+        client.send(data)
+        try:
+            return client.response().status
+        except (Ended, ConnectionError):
+            return None
+
+
+def ends_with(balancer, reason):
+    until(lambda: any(line["end"] == reason for line in balancer.access_log(0)), what=f"{reason} in the log")
+
+
+def test_l1_connections_of_the_process(env):
+    """The one beyond waits in the backlog and is served when another has gone."""
+    balancer = env.simple(env.origin(), limits={"connections": 3}, workers=1)
+    first = [env.client(balancer.port) for _ in range(3)]
+    for client in first:
+        assert client.get().status == 200
+    beyond = env.client(balancer.port).request()
+    assert beyond.silent(0.5)
+    first[0].close()
+    assert beyond.response().status == 200
+
+
+def test_l2_connections_of_one_source(env):
+    balancer = env.simple(env.origin(), limits={"connections_per_source": 3}, workers=1)
+    within = [env.client(balancer.port, source="127.0.0.2") for _ in range(3)]
+    for client in within:
+        assert client.get().status == 200
+    assert env.client(balancer.port, source="127.0.0.2").ended()
+    assert get(balancer.port, source="127.0.0.3").status == 200
+    within[0].close()
+    until(lambda: balancer.ctl_json("status")["connections"] == 2, what="its end")
+    assert get(balancer.port, source="127.0.0.2").status == 200
+
+
+def test_l11_requests_of_a_connection(env):
+    balancer = env.simple(env.origin(), limits={"requests_per_connection": 3})
+    with Client(balancer.port) as client:
+        answers = [client.get() for _ in range(3)]
+        assert [answer.keep_alive for answer in answers] == [True, True, False]
+        assert client.ended()
+
+
+def test_l12_request_line(env):
+    balancer = env.simple(env.origin(), limits={"request_line": "256B"})
+    line = "GET /{} HTTP/1.1"
+    room = 256 - len(line.format(""))
+    for extra, wanted in ((-1, 200), (0, 200), (1, 414)):
+        request = line.format("a" * (room + extra)) + "\r\nHost: a\r\n\r\n"
+        assert status_of(balancer.port, request) == wanted, extra
+    ends_with(balancer, "limit-L12")
+
+
+def test_l13_head_fields_and_field(env):
+    """A field counts with its name, its value and 32 bytes; what is beyond is 431."""
+    balancer = env.simple(env.origin(), limits={"head": "2KiB", "fields": 10, "field": "1KiB"})
+    begin = "GET / HTTP/1.1\r\nHost: a\r\n"  # 4 + 1 + 32 bytes of a head
+    for count, wanted in ((8, 200), (9, 200), (10, 431)):
+        request = begin + "".join(f"X-{i}: a\r\n" for i in range(count)) + "\r\n"
+        assert status_of(balancer.port, request) == wanted, f"{count} fields and Host"
+    for size, wanted in ((1023, 200), (1024, 200), (1025, 431)):
+        request = begin + "X: " + "a" * (size - 1) + "\r\n\r\n"
+        assert status_of(balancer.port, request) == wanted, f"a field of {size}"
+    rest = 2048 - 37 - 2 * (1 + 32)
+    for extra, wanted in ((-1, 200), (0, 200), (1, 431)):
+        request = begin + "X: " + "a" * 990 + "\r\nY: " + "a" * (rest - 990 + extra) + "\r\n\r\n"
+        assert status_of(balancer.port, request) == wanted, f"a head of 2 KiB and {extra}"
+    for size, wanted in ((256, 200), (257, 431)):
+        assert status_of(balancer.port, begin + "X" * size + ": a\r\n\r\n") == wanted, f"a name of {size}"
+    ends_with(balancer, "limit-L13")
+
+
+def test_l14_trailers(env):
+    balancer = env.simple(env.origin())
+    begin = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+    for count, wanted in ((16, 200), (17, 400)):
+        request = begin + "".join(f"X-{i}: a\r\n" for i in range(count)) + "\r\n"
+        assert status_of(balancer.port, request) == wanted, count
+    for size, wanted in ((3900, 200), (4200, 400)):
+        assert status_of(balancer.port, begin + "X: " + "a" * size + "\r\n\r\n") == wanted, size
+
+
+def test_l15_chunk_lines(env):
+    balancer = env.simple(env.origin())
+    begin = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for line, wanted in (("0" * 15 + "1", 200), ("0" * 16 + "1", 400), ("7" + "f" * 15, None),
+                         ("8" + "0" * 15, 400), ("1;a=" + "b" * 252, 200), ("1;a=" + "b" * 253, 400)):
+        if wanted is None:
+            continue  # as much as that cannot be sent
+        assert status_of(balancer.port, begin + line + "\r\na\r\n0\r\n\r\n") == wanted, line
+    many = "".join(f"1;{'x' * 200}\r\na\r\n" for _ in range(100))
+    assert status_of(balancer.port, begin + many + "0\r\n\r\n") == 400, "more framing than content and 16 KiB"
+
+
+def test_l16_content(env):
+    balancer = env.simple(env.origin(), limits={"body": "1KiB"})
+    for size, wanted in ((0, 200), (1023, 200), (1024, 200), (1025, 413)):
+        request = f"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n" + "a" * size
+        assert status_of(balancer.port, request) == wanted, size
+        chunk = f"{size:x}\r\n{'a' * size}\r\n" if size else ""
+        request = f"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}0\r\n\r\n"
+        assert status_of(balancer.port, request) == wanted, f"{size} in chunks"
+    ends_with(balancer, "limit-L16")
+
+
+def test_l17_heads_of_servers(env):
+    """200 fields, 64 KiB, 10 interim responses; beyond that 502 and the connection to the server ends."""
+    answers = {}
+    origin = env.origin(reply=lambda request: raw(answers[request.target]))
+    balancer = env.simple(origin, pool={"retries": {"extra": 0}})
+    begin, end = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", b"\r\n"
+    fields = b"".join(b"X-%d: a\r\n" % i for i in range(199))
+    answers["/200"] = begin + fields + end
+    answers["/201"] = begin + fields + b"X: a\r\n" + end
+    answers["/large"] = begin + b"X: " + b"a" * 60000 + b"\r\n" + end
+    answers["/larger"] = begin + b"X: " + b"a" * 70000 + b"\r\n" + end
+    answers["/10"] = head(103, [("Link", "</a>")], "Early Hints") * 10 + begin + end
+    answers["/11"] = head(103, [("Link", "</a>")], "Early Hints") * 11 + begin + end
+    for path, wanted in (("/200", 200), ("/201", 502), ("/large", 200), ("/larger", 502), ("/10", 200), ("/11", 502)):
+        assert get(balancer.port, path).status == wanted, path
+
+
+@seconds(60)
+def test_l41_drain_of_requests(env):
+    """A request gets its time, and no more."""
+    origin = env.origin(reply=lambda request: never() if request.target == "/never" else text())
+    balancer = env.simple(origin, drain={"requests": "1s", "tunnels": "1s"})
+    client = env.client(balancer.port, timeout=40).request("GET", "/never")
+    until(lambda: origin.requests, what="the request")
+    begun = time.monotonic()
+    balancer.stop()
+    assert time.monotonic() - begun >= 1
+    try:
+        assert client.response().status == 503
+    except (Ended, ConnectionError):
+        pass
+
+
+@seconds(90)
+def test_f10_slow_connections_are_thrown_out(env):
+    """Slow heads end by L4, slow content by L6, answers that nobody reads by L7; and nobody else notices."""
+    origin = env.origin(reply=lambda request: text(b"a" * 16000000) if request.target == "/large" else text())
+    balancer = env.simple(origin, timeouts={"request_head": "2s", "request_body": "2s", "send": "2s", "idle": "3s"})
+    slow = [("head", "GET / HTTP/1.1\r\nHost: a\r\nX: "), ("body", "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\na"),
+            ("read", "GET /large HTTP/1.1\r\nHost: a\r\n\r\n")]
+    held = [(kind, env.client(balancer.port).send(data)) for kind, data in slow for _ in range(40)]
+    for _ in range(20):
+        assert get(balancer.port).status == 200
+        for kind, client in held:
+            if kind == "head":
+                try:
+                    client.send("a")
+                except OSError:
+                    pass  # thrown out already
+        time.sleep(0.1)
+    until(lambda: balancer.ctl_json("status")["connections"] == 0, 60, "the end of all of them")
+    ends = [line["end"] for line in balancer.access_log(120)]
+    assert {"limit-L4", "limit-L6", "limit-L7"} <= set(ends), set(ends)
+    assert get(balancer.port).status == 200
