@@ -50,9 +50,9 @@ FLOODS = {  # name: (the bytes of round n, what it is)
 LEGAL = ("--connections", 16, "--rate", 300)
 
 
-def tune():
+def tune(descriptors):
     """The peers get Meridian's bounds in time, and enough connections."""
-    proxies.HAPROXY = (proxies.HAPROXY.replace("maxconn 8000", "maxconn 30000")
+    proxies.HAPROXY = (proxies.HAPROXY.replace("maxconn 8000", f"maxconn {descriptors // 2 - 200}")
                        .replace("option http-keep-alive", "option http-keep-alive\n  timeout http-request 10s")
                        .replace("timeout client 60s", "timeout client 30s"))
     proxies.NGINX = proxies.NGINX.replace(
@@ -209,7 +209,7 @@ def main():
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     options.connections = min(options.connections, (most - 2000) // 2)
-    tune()
+    tune(most)
     document = {}
     for name in options.attacks:
         results = {}
