@@ -7,6 +7,7 @@ struct item {
     struct dependency_wish wish;
     struct db_probe *probe; /* NULL: it could not be begun */
     bool told, down;
+    char why[DEPENDENCY_WHY]; /* what main was told last */
 };
 
 struct dependencies {
@@ -28,24 +29,39 @@ void dependency_plan_free(struct dependency_plan **plan)
     mem_free(p);
 }
 
-static void tell(const struct item *item, const char *why)
+static void note(const struct item *item)
+{
+    const struct dependencies *d = item->owner;
+    if (item->down)
+        log_event(d->log, LOG_WARN, "dependency-fails", "dependency=%s reason=\"%s\"",
+                  item->wish.name, item->why);
+    else
+        log_event(d->log, LOG_INFO, "dependency-works", "dependency=%s", item->wish.name);
+}
+
+static void tell(const struct item *item)
 {
     const struct dependencies *d = item->owner;
     struct dependency_news *news = mem_alloc(sizeof *news);
-    if (item->down)
-        log_event(d->log, LOG_WARN, "dependency-fails", "dependency=%s reason=\"%s\"",
-                  item->wish.name, why);
-    else
-        log_event(d->log, LOG_INFO, "dependency-works", "dependency=%s", item->wish.name);
     if (news == NULL)
         return;
     memcpy(news->name, item->wish.name, sizeof news->name);
+    memcpy(news->why, item->why, sizeof news->why);
     news->down = item->down;
-    struct buf b;
-    buf_fixed(&b, news->why, sizeof news->why - 1);
-    buf_put_text(&b, span_str(why), sizeof news->why - 1);
     if (mailbox_post(d->to, (struct mail){.kind = d->kind, .p = news}) != ERR_OK)
         mem_free(news);
+}
+
+/* Whether it fails for another reason than before. */
+static bool learn_why(struct item *item, const char *why)
+{
+    char text[DEPENDENCY_WHY] = "";
+    struct buf b;
+    buf_fixed(&b, text, sizeof text - 1);
+    buf_put_text(&b, span_str(why), sizeof text - 1);
+    bool other = strcmp(text, item->why) != 0;
+    memcpy(item->why, text, sizeof text);
+    return other;
 }
 
 static void on_result(void *user, const struct db_result *r)
@@ -57,15 +73,21 @@ static void on_result(void *user, const struct db_result *r)
     bool down = health_dependency(item->owner->health, span_str(item->wish.name), &found);
     atomic_fetch_add_explicit(r->good ? &f->good : &f->bad, 1, memory_order_relaxed);
     atomic_store_explicit(&f->took_us, (uint32_t)(r->took_ns / NS_PER_US), memory_order_relaxed);
-    if (item->told && down == item->down)
+    if (item->told && down == item->down) {
+        if (down && !r->good && learn_why(item, r->why))
+            tell(item);
         return;
+    }
     bool news = item->told || down;
     item->told = true;
     item->down = down;
+    (void)learn_why(item, r->why);
     atomic_store_explicit(&f->down, down, memory_order_relaxed);
     atomic_store_explicit(&f->since_ms, loop_now_ms(item->owner->loop), memory_order_relaxed);
-    if (news)
-        tell(item, r->why);
+    if (news) {
+        note(item);
+        tell(item);
+    }
 }
 
 /* A server is not ready: is it what it depends on? */
