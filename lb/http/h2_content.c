@@ -25,13 +25,35 @@ static void give_back(struct h2_stream *st)
 static void give_back_to_others(struct h2_stream *st)
 {
     struct h2_session *s = st->session;
-    if (s->server || s->held > LIMIT_H2_HELD) {
+    if (s->server) {
+        return;
+    }
+    if (s->held > LIMIT_H2_HELD) {
+        s->owes = true;
         return;
     }
     (void)nghttp2_session_consume_connection(s->wire, st->owed);
     st->owed_stream += st->owed;
     st->owed = 0;
     h2_later(s);
+}
+
+void h2_settle_held(struct h2_session *s)
+{
+    if (s->full && s->held <= LIMIT_H2_HELD / 4) {
+        s->full = false;
+        s->events->on_terms(s->user);
+    }
+    if (!s->owes || s->held > LIMIT_H2_HELD || s->ended) {
+        return;
+    }
+    s->owes = false;
+    list_each (e, &s->streams) {
+        struct h2_stream *st = container_of(e, struct h2_stream, link);
+        if (st->held.bytes > 0 && st->owed > 0) {
+            give_back_to_others(st);
+        }
+    }
 }
 
 /* L21: a window that is used up within a round trip is what bounds the stream's speed. */

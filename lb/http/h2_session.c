@@ -89,19 +89,11 @@ static void settle_streams(struct h2_session *s)
     }
 }
 
-static void settle_held(struct h2_session *s)
-{
-    if (s->full && s->held <= LIMIT_H2_HELD / 4) {
-        s->full = false;
-        s->events->on_terms(s->user);
-    }
-}
-
 static void on_later(struct task *t)
 {
     struct h2_session *s = container_of(t, struct h2_session, later);
     settle_streams(s);
-    settle_held(s);
+    h2_settle_held(s);
     if (!s->ended) {
         settle_wire(s);
         settle_streams(s); /* what has just ended makes room before the peer asks again (L20) */

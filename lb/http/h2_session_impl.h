@@ -31,6 +31,7 @@ struct h2_session {
     size_t waiting;      /* bytes put on all streams */
     bool crowded;        /* it passed its bound: streams wait for room (L18) */
     size_t held;         /* bytes held on all streams */
+    bool owes;           /* some of them take up the connection's window */
     int64_t rtt_ns;      /* SETTINGS to its acknowledgement */
     int64_t born_ns;
     size_t decoded;   /* bytes of the present header block, counted as L13 does */
@@ -74,6 +75,8 @@ void h2_stream_received_end(struct h2_stream *st);
 /* What was held, if it is wanted by now, and the end. */
 void h2_stream_hand_over(struct h2_stream *st);
 void h2_stream_drop_held(struct h2_stream *st);
+/* At the end of the turn: where less is held by now, others may go on. */
+void h2_settle_held(struct h2_session *s);
 
 /* h2_stream.c */
 void h2_send_callbacks(nghttp2_session_callbacks *to);

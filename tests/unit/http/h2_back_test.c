@@ -13,7 +13,7 @@
  * log names them a, b, c… in the order in which they were taken; what the server sees begins with
  * ">". */
 
-enum { CALLS = 26 };
+enum { CALLS = 40 };
 
 struct server;
 struct call {
@@ -450,7 +450,34 @@ TEST(h2_back, content_that_nobody_takes_leaves_the_connection_open_L18)
     for (int i = 0; i < 20; i++) {
         release(&s.calls[i]);
     }
-    CHECK(strstr(told(&s), "slots:25/") != NULL, "there is room again");
+    CHECK(strstr(told(&s), "slots:39/") != NULL, "there is room again");
+    server_end(&s);
+}
+
+/* L18: the connection's window, used up by what was held beyond the bound, opens again when the
+ * first ones have gone, whose part of it had been given back before. */
+TEST(h2_back, a_used_up_connection_opens_again_L18)
+{
+    const nghttp2_settings_entry many = {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, CALLS};
+    const int idle = 2 * LIMIT_H2_HELD / LIMIT_H2_WINDOW;
+    struct server s;
+    server_new(&s, KIB(4), &many, 1);
+    told(&s);
+    for (int i = 0; i <= idle; i++) {
+        ask(&s);
+        told(&s);
+    }
+    for (int i = 0; i < idle; i++) {
+        OP(&s.calls[i], want_body, 0);
+        answer(&s, 2 * i + 1, "200", NULL, 100000);
+        told(&s);
+    }
+    answer(&s, 2 * idle + 1, "200", NULL, 5);
+    CHECK(strstr(told(&s), ":end") == NULL, "the connection's window is used up");
+    for (int i = 0; i < idle / 2; i++) {
+        release(&s.calls[i]);
+    }
+    CHECK(strstr(told(&s), ":end") != NULL, "the last one's content has come");
     server_end(&s);
 }
 
