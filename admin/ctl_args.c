@@ -328,5 +328,7 @@ void ctl_args_help(struct buf *out)
                 "  -v, --version         the version\n"
                 "\nexplain: --client IP (needed), -X, --method METHOD, -H, --header 'Name: value'\n"
                 "A backend is POOL/BACKEND, or POOL/BACKEND@ADDRESS for one of its endpoints.\n"
+                "STATE of backends: up; soft: its checks fail; hard: it refuses or cannot be "
+                "reached;\n  out: ejected for failures; drain, maintenance: by an operator.\n"
                 "Exit: 0 done, 1 refused, 2 usage, 3 the balancer cannot be reached.\n");
 }

@@ -9,14 +9,15 @@ static const struct schema_field certificate_fields[] = {
      .check = text_file,
      .flags = SCHEMA_REQUIRED,
      .help =
-         "PEM file with the certificate and its intermediates, leaf first. The names in it decide "
-         "by SNI which certificate a client gets. Watched: read again when replaced."},
+         "PEM file with the certificate and its intermediates, leaf first; an absolute path. The "
+         "names in it decide by SNI which certificate a client gets. Watched: read again when "
+         "replaced."},
     {.key = "key",
      .type = &type_text,
      .offset = offsetof(struct conf_certificate, key),
      .check = text_file,
      .flags = SCHEMA_REQUIRED,
-     .help = "PEM file with the certificate's private key."},
+     .help = "PEM file with the certificate's private key; an absolute path."},
 };
 
 static const struct schema_map certificate_map = {SCHEMA_FIELDS(certificate_fields),

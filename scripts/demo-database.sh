@@ -10,11 +10,11 @@ cd "$(dirname "$0")/.."
 check=
 [ "${1:-}" != --check ] || check=yes
 
-say() { printf '\033[1m%s\033[0m\n' "$*"; }
-fail() {
-    echo "demo: $*" >&2
-    exit 1
-}
+. scripts/demo-lib.sh
+
+port="${MERIDIAN_DEMO_PORT:-8080}"
+read -r seed second third <<<"${MERIDIAN_DEMO_BACKENDS:-9001 9002 9003}"
+need_ports "$port" "$seed" "$second" "$third"
 
 build="${MERIDIAN_DEMO_BUILD:-}"
 if [ -z "$build" ]; then
@@ -43,9 +43,6 @@ finish() {
 }
 trap finish EXIT
 trap 'echo; exit 0' INT TERM
-
-port="${MERIDIAN_DEMO_PORT:-8080}"
-read -r seed second third <<<"${MERIDIAN_DEMO_BACKENDS:-9001 9002 9003}"
 
 # --- a database: PostgreSQL refuses to run as root ---
 
@@ -168,18 +165,22 @@ fi
 
 # --- for people ---
 
+count="for i in \$(seq 20); do curl -s $url; done | sort | uniq -c"
 psql="$postgres/psql -Xq -h $work/pg -U meridian postgres"
 say "Meridian runs on $url, before one server of its file. Two more wait for being named in the database."
 cat <<EOF
 
-A server joins (this is what it says itself, at start and every 10 s), and leaves:
+A server joins (this is what it says itself, at start and every 10 s), and leaves. A new one gets requests after its
+first good checks, a few seconds later; the second line counts who answers:
   $psql -c "SELECT meridian.heartbeat('api', '127.0.0.1:$second', '30 s')"
-  for i in 1 2 3 4; do curl -s $url; done
+  sleep 5; $count
   $psql -c "SELECT meridian.leave('api', '127.0.0.1:$second')"
 
-An operator adds one, drains it, removes it:
+An operator adds one, drains it, removes it; count again after each:
   $psql -c "INSERT INTO meridian.pool_server (pool, address) VALUES ('api', '127.0.0.1:$third')"
+  sleep 5; $count
   $psql -c "UPDATE meridian.pool_server SET desired = 'drain'"
+  sleep 1; $count; ${ctl[*]} backends api
   $psql -c "DELETE FROM meridian.pool_server"
 
 The database goes away, and nothing happens:

@@ -20,11 +20,12 @@ case "${1:-}" in
     ;;
 esac
 
-say() { printf '\033[1m%s\033[0m\n' "$*"; }
-fail() {
-    echo "demo: $*" >&2
-    exit 1
-}
+. scripts/demo-lib.sh
+
+port="${MERIDIAN_DEMO_PORT:-8443}"
+admin="${MERIDIAN_DEMO_ADMIN:-9977}"
+read -r frankfurt virginia singapore <<<"${MERIDIAN_DEMO_BACKENDS:-9001 9002 9003}"
+need_ports "$port" "$admin" "$frankfurt" "$virginia" "$singapore"
 
 build="${MERIDIAN_DEMO_BUILD:-}"
 if [ -z "$build" ]; then
@@ -53,10 +54,6 @@ finish() {
 }
 trap finish EXIT
 trap 'echo; exit 0' INT TERM
-
-port="${MERIDIAN_DEMO_PORT:-8443}"
-admin="${MERIDIAN_DEMO_ADMIN:-9977}"
-read -r frankfurt virginia singapore <<<"${MERIDIAN_DEMO_BACKENDS:-9001 9002 9003}"
 
 if [ ! -s "$keep/localhost.pem" ]; then
     say "Making a self-signed certificate in build/demo ..."
@@ -137,6 +134,9 @@ done
 places=(Paris:5.1.0.9:frankfurt 'New York:5.2.0.9:virginia' 'Sao Paulo:5.3.0.9:virginia' Nairobi:5.4.0.9:frankfurt
     Tokyo:5.5.0.9:singapore Sydney:5.6.0.9:singapore)
 
+# A change of the configuration: Singapore leaves the pool.
+change="sed -i '/^      singapore:/d' $work/meridian.yaml"
+
 # --- as a test ---
 
 expect() {
@@ -171,12 +171,13 @@ run_check() {
     frankfurt_pid=$backend
     wait_for '"frankfurt"' "${paris[@]}" || fail "Frankfurt did not come back"
     echo "ok: Frankfurt is back"
-    sed -i '/^      singapore:/d' "$work/meridian.yaml"
+    bash -c "$change"
     "$build/meridianctl" -s "$work/control.sock" reload
     failed="$(ask -H 'X-Forwarded-For: 5.5.0.9' "$url")"
     [[ "$failed" != *'"singapore"'* ]] || fail "Singapore still serves after the reload"
     echo "ok: Tokyo after Singapore was removed: $failed"
     expect "status" "meridian" "$("$build/meridianctl" -s "$work/control.sock" status | tr '[:upper:]' '[:lower:]')"
+    expect "the status page" "<html" "$(curl -sS --max-time 5 "http://127.0.0.1:$admin/")"
     expect "metrics" "meridian_" "$(curl -sS --max-time 5 "http://127.0.0.1:$admin/metrics")"
     kill "$balancer"
     wait "$balancer" || fail "meridian ended with status $?"
@@ -210,11 +211,15 @@ A backend dies under load, no request fails, and it comes back:
   $ctl backends
   $build/bench/origin --name frankfurt --json --port $frankfurt   # and back (Ctrl-C ends it)
 
-Edit the configuration and reload, while traffic flows:
-  \${EDITOR:-nano} $work/meridian.yaml
+The same over HTTP/2. A connection ends after 10,000 requests (limits.requests_per_connection), and h2load does not
+open another one: at most 80,000 with its eight.
+  h2load -t1 -c8 -m10 -n40000 -H 'X-Forwarded-For: 5.1.0.9' $url
+
+Take Singapore out of the configuration and reload, while traffic flows; Tokyo is served from elsewhere then:
+  $change
   $ctl reload
 
-What is going on:
+What is going on, with charts and a map in a browser at http://127.0.0.1:$admin/ :
   $ctl status
   curl -s http://127.0.0.1:$admin/metrics
   tail -f $work/access.log

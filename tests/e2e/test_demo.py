@@ -1,5 +1,6 @@
 """scripts/demo.sh does what it prints (SURFACE.md, section 1)."""
 import os
+import socket
 import subprocess
 
 from env import seconds
@@ -30,3 +31,18 @@ def test_demo_checks_itself(env):
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.rstrip().endswith("The demo works.")
     assert not [name for name in os.listdir(env.dir) if name.startswith("meridian-demo")], "it left something behind"
+
+
+def test_demo_ends_where_a_port_is_taken(env):
+    """Both of them, before anything is started, and say which."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        backends = f"{env.port()} {taken.getsockname()[1]} {env.port()}"
+        for option in ([], ["--database"]):
+            done = subprocess.run([os.path.join(env.root, "scripts", "demo.sh"), *option, "--check"], text=True,
+                                  capture_output=True, timeout=60,
+                                  env={**os.environ, "MERIDIAN_DEMO_BUILD": env.build, "TMPDIR": env.dir,
+                                       "MERIDIAN_DEMO_PORT": str(env.port()), "MERIDIAN_DEMO_ADMIN": str(env.port()),
+                                       "MERIDIAN_DEMO_BACKENDS": backends})
+            assert done.returncode == 1, done.stdout + done.stderr
+            assert f"port {taken.getsockname()[1]} is taken; end what has it" in done.stderr, done.stderr
+            assert not done.stdout and not [name for name in os.listdir(env.dir) if name.startswith("meridian-demo")]
