@@ -106,6 +106,11 @@ static void on_closed(void *owner, enum err why)
 
 static const struct front_owner front_owner = {.on_request = on_request, .on_closed = on_closed};
 
+bool client_ends(const struct client *c)
+{
+    return c->proxy->draining || c->listener->gone;
+}
+
 /* From here on the codec has the connection and ends the client through on_closed. */
 static enum err start_codec(struct client *c, bool tls, bool h2)
 {
@@ -118,7 +123,7 @@ static enum err start_codec(struct client *c, bool tls, bool h2)
                     : h1_front_new(conn, tls, limits, arenas, &front_owner, c, &c->codec);
     if (e != ERR_OK)
         conn_close(&conn, CONN_END_NOW);
-    else if (c->proxy->draining)
+    else if (client_ends(c))
         c->codec->ops->last(c->codec);
     else
         client_press(c, c->proxy->overload != OVERLOAD_NONE);
@@ -244,6 +249,8 @@ static enum err take_header(struct client *c, const struct proxy_proto *header)
         counter_add(&c->proxy->stats->refused, 1);
         return ERR_TOO_MANY;
     }
+    if (c->listener->gone)
+        return ERR_SHUTDOWN;
     conn_set_events(c->conn, &handshake_events, c);
     if (c->listener->tls == NULL)
         return start_plain(c);

@@ -241,10 +241,23 @@ void proxy_drain(struct proxy *p)
         client_last(container_of(e, struct client, link));
 }
 
-void proxy_close_idle(struct proxy *p)
+void proxy_last(struct proxy *p, struct proxy_listener *l)
 {
-    list_each (e, &p->clients)
-        client_drain(container_of(e, struct client, link));
+    l->gone = true;
+    list_each (e, &p->clients) {
+        struct client *c = container_of(e, struct client, link);
+        if (c->listener == l)
+            client_last(c);
+    }
+}
+
+void proxy_close_idle(struct proxy *p, const struct proxy_listener *l)
+{
+    list_each (e, &p->clients) {
+        struct client *c = container_of(e, struct client, link);
+        if (l == NULL || c->listener == l)
+            client_drain(c);
+    }
 }
 
 void proxy_kill(struct proxy *p, bool spare_tunnels, enum err why)

@@ -49,7 +49,8 @@ struct client;
 struct proxy_listener {
     struct span name;
     uint32_t clients;       /* connections that came through it and are still there */
-    struct tls_server *tls; /* NULL: plain; swapped by a reload */
+    bool gone;              /* no configuration has it any more: its connections end (proxy_last) */
+    struct tls_server *tls; /* NULL: plain; swapped by a reload; nobody's once it is gone */
     bool speaks_h1, speaks_h2;
     struct span acme_challenges; /* the folder they are below; empty: none are served */
     bool redirect_to_https;
@@ -164,8 +165,10 @@ void proxy_slot_free(struct proxy *p, struct pool_state *pool);
 
 /* The next request of each connection is its last one, and its answer says so. */
 void proxy_drain(struct proxy *p);
-/* After proxy_drain: closes connections that are idle. */
-void proxy_close_idle(struct proxy *p);
+/* The same for one listener, which is gone from now on. */
+void proxy_last(struct proxy *p, struct proxy_listener *l);
+/* After proxy_drain or proxy_last: closes connections that are idle; l: only its own, NULL: all. */
+void proxy_close_idle(struct proxy *p, const struct proxy_listener *l);
 /* Ends what still runs: all but tunnels and connections that carry one, or everything. */
 void proxy_kill(struct proxy *p, bool spare_tunnels, enum err why);
 size_t proxy_exchanges(const struct proxy *p, bool tunnels);

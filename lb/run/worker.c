@@ -23,6 +23,8 @@
 struct worker_listener {
     struct proxy_listener settings; /* first */
     struct link link;
+    struct worker *worker;
+    struct timer idle; /* after it has gone */
     char *name;
     char folder[CHALLENGE_ROOT_MOST]; /* of its settings: may outlive the configuration */
     bool wanted;
@@ -137,11 +139,25 @@ static void on_beat(struct timer *t)
     timer_in_ms(t, BEAT_MS);
 }
 
-static struct worker_listener *listener_get(struct worker *w, struct span name)
+static void on_idle(struct timer *t)
+{
+    struct worker_listener *l = container_of(t, struct worker_listener, idle);
+    proxy_close_idle(l->worker->proxy, &l->settings);
+}
+
+/* A listener that has gone, or has changed between plain text and TLS, is another one: what came
+ * through it ends. */
+static bool listener_is(const struct worker_listener *l, struct span name, bool tls)
+{
+    return !l->settings.gone && (l->settings.tls != NULL) == tls &&
+           span_eq(span_str(l->name), name);
+}
+
+static struct worker_listener *listener_get(struct worker *w, struct span name, bool tls)
 {
     list_each (e, &w->listeners) {
         struct worker_listener *l = container_of(e, struct worker_listener, link);
-        if (span_eq(span_str(l->name), name))
+        if (listener_is(l, name, tls))
             return l;
     }
     struct worker_listener *l = mem_alloc(sizeof *l);
@@ -152,7 +168,9 @@ static struct worker_listener *listener_get(struct worker *w, struct span name)
         mem_free(l);
         return NULL;
     }
+    l->worker = w;
     l->settings.name = span_str(l->name);
+    timer_init(&l->idle, w->loop, on_idle);
     list_append(&w->listeners, &l->link);
     return l;
 }
@@ -235,7 +253,7 @@ static enum err adopt_listeners(struct worker *w, const struct snapshot *s)
         container_of(v, struct worker_watch, link)->wanted = false;
     for (size_t i = 0; e == ERR_OK && i < s->listener_count; i++) {
         const struct snapshot_listener *from = &s->listeners[i];
-        struct worker_listener *l = listener_get(w, from->name);
+        struct worker_listener *l = listener_get(w, from->name, from->servers != NULL);
         if (l == NULL)
             return ERR_NO_MEMORY;
         settle_listener(l, from, w->spec.index);
@@ -243,6 +261,15 @@ static enum err adopt_listeners(struct worker *w, const struct snapshot *s)
             e = watch_bound(w, from->bounds[b], l);
     }
     return e;
+}
+
+/* Its connections end as those of a drain do, its tunnels and downloads go on. */
+static void retire(struct worker *w, struct worker_listener *l)
+{
+    if (l->settings.gone)
+        return;
+    proxy_last(w->proxy, &l->settings);
+    timer_in_ms(&l->idle, IDLE_MS);
 }
 
 /* What the new configuration does not name: stops being watched; goes when its last client has. */
@@ -255,8 +282,12 @@ static void drop_unwanted(struct worker *w)
     }
     list_each (e, &w->listeners) {
         struct worker_listener *l = container_of(e, struct worker_listener, link);
-        if (l->wanted || l->settings.clients != 0)
+        if (l->wanted)
             continue;
+        retire(w, l);
+        if (l->settings.clients != 0)
+            continue;
+        timer_stop(&l->idle);
         list_remove(&l->link);
         mem_free(l->name);
         mem_free(l);
@@ -304,7 +335,7 @@ static void on_drain_time(struct timer *t)
     else if (now >= w->requests_until_ns)
         proxy_kill(w->proxy, true, ERR_SHUTDOWN);
     else if (now >= w->idle_until_ns)
-        proxy_close_idle(w->proxy);
+        proxy_close_idle(w->proxy, NULL);
     bool served = proxy_clients(w->proxy) == 0;
     if (served && list_empty(&w->proxy->exchanges)) {
         finish(w);

@@ -142,6 +142,77 @@ def test_listener_comes_and_goes(env):
     assert get(balancer.port).status == 200
 
 
+def changed_listener(env, change):
+    """Connections of every kind through a listener, which a reload then changes; what becomes of them."""
+    gate = threading.Event()
+
+    def in_two(connection, request):
+        if request.target == "/ws":
+            return accept_websocket(connection, request)
+        if request.target != "/slow":
+            return text(b"ok")(connection, request)
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc")
+        gate.wait(30)
+        connection.send("def")
+        return True
+    balancer = env.simple(env.origin(script=[in_two]), route={"websocket": True})
+    config, port = copy.deepcopy(balancer.config), env.port()
+    config["listeners"]["more"] = {"bind": f"127.0.0.1:{port}", "protocols": ["h2", "http/1.1"]}
+    balancer.reload(config)
+    websocket = open_websocket(env, port)
+    idle, next_one, begun = env.client(port), env.client(port), env.client(port)
+    for client in (idle, next_one):
+        assert client.get().status == 200
+    begun.request("GET", "/slow")
+    until(lambda: begun.reader.more() and begun.reader.buffer.endswith(b"abc"), what="half of the answer")
+    begun.reader.buffer = b""
+    calm, busy = env.h2_client(port).ready(), env.h2_client(port).ready()
+    assert calm.get().status == 200
+    slow = busy.request("GET", "/slow")
+    busy.wait(lambda: len(slow.body) == 3, what="half of the answer")
+    change(config, port)
+    balancer.reload(config)
+    answer = next_one.get()
+    assert answer.status == 200 and answer.fields.get("connection") == "close" and next_one.ended(), answer.fields
+    assert idle.ended()
+    calm.wait(lambda: calm.ended_at, what="the end of an idle connection")
+    busy.wait(lambda: len(busy.goaways) == 2, what="GOAWAY in two steps")
+    for client, last in ((calm, 1), (busy, 1)):
+        assert [goaway[:2] for goaway in client.goaways] == [(0x7fffffff, 0), (last, 0)], client
+    assert not busy.ended_at and not slow.over, busy
+    gate.set()
+    assert busy.answer(slow).body == b"abcdef"
+    busy.wait(lambda: busy.ended_at, what="the end after the last stream")
+    assert begun.reader.exactly(3) == b"def" and begun.ended()
+    websocket.send(b"still there")
+    assert websocket.reader.exactly(11) == b"still there"
+    return balancer, config, port, websocket
+
+
+def test_removed_listener_drains(env):
+    """Its connections end as those of a stop do; when its name comes back, it is another one."""
+    def remove(config, _port):
+        del config["listeners"]["more"]
+    balancer, config, port, websocket = changed_listener(env, remove)
+    config["listeners"]["more"] = {"bind": f"127.0.0.1:{port}"}
+    balancer.reload(config)
+    with Client(port) as client:
+        for _ in range(2):
+            answer = client.get()
+            assert answer.status == 200 and answer.fields.get("connection") != "close"
+    websocket.send(b"still there")
+    assert websocket.reader.exactly(11) == b"still there"
+
+
+def test_listener_that_begins_tls_drains(env):
+    pair = env.authority.server("localhost")
+
+    def secure(config, _port):
+        config["listeners"]["more"]["tls"] = {"certificates": [{"chain": pair.chain, "key": pair.key}]}
+    _, _, port, _ = changed_listener(env, secure)
+    assert get(port, tls=client_context(env.authority.ca)).status == 200
+
+
 def test_certificates_are_read_again(env):
     pair = env.authority.server("localhost", label="first")
     balancer = env.simple(env.origin(), listener={"tls": {"certificates": [pair.config()]}})
