@@ -21,11 +21,11 @@ static void give_back(struct h2_stream *st)
     st->owed = st->owed_stream = 0;
 }
 
-/* The others' part of what is held: the connection's window. */
+/* The others' part of what this stream took or holds: the connection's window. */
 static void give_back_to_others(struct h2_stream *st)
 {
     struct h2_session *s = st->session;
-    if (s->server) {
+    if (s->server || s->ended || st->owed == 0) {
         return;
     }
     if (s->held > LIMIT_H2_HELD) {
@@ -49,10 +49,7 @@ void h2_settle_held(struct h2_session *s)
     }
     s->owes = false;
     list_each (e, &s->streams) {
-        struct h2_stream *st = container_of(e, struct h2_stream, link);
-        if (st->held.bytes > 0 && st->owed > 0) {
-            give_back_to_others(st);
-        }
+        give_back_to_others(container_of(e, struct h2_stream, link));
     }
 }
 
@@ -87,7 +84,6 @@ static bool hold(struct h2_stream *st, struct span bytes)
     }
     s->held += bytes.n;
     s->full = s->full || s->held > LIMIT_H2_HELD / 2;
-    give_back_to_others(st);
     return true;
 }
 
@@ -124,6 +120,8 @@ void h2_stream_received(struct h2_stream *st, struct span bytes)
     if (st->wants && st->held.bytes == 0) {
         widen(st, bytes.n);
         give_back(st);
+    } else {
+        give_back_to_others(st);
     }
 }
 
@@ -154,6 +152,8 @@ void h2_stream_hand_over(struct h2_stream *st)
     }
     if (st->wants && st->held.bytes == 0) {
         give_back(st);
+    } else {
+        give_back_to_others(st);
     }
     tell_end(st);
 }

@@ -13,7 +13,7 @@
  * log names them a, b, c… in the order in which they were taken; what the server sees begins with
  * ">". */
 
-enum { CALLS = 40 };
+enum { CALLS = 70 };
 
 struct server;
 struct call {
@@ -22,7 +22,7 @@ struct call {
     struct arena arena;
     char name;
     int32_t id;
-    bool release_at_body, release_at_end;
+    bool release_at_body, stop_at_body, release_at_end;
 };
 
 struct server {
@@ -73,6 +73,8 @@ static void on_body(void *user, struct span bytes)
     world_note(&c->server->w, "%c:%zu", c->name, bytes.n);
     if (c->release_at_body) {
         release(c);
+    } else if (c->stop_at_body) {
+        OP(c, want_body, 0);
     }
 }
 
@@ -450,7 +452,7 @@ TEST(h2_back, content_that_nobody_takes_leaves_the_connection_open_L18)
     for (int i = 0; i < 20; i++) {
         release(&s.calls[i]);
     }
-    CHECK(strstr(told(&s), "slots:39/") != NULL, "there is room again");
+    CHECK(strstr(told(&s), "slots:69/") != NULL, "there is room again");
     server_end(&s);
 }
 
@@ -477,6 +479,28 @@ TEST(h2_back, a_used_up_connection_opens_again_L18)
     for (int i = 0; i < idle / 2; i++) {
         release(&s.calls[i]);
     }
+    CHECK(strstr(told(&s), ":end") != NULL, "the last one's content has come");
+    server_end(&s);
+}
+
+/* L18: what was passed on takes up no window of the connection, whether or not more is wanted. */
+TEST(h2_back, what_was_passed_on_leaves_the_connection_open_L18)
+{
+    const nghttp2_settings_entry many = {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, CALLS};
+    const int others = LIMIT_H2_WINDOW_CONNECTION / LIMIT_H2_FRAME + 1;
+    struct server s;
+    server_new(&s, KIB(4), &many, 1);
+    told(&s);
+    for (int i = 0; i <= others; i++) {
+        ask(&s);
+        told(&s);
+    }
+    for (int i = 0; i < others; i++) {
+        s.calls[i].stop_at_body = true;
+        answer(&s, 2 * i + 1, "200", NULL, LIMIT_H2_FRAME);
+        told(&s);
+    }
+    answer(&s, 2 * others + 1, "200", NULL, 5);
     CHECK(strstr(told(&s), ":end") != NULL, "the last one's content has come");
     server_end(&s);
 }
