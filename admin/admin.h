@@ -78,6 +78,7 @@ struct admin_backend {
     double recent_ms, normal_ms; /* response time of its site; 0: unknown */
     uint32_t weight_now;         /* in effect: less than weight in slow start */
     enum pick_why why;           /* it gets none, or few requests */
+    bool panic;                  /* it gets them all the same: pick_used_anyway */
     bool routed;                 /* some route leads to its pool */
 };
 

@@ -122,6 +122,8 @@ void backend_reason(struct buf *out, const struct admin_backend *b)
         buf_printf(out, " of %u", b->max_inflight);
     if (b->why == PICK_WHY_SLOW_START)
         buf_printf(out, ", %u of %u", b->weight_now, b->weight);
+    if (b->panic)
+        buf_put_str(out, "; panic: used all the same");
     if (b->why == PICK_WHY_NOTHING && !b->routed)
         buf_put_str(out, "no route leads to its pool");
 }

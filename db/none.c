@@ -2,6 +2,12 @@
 #include "db/lint.h"
 #include "db/probe.h"
 #include "db/session.h"
+#include "db/version.h"
+
+int db_library_version(void)
+{
+    return 0;
+}
 
 enum err session_check(const char *conninfo, struct buf *why)
 {

@@ -41,6 +41,11 @@ bool resolver_available(void)
     return true;
 }
 
+const char *resolver_library_version(void)
+{
+    return ares_version(NULL);
+}
+
 static void aim(struct resolver *r)
 {
     struct timeval tv, *next = ares_timeout(r->channel, NULL, &tv);

@@ -23,6 +23,8 @@ typedef void resolve_done(void *user, const struct name_answer *answer);
 
 /* Whether this build can resolve names. */
 bool resolver_available(void);
+/* The version of the library that does it; NULL: this build has none. */
+const char *resolver_library_version(void);
 /* servers: "192.0.2.1", "192.0.2.1:5353,[2001:db8::1]:53"; empty: those of the system, as they are
  * configured now. ERR_SYNTAX (of servers), ERR_NO_MEMORY, ERR_UNSUPPORTED, ERR_SYSTEM. */
 MUST_CHECK

@@ -6,6 +6,11 @@ bool resolver_available(void)
     return false;
 }
 
+const char *resolver_library_version(void)
+{
+    return NULL;
+}
+
 enum err resolver_new(struct loop *loop, struct span servers, struct resolver **out)
 {
     (void)loop, (void)servers;

@@ -37,9 +37,8 @@ struct choose_range choose_range(const struct view_site *site, enum pick_mode mo
 
 /* Section 10. Panic where no allowed site is above its threshold, or none has anybody to offer; a
  * healthy backup prevents it. */
-static enum pick_mode mode_of(const struct pick_request *req, uint64_t mask)
+enum pick_mode pick_mode_of(const struct pool_view *view, uint64_t mask)
 {
-    const struct pool_view *view = req->view;
     uint64_t alive = 0;
     if (view->pool->knobs.panic_percent == 0)
         return PICK_NORMAL;
@@ -87,7 +86,7 @@ static bool enter_tier(struct choice *c, uint32_t from)
 enum err choose_begin(struct choice *c, const struct pick_request *req)
 {
     c->req = req;
-    c->mode = mode_of(req, choose_mask(req));
+    c->mode = pick_mode_of(req->view, choose_mask(req));
     c->tier = &req->view->tiers[0];
     c->open = 0;
     c->base_ms = 0;

@@ -104,6 +104,8 @@ enum pick_verdict {
 };
 const char *pick_verdict_name(enum pick_verdict verdict); /* "chosen", "forbidden", … */
 const char *pick_mode_name(enum pick_mode mode);          /* "normal", "panic", "last-resort" */
+/* How the view chooses among the sites of the mask now. */
+enum pick_mode pick_mode_of(const struct pool_view *view, uint64_t mask);
 
 struct pick_site_terms {
     enum pick_verdict verdict;

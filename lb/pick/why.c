@@ -75,6 +75,14 @@ enum pick_why pick_why_idle(const struct pool_view *view, uint32_t member, int64
                : PICK_WHY_NOTHING;
 }
 
+bool pick_used_anyway(const struct pool_view *view, enum pick_why idle)
+{
+    if (idle != PICK_WHY_SOFT && idle != PICK_WHY_HARD && idle != PICK_WHY_OUT)
+        return false;
+    enum pick_mode mode = pick_mode_of(view, UINT64_MAX);
+    return mode == (idle == PICK_WHY_HARD ? PICK_LAST_RESORT : PICK_PANIC);
+}
+
 static bool is_candidate(const struct pick_explain *terms, const struct endpoint *e)
 {
     for (uint32_t i = 0; i < terms->candidate_count; i++)

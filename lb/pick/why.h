@@ -33,6 +33,8 @@ const char *pick_why_text(enum pick_why why);
 
 /* What stands between the member and requests in general. */
 enum pick_why pick_why_idle(const struct pool_view *view, uint32_t member, int64_t now_ms);
+/* Panic: the member gets requests although it is not as it should be. */
+bool pick_used_anyway(const struct pool_view *view, enum pick_why idle);
 /* Why this member was not chosen, by pick_explain's terms for the same request; NOTHING for the
  * candidates, whose verdict says it. */
 enum pick_why pick_why_not(const struct pick_request *req, const struct pick_explain *terms,

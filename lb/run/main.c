@@ -1,5 +1,9 @@
 /* meridian: the program. */
+#include "conf/version.h"
+#include "db/version.h"
 #include "geo/version.h"
+#include "http/version.h"
+#include "net/resolve.h"
 #include "net/tls_mem.h"
 #include "net/version.h"
 #include "proxy/compress.h"
@@ -38,6 +42,24 @@ static int check(const struct options *o)
     return code;
 }
 
+static void libraries(void)
+{
+    int pq = db_library_version();
+    printf("libraries: %s, libev %s, libnghttp2 %s, libfyaml %s, libmaxminddb %s",
+           net_tls_version(), net_loop_version(), http_library_version(), conf_library_version(),
+           geo_library_version());
+    if (resolver_library_version() != NULL)
+        printf(", c-ares %s", resolver_library_version());
+    if (pq != 0)
+        printf(", libpq %d.%d", pq / 10000, pq % 10000);
+    if (sandbox_library_version() != NULL)
+        printf(", libseccomp %s", sandbox_library_version());
+    for (int i = 0; i < CODING_COUNT; i++)
+        if (coding_ops((enum coding)i)->library != NULL)
+            printf(", %s", coding_ops((enum coding)i)->library);
+    printf("\n");
+}
+
 static void features(void)
 {
     printf("meridian %s\n", MERIDIAN_VERSION);
@@ -48,12 +70,8 @@ static void features(void)
     for (int i = 0; i < CODING_COUNT; i++)
         if (coding_ops((enum coding)i)->library != NULL)
             printf(" %s", coding_ops((enum coding)i)->name);
-    printf("\nlibraries: %s, libev %s, libmaxminddb %s", net_tls_version(), net_loop_version(),
-           geo_library_version());
-    for (int i = 0; i < CODING_COUNT; i++)
-        if (coding_ops((enum coding)i)->library != NULL)
-            printf(", %s", coding_ops((enum coding)i)->library);
     printf("\n");
+    libraries();
 }
 
 int main(int argc, char **argv)

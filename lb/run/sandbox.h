@@ -27,5 +27,7 @@ MUST_CHECK
 enum err sandbox_enter(enum sandbox which);
 /* Whether this build has filters. */
 bool sandbox_built(void);
+/* The version of the library that makes filters; NULL: this build has none. */
+const char *sandbox_library_version(void);
 
 #endif

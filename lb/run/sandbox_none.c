@@ -11,3 +11,8 @@ bool sandbox_built(void)
 {
     return false;
 }
+
+const char *sandbox_library_version(void)
+{
+    return NULL;
+}

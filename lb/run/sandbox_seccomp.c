@@ -320,3 +320,11 @@ bool sandbox_built(void)
 {
     return true;
 }
+
+#define TEXT_(x) #x
+#define TEXT(x)  TEXT_(x)
+
+const char *sandbox_library_version(void)
+{
+    return TEXT(SCMP_VER_MAJOR) "." TEXT(SCMP_VER_MINOR) "." TEXT(SCMP_VER_MICRO);
+}

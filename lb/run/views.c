@@ -178,6 +178,7 @@ static void show_backend(const struct balancer *b, const struct policy_pool *p,
     int64_t now_ms = loop_now_ms(b->loop), out = SEEN(out_until), since = SEEN(health_since);
     uint32_t forced = SEEN(weight);
     struct site_load load = site_load(site->state);
+    enum pick_why why = view != NULL ? pick_why_idle(view, pe->member, now_ms) : PICK_WHY_NOTHING;
     struct admin_backend row = {
         .pool = p->name,
         .name = pe->name,
@@ -205,7 +206,8 @@ static void show_backend(const struct balancer *b, const struct policy_pool *p,
         .recent_ms = load.samples != 0 ? load.t_ms : 0,
         .normal_ms = load.samples != 0 ? load.n_ms : 0,
         .weight_now = view != NULL ? pick_weight_now(view, pe->member) : m->weight,
-        .why = view != NULL ? pick_why_idle(view, pe->member, now_ms) : PICK_WHY_NOTHING,
+        .why = why,
+        .panic = view != NULL && pick_used_anyway(view, why),
         .routed = routes_to(&b->current->policy, p) != 0,
     };
     each(user, &row);

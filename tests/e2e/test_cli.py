@@ -41,7 +41,9 @@ def test_version_and_help(env):
     done = plain(env, "-v")
     assert done.returncode == 0 and re.search(r"meridian \d+\.\d+\.\d+", done.stdout.lower())
     done = plain(env, "-V")
-    assert done.returncode == 0 and "OpenSSL" in done.stdout
+    assert done.returncode == 0, done.stderr
+    for library in ("OpenSSL", "libev", "libnghttp2", "libfyaml", "libmaxminddb", "zlib"):
+        assert re.search(rf"^libraries: .*\b{library} \d", done.stdout, re.M), (library, done.stdout)
     done = plain(env, "-h")
     assert done.returncode == 0 and "--config" in done.stdout
 

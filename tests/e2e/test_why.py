@@ -51,6 +51,19 @@ def test_every_backend_has_its_reason(env):
     asking.join()
 
 
+def test_panic_is_said(env):
+    """A wrong check takes nobody out, and REASON says that."""
+    origins = [env.origin(), env.origin()]
+    for origin in origins:
+        origin.healthy = False
+    balancer = env.simple(*origins, pool={"health": HTTP})
+    until(lambda: balancer.ctl("backends").count("its checks fail") == 2, what="the failures")
+    assert balancer.ctl("backends").count("; panic: used all the same") == 2, balancer.ctl("backends")
+    assert get(balancer.port).status == 200
+    origins[0].healthy = True
+    until(lambda: "panic" not in balancer.ctl("backends"), what="the end of the panic")
+
+
 def test_who_was_ejected_says_when_it_is_back(env):
     origins = [env.origin(script=[text(b"", 500)]), env.origin()]
     balancer = env.simple(*origins, workers=1, pool={"health": {"off": True}})

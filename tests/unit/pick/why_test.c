@@ -34,6 +34,25 @@ TEST(why, each_state_has_its_reason)
     fixture_free(&f);
 }
 
+TEST(why, panic_uses_whom_checks_fail)
+{
+    struct fixture f;
+    fixture_make(&f, SHAPE(1, 3));
+    endpoint_set_health(fixture_endpoint(&f, 0, 0), ENDPOINT_SOFT, f.now_ms);
+    pool_view_refresh(f.view, f.now_ms);
+    CHECK(!pick_used_anyway(f.view, idle(&f, 0)), "two of three are well");
+    endpoint_set_health(fixture_endpoint(&f, 0, 1), ENDPOINT_HARD, f.now_ms);
+    pool_view_refresh(f.view, f.now_ms);
+    CHECK(pick_used_anyway(f.view, idle(&f, 0)), "one of three is well");
+    CHECK(!pick_used_anyway(f.view, idle(&f, 1)), "nothing can be sent there");
+    CHECK(!pick_used_anyway(f.view, idle(&f, 2)), "well");
+    for (uint32_t i = 0; i < 3; i++)
+        endpoint_set_health(fixture_endpoint(&f, 0, i), ENDPOINT_HARD, f.now_ms);
+    pool_view_refresh(f.view, f.now_ms);
+    CHECK(pick_used_anyway(f.view, idle(&f, 0)), "the last resort");
+    fixture_free(&f);
+}
+
 TEST(why, sites_draws_and_attempts)
 {
     struct fixture f;
