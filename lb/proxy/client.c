@@ -106,11 +106,6 @@ static void on_closed(void *owner, enum err why)
 
 static const struct front_owner front_owner = {.on_request = on_request, .on_closed = on_closed};
 
-bool client_ends(const struct client *c)
-{
-    return c->proxy->draining || c->listener->gone;
-}
-
 /* From here on the codec has the connection and ends the client through on_closed. */
 static enum err start_codec(struct client *c, bool tls, bool h2)
 {
@@ -123,7 +118,7 @@ static enum err start_codec(struct client *c, bool tls, bool h2)
                     : h1_front_new(conn, tls, limits, arenas, &front_owner, c, &c->codec);
     if (e != ERR_OK)
         conn_close(&conn, CONN_END_NOW);
-    else if (client_ends(c))
+    else if (c->proxy->draining || c->listener->gone)
         c->codec->ops->last(c->codec);
     else
         client_press(c, c->proxy->overload != OVERLOAD_NONE);

@@ -54,8 +54,6 @@ void client_kill(struct client *c, enum err why);
 void client_press(struct client *c, bool on);
 /* Where a source's connections are counted: an IPv4 address or an IPv6 /64 (L2). */
 uint16_t admission_source(const struct admission *a, const struct addr *peer);
-/* Whether its next request is its last one: everything ends, or its listener has. */
-bool client_ends(const struct client *c);
 /* No request after the next one. */
 void client_last(struct client *c);
 /* No further request: an idle connection ends now. */

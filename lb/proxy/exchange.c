@@ -115,7 +115,7 @@ void exchange_begin(struct proxy *p, struct client *client, struct front *front,
     if (x == NULL)
         return;
     x->client = client;
-    if (client_ends(client))
+    if (p->draining || (client != NULL && client->listener->gone))
         front->ops->keep(front, false);
     if (p->current != NULL)
         x->edition = edition_ref(p->current);
