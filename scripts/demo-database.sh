@@ -171,7 +171,7 @@ say "Meridian runs on $url, before one server of its file. Two more wait for bei
 cat <<EOF
 
 A server joins (this is what it says itself, at start and every 10 s), and leaves. A new one gets requests after its
-first good checks, a few seconds later; the second line counts who answers:
+first good checks, a few seconds later, and grows to its share in slow start; the second line counts who answers:
   $psql -c "SELECT meridian.heartbeat('api', '127.0.0.1:$second', '30 s')"
   sleep 5; $count
   $psql -c "SELECT meridian.leave('api', '127.0.0.1:$second')"

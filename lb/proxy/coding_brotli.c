@@ -62,7 +62,7 @@ static void brotli_end(void *stream)
 }
 
 const struct coding_ops coding_brotli = {.name = "br",
-                                         .library = "brotli",
+                                         .library = "brotli " BROTLI_VERSION,
                                          .begin = brotli_begin,
                                          .put = brotli_put,
                                          .reset = brotli_reset,

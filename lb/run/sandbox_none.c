@@ -1,6 +1,8 @@
 /* Built without libseccomp: the service manager's filter is the only one. */
 #include "run/sandbox.h"
 
+#include <stddef.h>
+
 enum err sandbox_enter(enum sandbox which)
 {
     (void)which;

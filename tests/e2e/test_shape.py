@@ -427,9 +427,8 @@ def test_examples_of_the_page_are_valid(env):
     with open(os.path.join(env.root, "docs", "routes.md"), encoding="utf-8") as page:
         blocks = re.findall(r"```yaml\n(.*?)```", page.read(), re.S)
     assert len(blocks) >= 4
-    rest = """
-listeners: {public: {bind: "127.0.0.1:8080"}}
-pools:
+    listeners = 'listeners: {public: {bind: "127.0.0.1:8080"}}\n'
+    pools = """pools:
   api: {backends: {one: {address: "127.0.0.1:9001"}}}
   canary: {backends: {one: {address: "127.0.0.1:9002"}}}
   shadow: {backends: {one: {address: "127.0.0.1:9003"}}}
@@ -438,6 +437,7 @@ pools:
         block = block.replace("/etc/meridian/", env.dir + "/")
         for name in re.findall(r"/(\w+\.html)", block):
             env.write(name, "<p>x</p>")
-        done = subprocess.run([env.program("meridian"), "-t", "-c", env.write("block.yaml", block + rest)],
+        block += listeners if "pools:" in block.splitlines() else listeners + pools
+        done = subprocess.run([env.program("meridian"), "-t", "-c", env.write("block.yaml", block)],
                               capture_output=True, text=True, timeout=30)
         assert done.returncode == 0, done.stderr
