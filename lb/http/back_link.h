@@ -31,7 +31,8 @@ struct back_owner {
      * keep_ms: how long the server keeps idle connections by its own word (Keep-Alive: timeout), 0
      * where it did not say. */
     void (*on_slots)(void *owner, int64_t keep_ms);
-    /* Gone: closed while idle, or after its last stream. Freed after this call. */
+    /* Gone: closed while idle, or after its last stream. Freed after this call. ERR_OK only where a
+     * stream was taken before. */
     void (*on_closed)(void *owner, enum err why);
 };
 

@@ -144,10 +144,14 @@ static void on_terms(void *user)
     task_post(h->loop, &h->later);
 }
 
-/* Why the connection ended, in the server's names. */
+/* Why the connection ended, in the server's names: a GOAWAY that leaves everybody served is none,
+ * one before the first stream turns away. */
 static enum err as_backend(const struct h2_back *h, enum err why)
 {
-    return broken(why) || (why == ERR_OK && !h->known) ? ERR_BACKEND_PROTOCOL : why;
+    if (broken(why) || (why == ERR_OK && !h->known)) {
+        return ERR_BACKEND_PROTOCOL;
+    }
+    return why == ERR_OK && !h->served ? ERR_BACKEND_RESET : why;
 }
 
 static void on_end_of_session(void *user, enum err why)

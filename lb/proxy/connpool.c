@@ -56,10 +56,15 @@ static void close_idle(struct connpool_host *h)
         pooled_close(container_of(e, struct pooled, link));
 }
 
-/* Those with streams get no more; they close after the last one. */
+/* Those with streams get no more; they close after the last one. What is being opened stays for
+ * those who wait. */
 static void close_unused(struct connpool_host *h)
 {
     close_idle(h);
+    list_each (e, &h->places[PLACE_OPENING]) {
+        if (h->waiting_count == 0)
+            pooled_close(container_of(e, struct pooled, link));
+    }
     list_each (e, &h->places[PLACE_SHARED])
         pooled_move(container_of(e, struct pooled, link), PLACE_BUSY);
 }
@@ -193,11 +198,18 @@ static void close_oldest_idle(struct connpool_host *h)
         connpool_host_settle(of);
 }
 
+/* Whether there can be another connection, be it instead of an idle one. */
+static bool may_open(struct connpool_host *h)
+{
+    const struct connpool_host *d = connpool_declared(h);
+    return connpool_count(h) < d->most || d->counts[PLACE_IDLE] + d->clients_idle > 0;
+}
+
 /* Sees to it that a connection is coming for one more who waits. */
-static enum err expect_one(struct connpool_host *h)
+static enum err expect_one(struct connpool_host *h, bool anew)
 {
     struct pooled *idle = first_in(h, PLACE_IDLE);
-    if (h->promised > h->waiting_count || (idle != NULL && pooled_check(idle)))
+    if (h->promised > h->waiting_count || (!anew && idle != NULL && pooled_check(idle)))
         return ERR_OK;
     uint32_t most = connpool_declared(h)->most;
     if (connpool_count(h) >= most)
@@ -220,8 +232,8 @@ static struct connpool_host *host_for(struct connpool_host *root,
 }
 
 enum err connpool_get(struct connpool *p, struct endpoint *endpoint,
-                      const struct connpool_client *client, bool fresh, struct connpool_wait *wait,
-                      struct back **out)
+                      const struct connpool_client *client, enum connpool_age age,
+                      struct connpool_wait *wait, struct back **out)
 {
     struct connpool_host *root = host_find(p, endpoint, NULL);
     if (root == NULL)
@@ -229,18 +241,20 @@ enum err connpool_get(struct connpool *p, struct endpoint *endpoint,
     struct connpool_host *h = host_for(root, client);
     if (h == NULL)
         return ERR_NO_MEMORY;
-    *out = take_now(h, fresh);
+    bool anew = age == CONNPOOL_NEW && may_open(h);
+    *out = anew ? NULL : take_now(h, age != CONNPOOL_ANY);
     if (*out != NULL) {
         counter_add(&p->stats->backend_reused, 1);
         return ERR_OK;
     }
-    enum err e = expect_one(h);
+    enum err e = expect_one(h, anew);
     if (e != ERR_OK) {
         connpool_host_settle(h);
         return e;
     }
     wait->host = h;
     wait->since_ns = loop_now_ns(p->env->loop);
+    wait->anew = anew;
     list_append(&h->waiters, &wait->link);
     h->waiting_count++;
     return ERR_AGAIN;

@@ -51,6 +51,13 @@ enum err connpool_declare(struct connpool *p, const struct connpool_target *t, u
  * when their last stream ends. */
 void connpool_sweep(struct connpool *p, uint64_t generation);
 
+/* What connections will do. */
+enum connpool_age {
+    CONNPOOL_ANY,
+    CONNPOOL_FRESH, /* in use, idle for less than LIMIT_FRESH_IDLE_MS, or new (L34) */
+    CONNPOOL_NEW,   /* that never had a stream; where the bound allows no other, as FRESH */
+};
+
 struct connpool_wait;
 struct connpool_events {
     /* The stream belongs to the caller, which ends with back->ops->release. */
@@ -64,17 +71,18 @@ struct connpool_wait {
     struct link link;
     struct connpool_host *host;
     int64_t since_ns;
+    bool anew; /* CONNPOOL_NEW */
 };
 
 /* client: for targets with a header, whose connections serve one client each; not looked at for
- * others. fresh: the request may not be repeated, so only a connection idle for less than
- * LIMIT_FRESH_IDLE_MS or a new one will do (L34). ERR_OK: *out is the stream. ERR_AGAIN: the answer
- * comes through `wait`, which stays the caller's memory and must stay valid until then or until
- * connpool_cancel. ERR_FULL: the bound of connections is reached. Others: it failed. */
+ * others. age: FRESH where the request may not be repeated, NEW where a used connection has just
+ * refused it. ERR_OK: *out is the stream. ERR_AGAIN: the answer comes through `wait`, which stays
+ * the caller's memory and must stay valid until then or until connpool_cancel. ERR_FULL: the bound
+ * of connections is reached. Others: it failed. */
 MUST_CHECK
 enum err connpool_get(struct connpool *p, struct endpoint *endpoint,
-                      const struct connpool_client *client, bool fresh, struct connpool_wait *wait,
-                      struct back **out);
+                      const struct connpool_client *client, enum connpool_age age,
+                      struct connpool_wait *wait, struct back **out);
 /* Forgets a wait; the connection being opened is kept for the next one. */
 void connpool_cancel(struct connpool_wait *wait);
 

@@ -11,8 +11,8 @@
 enum connpool_place {
     PLACE_OPENING, /* or asked for a sign of life; oldest first */
     PLACE_SHARED,  /* has streams, and free slots */
-    PLACE_IDLE,    /* has none; last used first */
-    PLACE_BUSY,    /* has no free slot, or is given none any more */
+    PLACE_IDLE,    /* has none; last used first. Of slots too, where the server took them back */
+    PLACE_BUSY,    /* has streams and no free slot, or is given none any more */
     PLACES,
 };
 
@@ -26,7 +26,7 @@ struct pooled {
     int64_t until_ns; /* close it then at the latest, while idle */
     uint64_t settings;
     uint32_t promise; /* slots expected of it while in PLACE_OPENING */
-    bool opened;
+    bool opened;      /* it has had slots */
 };
 
 /* How long a connection may take to open once nobody waits for it any more. */

@@ -1,9 +1,12 @@
+#include "proxy/connpool_impl.h"
+
 #include "base/limits.h"
 #include "base/mem.h"
 #include "http/h1_back.h"
 #include "http/h2_back.h"
 #include "net/proxy_proto.h"
-#include "proxy/connpool_impl.h"
+
+#include <assert.h>
 
 /* The life of one connection: opening, its protocol, its slots, its end. */
 
@@ -85,15 +88,25 @@ static bool outdated(const struct pooled *c)
     return c->settings != d->settings || d->generation == 0;
 }
 
-/* Free slots go to those who wait, the oldest first. */
-static void serve_waiters(struct pooled *c)
+/* The oldest one; `used` connections are not for all. */
+static struct connpool_wait *next_waiter(struct connpool_host *h, bool used)
 {
-    struct connpool_host *h = c->host;
-    while (!list_empty(&h->waiters) && c->codec->ops->slots(c->codec) > 0) {
+    list_each (e, &h->waiters) {
+        struct connpool_wait *w = container_of(e, struct connpool_wait, link);
+        if (!used || !w->anew)
+            return w;
+    }
+    return NULL;
+}
+
+/* Free slots go to those who wait, the oldest first. */
+static void serve_waiters(struct pooled *c, bool used)
+{
+    struct connpool_wait *w;
+    while (c->codec->ops->slots(c->codec) > 0 && (w = next_waiter(c->host, used)) != NULL) {
         struct back *b = c->codec->ops->take(c->codec);
         if (b == NULL)
             return;
-        struct connpool_wait *w = container_of(h->waiters.next, struct connpool_wait, link);
         connpool_wait_done(w);
         w->events->on_stream(w->user, b);
     }
@@ -123,18 +136,18 @@ static void rest(struct pooled *c, int64_t keep_ms)
  * who wait serves them even if settings have changed meanwhile. */
 static void settle(struct pooled *c, int64_t keep_ms)
 {
-    bool serves = !c->opened || c->settings == connpool_declared(c->host)->settings;
+    bool used = c->opened;
     c->opened = true;
     pooled_move(c, PLACE_BUSY);
-    if (serves)
-        serve_waiters(c);
+    if (!used || c->settings == connpool_declared(c->host)->settings)
+        serve_waiters(c, used);
     bool free = c->codec->ops->slots(c->codec) > 0;
     if (c->codec->ops->busy(c->codec) > 0) {
         if (free && !outdated(c))
             pooled_move(c, PLACE_SHARED);
     } else if (outdated(c)) {
         pooled_close(c);
-    } else if (free) {
+    } else {
         rest(c, keep_ms);
     }
 }
@@ -143,6 +156,7 @@ static void settle(struct pooled *c, int64_t keep_ms)
  */
 static void fail_waiters(struct connpool_host *h, enum err why)
 {
+    assert(why != ERR_OK);
     do {
         if (list_empty(&h->waiters))
             return;
@@ -163,10 +177,13 @@ static void closed(struct pooled *c, enum err why)
     connpool_host_settle(h);
 }
 
+/* A server that allows no stream yet keeps those who wait as one does that says nothing. */
 static void on_slots(void *owner, int64_t keep_ms)
 {
     struct pooled *c = owner;
     struct connpool_host *h = c->host;
+    if (!c->opened && c->codec->ops->slots(c->codec) == 0)
+        return;
     if (!c->opened)
         counter_add(&h->pool->stats->backend_connections, 1);
     settle(c, keep_ms);

@@ -171,6 +171,7 @@ void exchange_leave_edition(struct exchange *x)
 
 void exchange_fail(struct exchange *x, enum err why)
 {
+    assert(why != ERR_OK);
     bool answerable = !x->reply_begun && x->state != EXCHANGE_FAILING && !x->local;
     if (answerable && err_status(why) >= 400 && why != ERR_CLIENT_ABORT) {
         exchange_answer(x, why);

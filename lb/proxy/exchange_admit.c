@@ -5,6 +5,8 @@
 
 #include "base/limits.h"
 
+#include <assert.h>
+
 void exchange_limit(struct exchange *x, int64_t whole_ns)
 {
     int64_t at = x->begun_ns + whole_ns;
@@ -190,20 +192,23 @@ static const struct connpool_events stream_events = {.on_stream = on_stream,
                                                      .on_fail = on_no_stream};
 
 /* L34: what may not be repeated takes a connection that was just used, or a new one. */
-static bool needs_fresh(const struct exchange *x)
+static enum connpool_age age_for(const struct exchange *x)
 {
     const struct request *r = x->request;
-    return x->fresh || !method_idempotent(r->method) || r->content == CONTENT_STREAM ||
-           (r->content == CONTENT_LENGTH && r->length > LIMIT_REPLAY_BODY);
+    if (x->fresh)
+        return CONNPOOL_NEW;
+    bool once = !method_idempotent(r->method) || r->content == CONTENT_STREAM ||
+                (r->content == CONTENT_LENGTH && r->length > LIMIT_REPLAY_BODY);
+    return once ? CONNPOOL_FRESH : CONNPOOL_ANY;
 }
 
-enum err exchange_ask_stream(struct exchange *x, struct endpoint *endpoint, bool fresh,
+enum err exchange_ask_stream(struct exchange *x, struct endpoint *endpoint, enum connpool_age age,
                              struct connpool_wait *wait, struct back **out)
 {
     struct connpool_client client = {0};
     if (x->pool->header != CONNPOOL_NO_HEADER)
         client = client_announced(x->origin, x->front->conn);
-    return connpool_get(x->proxy->connpool, endpoint, &client, fresh, wait, out);
+    return connpool_get(x->proxy->connpool, endpoint, &client, age, wait, out);
 }
 
 static void open_stream(struct exchange *x)
@@ -211,7 +216,7 @@ static void open_stream(struct exchange *x)
     struct back *b;
     x->wait.events = &stream_events;
     x->wait.user = x;
-    enum err e = exchange_ask_stream(x, x->ticket.endpoint, needs_fresh(x), &x->wait, &b);
+    enum err e = exchange_ask_stream(x, x->ticket.endpoint, age_for(x), &x->wait, &b);
     if (e == ERR_FULL) {
         pick_release(&x->ticket); /* nothing has become free: nobody is told */
         wait_for_slot(x);
@@ -295,6 +300,16 @@ void exchange_settle_site(struct exchange *x)
         x->distance_ms = x->pool->pick->sites[x->ticket.site_index].here_ms;
 }
 
+/* RFC 9113 section 8.7: a connection that goes away, or is given no more streams, says nothing of
+ * the next one to the same server. */
+static enum err same_again(struct exchange *x, struct pick_request *req)
+{
+    x->refused = false;
+    x->fresh = true;
+    req->tried_count = --x->tried_count;
+    return pick(req, &x->ticket);
+}
+
 void exchange_pick(struct exchange *x)
 {
     struct pick_request req;
@@ -304,6 +319,8 @@ void exchange_pick(struct exchange *x)
         return;
     }
     e = pick(&req, &x->ticket);
+    if (e == ERR_NO_BACKEND && x->refused)
+        e = same_again(x, &req);
     if (e == ERR_FULL) {
         wait_for_slot(x);
         return;
@@ -358,7 +375,7 @@ void exchange_release_ticket(struct exchange *x)
 }
 
 /* What is said of a failed attempt later, when its ticket is gone. */
-static void remember_attempt(struct exchange *x, enum err why)
+static void remember_attempt(struct exchange *x, enum err why, enum seen seen)
 {
     const struct endpoint *e = x->ticket.endpoint;
     if (e == NULL)
@@ -366,8 +383,10 @@ static void remember_attempt(struct exchange *x, enum err why)
     x->last_backend = arena_copy(x->front->arena, e->backend);
     x->last_site = arena_copy(x->front->arena, span_str(x->ticket.site->name));
     x->last_why = why;
-    if (!x->fresh && x->tried_count < TRIED_MOST)
-        x->tried[x->tried_count++] = x->ticket.endpoint;
+    if (x->fresh || x->tried_count >= TRIED_MOST)
+        return;
+    x->tried[x->tried_count++] = x->ticket.endpoint;
+    x->refused = x->back != NULL && why == ERR_BACKEND_RESET && seen == SEEN_NO;
 }
 
 /* A used connection that ended before any byte of the answer tells nothing about the server: it was
@@ -408,8 +427,10 @@ void exchange_attempt_failed(struct exchange *x, enum err why, enum seen seen)
 {
     bool was_stale = exchange_stale(x->back, why) && !x->fresh;
     exchange_note(x, was_stale ? PICK_ABORTED : pick_outcome_of_err(why));
+    assert(why != ERR_OK);
     x->fresh = was_stale;
-    remember_attempt(x, why);
+    x->refused = false;
+    remember_attempt(x, why, seen);
     exchange_hedge_disarm(x);
     if (exchange_hedge_succeeds(x))
         return;

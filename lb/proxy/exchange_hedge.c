@@ -218,7 +218,7 @@ static void begin(struct exchange *x, struct hedge *h)
     h->wait.events = &stream_events;
     h->wait.user = h;
     x->hedge = h;
-    enum err e = exchange_ask_stream(x, h->ticket.endpoint, false, &h->wait, &b);
+    enum err e = exchange_ask_stream(x, h->ticket.endpoint, CONNPOOL_ANY, &h->wait, &b);
     if (e != ERR_OK && e != ERR_AGAIN) {
         lose(x, PICK_ABORTED); /* no connection to be had, or an error of this process (B2) */
         return;

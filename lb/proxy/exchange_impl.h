@@ -69,7 +69,8 @@ struct exchange {
     struct endpoint *tried[TRIED_MOST];
     unsigned tried_count;
     unsigned attempts;
-    bool fresh; /* the last attempt died on a used connection: a new one now */
+    bool fresh;   /* the last attempt died on a used connection: a new one now */
+    bool refused; /* the last server has not looked at it: that may help if there is no other */
     bool last_resort;
     const struct pool_member *stick; /* where the client was before; while the edition is held */
     struct challenge *challenge;     /* a file that is being read for it */
@@ -155,7 +156,7 @@ enum err exchange_sites(const struct exchange *x, uint64_t *sites);
 void exchange_pick(struct exchange *x);
 /* connpool_get for the exchange's client. */
 MUST_CHECK
-enum err exchange_ask_stream(struct exchange *x, struct endpoint *endpoint, bool fresh,
+enum err exchange_ask_stream(struct exchange *x, struct endpoint *endpoint, enum connpool_age age,
                              struct connpool_wait *wait, struct back **out);
 void exchange_unwait(struct exchange *x);
 /* Books the outcome of the present attempt, once. */

@@ -41,6 +41,7 @@ static void again_elsewhere(struct exchange *x)
 {
     if (x->tried_count < TRIED_MOST)
         x->tried[x->tried_count++] = x->ticket.endpoint;
+    x->fresh = x->refused = false;
     exchange_drop_back(x);
     exchange_release_ticket(x);
     counter_add(&x->stats->retries, 1);

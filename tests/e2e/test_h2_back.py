@@ -65,7 +65,7 @@ class Frames:
     def __init__(self, env, reply, settings=b"", first=None, data=None):
         self.port = env.port()
         self.reply, self.settings, self.first, self.data = reply, settings, first, data
-        self.requests = []
+        self.requests, self.connections = [], 0
         self.listener = socket.create_server(("127.0.0.1", self.port))
         env._ends.callback(self.listener.close)
         threading.Thread(target=self._accept, daemon=True).start()
@@ -80,6 +80,7 @@ class Frames:
                 accepted, _ = self.listener.accept()
             except OSError:
                 return
+            self.connections += 1
             threading.Thread(target=self._serve, args=(accepted,), daemon=True).start()
 
     def _serve(self, accepted):
@@ -195,6 +196,73 @@ def test_refused_streams_go_elsewhere(env):
             answered = get(balancer.port, method="POST", body=b"once")
             assert (answered.status, answered.body) == (200, b"frames"), deed
         assert len(good.requests) == 8 and bad.requests, deed
+
+
+def test_a_server_that_turns_away_before_the_first_request(env):
+    """Law 1: GOAWAY with the SETTINGS processed nothing: another server, else an error that says so."""
+    hello = frame(SETTINGS, 0, 0) + frame(GOAWAY, 0, 0, bytes(8))
+    bad, good = Frames(env, refuse, first=hello), Frames(env, answer)
+    balancer = env.simple(bad, good, pool=pool(retries={"budget": "100%"}), workers=1)
+    for _ in range(8):
+        answered = get(balancer.port, method="POST", body=b"once")
+        assert (answered.status, answered.body) == (200, b"frames")
+    assert bad.connections and not bad.requests
+    alone = env.simple(Frames(env, refuse, first=hello), pool=pool(), workers=1)
+    assert get(alone.port).status == 502
+    assert [(line["status"], line["end"]) for line in alone.access_log()] == [(502, "backend-reset")]
+
+
+def test_a_server_that_allows_no_stream(env):
+    """L8: like one that accepts and says nothing; L34: no flood of connections."""
+    none = struct.pack(">HI", 3, 0)
+    bad, good = Frames(env, answer, settings=none), Frames(env, answer)
+    quick = {"connect": "200ms"}
+    balancer = env.simple(bad, good, pool=pool(retries={"budget": "100%"}), timeouts=quick, workers=1)
+    assert [get(balancer.port).status for _ in range(6)] == [200] * 6
+    assert 1 <= bad.connections <= 6 and not bad.requests
+    full = Frames(env, answer, settings=none)
+    alone = env.simple(full, pool=pool(), timeouts=quick, workers=1)
+    assert get(alone.port).status == 504
+    assert 1 <= full.connections <= 3
+    assert [line["end"] for line in alone.access_log()] == ["backend-connect-timeout"]
+
+
+def test_a_refused_stream_finds_a_new_connection_of_the_only_server(env):
+    """RFC 9113 section 8.7: what was not processed may go there again, where it is not refused."""
+    for deed in (refuse, go_away):
+        first = []
+
+        def reply(connection, stream, deed=deed, first=first):
+            first.append(connection)
+            (deed if connection is first[0] else answer)(connection, stream)
+
+        server = Frames(env, reply)
+        balancer = env.simple(server, pool=pool(), workers=1)
+        answered = get(balancer.port, method="POST", body=b"once")
+        assert (answered.status, answered.body) == (200, b"frames"), deed
+        assert server.connections == 2, deed
+
+
+def test_a_refused_stream_leaves_a_connection_that_is_in_use(env):
+    first, held = [], threading.Event()
+
+    def reply(connection, stream):
+        first.append(connection)
+        if len(first) == 1:
+            held.set()
+        else:
+            (refuse if connection is first[0] else answer)(connection, stream)
+
+    server = Frames(env, reply)
+    balancer = env.simple(server, pool=pool(), workers=1)
+    with Client(balancer.port) as client:
+        client.send(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert held.wait(30)
+        answered = get(balancer.port, method="POST", body=b"once")
+        assert (answered.status, answered.body) == (200, b"frames")
+        assert server.connections == 2
+        answer(first[0], 1)
+        assert client.response().status == 200
 
 
 def test_a_reset_after_the_request_was_seen(env):

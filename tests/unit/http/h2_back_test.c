@@ -607,6 +607,18 @@ TEST(h2_back, goaway_lets_the_last_streams_end)
     server_end(&s);
 }
 
+/* Its SETTINGS, and GOAWAY in the same breath. */
+TEST(h2_back, goaway_before_the_first_stream_is_a_failure)
+{
+    struct server s;
+    server_connect(&s, KIB(4));
+    s.mute = true;
+    SAY(&s.w, "\0\0\0\4\0\0\0\0\0"
+              "\0\0\10\7\0\0\0\0\0\0\0\0\0\0\0\0\0");
+    CHECK_STR(told(&s), "closed:backend-reset");
+    server_end(&s);
+}
+
 TEST(h2_back, the_connection_breaks)
 {
     struct server s;

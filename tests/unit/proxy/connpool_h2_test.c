@@ -51,6 +51,7 @@ struct bench {
     unsigned served_count;
     uint32_t streams; /* that the server allows on a connection */
     bool silent;      /* connections are taken, and nothing is said */
+    bool turns_away;  /* GOAWAY comes with the SETTINGS */
 };
 
 static struct h2_stream *server_begin(void *user)
@@ -140,6 +141,9 @@ static bool on_accept(void *user, int fd, const struct addr *peer)
     CHECK_INT(conn_accept(&b->server_env, fd, peer, &b->at, NULL, &mute, b, &c), ERR_OK);
     if (!b->silent) {
         CHECK_INT(h2_session_new(c, true, &v->limits, &holding, v, &v->session), ERR_OK);
+    }
+    if (b->turns_away) {
+        h2_session_kill(v->session, ERR_OK);
     }
     return true;
 }
@@ -289,13 +293,13 @@ static void on_no_stream(void *user, enum err why)
 
 static const struct connpool_events wait_events = {on_stream, on_no_stream};
 
-static struct asker *ask(struct bench *b, bool fresh)
+static struct asker *ask(struct bench *b, enum connpool_age age)
 {
     struct asker *a = &b->askers[b->asked++];
     struct back *stream;
     b->loop->now_ns = sim_now_ns(b->sim); /* as in an event of now */
     *a = (struct asker){.bench = b, .wait = {.events = &wait_events, .user = a}};
-    a->why = connpool_get(b->pool, b->endpoint, NULL, fresh, &a->wait, &stream);
+    a->why = connpool_get(b->pool, b->endpoint, NULL, age, &a->wait, &stream);
     if (a->why == ERR_OK) {
         begin(a, stream);
     }
@@ -305,7 +309,7 @@ static struct asker *ask(struct bench *b, bool fresh)
 static void ask_many(struct bench *b, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
-        ask(b, false);
+        ask(b, CONNPOOL_ANY);
     }
 }
 
@@ -335,8 +339,8 @@ TEST(connpool_h2, one_connection_for_many_who_wait)
     CHECK_INT(count(b, ERR_OK), 50);
     CHECK_INT(b->served_count, 1);
     CHECK_INT(b->served[0].streams, 50);
-    CHECK_INT(ask(b, false)->why, ERR_OK); /* at once, and so is what may not be repeated */
-    CHECK_INT(ask(b, true)->why, ERR_OK);
+    CHECK_INT(ask(b, CONNPOOL_ANY)->why, ERR_OK); /* at once, and so is what may not be repeated */
+    CHECK_INT(ask(b, CONNPOOL_FRESH)->why, ERR_OK);
     CHECK_INT(b->stats->backend_connections, 1);
     bench_free(b);
 }
@@ -348,7 +352,7 @@ TEST(connpool_h2, more_connections_when_slots_are_used_up)
     settle(b);
     CHECK_INT(count(b, ERR_OK), 35);
     CHECK_INT(b->served_count, 4);
-    CHECK_INT(ask(b, false)->why, ERR_OK); /* the last one has room */
+    CHECK_INT(ask(b, CONNPOOL_ANY)->why, ERR_OK); /* the last one has room */
     CHECK_INT(facts(b).open, 4);
     bench_free(b);
 }
@@ -362,7 +366,7 @@ TEST(connpool_h2, no_more_connections_than_allowed)
     CHECK_INT(count(b, ERR_OK), 20);
     CHECK_INT(b->served_count, 2);
     CHECK_INT(facts(b).waiting, 5);
-    CHECK_INT(ask(b, false)->why, ERR_FULL);
+    CHECK_INT(ask(b, CONNPOOL_ANY)->why, ERR_FULL);
     for (int i = 0; i < 5; i++) {
         release(&b->askers[i]);
     }
@@ -384,7 +388,7 @@ TEST(connpool_h2, those_in_use_are_used_first)
     CHECK_INT(facts(b).open, 2);
     CHECK_INT(facts(b).idle, 1);
     for (int i = 0; i < 9; i++) {
-        CHECK_INT(ask(b, false)->why, ERR_OK);
+        CHECK_INT(ask(b, CONNPOOL_ANY)->why, ERR_OK);
     }
     CHECK_INT(facts(b).idle, 1);
     sim_run_for(b->sim, (LIMIT_BACKEND_IDLE_MS + 1000) * NS_PER_MS);
@@ -396,12 +400,12 @@ TEST(connpool_h2, those_in_use_are_used_first)
 TEST(connpool_h2, idle_connections_are_asked_first_L34)
 {
     struct bench *b = bench_new(10, 8);
-    ask(b, false);
+    ask(b, CONNPOOL_ANY);
     settle(b);
     release(&b->askers[0]);
     sim_run_for(b->sim, (LIMIT_FRESH_IDLE_MS + 500) * NS_PER_MS);
     CHECK_INT(facts(b).idle, 1);
-    struct asker *a = ask(b, true), *c = ask(b, true);
+    struct asker *a = ask(b, CONNPOOL_FRESH), *c = ask(b, CONNPOOL_FRESH);
     CHECK(a->why == ERR_AGAIN && c->why == ERR_AGAIN, "they wait");
     settle(b);
     CHECK(a->why == ERR_OK && c->why == ERR_OK, "they go");
@@ -414,12 +418,12 @@ TEST(connpool_h2, an_idle_connection_that_does_not_answer)
     struct bench *b = bench_new(10, 8);
     const struct sim_faults broken = {.reset = 10000};
     const struct sim_faults none = {0};
-    ask(b, false);
+    ask(b, CONNPOOL_ANY);
     settle(b);
     release(&b->askers[0]);
     sim_run_for(b->sim, (LIMIT_FRESH_IDLE_MS + 500) * NS_PER_MS);
     sim_set_faults(b->sim, &broken);
-    struct asker *a = ask(b, true);
+    struct asker *a = ask(b, CONNPOOL_FRESH);
     while (sim_counts(b->sim)->resets == 0 && sim_step(b->sim)) {
     }
     sim_set_faults(b->sim, &none);
@@ -446,9 +450,9 @@ TEST(connpool_h2, one_gives_up_and_another_connection_is_tried)
 {
     struct bench *b = bench_new(10, 8);
     b->silent = true;
-    struct asker *first = ask(b, false);
+    struct asker *first = ask(b, CONNPOOL_ANY);
     sim_run_for(b->sim, 2 * NS_PER_S);
-    struct asker *second = ask(b, false);
+    struct asker *second = ask(b, CONNPOOL_ANY);
     CHECK_INT(b->served_count, 1);
     sim_run_for(b->sim, NS_PER_S);
     b->silent = false;
@@ -464,14 +468,14 @@ TEST(connpool_h2, a_connection_that_nobody_waits_for_must_open_in_time)
 {
     struct bench *b = bench_new(10, 8);
     b->silent = true;
-    struct asker *first = ask(b, false);
+    struct asker *first = ask(b, CONNPOOL_ANY);
     sim_run_for(b->sim, 2 * NS_PER_S);
     connpool_cancel(&first->wait);
     CHECK_INT(facts(b).open, 1);
     sim_run_for(b->sim, LIMIT_HANDSHAKE_MS * NS_PER_MS);
     CHECK_INT(facts(b).open, 0);
     /* Those who wait decide for themselves. */
-    struct asker *second = ask(b, false);
+    struct asker *second = ask(b, CONNPOOL_ANY);
     sim_run_for(b->sim, 3 * LIMIT_HANDSHAKE_MS * NS_PER_MS);
     CHECK_INT(facts(b).open, 1);
     CHECK_INT(facts(b).waiting, 1);
@@ -489,7 +493,7 @@ TEST(connpool_h2, a_draining_connection_takes_no_more)
     h2_session_drain(b->served[0].session);
     settle(b);
     CHECK_INT(facts(b).open, 1);
-    struct asker *a = ask(b, false);
+    struct asker *a = ask(b, CONNPOOL_ANY);
     CHECK_INT(a->why, ERR_AGAIN);
     settle(b);
     CHECK_INT(a->why, ERR_OK);
@@ -509,7 +513,7 @@ TEST(connpool_h2, other_settings_and_the_end_of_an_endpoint)
     ask_many(b, 2);
     settle(b);
     declare(b, 8, 2, 2);
-    struct asker *a = ask(b, false);
+    struct asker *a = ask(b, CONNPOOL_ANY);
     CHECK_INT(a->why, ERR_AGAIN); /* the old connection keeps its streams and gets no more */
     settle(b);
     CHECK_INT(b->served_count, 2);
@@ -536,5 +540,152 @@ TEST(connpool_h2, a_connection_that_breaks_fails_its_streams)
     CHECK_INT(count(b, ERR_BACKEND_RESET), 3);
     CHECK_INT(b->askers[0].seen, SEEN_MAYBE);
     CHECK_INT(facts(b).open, 0);
+    bench_free(b);
+}
+
+/* GOAWAY before the first stream: nothing was processed, and that is a failure like any other. */
+TEST(connpool_h2, a_server_that_turns_away_fails_those_who_wait)
+{
+    struct bench *b = bench_new(10, 8);
+    b->turns_away = true;
+    ask_many(b, 3);
+    settle(b);
+    CHECK_INT(count(b, ERR_BACKEND_RESET), 3);
+    CHECK_INT(facts(b).open, 0);
+    CHECK_INT(b->served_count, 1);
+    bench_free(b);
+}
+
+/* What the server allows from now on. */
+static void allow(struct served *v, uint32_t streams)
+{
+    v->limits.streams = streams;
+    h2_session_press(v->session, false);
+    settle(v->bench);
+}
+
+TEST(connpool_h2, a_connection_without_slots_has_not_opened)
+{
+    struct bench *b = bench_new(0, 8);
+    ask_many(b, 20);
+    settle(b);
+    CHECK_INT(facts(b).waiting, 20);
+    CHECK_INT(b->served_count, 1);
+    allow(&b->served[0], 30);
+    CHECK_INT(count(b, ERR_OK), 20);
+    CHECK_INT(b->served_count, 1);
+    bench_free(b);
+}
+
+TEST(connpool_h2, a_connection_that_ends_without_slots_fails_those_who_wait)
+{
+    struct bench *b = bench_new(0, 8);
+    ask_many(b, 20);
+    settle(b);
+    h2_session_kill(b->served[0].session, ERR_OK);
+    settle(b);
+    CHECK_INT(count(b, ERR_BACKEND_RESET), 20);
+    CHECK_INT(b->served_count, 1);
+    CHECK_INT(facts(b).open, 0);
+    bench_free(b);
+}
+
+TEST(connpool_h2, a_connection_without_slots_is_given_up_like_a_silent_one)
+{
+    struct bench *b = bench_new(0, 8);
+    struct asker *a = ask(b, CONNPOOL_ANY);
+    settle(b);
+    connpool_give_up(&a->wait);
+    settle(b);
+    CHECK_INT(facts(b).open, 0);
+    a = ask(b, CONNPOOL_ANY);
+    settle(b);
+    connpool_cancel(&a->wait);
+    CHECK_INT(facts(b).open, 1);
+    connpool_sweep(b->pool, 2); /* nobody waits for it */
+    CHECK_INT(facts(b).open, 0);
+    CHECK_INT(b->endpoint->refs, 1);
+    bench_free(b);
+}
+
+/* L34, and the ends of settings and of endpoints. */
+TEST(connpool_h2, a_connection_that_lost_its_slots_is_idle)
+{
+    for (int way = 0; way < 4; way++) {
+        struct bench *b = bench_new(10, 8);
+        struct asker *a = ask(b, CONNPOOL_ANY);
+        settle(b);
+        release(a);
+        settle(b);
+        allow(&b->served[0], 0);
+        CHECK_INT(facts(b).idle, 1);
+        if (way == 0) {
+            sim_run_for(b->sim, (LIMIT_BACKEND_IDLE_MS + 1000) * NS_PER_MS);
+        } else if (way == 1) {
+            declare(b, 8, 2, 2);
+        } else if (way == 2) {
+            connpool_sweep(b->pool, 2);
+        } else {
+            b->streams = 10;
+            CHECK_INT(ask(b, CONNPOOL_ANY)->why, ERR_AGAIN);
+            settle(b);
+            CHECK_INT(count(b, ERR_OK), 2);
+            CHECK_INT(facts(b).idle, 0);
+        }
+        CHECK_INT(facts(b).open, way == 3 ? 1 : 0);
+        bench_free(b);
+    }
+}
+
+TEST(connpool_h2, a_new_connection_is_one_without_a_past)
+{
+    struct bench *b = bench_new(10, 8);
+    ask_many(b, 10);
+    settle(b);
+    release(&b->askers[0]);
+    settle(b);
+    struct asker *a = ask(b, CONNPOOL_NEW);
+    CHECK_INT(a->why, ERR_AGAIN); /* though there is a slot */
+    release(&b->askers[1]);       /* and another one becomes free */
+    settle(b);
+    CHECK_INT(a->why, ERR_OK);
+    CHECK_INT(b->served_count, 2);
+    CHECK_INT(b->served[0].streams, 8);
+    CHECK_INT(b->served[1].streams, 1);
+    bench_free(b);
+}
+
+TEST(connpool_h2, a_new_connection_for_one_and_a_free_slot_for_another)
+{
+    struct bench *b = bench_new(2, 8);
+    ask_many(b, 2);
+    settle(b);
+    b->silent = true;
+    struct asker *a = ask(b, CONNPOOL_NEW), *c = ask(b, CONNPOOL_ANY);
+    settle(b);
+    release(&b->askers[0]);
+    settle(b);
+    CHECK_INT(a->why, ERR_AGAIN);
+    CHECK(c->why != ERR_AGAIN, "the slot is for it");
+    b->silent = false;
+    connpool_give_up(&a->wait);
+    bench_free(b);
+}
+
+TEST(connpool_h2, at_the_bound_a_new_connection_replaces_an_idle_one_L34)
+{
+    struct bench *b = bench_new(10, 1);
+    ask(b, CONNPOOL_ANY);
+    settle(b);
+    CHECK_INT(ask(b, CONNPOOL_NEW)->why, ERR_OK); /* the only one is in use */
+    release(&b->askers[0]);
+    release(&b->askers[1]);
+    settle(b);
+    CHECK_INT(facts(b).idle, 1);
+    CHECK_INT(ask(b, CONNPOOL_NEW)->why, ERR_AGAIN);
+    settle(b);
+    CHECK_INT(b->askers[2].why, ERR_OK);
+    CHECK_INT(b->served_count, 2);
+    CHECK_INT(facts(b).open, 1);
     bench_free(b);
 }
