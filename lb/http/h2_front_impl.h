@@ -36,6 +36,7 @@ struct h2_request {
     struct link link; /* in the front's spare ones */
     uint64_t left;    /* content still to come from the exchange, where the length is known */
     bool counted;     /* it is */
+    bool tunnel;      /* the answer has begun one */
     bool told;        /* on_request was called */
     bool gone;        /* on_gone was called, or there is no request to hear of */
     bool begun, done, mute;

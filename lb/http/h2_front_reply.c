@@ -50,6 +50,7 @@ static void reply_head(struct front *f, const struct reply *r, bool end)
     }
     bool none = !r->upgraded && (end || never_has_content(q, r));
     q->begun = true;
+    q->tunnel = r->upgraded;
     q->done = none;
     q->counted = !none && r->content == CONTENT_LENGTH;
     q->left = q->counted ? r->length : 0;
@@ -93,14 +94,15 @@ static void want_body(struct front *f, bool want)
     }
 }
 
-static uint32_t code_of(enum err why)
+/* A tunnel that breaks is a reset connection: CANCEL (RFC 8441 section 5). */
+static uint32_t code_of(const struct h2_request *q, enum err why)
 {
-    return why == ERR_CLIENT_ABORT ? NGHTTP2_CANCEL : NGHTTP2_INTERNAL_ERROR;
+    return q->tunnel || why == ERR_CLIENT_ABORT ? NGHTTP2_CANCEL : NGHTTP2_INTERNAL_ERROR;
 }
 
 static void abort_reply(struct front *f, enum err why)
 {
-    give_up(of(f), code_of(why));
+    give_up(of(f), code_of(of(f), why));
 }
 
 static size_t pending(const struct front *f)

@@ -238,8 +238,7 @@ void exchange_on_fail(void *user, enum err why, enum seen seen)
     if (x->state == EXCHANGE_DONE)
         return;
     if (x->state == EXCHANGE_TUNNEL) {
-        x->front->ops->reply_end(x->front, NULL);
-        exchange_end(x, why);
+        exchange_fail(x, why); /* law 3: not as if the server had ended it */
     } else if (x->reply_begun) {
         exchange_note(x, pick_outcome_of_err(why));
         exchange_fail(x, why == ERR_BACKEND_RESET ? ERR_BACKEND_TRUNCATED : why);

@@ -161,12 +161,17 @@ def gated(event, action):
     return wait_first
 
 
-def accept_websocket(connection, request):
-    """Agrees to the upgrade and sends back whatever comes, bytes as they are."""
+def agree(connection, request):
+    """Begins a tunnel."""
     key = request.fields.get("sec-websocket-key", "")
     accept = base64.b64encode(hashlib.sha1((key + WEBSOCKET_GUID).encode()).digest()).decode()
     connection.send(head(101, [("Upgrade", "websocket"), ("Connection", "Upgrade"),
                                ("Sec-WebSocket-Accept", accept)], "Switching Protocols"))
+
+
+def accept_websocket(connection, request):
+    """Agrees to the upgrade and sends back whatever comes, bytes as they are."""
+    agree(connection, request)
     data, connection.reader.buffer = connection.reader.buffer, b""
     while True:
         if data:

@@ -3,7 +3,8 @@ import os
 
 from client import Client
 from env import until
-from origin import accept_websocket, text
+from h2 import CANCEL, ENABLE_CONNECT, INTERNAL_ERROR
+from origin import accept_websocket, agree, text
 
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
@@ -110,3 +111,39 @@ def test_stop_ends_tunnels_after_their_drain(env):
     client = open_websocket(env, balancer.port)
     balancer.stop(timeout=15)
     assert client.ended()
+
+
+def broken_by_reset(connection, request):
+    agree(connection, request)
+    assert connection.socket.recv(5) == b"break"
+    connection.reset()
+    return False
+
+
+def broken_by_reset_stream(stream):
+    stream.connection.headers(stream.id, [(b":status", b"200")])
+    stream.connection.wait(lambda: stream.body == b"break", what="the first bytes")
+    stream.cancel(INTERNAL_ERROR)
+
+
+def test_law_3_a_tunnel_that_breaks_does_not_look_ended(env):
+    """RST where the client speaks HTTP/1.1, CANCEL where it speaks HTTP/2 (RFC 8441 section 5)."""
+    servers = ((env.origin(script=[broken_by_reset]), {}),
+               (env.h2_origin(reply=broken_by_reset_stream, terms=((ENABLE_CONNECT, 1),)), {"protocol": "h2"}))
+    for server, pool in servers:
+        balancer = env.simple(server, pool=pool, route={"websocket": True}, listener={"protocols": ["h2", "http/1.1"]})
+        client = open_websocket(env, balancer.port).send(b"break")
+        try:
+            client.reader.rest()
+            raise AssertionError("a clean end")
+        except ConnectionResetError:
+            pass
+        h2 = env.h2_client(balancer.port).ready()
+        fields = [(b":method", b"CONNECT"), (b":protocol", b"websocket"), (b":scheme", b"http"), (b":authority", b"a"),
+                  (b":path", b"/ws"), (b"sec-websocket-version", b"13")]
+        stream = h2.stream(1)
+        h2.headers(1, fields)
+        h2.wait(lambda stream=stream: stream.status == 200, what="the tunnel")
+        h2.send(1, b"break")
+        h2.wait(lambda stream=stream: stream.over, what="the end")
+        assert stream.reset == CANCEL and not stream.ended and h2.ping(), stream
