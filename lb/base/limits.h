@@ -52,8 +52,8 @@
 #define LIMIT_H2_WINDOW_CONNECTION    MIB(1)  /* L21 */
 #define LIMIT_H2_FRAME                16384   /* L21 */
 #define LIMIT_H2_TABLE                4096    /* L21, HPACK, each direction */
-#define LIMIT_H2_CONTINUATIONS        8       /* L22 */
-#define LIMIT_H2_BLOCK                KIB(32) /* L22, encoded */
+#define LIMIT_H2_CONTINUATIONS        8       /* L22, more where the block may be larger */
+#define LIMIT_H2_BLOCK                KIB(32) /* L22, encoded; twice L13 and L17 where that is more */
 #define LIMIT_H2_GROWTH               4       /* L22, decoded, as a multiple of L13 and L17 */
 #define LIMIT_H2_RESETS               200     /* L23, burst */
 #define LIMIT_H2_RESETS_RATE          33      /* L23, per second */

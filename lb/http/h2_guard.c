@@ -15,6 +15,17 @@ static bool take(struct h2_bucket *b, int64_t burst, int64_t rate, int64_t now_m
     return b->spent <= burst * 1000;
 }
 
+static size_t block_most(const struct h2_guard *g)
+{
+    return g->block_most != 0 ? g->block_most : LIMIT_H2_BLOCK;
+}
+
+size_t h2_guard_continuations(const struct h2_guard *g)
+{
+    size_t full = block_most(g) / LIMIT_H2_FRAME;
+    return full > LIMIT_H2_CONTINUATIONS ? full : LIMIT_H2_CONTINUATIONS;
+}
+
 /* L22: CONTINUATION is where an endless header block hides. */
 static bool block_goes_on(struct h2_guard *g, struct h2_frame f)
 {
@@ -25,8 +36,7 @@ static bool block_goes_on(struct h2_guard *g, struct h2_frame f)
         g->frames++;
     }
     g->block += f.length;
-    size_t most = g->block_most != 0 ? g->block_most : LIMIT_H2_BLOCK;
-    return g->block <= most && g->frames <= LIMIT_H2_CONTINUATIONS;
+    return g->block <= block_most(g) && g->frames <= h2_guard_continuations(g);
 }
 
 static bool updates_fit(struct h2_guard *g)

@@ -38,6 +38,8 @@ struct h2_frame {
 bool h2_guard_received(struct h2_guard *g, struct h2_frame f, int64_t now_ms);
 /* It was DATA that carried padding alone, and no end. false as above. */
 bool h2_guard_hollow(struct h2_guard *g, int64_t now_ms);
+/* L22: how many CONTINUATION frames a header block may have. */
+size_t h2_guard_continuations(const struct h2_guard *g);
 /* We have reset a stream for what the peer did. false as above. */
 bool h2_guard_reset(struct h2_guard *g, int64_t now_ms);
 /* A stream was refused for want of room. false as above. */

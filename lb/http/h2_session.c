@@ -209,11 +209,11 @@ static const struct conn_events events = {
     .on_fail = on_fail,
 };
 
-static bool set_options(nghttp2_option *o)
+static bool set_options(nghttp2_option *o, const struct h2_guard *guard)
 {
     nghttp2_option_set_no_auto_window_update(o, 1);
     nghttp2_option_set_no_closed_streams(o, 1);
-    nghttp2_option_set_max_continuations(o, LIMIT_H2_CONTINUATIONS);
+    nghttp2_option_set_max_continuations(o, h2_guard_continuations(guard));
     nghttp2_option_set_max_settings(o, LIMIT_H2_SETTINGS);
     nghttp2_option_set_max_outbound_ack(o, LIMIT_H2_ACKS);
     /* The guard counts first, and says ENHANCE_YOUR_CALM; this is what stands behind it. */
@@ -256,7 +256,7 @@ static bool wire_new(struct h2_session *s)
     nghttp2_session_callbacks *callbacks = NULL;
     nghttp2_option *options = NULL;
     bool made = nghttp2_session_callbacks_new(&callbacks) == 0 &&
-                nghttp2_option_new(&options) == 0 && set_options(options);
+                nghttp2_option_new(&options) == 0 && set_options(options, &s->guard);
     if (made) {
         h2_recv_callbacks(callbacks);
         h2_send_callbacks(callbacks);
@@ -291,12 +291,12 @@ static bool say_terms(struct h2_session *s)
                                                            LIMIT_H2_WINDOW_CONNECTION) == 0;
 }
 
-/* L22 for clients. A response that passes L17 costs its stream only, not the others their
- * connection. */
-static size_t block_most(bool server, const struct h2_limits *limits)
+/* L22. What the limit of a head allows fits, however it is coded; a head that passes the limit by
+ * less than as much again costs its stream only, not the others their connection. */
+static size_t block_most(const struct h2_limits *limits)
 {
     size_t twice = 2 * limits->head.size;
-    return server || twice < LIMIT_H2_BLOCK ? LIMIT_H2_BLOCK : twice;
+    return twice < LIMIT_H2_BLOCK ? LIMIT_H2_BLOCK : twice;
 }
 
 enum err h2_session_new(struct conn *c, bool server, const struct h2_limits *limits,
@@ -310,7 +310,7 @@ enum err h2_session_new(struct conn *c, bool server, const struct h2_limits *lim
                              .events = to,
                              .user = user,
                              .server = server,
-                             .guard.block_most = block_most(server, limits),
+                             .guard.block_most = block_most(limits),
                              .conn = c,
                              .loop = conn_loop(c),
                              .store = conn_store(c)};

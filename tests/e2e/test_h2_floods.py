@@ -9,7 +9,7 @@ import hpack
 from client import get
 from env import alone, long, seconds, until
 from h2 import (ACK, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, INITIAL_WINDOW,
-                PING, PRIORITY, PROTOCOL_ERROR, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, settings)
+                MAX_HEADER_LIST, PING, PRIORITY, PROTOCOL_ERROR, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, settings)
 from origin import text
 
 CUT_S = 1.0                      # F11
@@ -177,6 +177,26 @@ def test_h12_heads_that_are_too_large(env):
         client.wait(lambda stream=stream: stream.over, what="a refusal")
         assert stream.status == 431, stream
     assert not siege.attackers_requests() and client.ping()
+
+
+def test_l22_heads_follow_their_limit(env):
+    """What the announced limit allows is served however it is coded; what passes it by as much again costs its stream."""
+    for head, line in ((32, 8), (96, 8)):
+        balancer = env.simple(env.origin(), listener={"protocols": ["h2"]}, limits={"head": f"{head}KiB", "field": "64KiB"})
+        client = env.h2_client(balancer.port).ready()
+        other = client.request("POST", "/", body=b"x", end=False)
+        announced = client.peer_settings[MAX_HEADER_LIST]
+        assert announced == (head + line) * 1024, announced
+        for size, wanted in ((announced - 1024, 200), (announced + 1024, 431), (2 * announced - 2048, 431)):
+            piece = min(size // 8, 60000)
+            stream = client.request("GET", "/", [(f"x-{turn}", "~" * piece) for turn in range(size // piece)])
+            client.wait(lambda stream=stream: stream.over or client.ended_at, what="an answer")
+            assert stream.status == wanted, (head, size, stream, client)
+        client.send(other.id, b"y", end=True)
+        assert client.answer(other).status == 200 and not client.goaways
+        client.request("GET", "/", [(f"x-{turn}", "~" * 60000) for turn in range(2 * announced // 60000 + 1)])
+        client.wait(lambda client=client: client.ended_at, what="the end")
+        assert client.code == ENHANCE_YOUR_CALM, client
 
 
 @alone

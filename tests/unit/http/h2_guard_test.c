@@ -68,6 +68,18 @@ TEST(h2_guard, l22_a_block_is_bounded_in_bytes_and_frames)
     CHECK_INT(frames(&g, little, 100, 0), LIMIT_H2_CONTINUATIONS);
 }
 
+TEST(h2_guard, l22_a_larger_block_may_have_as_many_frames_as_it_fills)
+{
+    struct h2_guard g = {.block_most = KIB(512)};
+    struct h2_frame first = {.type = HEADERS, .length = 16384},
+                    more = {.type = CONTINUATION, .length = 16384},
+                    little = {.type = CONTINUATION, .length = 1};
+    CHECK(h2_guard_received(&g, first, 0), "the first");
+    CHECK_INT(frames(&g, more, 100, 0), 31);
+    CHECK(h2_guard_received(&g, first, 0), "the next block begins anew");
+    CHECK_INT(frames(&g, little, 100, 0), 32);
+}
+
 TEST(h2_guard, l25_window_updates_follow_the_data_sent)
 {
     struct h2_guard g = {0};
