@@ -152,6 +152,9 @@ struct pool_view {
 /* NULL without memory. Built for now. */
 struct pool_view *pool_view_new(const struct pick_pool *pool, int64_t now_ms);
 void pool_view_free(struct pool_view **view);
+/* Whether the next refresh may find others usable than before: the pool has changed, an ejection is
+ * over. Owner thread. */
+bool pool_view_due(const struct pool_view *view, int64_t now_ms);
 /* Brings the view up to date where the pool has changed or time has moved on. Owner thread. */
 void pool_view_refresh(struct pool_view *view, int64_t now_ms);
 

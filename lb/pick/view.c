@@ -200,13 +200,21 @@ static void build(struct pool_view *view, uint64_t generation, int64_t now_ms)
     read_normals(view, now_ms);
 }
 
+static uint64_t generation_of(const struct pool_view *view)
+{
+    return atomic_load_explicit(&view->pool->state->generation, memory_order_acquire);
+}
+
+bool pool_view_due(const struct pool_view *view, int64_t now_ms)
+{
+    bool changed = generation_of(view) != view->generation;
+    return (changed && now_ms >= view->not_before_ms) || now_ms >= view->rebuild_at_ms;
+}
+
 void pool_view_refresh(struct pool_view *view, int64_t now_ms)
 {
-    uint64_t generation =
-        atomic_load_explicit(&view->pool->state->generation, memory_order_acquire);
-    bool changed = generation != view->generation && now_ms >= view->not_before_ms;
-    if (changed || now_ms >= view->rebuild_at_ms)
-        build(view, generation, now_ms);
+    if (pool_view_due(view, now_ms))
+        build(view, generation_of(view), now_ms);
     else if (now_ms != view->normals_ms)
         read_normals(view, now_ms);
 }

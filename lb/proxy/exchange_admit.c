@@ -310,9 +310,19 @@ static enum err same_again(struct exchange *x, struct pick_request *req)
     return pick(req, &x->ticket);
 }
 
+/* What makes a server usable is seen by whoever picks next: those who wait come before him. */
+static void let_waiters_first(struct exchange *x)
+{
+    const struct edition_pool *ep = &x->edition->pools[x->pool->index];
+    if (ep->slot->line.count != 0 && pool_view_due(ep->view, loop_now_ms(x->proxy->loop)))
+        proxy_look(x->proxy, ep->slot);
+}
+
 void exchange_pick(struct exchange *x)
 {
     struct pick_request req;
+    if (x->state != EXCHANGE_WAIT)
+        let_waiters_first(x);
     enum err e = exchange_ask(x, &req);
     if (e != ERR_OK) {
         exchange_fail(x, e);

@@ -56,16 +56,20 @@ static enum err choose_route(struct exchange *x)
     return e;
 }
 
+static void take_times(struct exchange *x)
+{
+    x->timeouts = x->route->timeouts;
+    x->request_rate = x->edition->policy->request_rate;
+    x->response_rate = x->edition->policy->response_rate;
+}
+
 static void take_route(struct exchange *x)
 {
-    const struct policy *policy = x->edition->policy;
     x->stats = route_stats_hold(x->route->stats[x->proxy->worker]);
-    x->timeouts = x->route->timeouts;
+    take_times(x);
     if (x->request->upgrade == UPGRADE_NONE)
         exchange_limit(x, x->timeouts.total_ms * NS_PER_MS);
     x->body_most = x->route->body_bytes;
-    x->request_rate = policy->request_rate;
-    x->response_rate = policy->response_rate;
 }
 
 static enum err check_request(const struct exchange *x)
@@ -133,6 +137,81 @@ enum err exchange_route(struct exchange *x)
     if (e == ERR_OK)
         choose_pool(x);
     return e;
+}
+
+/* The pool of that name, where the route still leads to it. */
+static const struct policy_pool *pool_again(const struct policy_route *route, struct span name)
+{
+    const struct policy_split *split = &route->split;
+    if (route->action == POLICY_POOL)
+        return span_eq(route->pool->name, name) ? route->pool : NULL;
+    for (uint32_t i = 0; route->action == POLICY_SPLIT && i < split->count; i++)
+        if (span_eq(split->pools[i]->name, name))
+            return split->pools[i];
+    return NULL;
+}
+
+/* Whether the same route and pool would take it in the edition that it has now; finds them. */
+static bool route_again(struct exchange *x)
+{
+    struct span route = x->route->name, pool = x->pool->name;
+    if (choose_route(x) != ERR_OK || !span_eq(x->route->name, route))
+        return false;
+    x->pool = pool_again(x->route, pool);
+    return x->pool != NULL && x->pool->targets == NULL &&
+           x->edition->pools[x->pool->index].slot == x->slot && check_access(x) == ERR_OK &&
+           check_request(x) == ERR_OK;
+}
+
+static bool has_endpoint(const struct policy_pool *pool, const struct endpoint *e)
+{
+    for (uint32_t i = 0; i < pool->endpoint_count; i++)
+        if (pool->endpoints[i].endpoint == e)
+            return true;
+    return false;
+}
+
+/* Those that are gone are not held by the new edition. */
+static void forget_gone(struct exchange *x)
+{
+    unsigned kept = 0;
+    bool last = false;
+    for (unsigned i = 0; i < x->tried_count; i++) {
+        last = has_endpoint(x->pool, x->tried[i]);
+        if (last)
+            x->tried[kept++] = x->tried[i];
+    }
+    x->tried_count = kept;
+    x->refused = x->refused && last; /* that was the last one */
+}
+
+void exchange_rehome(struct exchange *x, struct edition *to)
+{
+    struct edition *edition = x->edition;
+    struct origin *origin = x->origin;
+    const struct policy_route *route = x->route;
+    const struct policy_pool *pool = x->pool;
+    if (x->client != NULL) {
+        x->origin = client_origin(x->client, to->policy, x->request);
+    } else {
+        x->origin = origin_hold(origin);
+    }
+    x->edition = edition_ref(to);
+    if ((x->client != NULL && x->origin == NULL) || !route_again(x)) {
+        origin_let_go(&x->origin);
+        edition_unref(x->proxy, &x->edition);
+        x->edition = edition;
+        x->origin = origin;
+        x->route = route;
+        x->pool = pool;
+        return;
+    }
+    take_times(x);
+    forget_gone(x);
+    x->stick = NULL;
+    exchange_find_stick(x);
+    origin_let_go(&origin);
+    edition_unref(x->proxy, &edition);
 }
 
 /* Rounded down, but not to nothing: the exchange ends by itself when the time is up. */

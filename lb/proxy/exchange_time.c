@@ -155,10 +155,12 @@ static void on_tunnel_time(struct exchange *x, int64_t now)
 
 static void on_wait_time(struct exchange *x, int64_t now)
 {
-    if (now >= x->phase_ns + ms(x->pool->queue_ms))
+    if (now >= x->phase_ns + ms(x->pool->queue_ms)) {
         exchange_fail(x, ERR_QUEUE_TIMEOUT);
-    else
-        exchange_pick(x);
+        return;
+    }
+    proxy_look(x->proxy, x->slot);
+    exchange_retry_pick(x);
 }
 
 void exchange_on_time(struct timer *t)

@@ -137,6 +137,78 @@ static enum err declare_pool(struct proxy *p, const struct policy_pool *pool, ui
     return ERR_OK;
 }
 
+/* Each freed slot is offered to whoever is next; one that cannot use it (it may not go there) keeps
+ * its place, and some behind it are asked. The caller holds the slot. */
+static void serve_slot(struct pool_slot *s, uint32_t offers, int64_t now_ns)
+{
+    enum { LOOKS = 16 };
+    struct waiter *next;
+    unsigned looks = 0;
+    for (struct waiter *w = line_first(&s->line, now_ns); w != NULL && offers > 0; w = next) {
+        struct exchange *x = container_of(w, struct exchange, waiter);
+        next = line_after(&s->line, w, now_ns);
+        exchange_retry_pick(x);
+        if (x->slot == NULL)
+            offers--;
+        else if (++looks == LOOKS)
+            return;
+    }
+}
+
+static void serve_freed(struct proxy *p, struct pool_slot *s)
+{
+    uint32_t offers = s->freed;
+    s->freed = 0;
+    serve_slot(s, offers, loop_now_ns(p->loop));
+}
+
+void proxy_look(struct proxy *p, struct pool_slot *s)
+{
+    int64_t now_ms = loop_now_ms(p->loop);
+    if (s->looked_ms == now_ms)
+        return;
+    s->looked_ms = now_ms;
+    struct pool_slot *held = pool_slot_ref(s);
+    serve_slot(s, UINT32_MAX, loop_now_ns(p->loop));
+    pool_slot_unref(&held);
+}
+
+/* Slots may end meanwhile, with the edition of a request that fails. */
+static void each_slot(struct proxy *p, void (*serve)(struct proxy *p, struct pool_slot *s))
+{
+    struct link *e = p->slots.next;
+    while (e != &p->slots) {
+        struct pool_slot *s = pool_slot_ref(container_of(e, struct pool_slot, link));
+        serve(p, s);
+        e = e->next;
+        pool_slot_unref(&s);
+    }
+}
+
+static void on_serve(struct task *t)
+{
+    each_slot(container_of(t, struct proxy, serve), serve_freed);
+}
+
+static void look_anew(struct proxy *p, struct pool_slot *s)
+{
+    s->looked_ms = -1;
+    proxy_look(p, s);
+}
+
+/* Nothing has been sent for them yet, and servers are added for them more than for anybody. */
+static void rehome_waiters(struct proxy *p)
+{
+    if (counter_get(&p->stats->waiting) == 0)
+        return;
+    list_each (e, &p->exchanges) {
+        struct exchange *x = container_of(e, struct exchange, link);
+        if (x->state == EXCHANGE_WAIT && !x->errand)
+            exchange_rehome(x, p->current);
+    }
+    each_slot(p, look_anew);
+}
+
 enum err proxy_adopt(struct proxy *p, const struct policy *policy)
 {
     struct edition *e = edition_new(p, policy);
@@ -152,6 +224,7 @@ enum err proxy_adopt(struct proxy *p, const struct policy *policy)
     struct edition *old = p->current;
     p->current = e;
     list_append(&p->editions, &e->link);
+    rehome_waiters(p);
     edition_unref(p, &old);
     return ERR_OK;
 }
@@ -179,33 +252,6 @@ bool proxy_accept(struct proxy *p, struct proxy_listener *l, int fd, const struc
     if (e != ERR_OK)
         counter_add(&p->stats->refused, 1);
     return proxy_accepting(p);
-}
-
-/* Each freed slot is offered to whoever is next; one that cannot use it (it may not go there) keeps
- * its place, and some behind it are asked. */
-static void serve_slot(struct pool_slot *s, int64_t now_ns)
-{
-    enum { LOOKS = 16 };
-    uint32_t offers = s->freed;
-    struct waiter *next;
-    s->freed = 0;
-    unsigned looks = 0;
-    for (struct waiter *w = line_first(&s->line, now_ns); w != NULL && offers > 0; w = next) {
-        struct exchange *x = container_of(w, struct exchange, waiter);
-        next = line_after(&s->line, w, now_ns);
-        exchange_retry_pick(x);
-        if (x->slot == NULL)
-            offers--;
-        else if (++looks == LOOKS)
-            return;
-    }
-}
-
-static void on_serve(struct task *t)
-{
-    struct proxy *p = container_of(t, struct proxy, serve);
-    list_each (e, &p->slots)
-        serve_slot(container_of(e, struct pool_slot, link), loop_now_ns(p->loop));
 }
 
 void proxy_slot_free(struct proxy *p, struct pool_state *state)

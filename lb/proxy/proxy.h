@@ -24,6 +24,7 @@ struct pool_slot {
     struct line line;    /* exchanges in WAIT */
     struct link stalled; /* exchanges whose clients take nothing, the longest first */
     uint32_t freed;      /* slots to be given to waiters at the end of the turn */
+    int64_t looked_ms;   /* when proxy_look last asked them all */
     struct link link;    /* in proxy.slots */
     uint32_t refs;       /* editions, waiting exchanges, those that relay a response */
 };
@@ -145,8 +146,9 @@ enum err proxy_new(const struct proxy_spec *spec, struct proxy **out);
 /* All clients and exchanges must have ended (proxy_kill). */
 void proxy_free(struct proxy **p);
 
-/* The policy for exchanges that begin from now on; the old edition ends when nobody holds it. On
- * failure the old one stays. */
+/* The policy for exchanges that begin from now on, and for those that wait for a server where it
+ * still has their route and pool; the old edition ends when nobody holds it. On failure the old one
+ * stays. */
 MUST_CHECK
 enum err proxy_adopt(struct proxy *p, const struct policy *policy);
 /* Lets go of the current edition: no further request is routed. */
@@ -162,6 +164,10 @@ bool proxy_accepting(const struct proxy *p);
 void proxy_slot_released(struct proxy *p, struct pool_state *pool);
 /* The same, told by another worker: only this one's waiters are served. */
 void proxy_slot_free(struct proxy *p, struct pool_state *pool);
+
+/* More may be usable than before, nobody has counted how many: all waiters try again in their
+ * order, until some have tried in vain. At most once per ms. */
+void proxy_look(struct proxy *p, struct pool_slot *s);
 
 /* The next request of each connection is its last one, and its answer says so. */
 void proxy_drain(struct proxy *p);

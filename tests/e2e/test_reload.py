@@ -1,4 +1,5 @@
 """Reload (rules C1-C4, P6, P7; F23, F24): nothing in flight notices, nothing broken gets in."""
+import contextlib
 import copy
 import json
 import os
@@ -367,6 +368,56 @@ def test_p7_a_waiting_request_outlives_its_server_s_removal(env):
         assert first.response().status == 200
         assert second.response().status == 200
     until(lambda: old.open_count() == 0, what="the end of the old server's connections")
+
+
+def test_waiting_requests_see_a_reload(env):
+    """They are what servers are added for: another one, a higher limit, another one instead."""
+    for change, expected in (
+            (lambda c, new: c["backends"].update(new={"address": new.address}), b"new"),
+            (lambda c, new: c["backends"]["old"].pop("max_inflight"), b"old"),
+            (lambda c, new: c.update(backends={"new": {"address": new.address, "max_inflight": 1}}), b"new")):
+        gate = threading.Event()
+        slow = gated(gate, text(b"old"))
+        old = env.origin(name="old", reply=lambda request: slow if request.target == "/slow" else text(b"old"))
+        port = env.port()
+        balancer = env.meridian({
+            "listeners": {"public": {"bind": f"127.0.0.1:{port}"}}, "routes": [{"name": "all", "pool": "api"}],
+            "pools": {"api": {"queue": {"timeout": "60s"},
+                              "backends": {"old": {"address": old.address, "max_inflight": 1}}}}})
+        with contextlib.ExitStack() as clients:
+            first, *waiting = (clients.enter_context(Client(port)) for _ in range(4))
+            first.request("GET", "/slow")
+            until(lambda: old.requests, what="the request that holds the place")
+            for client in waiting:
+                client.request("GET", "/waits")
+            until(lambda: balancer.metric("meridian_requests_waiting") == 3, what="the waiting ones")
+            config = copy.deepcopy(balancer.config)
+            change(config["pools"]["api"], env.origin(name="new"))
+            balancer.reload(config)
+            for client in waiting:
+                assert client.response().body == expected
+            assert balancer.metric("meridian_requests_waiting") == 0
+            gate.set()
+            assert first.response().body == b"old"
+
+
+def test_waiting_requests_of_a_route_that_is_gone_end_in_their_edition(env):
+    gate = threading.Event()
+    slow = gated(gate, text(b"old"))
+    old = env.origin(name="old", reply=lambda request: slow if request.target == "/slow" else text(b"old"))
+    balancer, _ = replaced(env, old, max_inflight=1)
+    with Client(balancer.port) as first, Client(balancer.port) as second:
+        first.request("GET", "/slow")
+        until(lambda: old.requests, what="the first request")
+        second.request("GET", "/waits")
+        until(lambda: balancer.metric("meridian_requests_waiting") == 1, what="the second request")
+        config = copy.deepcopy(balancer.config)
+        config["pools"]["other"] = {"backends": {"b": {"address": env.origin(name="other").address}}}
+        config["routes"] = [{"name": "others", "pool": "other"}]
+        balancer.reload(config)
+        assert get(balancer.port).body == b"other"
+        gate.set()
+        assert first.response().body == b"old" and second.response().body == b"old"
 
 
 def test_p7_a_retry_outlives_its_server_s_removal(env):

@@ -243,6 +243,34 @@ TEST(exchange, who_waits_longest_is_served_first)
     scene_close(&s);
 }
 
+TEST(exchange, a_server_that_comes_back_serves_those_who_wait_first)
+{
+    open_fine();
+    SCRIPT(0, 1, {.act = ACT_REPLY, .text = OK_TEXT, .delay_ms = 1500});
+    SCRIPT(1, 1, {.act = ACT_REPLY, .text = OK_TEXT, .delay_ms = 300});
+    s.max_inflight = 1;
+    scene_start(&s);
+    CHECK(endpoint_set_admin(s.endpoints[1].endpoint, ENDPOINT_DRAIN), "drain");
+    struct ask *a[4];
+    for (int i = 0; i < 3; i++) {
+        a[i] = scene_ask(&s, "GET", "/", 0);
+        scene_pass(&s, 30);
+    }
+    CHECK(endpoint_set_admin(s.endpoints[1].endpoint, ENDPOINT_ACTIVE), "enable");
+    a[3] = scene_ask(&s, "GET", "/", 0);
+    scene_wait(&s, a[1]);
+    CHECK(!a[2]->done && !a[3]->done, "who waits longest comes first");
+    scene_wait(&s, a[2]);
+    CHECK(!a[3]->done, "and who came last, last");
+    scene_wait(&s, a[3]);
+    CHECK(!a[0]->done, "all by the other one");
+    for (int i = 0; i < 4; i++) {
+        scene_wait(&s, a[i]);
+        ANSWERED(a[i], 200, "ok");
+    }
+    scene_close(&s);
+}
+
 /* "/get" is important, "/small" is not. */
 TEST(exchange, a_full_queue_sheds_the_less_important)
 {
