@@ -35,8 +35,7 @@ static void read_line(struct reading *g)
 
 static enum err check_method(const struct reading *g)
 {
-    enum method m = g->r->method;
-    return m == METHOD_CONNECT || m == METHOD_TRACE || m == METHOD_OTHER ? ERR_BAD_METHOD : ERR_OK;
+    return method_served(g->r->method) ? ERR_OK : ERR_BAD_METHOD;
 }
 
 /* H4, H5: what delimits the content. */

@@ -13,9 +13,10 @@ static enum err read_method(struct h2_block *b, struct request *r)
     if (r->method == METHOD_CONNECT && b->protocol.p != NULL) {
         return ERR_OK; /* read_upgrade makes a GET of it */
     }
-    bool served =
-        r->method != METHOD_CONNECT && r->method != METHOD_TRACE && r->method != METHOD_OTHER;
-    return !served ? ERR_BAD_METHOD : b->protocol.p != NULL ? ERR_BAD_REQUEST : ERR_OK;
+    if (!method_served(r->method)) {
+        return ERR_BAD_METHOD;
+    }
+    return b->protocol.p != NULL ? ERR_BAD_REQUEST : ERR_OK;
 }
 
 /* H9, H8: authority and Host say the same, and one of them is there. */

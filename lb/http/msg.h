@@ -30,6 +30,12 @@ static inline bool method_idempotent(enum method m)
            m == METHOD_DELETE;
 }
 
+/* The others get 405 before any route is looked for (H2). */
+static inline bool method_served(enum method m)
+{
+    return m != METHOD_CONNECT && m != METHOD_TRACE && m != METHOD_OTHER;
+}
+
 /* RFC 9110 section 9.2.1: nothing is changed by asking. */
 static inline bool method_safe(enum method m)
 {

@@ -5,6 +5,8 @@
 
 #include "base/limits.h"
 
+#define ROOM_GAP_MS 100
+
 #include <assert.h>
 
 void exchange_limit(struct exchange *x, int64_t whole_ns)
@@ -133,6 +135,19 @@ static bool join_queue(struct exchange *x)
     return true;
 }
 
+/* One who waits asks for one place at a time: what is given up is free only after a while, as a
+ * connection has to be closed first. */
+static void ask_for_room(struct exchange *x)
+{
+    int64_t now_ns = loop_now_ns(x->proxy->loop);
+    if (x->room_ns != 0 && now_ns - x->room_ns < ROOM_GAP_MS * NS_PER_MS)
+        return;
+    int64_t before_ns = x->room_ns;
+    x->room_ns = now_ns; /* before, as whoever gives way has those who wait try at once */
+    if (!exchange_make_room(x->slot, now_ns))
+        x->room_ns = before_ns;
+}
+
 /* No slot now (L9). Registered before the second try, so that a slot freed in between is not
  * missed. */
 static void wait_for_slot(struct exchange *x)
@@ -140,7 +155,7 @@ static void wait_for_slot(struct exchange *x)
     bool waits = x->state == EXCHANGE_WAIT;
     if (!waits && !join_queue(x))
         return;
-    exchange_make_room(x->slot, loop_now_ns(x->proxy->loop));
+    ask_for_room(x);
     if (waits)
         exchange_aim(x);
     else

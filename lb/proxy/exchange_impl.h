@@ -65,6 +65,7 @@ struct exchange {
     struct pool_slot *home; /* held while a response is relayed, which may have to make room */
     struct link stalled;    /* in home->stalled */
     int64_t stalled_ns;     /* since when the client takes nothing */
+    int64_t room_ns;        /* when another one last gave way to it */
     struct request sent;    /* the head as sent to the server */
     struct endpoint *tried[TRIED_MOST];
     unsigned tried_count;
@@ -227,8 +228,8 @@ void exchange_on_reply_body(void *user, struct span bytes);
 void exchange_on_reply_end(void *user, const struct fields *trailers);
 void exchange_on_fail(void *user, enum err why, enum seen seen);
 /* Ends the response whose client has taken nothing for the longest time, if that is long enough:
- * others wait for its server (L34). */
-void exchange_make_room(struct pool_slot *slot, int64_t now_ns);
+ * others wait for its server (L34). Whether there was one. */
+bool exchange_make_room(struct pool_slot *slot, int64_t now_ns);
 void exchange_answer(struct exchange *x, enum err why);
 void exchange_answer_route(struct exchange *x);
 void exchange_answer_file(struct exchange *x, struct span content);

@@ -83,13 +83,15 @@ static void watch_front(struct exchange *x)
         pull(x, room);
 }
 
-void exchange_make_room(struct pool_slot *slot, int64_t now_ns)
+bool exchange_make_room(struct pool_slot *slot, int64_t now_ns)
 {
     if (list_empty(&slot->stalled))
-        return;
+        return false;
     struct exchange *x = container_of(slot->stalled.next, struct exchange, stalled);
-    if (now_ns - x->stalled_ns >= LIMIT_STALLED_MS * NS_PER_MS)
-        exchange_fail(x, ERR_SEND_TIMEOUT);
+    if (now_ns - x->stalled_ns < LIMIT_STALLED_MS * NS_PER_MS)
+        return false;
+    exchange_fail(x, ERR_SEND_TIMEOUT);
+    return true;
 }
 
 static void begin_tunnel(struct exchange *x)

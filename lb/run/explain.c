@@ -296,7 +296,9 @@ enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct
                                 .country = span_str(place.country),
                                 .get = header_value,
                                 .ctx = &asked};
-    out->outcome = route_find(b->current->policy.table, &req, &match);
+    out->outcome = method_served(method_parse(req.method))
+                       ? route_find(b->current->policy.table, &req, &match)
+                       : ERR_BAD_METHOD;
     if (out->outcome != ERR_OK)
         return ERR_OK;
     return explain_route(b, &b->current->policy.routes[match.index], &asked, &place, out);

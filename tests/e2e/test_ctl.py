@@ -114,6 +114,9 @@ def test_explain(env):
     assert "api" in told
     told = balancer.ctl("explain", "--client", "5.1.2.3", "http://shop.example.com/other", check=False)
     assert "no" in (told.stdout + told.stderr).lower()
+    for method in ("BREW", "TRACE"):
+        told = balancer.ctl("explain", "--client", "5.1.2.3", "-X", method, "http://shop.example.com/v1/x", check=False)
+        assert "the method is not served here" in told.stdout + told.stderr, told.stdout
 
 
 def test_explain_obeys_gates_and_splits(env):
