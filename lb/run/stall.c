@@ -15,7 +15,7 @@ static void on_signal(int signal)
     struct stall *t = mine;
     int before = errno;
     (void)signal;
-    if (t == NULL)
+    if (t == NULL || atomic_load_explicit(&t->asked, memory_order_acquire) == 0)
         return;
     t->count = backtrace(t->frames, STALL_FRAMES);
     atomic_store_explicit(&t->taken, atomic_load_explicit(&t->loop->phase, memory_order_relaxed),
@@ -59,9 +59,9 @@ static void put_frames(const struct stall *t, struct buf *out)
 }
 
 /* Whether the answer is there; it may come when the turn is over already. */
-static bool answered(struct stall *t)
+static bool answered(struct stall *t, uint64_t asked)
 {
-    if (t->told || atomic_load_explicit(&t->taken, memory_order_acquire) != t->asked)
+    if (t->told || atomic_load_explicit(&t->taken, memory_order_acquire) != asked)
         return false;
     t->told = true;
     return true;
@@ -71,14 +71,15 @@ bool stall_look(struct stall *t, struct buf *out)
 {
     if (!atomic_load_explicit(&t->there, memory_order_acquire))
         return false;
-    if (t->asked != 0 && answered(t)) {
+    uint64_t asked = atomic_load_explicit(&t->asked, memory_order_relaxed);
+    if (asked != 0 && answered(t, asked)) {
         put_frames(t, out);
         return true;
     }
     uint64_t phase = atomic_load_explicit(&t->loop->phase, memory_order_relaxed);
     uint64_t turn = phase % 2 == 1 ? phase : 0;
-    if (turn != 0 && turn == t->seen && turn != t->asked) {
-        t->asked = turn;
+    if (turn != 0 && turn == t->seen && turn != asked) {
+        atomic_store_explicit(&t->asked, turn, memory_order_release);
         t->told = pthread_kill(t->thread, TRACE_SIGNAL) != 0;
     }
     t->seen = turn;

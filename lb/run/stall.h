@@ -18,9 +18,10 @@ struct stall {
     const struct loop *loop;
     _Atomic bool there;
     /* main thread */
-    uint64_t seen;  /* the turn it was in at the last look; 0: none */
-    uint64_t asked; /* the turn that was asked about */
+    uint64_t seen; /* the turn it was in at the last look; 0: none */
     bool told;
+    /* the main thread writes, done with the last answer; the thread reads before the next one */
+    _Atomic uint64_t asked; /* the turn that was asked about */
     /* the thread writes, then says so in `taken`; the main thread reads */
     void *frames[STALL_FRAMES];
     int count;

@@ -38,6 +38,7 @@ struct worker_watch {
     struct listener *listener;
     int fd;  /* main's, by which the watch is found */
     int own; /* the same socket under a number that no other thread closes while our loop has it */
+    int64_t ended_ns;
     bool wanted;
 };
 
@@ -51,6 +52,7 @@ struct worker {
     struct conn_env env;
     struct proxy *proxy;
     struct link listeners, watches;
+    struct link let_go; /* watches whose numbers are kept for a while */
     struct log_writer *log;
     struct tracer *tracer;
     struct timer beat, resume, drain;
@@ -128,6 +130,19 @@ static void on_resume(struct timer *t)
         listener_resume(container_of(e, struct worker_watch, link)->listener);
 }
 
+static void forget_let_go(struct worker *w, int64_t before_ns)
+{
+    list_each (v, &w->let_go) {
+        struct worker_watch *watch = container_of(v, struct worker_watch, link);
+        if (watch->ended_ns > before_ns)
+            continue;
+        if (watch->ended_ns != 0)
+            close(watch->own);
+        list_remove(&watch->link);
+        mem_free(watch);
+    }
+}
+
 static void on_beat(struct timer *t)
 {
     struct worker *w = container_of(t, struct worker, beat);
@@ -136,6 +151,8 @@ static void on_beat(struct timer *t)
     if (w->loop->longest_turn_ns > atomic_load_explicit(&w->longest_turn_ns, memory_order_relaxed))
         atomic_store_explicit(&w->longest_turn_ns, w->loop->longest_turn_ns, memory_order_relaxed);
     w->loop->longest_turn_ns = 0;
+    if (!w->draining)
+        forget_let_go(w, loop_now_ns(w->loop) - BEAT_MS * NS_PER_MS);
     timer_in_ms(t, BEAT_MS);
 }
 
@@ -226,12 +243,19 @@ static enum err watch(struct worker *w, int fd, struct worker_listener *of)
     return ERR_OK;
 }
 
+/* The socket is let go at once. Its number is not: where another process has the socket too, the
+ * kernel may still tell our loop of it, and what the loop then does to the number must not meet
+ * what another thread has under it. */
 static void watch_end(struct worker_watch *watch)
 {
+    struct worker *w = watch->worker;
     listener_stop(&watch->listener);
-    close(watch->own);
     list_remove(&watch->link);
-    mem_free(watch);
+    if (dup3(STDERR_FILENO, watch->own, O_CLOEXEC) < 0)
+        close(watch->own);
+    else
+        watch->ended_ns = loop_now_ns(w->loop);
+    list_append(&w->let_go, &watch->link);
 }
 
 static enum err watch_bound(struct worker *w, const struct bound *b, struct worker_listener *of)
@@ -442,6 +466,7 @@ static void take_down(struct worker *w)
 {
     list_each (v, &w->watches)
         watch_end(container_of(v, struct worker_watch, link));
+    forget_let_go(w, INT64_MAX);
     list_each (e, &w->listeners)
         container_of(e, struct worker_listener, link)->wanted = false;
     drop_unwanted(w);
@@ -477,6 +502,7 @@ enum err worker_new(const struct worker_spec *spec, struct worker **out)
         return ERR_NO_MEMORY;
     w->spec = *spec;
     list_init(&w->listeners);
+    list_init(&w->let_go);
     list_init(&w->watches);
     enum err e = loop_ev_new(&w->loop);
     if (e == ERR_OK)

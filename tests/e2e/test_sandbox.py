@@ -36,7 +36,8 @@ def test_s2_every_thread_has_its_filter(env):
     own = [one for one in found if one[0] == 2]
     assert len(found) - len(own) <= (1 if env.tsan else 0), found
     assert all(no_new for _, no_new, _ in own), found
-    assert sorted(count for _, _, count in own)[:2] == [1, 2], found
+    ones = sum(count == 1 for _, _, count in own)
+    assert 1 <= ones <= (2 if env.tsan else 1), found
     assert "no-sandbox" not in balancer.errors()
 
 
