@@ -13,6 +13,7 @@ import time
 SANITIZER = re.compile(r"(ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:|"
                        r"Assertion .* failed)")
 # What is lost, or wrong, ends it with the sanitizers' status.
+SUPPRESSIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tsan.supp")
 VALGRIND = ["valgrind", "-q", "--leak-check=full", "--errors-for-leak-kinds=definite", "--error-exitcode=86",
             "--child-silent-after-fork=yes"]
 METRIC = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$")
@@ -116,7 +117,7 @@ class Meridian:
         environ.update(RUNTIME_DIRECTORY=self.dir, STATE_DIRECTORY=self.dir,
                        ASAN_OPTIONS="abort_on_error=0:exitcode=86:detect_leaks=1",
                        UBSAN_OPTIONS="print_stacktrace=1",
-                       TSAN_OPTIONS="exitcode=86:second_deadlock_stack=1")
+                       TSAN_OPTIONS=f"exitcode=86:second_deadlock_stack=1:suppressions={SUPPRESSIONS}")
         environ.update(self.environ)
         return environ
 
