@@ -167,6 +167,7 @@ def test_running_request_ends_with_the_old_process(env):
     until(lambda: origin.requests)
     line.upgrade()
     assert get(balancer.port).status == 200
+    time.sleep(1)  # until each worker of the old process has heard of its drain, which nobody else can see
     gate.set()
     answer = busy.response()
     assert answer.body == b"slow" and not answer.keep_alive
