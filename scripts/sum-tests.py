@@ -21,9 +21,10 @@ def tests_in(text):
 
 
 def ctest_sums(text):
-    """One (passed, failed) per CTest test: its own figures, or one for the whole test."""
-    for number, result in CTEST.findall(text):
-        output = "\n".join(re.findall(rf"^{number}: (.*)$", text, re.M))
+    """One (passed, failed) per CTest test: the figures of its last run, or one for the whole test."""
+    for number, result in dict(CTEST.findall(text)).items():
+        last = re.split(rf"^ *Start +{number}: ", text, flags=re.M)[-1]
+        output = "\n".join(re.findall(rf"^{number}: (.*)$", last, re.M))
         passed, failed = tests_in(output) or (int(result == "Passed"), 0)
         if result != "Passed":
             failed = max(failed, 1)

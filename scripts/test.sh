@@ -3,6 +3,7 @@
 # usage: scripts/test.sh [--long]
 #   --long   also: timed fuzzing (FUZZ_SECONDS per target, 60), unit suites under valgrind, clang-tidy, the
 #            long end-to-end tests, all cases of the randomised ones, 5 minutes of soak, idle memory
+# A test that fails may run a second time; one that passes then is named as unsteady at the end.
 # The logs of the steps are in build/logs. The last line is "N passed, N failed".
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -28,6 +29,13 @@ rm -f "$logs"/*.log
 number=0 passed=0 failed=0
 failed_steps=()
 
+# What of a failed step's log to read: each end-to-end test that failed with what it said, and the end.
+show() {
+    echo "--- of $1"
+    sed -n '/^FAIL /,/^\(ok\|skip\) /{/^\(ok\|skip\) /!p}' "$1" | head -n "${FAIL_LINES:-400}"
+    echo "--- the end of $1" && tail -n "${TAIL_LINES:-60}" "$1" && echo "---"
+}
+
 # step NAME COMMAND...: runs it with its output in a log; its tests are added to the sums. False where
 # it failed.
 step() {
@@ -43,10 +51,11 @@ step() {
         printf 'ok %5d s' $((SECONDS - start))
         [ "${counts[0]}" -gt 0 ] && printf ' %6d passed' "${counts[0]}"
         printf '%s\n' "$(tail -n 1 "$log" | grep -o ', [0-9]* skipped')"
+        grep -hE '^unsteady: |Test +#.*\*\*\*' "$log"
         return 0
     fi
     printf 'FAILED %d s, %d passed, %d failed, status %d\n' $((SECONDS - start)) "${counts[@]}" "$status"
-    echo "--- the end of $log" && tail -n "${TAIL_LINES:-60}" "$log" && echo "---"
+    show "$log"
     failed_steps+=("$name")
     return 1
 }
@@ -108,15 +117,15 @@ valgrind_units() {
 step "packages" scripts/install-packages.sh build test ${long:+long}
 step "checks: format, size, arrows, seams, words" scripts/check.sh
 if step "build debug (asan, ubsan)" build debug; then
-    step "unit tests (asan, ubsan)" ctest --test-dir build/debug -V -j "$jobs"
+    step "unit tests (asan, ubsan)" ctest --test-dir build/debug -V -j "$jobs" --repeat until-pass:2
     [ -f tests/e2e/run.py ] &&
-        step "end to end (asan, ubsan)" python3 tests/e2e/run.py --build build/debug $long
+        step "end to end (asan, ubsan)" python3 tests/e2e/run.py --build build/debug --again $long
     [ -n "$long" ] && step "clang-tidy" scripts/tidy.sh
 fi
 if step "build tsan" build tsan; then
-    step "unit tests (tsan)" steady ctest --test-dir build/tsan -V -j "$jobs"
+    step "unit tests (tsan)" steady ctest --test-dir build/tsan -V -j "$jobs" --repeat until-pass:2
     [ -f tests/e2e/run.py ] &&
-        step "end to end (tsan)" steady python3 tests/e2e/run.py --build build/tsan --tsan
+        step "end to end (tsan)" steady python3 tests/e2e/run.py --build build/tsan --tsan --again
 fi
 if step "build fuzz (clang)" build fuzz --target fuzz_targets; then
     step "fuzz corpora, once" replay
