@@ -64,9 +64,9 @@ FAMILIES = {
 class Attacker(threading.Thread):
     """One connection after the other, until told to stop."""
 
-    def __init__(self, port, setup, piece):
+    def __init__(self, port, cpu, setup, piece):
         super().__init__(daemon=True)
-        self.port, self.piece, self.stop, self.lives = port, piece, threading.Event(), []
+        self.port, self.cpu, self.piece, self.stop, self.lives = port, cpu, piece, threading.Event(), []
         self.first = PREFACE + frame(SETTINGS) + setup
 
     def talk(self, connection):
@@ -80,6 +80,9 @@ class Attacker(threading.Thread):
                 time.sleep(0.1)
 
     def run(self):
+        """The attacker takes what the polite clients and the backend leave of their CPU: his machine is not theirs."""
+        os.sched_setaffinity(0, {self.cpu})
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         while not self.stop.is_set():
             with socket.create_connection(("127.0.0.1", self.port)) as connection:
                 begun = time.monotonic()
@@ -126,7 +129,7 @@ def main():
                             "--seconds", arguments.seconds, "--warm", 1, cpu=rig.other_cpu)
         for name in arguments.families or FAMILIES:
             quiet = polite()
-            attacker = Attacker(port, *FAMILIES[name])
+            attacker = Attacker(port, rig.other_cpu, *FAMILIES[name])
             attacker.start()
             attacked = polite()
             attacker.stop.set()

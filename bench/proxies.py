@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 
 from rig import free_ports, wait_port
 
@@ -144,8 +145,7 @@ class Proxy:
     def __init__(self, rig, name, values, setup=Setup()):
         self.name, self.setup, self.rig = name, setup, rig
         self.plain, self.tls = free_ports(2)
-        self.folder = os.path.join(values["folder"], f"{name}-{self.plain}")
-        os.makedirs(self.folder)
+        self.folder = tempfile.mkdtemp(prefix=f"{name}-", dir=values["folder"])
         self.values = {**values, "plain": self.plain, "tls": self.tls, "folder": self.folder}
         self.cpu = rig.proxy_cpu if setup.workers == 1 else None
         self.process = self.start(self.command())
