@@ -54,4 +54,21 @@ static inline bool conf_statuses_has(const struct conf_statuses *set, int status
            (set->bits[(unsigned)status / 64] >> ((unsigned)status % 64) & 1) != 0;
 }
 
+/* What tells requests apart. NONE: nothing was written. */
+enum conf_key_kind {
+    CONF_KEY_NONE,
+    CONF_KEY_CLIENT,
+    CONF_KEY_ROUTE,
+    CONF_KEY_HEADER,
+    CONF_KEY_COOKIE,
+    CONF_KEY_PATH,
+    CONF_KEY_QUERY
+};
+
+struct conf_key {
+    enum conf_key_kind kind;
+    struct conf_text name; /* of the header, lower case, of the cookie, or of the parameter of the
+                              query, absent: all of it */
+};
+
 #endif

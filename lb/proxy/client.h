@@ -1,25 +1,11 @@
-/* client: one accepted connection and what is known of who is behind it: address, place, distances
- * to the sites of the pool last used. Owns the front codec from the handshake on. It must not know
- * how a request is served. Owner thread only. */
+/* client: one accepted connection, from accept over PROXY header and handshake to the codec, which
+ * it owns from then on, and who is behind it. It must not know how a request is served. Owner
+ * thread only. */
 #ifndef MERIDIAN_PROXY_CLIENT_H
 #define MERIDIAN_PROXY_CLIENT_H
 
+#include "proxy/origin.h"
 #include "proxy/proxy.h"
-
-/* Who asks: an address and where it is, looked up once per address. Requests that run side by side
- * on one connection may come from different ones behind a trusted peer, so each holds its own. */
-struct origin {
-    unsigned refs; /* whoever it is a part of has one, which never ends */
-    struct addr addr;
-    struct place place;
-    uint8_t country; /* its number (geo/country.h); 0: not known */
-    uintptr_t site;  /* the last one that it was sent to, to tell it from another; 0: none */
-    uint64_t geo_generation; /* of the policy whose database was asked; 0: not yet */
-    size_t text_size;
-    char text[ADDR_TEXT];  /* without port */
-    float *distance_ms;    /* by site of one pool, or NULL */
-    uint64_t distance_key; /* which pool of which generation */
-};
 
 struct sight;
 
@@ -63,18 +49,6 @@ void client_drain(struct client *c);
  * memory. */
 struct origin *client_origin(struct client *c, const struct policy *policy,
                              const struct request *r);
-struct origin *origin_hold(struct origin *o);
-void origin_let_go(struct origin **o);
-/* Whom a server is told of: the origin, and where it came in on `front` (NULL: not known) as an
- * address of the same family. */
-struct connpool_client client_announced(const struct origin *o, struct conn *front);
 bool client_trusted(const struct client *c, const struct policy *policy);
-/* Counts the client at the site that a request of it is sent to, where the last one went elsewhere.
- */
-void client_sent_to(struct origin *o, struct site_state *site);
-/* Distances from the origin to the pool's sites in ms, weight applied; NULL: use each site's
- * here_ms (BALANCING.md section 3). */
-const float *client_distances(struct origin *o, const struct policy *policy,
-                              const struct policy_pool *pool);
 
 #endif

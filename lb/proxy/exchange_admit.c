@@ -222,7 +222,7 @@ enum err exchange_ask_stream(struct exchange *x, struct endpoint *endpoint, enum
 {
     struct connpool_client client = {0};
     if (x->pool->header != CONNPOOL_NO_HEADER)
-        client = client_announced(x->origin, x->front->conn);
+        client = origin_announced(x->origin, x->front->conn);
     return connpool_get(x->proxy->connpool, endpoint, &client, age, wait, out);
 }
 
@@ -264,7 +264,7 @@ enum err exchange_sites(const struct exchange *x, uint64_t *sites)
 
 static const float *distances(struct exchange *x)
 {
-    return x->origin != NULL ? client_distances(x->origin, x->edition->policy, x->pool) : NULL;
+    return x->origin != NULL ? origin_distances(x->origin, x->edition->policy, x->pool) : NULL;
 }
 
 enum err exchange_ask(struct exchange *x, struct pick_request *out)
@@ -357,7 +357,7 @@ void exchange_pick(struct exchange *x)
     }
     x->noted = false;
     if (x->origin != NULL)
-        client_sent_to(x->origin, x->ticket.site);
+        origin_sent_to(x->origin, x->ticket.site);
     x->last_resort = x->last_resort || x->ticket.mode == PICK_LAST_RESORT;
     exchange_settle_site(x);
     if (req.explain != NULL)

@@ -49,7 +49,7 @@ static enum err choose_site(struct exchange *x, uint32_t *site)
     struct pick_request req = {
         .view = ep->view,
         .distance_ms =
-            x->origin != NULL ? client_distances(x->origin, x->edition->policy, x->pool) : NULL,
+            x->origin != NULL ? origin_distances(x->origin, x->edition->policy, x->pool) : NULL,
         .allowed = sites,
         .now_ms = now_ms,
         .dice = pick_dice_rng(&x->proxy->rng),
