@@ -190,21 +190,21 @@ static size_t put_safe(struct buf *b, struct span s, bool json)
 /* All or nothing: on failure the content is what it was. */
 static void put_escaped(struct buf *b, struct span s, size_t most, bool json)
 {
-    size_t before = buf_len(b), i = 0;
-    size_t end = s.n < most ? s.n : most;
-    uint32_t code;
+    size_t before = buf_len(b);
     if (b->failed)
         return;
     if (json)
         buf_put_char(b, '"');
-    while (i < end && !b->failed) {
-        struct span rest = span_sub(s, i, s.n);
-        if (utf8_decode(rest, &code) > end - i)
+    size_t from = buf_len(b);
+    for (size_t i = 0; i < s.n && !b->failed;) {
+        size_t last = buf_len(b);
+        i += put_safe(b, span_sub(s, i, s.n), json);
+        if (buf_len(b) - from > most) {
+            buf_cut(b, last);
+            buf_put_str(b, "\xe2\x80\xa6");
             break;
-        i += put_safe(b, rest, json);
+        }
     }
-    if (i < s.n)
-        buf_put_str(b, "\xe2\x80\xa6");
     if (json)
         buf_put_char(b, '"');
     if (b->failed)

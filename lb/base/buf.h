@@ -69,8 +69,8 @@ void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(pr
 void buf_vprintf(struct buf *b, const char *format, va_list ap)
     __attribute__((format(printf, 2, 0)));
 /* A JSON string with its quotes: control bytes, quotes, backslash and bytes >= 0x7f that are not
- * valid UTF-8 escaped (RELIABILITY H23). At most `most` bytes of s are used; longer ones end in
- * "…". */
+ * valid UTF-8 escaped (RELIABILITY H23). At most `most` bytes are written between the quotes,
+ * however many of them escapes need (L38); what is longer ends in "…" behind those. */
 void buf_put_json(struct buf *b, struct span s, size_t most);
 /* The same for a line of plain text: no quotes around it, quotes and backslash as they are. */
 void buf_put_text(struct buf *b, struct span s, size_t most);

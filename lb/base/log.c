@@ -116,40 +116,42 @@ struct line {
     struct span text;
 };
 
-static void put_text_line(struct buf *b, const struct line *l, size_t most)
+enum { TEXT_MOST = LIMIT_LOG_LINE / 2 }; /* of the text, escaped: the rest is shorter */
+
+static void put_text_line(struct buf *b, const struct line *l)
 {
     buf_printf(b, "time=%.*s level=%s event=%s", (int)sizeof l->time, l->time,
                levels[l->level].name, l->event);
     if (l->text.n > 0) {
         buf_put_char(b, ' ');
-        buf_put_text(b, l->text, most);
+        buf_put_text(b, l->text, TEXT_MOST);
     }
     if (l->suppressed > 0)
         buf_printf(b, " suppressed=%u", l->suppressed);
 }
 
-static void put_json_line(struct buf *b, const struct line *l, size_t most)
+static void put_json_line(struct buf *b, const struct line *l)
 {
     buf_printf(b, "{\"time\":\"%.*s\",\"level\":\"%s\",\"event\":", (int)sizeof l->time, l->time,
                levels[l->level].name);
     buf_put_json(b, span_str(l->event), LIMIT_LOG_FIELD);
     buf_put_str(b, ",\"message\":");
-    buf_put_json(b, l->text, most);
+    buf_put_json(b, l->text, TEXT_MOST);
     if (l->suppressed > 0)
         buf_printf(b, ",\"suppressed\":%u", l->suppressed);
     buf_put_char(b, '}');
 }
 
-static void put_line(const struct log *log, struct buf *b, const struct line *l, size_t most)
+static void put_line(const struct log *log, struct buf *b, const struct line *l)
 {
     if (log->prefix) {
         char prefix[] = {'<', levels[l->level].priority, '>'};
         buf_put(b, prefix, sizeof prefix);
     }
     if (log->json)
-        put_json_line(b, l, most);
+        put_json_line(b, l);
     else
-        put_text_line(b, l, most);
+        put_text_line(b, l);
     buf_put_char(b, '\n');
 }
 
@@ -165,9 +167,6 @@ static void write_line(struct log *log, struct span line)
         count_dropped(log);
 }
 
-/* Escaping makes of one byte at most six: so much text always fits into a line. */
-enum { TEXT_MOST = LIMIT_LOG_LINE / 2, TEXT_SURE = LIMIT_LOG_LINE / 8 };
-
 void log_event(struct log *log, enum log_level level, const char *event, const char *format, ...)
 {
     char text[TEXT_MOST + 1], memory[LIMIT_LOG_LINE];
@@ -182,11 +181,7 @@ void log_event(struct log *log, enum log_level level, const char *event, const c
     line.text = span_of(text, n < 0 ? 0 : n > TEXT_MOST ? TEXT_MOST : (size_t)n);
     clock_print_rfc3339(line.time, clock_wall_ns());
     buf_fixed(&out, memory, sizeof memory);
-    put_line(log, &out, &line, TEXT_MOST);
-    if (out.failed) {
-        buf_clear(&out);
-        put_line(log, &out, &line, TEXT_SURE);
-    }
+    put_line(log, &out, &line);
     write_line(log, buf_span(&out));
 }
 

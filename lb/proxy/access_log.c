@@ -173,13 +173,17 @@ void access_json(const struct access_facts *f, struct buf *out)
 }
 
 /* Between quotes in the combined format: quotes, backslashes and bytes outside 0x20..0x7e as \xhh.
- */
+ * At most `most` bytes are written (L38): nobody makes a line too long to be kept. */
 static void quoted(struct buf *b, struct span s, size_t most)
 {
     static const char hex[] = "0123456789abcdef";
-    for (size_t i = 0; i < s.n && i < most; i++) {
+    for (size_t i = 0, wrote = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
+        bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+        wrote += plain ? 1 : 4;
+        if (wrote > most)
+            break;
+        if (plain) {
             buf_put_char(b, (char)c);
             continue;
         }
@@ -191,15 +195,25 @@ static void quoted(struct buf *b, struct span s, size_t most)
         buf_put_char(b, '-');
 }
 
-/* The query behind '?', with what is secret hidden. */
-static void quoted_query(struct buf *out, struct span query)
+/* The query, with what is secret hidden. */
+static void quoted_query(struct buf *out, struct span query, size_t most)
 {
     char memory[LIMIT_LOG_URI];
     struct buf shown;
     buf_fixed(&shown, memory, sizeof memory);
     (void)hide_secrets(span_sub(query, 0, sizeof memory / 2), &shown);
     if (buf_len(&shown) != 0)
-        quoted(out, buf_span(&shown), LIMIT_LOG_URI);
+        quoted(out, buf_span(&shown), most);
+}
+
+static void quoted_uri(struct buf *out, const struct access_facts *f)
+{
+    size_t from = buf_len(out);
+    quoted(out, f->path, LIMIT_LOG_URI - 1);
+    if (f->query.p == NULL || out->failed)
+        return;
+    buf_put_char(out, '?');
+    quoted_query(out, f->query, LIMIT_LOG_URI - (buf_len(out) - from));
 }
 
 void access_combined(const struct access_facts *f, struct buf *out)
@@ -212,11 +226,7 @@ void access_combined(const struct access_facts *f, struct buf *out)
     buf_put_str(out, "] \"");
     quoted(out, f->method, LIMIT_LOG_FIELD);
     buf_put_char(out, ' ');
-    quoted(out, f->path, LIMIT_LOG_URI);
-    if (f->query.p != NULL) {
-        buf_put_char(out, '?');
-        quoted_query(out, f->query);
-    }
+    quoted_uri(out, f);
     buf_put_char(out, ' ');
     buf_put_str(out, f->protocol != NULL ? f->protocol : "-");
     buf_put_str(out, "\" ");
@@ -306,15 +316,10 @@ static void put_value(struct buf *b, enum template_name name, const struct acces
         buf_put(b, time, sizeof time);
     } else if (name == TEMPLATE_DISTANCE_MS && f->distance_ms >= 0) {
         buf_printf(b, "%.1f", (double)f->distance_ms);
-    } else if (name == TEMPLATE_QUERY || name == TEMPLATE_URI) {
-        if (name == TEMPLATE_URI)
-            quoted(b, f->path, LIMIT_LOG_URI);
-        if (name == TEMPLATE_URI && f->query.p != NULL)
-            buf_put_char(b, '?');
-        if (f->query.p != NULL)
-            quoted_query(b, f->query);
-        else if (name == TEMPLATE_QUERY)
-            buf_put_char(b, '-');
+    } else if (name == TEMPLATE_URI) {
+        quoted_uri(b, f);
+    } else if (name == TEMPLATE_QUERY && f->query.p != NULL) {
+        quoted_query(b, f->query, LIMIT_LOG_URI);
     } else {
         put_member(b, name, f);
     }
@@ -322,11 +327,14 @@ static void put_value(struct buf *b, enum template_name name, const struct acces
 
 void access_template(const struct template *t, const struct access_facts *f, struct buf *out)
 {
-    for (size_t i = 0; i < t->count; i++) {
+    size_t most = LIMIT_LOG_LINE - 1; /* L38: what is longer is cut */
+    for (size_t i = 0; i < t->count && buf_len(out) < most; i++) {
         if (t->pieces[i].name == TEMPLATE_TEXT)
-            buf_put_span(out, t->pieces[i].text);
+            buf_put_span(out, span_sub(t->pieces[i].text, 0, most - buf_len(out)));
         else
             put_value(out, t->pieces[i].name, f);
     }
+    if (buf_len(out) > most)
+        buf_cut(out, most);
     buf_put_char(out, '\n');
 }

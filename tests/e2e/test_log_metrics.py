@@ -80,6 +80,24 @@ def test_combined_format(env):
     assert lines()[0].count('"') == 6
 
 
+def test_l38_nobody_is_too_long_for_the_log(env):
+    """Bytes that are written as several, in every field that a client chooses: each request has its line."""
+    for form in ("combined", "json"):
+        balancer = env.simple(env.origin(), log={"access": {"path": env.path("access-" + form), "format": form}})
+        odd = "\xff" * 6000
+        with Client(balancer.port) as client:
+            client.send(f"GET /{chr(34) * 3000}?{chr(34) * 3000} HTTP/1.1\r\nHost: a\r\nUser-Agent: {odd}\r\nReferer: {odd}\r\n\r\n"
+                        .encode("latin-1"))
+            assert client.response().status == 200
+
+        def lines(form=form):
+            with open(env.path("access-" + form), encoding="utf-8") as file:
+                return file.read().splitlines()
+        until(lambda lines=lines: lines(), what="the line")
+        assert len(lines()) == 1 and 2000 < len(lines()[0]) < 8192, len(lines()[0])
+        assert balancer.metric("meridian_access_log_lines_dropped_total") == 0
+
+
 def test_template_format(env):
     """A line of one's own; the template follows a reload, and a wrong name is told with what is allowed."""
     path = env.path("own.log")

@@ -139,6 +139,23 @@ TEST(buf, json_is_cut_between_letters)
     buf_fini(&b);
 }
 
+/* L38: what is written is bounded, however much of it is escapes; an escape is whole or not there.
+ */
+TEST(buf, json_is_cut_by_what_it_writes)
+{
+    struct buf b;
+    buf_init(&b, 0);
+    buf_put_json(&b, SPAN("\x01\x01\x01"), 18);
+    CHECK_SPAN(buf_span(&b), "\"\\u0001\\u0001\\u0001\"");
+    buf_clear(&b);
+    buf_put_json(&b, SPAN("\x01\x01\x01"), 17);
+    CHECK_SPAN(buf_span(&b), "\"\\u0001\\u0001\xe2\x80\xa6\"");
+    buf_clear(&b);
+    buf_put_json(&b, SPAN("a\"b"), 2);
+    CHECK_SPAN(buf_span(&b), "\"a\xe2\x80\xa6\"");
+    buf_fini(&b);
+}
+
 TEST(buf, json_is_all_or_nothing)
 {
     struct buf b;

@@ -160,20 +160,38 @@ TEST(access_log, query_secrets_are_hidden)
     }
 }
 
-/* L38: long values are cut, and a secret is not shown because the cut fell into it. */
+/* L38: whatever a client sends there is a line, of 8 KiB at most: nobody hides by being long. */
 TEST(access_log, lines_are_bounded)
 {
+    static const char bytes[] = {'a', '"', '\x01', '\xe4'};
     static char big[20000];
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        memset(big, bytes[i], sizeof big);
+        struct access_facts f = facts();
+        f.path = f.query = f.user_agent = f.referer = f.authority = f.id = span_of(big, sizeof big);
+        f.method = f.trace = f.sni = f.path;
+        CHECK(strlen(written(access_json, &f)) <= LIMIT_LOG_LINE, "json, %zu", strlen(memory));
+        CHECK(strlen(written(access_combined, &f)) <= LIMIT_LOG_LINE, "%zu", strlen(memory));
+        CHECK(strlen(memory) > LIMIT_LOG_URI + 2 * LIMIT_LOG_FIELD, "%zu", strlen(memory));
+    }
+}
+
+/* L38: 2 KiB of a URI, 1 KiB of any other field. */
+TEST(access_log, values_are_cut_at_their_bounds)
+{
+    static char big[4000];
     memset(big, 'a', sizeof big);
-    struct access_facts f = facts();
-    f.path = f.user_agent = f.referer = f.authority = f.id = f.sni = span_of(big, sizeof big);
-    f.method = f.trace = span_of(big, sizeof big);
-    f.query = span_of(big, sizeof big);
-    CHECK(strlen(written(access_json, &f)) <= LIMIT_LOG_LINE + KIB(4), "%zu", strlen(memory));
-    f = facts();
-    memset(big, '\x01', sizeof big);
-    f.path = f.query = f.user_agent = f.referer = span_of(big, sizeof big);
-    CHECK(strlen(written(access_combined, &f)) <= LIMIT_LOG_LINE * 3, "%zu", strlen(memory));
+    for (size_t i = 0; i < 3; i++) { /* below, at and above */
+        struct access_facts f = facts();
+        size_t path = LIMIT_LOG_URI - 2 + i, agent = LIMIT_LOG_FIELD - 1 + i;
+        f.path = span_of(big, path);
+        f.user_agent = span_of(big, agent);
+        f.query = SPAN_NONE;
+        const char *line = written(access_combined, &f), *at = strstr(line, "GET ") + 4;
+        CHECK_INT(strcspn(at, " "), i == 2 ? LIMIT_LOG_URI - 1 : path);
+        at = strstr(at, "/\" \"") + 4;
+        CHECK_INT(strcspn(at, "\""), i == 2 ? LIMIT_LOG_FIELD : agent);
+    }
 }
 
 TEST(access_log, a_query_full_of_secrets_stays_whole_pairs)
@@ -238,4 +256,20 @@ TEST(access_log, template_escapes_and_says_what_is_not_known)
     f.distance_ms = -1;
     CHECK_STR(as_template("\"{path}\" {connect} {distance_ms} {sticky} {geo.continent}", &f),
               "\"/a\\x0a\\x22b\\x1b[2J\" - - - -\n");
+}
+
+/* L38: a template that asks for more than a line holds gets as much as it holds. */
+TEST(access_log, template_lines_are_cut)
+{
+    static char big[4000], text[6000];
+    memset(big, '"', sizeof big);
+    struct access_facts f = facts();
+    f.path = f.query = f.user_agent = span_of(big, sizeof big);
+    const char *line =
+        as_template("{uri} {user_agent} {uri} {user_agent} {uri} {user_agent} {uri}", &f);
+    CHECK_INT(strlen(line), LIMIT_LOG_LINE);
+    CHECK_INT(line[LIMIT_LOG_LINE - 1], '\n');
+    memset(text, 'x', sizeof text - 1);
+    snprintf(text + 5000, 900, "{uri}{uri}{uri}");
+    CHECK_INT(strlen(as_template(text, &f)), LIMIT_LOG_LINE);
 }
