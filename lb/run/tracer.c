@@ -6,6 +6,7 @@
 #include "net/conn.h"
 #include "run/line_ring.h"
 #include "run/mailbox.h"
+#include "run/sandbox.h"
 
 #define RING_BYTES  MIB(2)   /* of spans that wait, all workers together */
 #define BATCH_BYTES KIB(256) /* of spans in one request */
@@ -227,6 +228,8 @@ static void on_mail(void *user, const struct mail *m)
 static void *run(void *arg)
 {
     struct tracer *t = arg;
+    (void)pthread_setname_np(pthread_self(), "tracer");
+    (void)!sandbox_enter(SANDBOX_HELPER);
     timer_in_ms(&t->look, LOOK_MS);
     loop_run(t->loop);
     if (t->conn != NULL)

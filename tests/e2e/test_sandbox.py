@@ -11,14 +11,17 @@ import time
 from client import Client, client_context, get
 from env import Skip, seconds, until
 
+KINDS = {"worker-0", "worker-1", "health", "helper", "log", "tracer"}  # each kind of thread but the main one
+
 
 def tasks(balancer):
-    """(Seccomp, NoNewPrivs, number of filters) of each thread."""
+    """(its name, Seccomp, NoNewPrivs, number of filters) of each thread."""
     found = []
     for task in os.listdir(f"/proc/{balancer.process.pid}/task"):
         with open(f"/proc/{balancer.process.pid}/task/{task}/status", encoding="ascii") as status:
             fields = dict(line.split(":", 1) for line in status.read().splitlines())
-        found.append((int(fields["Seccomp"]), int(fields["NoNewPrivs"]), int(fields.get("Seccomp_filters", 0))))
+        found.append((fields["Name"].strip(), int(fields["Seccomp"]), int(fields["NoNewPrivs"]),
+                      int(fields.get("Seccomp_filters", 0))))
     return found
 
 
@@ -28,15 +31,19 @@ def built(balancer):
 
 def test_s2_every_thread_has_its_filter(env):
     """The main thread has one filter, all others two; the sanitizer's own thread began before."""
-    balancer = env.simple(env.origin(), workers=2)
+    balancer = env.simple(env.origin(), workers=2,
+                          tracing={"collector": f"127.0.0.1:{env.port()}", "sample": "100%"})
     if not built(balancer):
         raise Skip("built without libseccomp")
     assert get(balancer.port).status == 200
+    until(lambda: all(count == 2 for name, _, _, count in tasks(balancer) if name in KINDS), what="every thread's filter")
     found = tasks(balancer)
-    own = [one for one in found if one[0] == 2]
+    assert KINDS <= {name for name, *_ in found}, found
+    assert sum(count == 2 for *_, count in found) == len(found) - (2 if env.tsan else 1), found
+    own = [one for one in found if one[1] == 2]
     assert len(found) - len(own) <= (1 if env.tsan else 0), found
-    assert all(no_new for _, no_new, _ in own), found
-    ones = sum(count == 1 for _, _, count in own)
+    assert all(no_new for _, _, no_new, _ in own), found
+    ones = sum(count == 1 for *_, count in own)
     assert 1 <= ones <= (2 if env.tsan else 1), found
     assert "no-sandbox" not in balancer.errors()
 
@@ -44,7 +51,7 @@ def test_s2_every_thread_has_its_filter(env):
 def test_s2_filter_switched_off(env):
     balancer = env.simple(env.origin(), sandbox=False)
     assert get(balancer.port).status == 200
-    assert {mode for mode, _, _ in tasks(balancer)} == {0}
+    assert {mode for _, mode, _, _ in tasks(balancer)} == {0}
 
 
 # --- keys ---
