@@ -3,6 +3,25 @@
 /* Tasks that post tasks: after this many in one turn the rest waits for the next one. */
 #define TASK_ROUNDS 1000
 
+const uint32_t loop_turn_ms[LOOP_TURN_BUCKETS - 1] = {1, 5, 20, 100};
+
+static void more(_Atomic uint64_t *n, uint64_t by)
+{
+    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + by,
+                          memory_order_relaxed);
+}
+
+void loop_turn_ended(struct loop *l, int64_t took_ns)
+{
+    size_t i = 0;
+    while (i < LOOP_TURN_BUCKETS - 1 && took_ns > loop_turn_ms[i] * NS_PER_MS)
+        i++;
+    more(&l->turn_times.bucket[i], 1);
+    more(&l->turn_times.sum_ns, (uint64_t)took_ns);
+    if (took_ns > l->longest_turn_ns)
+        l->longest_turn_ns = took_ns;
+}
+
 void loop_free(struct loop **l)
 {
     if (*l != NULL)

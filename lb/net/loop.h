@@ -83,6 +83,15 @@ struct loop_ops {
     void (*sock_close)(struct loop *l, int fd, bool reset);
 };
 
+/* How long turns have lasted. One writer, read by any thread. */
+#define LOOP_TURN_BUCKETS 5
+extern const uint32_t loop_turn_ms[LOOP_TURN_BUCKETS - 1]; /* upper ends; the last is all above */
+
+struct loop_turns {
+    _Atomic uint64_t bucket[LOOP_TURN_BUCKETS];
+    _Atomic uint64_t sum_ns;
+};
+
 struct loop {
     const struct loop_ops *ops;
     int64_t now_ns;    /* monotonic, read once per turn */
@@ -90,6 +99,7 @@ struct loop {
     int64_t turn_start_ns;
     int64_t longest_turn_ns;
     uint64_t turns;
+    struct loop_turns turn_times;
     /* Odd while a turn runs, even while the loop waits. Written by the owner, read by any thread.
      */
     _Atomic uint64_t phase;
@@ -103,6 +113,9 @@ struct loop {
     /* Open sockets of connections. Written by the owner, read by any thread. */
     _Atomic uint32_t sockets;
 };
+
+/* For implementations: a turn has lasted so long. */
+void loop_turn_ended(struct loop *l, int64_t took_ns);
 
 /* The libev loop. ERR_NO_MEMORY, ERR_NO_DESCRIPTOR. */
 MUST_CHECK

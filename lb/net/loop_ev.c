@@ -113,9 +113,7 @@ static void before_wait(struct ev_loop *ev, struct ev_prepare *w, int events)
     else
         ev_idle_start(ev, &l->more_tasks);
     next_phase(&l->base);
-    int64_t took = clock_mono_ns() - l->base.turn_start_ns;
-    if (took > l->base.longest_turn_ns)
-        l->base.longest_turn_ns = took;
+    loop_turn_ended(&l->base, clock_mono_ns() - l->base.turn_start_ns);
 }
 
 static void after_wait(struct ev_loop *ev, struct ev_check *w, int events)

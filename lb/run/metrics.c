@@ -262,10 +262,29 @@ static void put_overload(const struct balancer *b, struct metrics *m)
     metrics_u64(m, NULL, 0, p->resets);
 }
 
+/* G14. */
+static void put_turns(const struct balancer *b, struct metrics *m)
+{
+    double bounds[LOOP_TURN_BUCKETS - 1];
+    uint64_t counts[LOOP_TURN_BUCKETS] = {0}, ns = 0;
+    for (size_t i = 0; i < LOOP_TURN_BUCKETS - 1; i++)
+        bounds[i] = loop_turn_ms[i] / 1e3;
+    for (unsigned w = 0; w < b->worker_count; w++) {
+        const struct loop_turns *t = worker_turns(b->workers[w]);
+        for (size_t i = 0; i < LOOP_TURN_BUCKETS; i++)
+            counts[i] += atomic_load_explicit(&t->bucket[i], memory_order_relaxed);
+        ns += atomic_load_explicit(&t->sum_ns, memory_order_relaxed);
+    }
+    metrics_family(m, "turn_seconds", METRIC_HISTOGRAM,
+                   "Turns of the workers' loops: how long one works before it looks again.");
+    metrics_histogram(m, NULL, 0, bounds, LOOP_TURN_BUCKETS - 1, counts, (double)ns / 1e9);
+}
+
 void balancer_metrics(void *ctx, struct metrics *out)
 {
     struct balancer *b = ctx;
     put_totals(b, out);
+    put_turns(b, out);
     put_overload(b, out);
     put_ends(b, out);
     put_classes(b, out);

@@ -312,6 +312,11 @@ uint32_t worker_sockets(const struct worker *w)
     return atomic_load_explicit(&w->loop->sockets, memory_order_relaxed);
 }
 
+const struct loop_turns *worker_turns(const struct worker *w)
+{
+    return &w->loop->turn_times;
+}
+
 int64_t worker_longest_turn_ns(struct worker *w)
 {
     return atomic_exchange_explicit(&w->longest_turn_ns, 0, memory_order_relaxed);

@@ -68,6 +68,8 @@ uint32_t worker_sockets(const struct worker *w);
 int64_t worker_beat_ns(const struct worker *w);
 /* Main thread. */
 struct stall *worker_stall(struct worker *w);
+/* Of its loop. Read from any thread. */
+const struct loop_turns *worker_turns(const struct worker *w);
 /* Longest loop turn since the last call, ns. Any thread. */
 int64_t worker_longest_turn_ns(struct worker *w);
 

@@ -51,6 +51,30 @@ TEST(loop, timers_fire_in_order_and_not_early)
     CHECK(l == NULL, "emptied");
 }
 
+TEST(loop, g14_turns_are_counted_by_how_long_they_took)
+{
+    static const int64_t took_ns[] = {0,
+                                      NS_PER_MS,
+                                      NS_PER_MS + 1,
+                                      5 * NS_PER_MS,
+                                      20 * NS_PER_MS + 1,
+                                      100 * NS_PER_MS,
+                                      100 * NS_PER_MS + 1,
+                                      NS_PER_S};
+    static const uint64_t want[LOOP_TURN_BUCKETS] = {2, 2, 0, 2, 2};
+    struct loop *l = make_loop();
+    int64_t sum_ns = 0;
+    for (size_t i = 0; i < sizeof took_ns / sizeof *took_ns; i++) {
+        loop_turn_ended(l, took_ns[i]);
+        sum_ns += took_ns[i];
+    }
+    for (size_t i = 0; i < LOOP_TURN_BUCKETS; i++)
+        CHECK_INT(atomic_load(&l->turn_times.bucket[i]), want[i]);
+    CHECK_INT(atomic_load(&l->turn_times.sum_ns), sum_ns);
+    CHECK_INT(l->longest_turn_ns, NS_PER_S);
+    loop_free(&l);
+}
+
 /* Counts how often the implementation's watcher is set. */
 static int sets;
 static const struct loop_ops *real;
