@@ -147,6 +147,9 @@ void h2_stream_hand_over(struct h2_stream *st)
     while (st->wants && h2_stream_hears(st) && st->held.bytes > 0) {
         struct span piece = chunk_span(st->held.first);
         s->events->on_body(st, piece);
+        if (st->released) {
+            return; /* what was held went with it */
+        }
         holds_no_more(st, piece.n);
         chain_take(&st->held, s->store, piece.n);
     }

@@ -568,6 +568,27 @@ TEST(h2_back, released_from_inside_an_event)
     server_end(&s);
 }
 
+/* The same where the content had come before it was wanted: the rest of it is for nobody. */
+TEST(h2_back, released_from_inside_content_that_was_held)
+{
+    struct server s;
+    server_open(&s);
+    struct call *a = ask(&s);
+    told(&s);
+    OP(a, want_body, 0);
+    answer(&s, 1, "200", NULL, 60000);
+    CHECK_STR(told(&s), "a:reply:200");
+    a->release_at_body = true;
+    OP(a, want_body, LIMIT_READ);
+    const char *log = told(&s);
+    CHECK(strncmp(log, "a:", 2) == 0 && strstr(log + 2, "a:") == NULL, "one piece: %s", log);
+    struct call *b = ask(&s);
+    told(&s);
+    answer(&s, b->id, "200", NULL, 100000);
+    CHECK(strstr(told(&s), "b:end") != NULL, "the connection's window is open");
+    server_end(&s);
+}
+
 /* DESIGN law 1: what the server says it has not seen may go again. */
 TEST(h2_back, resets)
 {
