@@ -85,11 +85,16 @@ static void host_free(struct connpool_host *h)
     mem_free(h);
 }
 
+static bool is_used(const struct connpool_host *h)
+{
+    return h->count > 0 || h->waiting_count > 0 || h->telling > 0;
+}
+
 void connpool_host_settle(struct connpool_host *h)
 {
     struct connpool_host *root = h->root;
     bool wanted = root == NULL && (h->generation != 0 || !list_empty(&h->clients));
-    if (wanted || h->count > 0 || h->waiting_count > 0)
+    if (wanted || is_used(h))
         return;
     host_free(h);
     if (root != NULL)
@@ -362,7 +367,7 @@ static void close_all_unused(struct connpool_host *root)
         struct connpool_host *h = container_of(e, struct connpool_host, clients);
         h->single = false;
         close_unused(h);
-        if (h->count == 0 && h->waiting_count == 0)
+        if (!is_used(h))
             host_free(h);
     }
 }

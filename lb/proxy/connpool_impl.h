@@ -54,6 +54,7 @@ struct connpool_host {
     uint32_t count, counts[PLACES];
     uint32_t promised; /* slots of all in PLACE_OPENING */
     uint32_t waiting_count;
+    uint32_t telling; /* somebody is being told, who may ask again: it stays */
     struct link places[PLACES];
     struct link waiters;        /* of struct connpool_wait, oldest first */
     struct timer upkeep;        /* closes what has been idle too long */

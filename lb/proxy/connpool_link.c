@@ -171,8 +171,10 @@ static void closed(struct pooled *c, enum err why)
     struct connpool_host *h = c->host;
     bool opened = c->opened;
     forget(c);
+    h->telling++;
     if (!opened)
         fail_waiters(h, why);
+    h->telling--;
     pooled_open_for_waiters(h);
     connpool_host_settle(h);
 }

@@ -689,3 +689,46 @@ TEST(connpool_h2, at_the_bound_a_new_connection_replaces_an_idle_one_L34)
     CHECK_INT(facts(b).open, 1);
     bench_free(b);
 }
+
+/* Whoever is told that there is no connection may ask again at once, and in vain. */
+struct again {
+    struct bench *bench;
+    struct connpool_wait wait;
+    struct connpool_client client;
+    enum err first, second;
+};
+
+static void on_none(void *user, enum err why)
+{
+    struct again *a = user;
+    struct back *b;
+    a->first = why;
+    mem_fail_at(1);
+    a->second =
+        connpool_get(a->bench->pool, a->bench->endpoint, &a->client, CONNPOOL_ANY, &a->wait, &b);
+    mem_fail_at(0);
+}
+
+TEST(connpool_h2, a_client_that_asks_again_from_inside_its_failure_F16)
+{
+    static const struct connpool_events told = {on_stream, on_none};
+    struct bench *b = bench_new(10, 8);
+    struct again a = {.bench = b, .wait = {.events = &told, .user = &a}};
+    struct back *stream;
+    struct connpool_target t = {.endpoint = b->endpoint,
+                                .address = &a.client.to,
+                                .header = CONNPOOL_HEADER_V1,
+                                .settings = 2,
+                                .connections = 8,
+                                .idle = 8};
+    CHECK_INT(addr_parse(SPAN("10.0.0.9:80"), &a.client.to), ERR_OK); /* where nobody listens */
+    CHECK_INT(addr_parse(SPAN("10.0.0.7:4711"), &a.client.from), ERR_OK);
+    CHECK_INT(connpool_declare(b->pool, &t, 2), ERR_OK);
+    CHECK_INT(connpool_get(b->pool, b->endpoint, &a.client, CONNPOOL_ANY, &a.wait, &stream),
+              ERR_AGAIN);
+    settle(b);
+    CHECK_INT(a.first, ERR_BACKEND_REFUSED);
+    CHECK_INT(a.second, ERR_NO_MEMORY);
+    CHECK_INT(facts(b).open, 0);
+    bench_free(b);
+}
