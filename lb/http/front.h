@@ -86,7 +86,8 @@ struct front_codec_ops {
     /* One request more at most, which may be on its way already: its answer says that it is the
      * last. Idle connections stay for it until drain. */
     void (*last)(struct front_codec *c);
-    /* No further request: idle connections close at once, others after their responses. */
+    /* No further request: idle connections close at once, others after their responses; but where
+     * one had begun that could not say so any more, a request that follows at once is answered. */
     void (*drain)(struct front_codec *c);
     /* Ends it now, whatever runs (the exchanges get on_gone first). on_closed follows. */
     void (*kill)(struct front_codec *c, enum err why);

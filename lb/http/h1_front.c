@@ -8,9 +8,17 @@
 
 enum { ARENA_BLOCK = 8 * 1024, ARENA_MOST = 512 * 1024 };
 
+/* How long a client that was not told of the end may still have a request on its way. */
+enum { UNTOLD_MS = 1000 };
+
 static int64_t now_ns(const struct h1_front *h)
 {
     return loop_now_ns(conn_loop(h->conn));
+}
+
+bool h1_front_is_old(const struct h1_front *h)
+{
+    return now_ns(h) >= h->old_ns;
 }
 
 /* For FRONT_HEAD only. The owner hears of it, and the memory goes, at the end of the turn. */
@@ -69,8 +77,7 @@ static void begin(struct h1_front *h, enum err bad, enum h1_coding coding, size_
     h->state = FRONT_BUSY;
     h->served++;
     h->request.scheme = h->tls ? SPAN("https") : SPAN("http");
-    h->closing = h->closing || h->pressed || bad != ERR_OK || h->served >= h->limits->requests ||
-                 now_ns(h) >= h->old_ns;
+    h->closing = h->closing || bad != ERR_OK || h->served >= h->limits->requests;
     h->wants = h->end_told = h->begun = h->done = h->tunnel = false;
     h->gone = bad != ERR_OK;
     h->coding = H1_NONE;
@@ -294,16 +301,23 @@ static size_t hold_limit(const struct front_limits *l)
     return head > KIB(64) ? head : KIB(64);
 }
 
-/* Waits for the next head. */
+/* Waits for the next head. Where it will be the last one and the client could not be told, it is
+ * waited for all the same. */
 static void wait_for_head(struct h1_front *h)
 {
     int64_t now = now_ns(h);
-    int64_t idle = now + h->limits->idle_ms * NS_PER_MS;
+    int64_t until = now + h->limits->idle_ms * NS_PER_MS;
     h->state = FRONT_HEAD;
     h->idle_ns = now;
+    h->untold = h->last;
     h1_scan_init(&h->scan, H1_REQUEST);
     conn_set_hold_limit(h->conn, hold_limit(h->limits));
-    timer_aim(&h->timer, idle < h->old_ns ? idle : h->old_ns);
+    if (h->untold || h1_front_is_old(h)) {
+        int64_t brief = now + UNTOLD_MS * NS_PER_MS;
+        timer_aim(&h->timer, brief < until ? brief : until);
+    } else {
+        timer_aim(&h->timer, until < h->old_ns ? until : h->old_ns);
+    }
     if (conn_has_unread(h->conn)) {
         h1_front_redeliver(h);
     }
@@ -349,14 +363,14 @@ static size_t bytes(const struct front_codec *c)
 
 static void last(struct front_codec *c)
 {
-    codec_of(c)->closing = true;
+    codec_of(c)->last = true;
 }
 
 static void drain(struct front_codec *c)
 {
     struct h1_front *h = codec_of(c);
-    h->closing = true;
-    if (idle_ns(c) != FRONT_NOT_IDLE) {
+    h->last = true;
+    if (idle_ns(c) != FRONT_NOT_IDLE && !h->untold) {
         end_connection(h, ERR_SHUTDOWN, CONN_END_FLUSH);
     }
 }

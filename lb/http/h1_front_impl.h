@@ -33,7 +33,9 @@ struct h1_front {
     uint32_t served;
     int64_t idle_ns; /* FRONT_HEAD: since when */
     bool closing;    /* no request after this one */
-    bool pressed;    /* nor after the next */
+    bool last;       /* nor after the next that is answered: its answer says so */
+    bool pressed;    /* the same, for a while */
+    bool untold;     /* FRONT_HEAD: the last answer did not say so, as it had begun before */
     bool broken;     /* nothing more can be said on it */
     bool eof;        /* the client has finished sending */
 
@@ -54,6 +56,8 @@ struct h1_front {
 
 extern const struct front_ops h1_front_ops;
 
+/* L11: too old for a further request. */
+bool h1_front_is_old(const struct h1_front *h);
 /* Bytes that were left with the connection are handed over again at the end of the turn. */
 void h1_front_redeliver(struct h1_front *h);
 /* The stream's end: next request, or the end of the connection. */

@@ -67,13 +67,15 @@ static enum h1_coding choose_coding(const struct h1_front *h, const struct reply
 }
 
 /* H20: a request that has not been read to its end leaves the connection without a next one; nor do
- * bytes that were meant for a tunnel become a request (H21). */
+ * bytes that were meant for a tunnel become a request (H21). And what is known by now of its end is
+ * said now (P7, L11). */
 static bool must_close(const struct h1_front *h, const struct reply *r)
 {
     bool unread = !h1_body_done(&h->body);
     bool tunnel_bytes =
         h->request.upgrade != UPGRADE_NONE && !r->upgraded && conn_has_unread(h->conn);
-    return unread || tunnel_bytes || h->coding == H1_CLOSE;
+    return unread || tunnel_bytes || h->coding == H1_CLOSE || h->last || h->pressed ||
+           h1_front_is_old(h);
 }
 
 /* A tunnel's beginning as this version says it, whatever the server spoke: over HTTP/2 it said 200

@@ -513,6 +513,69 @@ TEST(front, idle_and_old_connections_L5_L11)
     client_end(&c);
 }
 
+static void begin_answer(struct client *c)
+{
+    struct reply r = {.status = 200, .content = CONTENT_LENGTH, .length = 2, .has_length = true};
+    CHECK_INT(fields_put(&r.fields, c->f->arena, FIELD_DATE, SPAN("d")), ERR_OK);
+    OP(c, reply_head, &r, false);
+}
+
+static void end_answer(struct client *c)
+{
+    OP(c, reply_body, SPAN("ok"));
+    OP(c, reply_end, NULL);
+    release(c);
+}
+
+/* P7: a client that was not told so yet may send another request, which is answered and says it. */
+TEST(front, the_last_request_is_announced_L11)
+{
+    struct client c;
+    for (int aged = 0; aged < 2; aged++) {
+        client_open(&c);
+        c.limits.age_ms = aged ? 60 : 3600000;
+        client_codec(&c, false);
+        SAY(&c.w, GET("/1"));
+        begin_answer(&c);
+        if (aged) {
+            const bool *never = &c.closed;
+            for (int i = 0; i < 100 && !*never; i++) {
+                timer_in_ms(&c.w.stop, 1);
+                loop_run(c.w.loop);
+            }
+        } else {
+            c.h->ops->last(c.h);
+        }
+        end_answer(&c);
+        SAY(&c.w, GET("/2"));
+        CHECK_STR(world_log(&c.w), "GET:/1 GET:/2");
+        answer(&c, 200, "ok");
+        release(&c);
+        CHECK_STR(world_got(&c.w), OK2 "\r\nok" OK2 "connection: close\r\n\r\nok");
+        CHECK_STR(world_log(&c.w), "closed:ok");
+        client_end(&c);
+    }
+    client_new(&c);
+    SAY(&c.w, GET("/1"));
+    c.h->ops->last(c.h);
+    begin_answer(&c);
+    end_answer(&c);
+    CHECK_STR(world_got(&c.w), OK2 "connection: close\r\n\r\nok");
+    client_end(&c);
+    client_open(&c);
+    c.limits.age_ms = 30;
+    client_codec(&c, false);
+    SAY(&c.w, GET("/1"));
+    for (int i = 0; i < 60; i++) {
+        timer_in_ms(&c.w.stop, 1);
+        loop_run(c.w.loop);
+    }
+    begin_answer(&c);
+    end_answer(&c);
+    CHECK_STR(world_got(&c.w), OK2 "connection: close\r\n\r\nok");
+    client_end(&c);
+}
+
 /* F9 */
 TEST(front, half_close_is_answered_F9)
 {
