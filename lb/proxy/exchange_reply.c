@@ -42,6 +42,7 @@ static void again_elsewhere(struct exchange *x)
     if (x->tried_count < TRIED_MOST)
         x->tried[x->tried_count++] = x->ticket.endpoint;
     x->fresh = x->refused = false;
+    x->hedge_end = x->hedge_end == HEDGE_WON ? HEDGE_LOST : x->hedge_end;
     exchange_drop_back(x);
     exchange_release_ticket(x);
     counter_add(&x->stats->retries, 1);
