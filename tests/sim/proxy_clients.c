@@ -231,13 +231,15 @@ static void take_tunnelled(struct peer *p)
     buf_clear(&p->in);
 }
 
-/* A lazy one looks again later. */
+/* A lazy one looks again later: in a calm world before its response would have to make room for
+ * somebody who waits (L34). */
 static void rest(struct peer *p)
 {
     if (!p->lazy || p->c == NULL)
         return;
     conn_want_read(p->c, false);
-    timer_in_ms(&p->reading, 1 + (int64_t)rng_below(&p->w->rng, one_in(p->w, 20) ? 4000 : 60));
+    uint64_t long_ms = p->w->calm ? LIMIT_STALLED_MS / 2 : 2 * LIMIT_STALLED_MS;
+    timer_in_ms(&p->reading, 1 + (int64_t)rng_below(&p->w->rng, one_in(p->w, 20) ? long_ms : 60));
 }
 
 static size_t client_bytes(void *user, struct conn *c, struct span bytes)
