@@ -1,14 +1,19 @@
 #!/usr/bin/env python3
 """Minutes of mixed faults against one release Meridian with its time-outs divided by ten: plain and TLS, HTTP/1.1
-and HTTP/2, good and bad servers, polite and hostile clients, a reload every two seconds. At the end everything must
-be as it was: memory flat, descriptors and gauges back to where they began, and a clean exit.
+and HTTP/2, good and bad servers, polite and hostile clients, a reload every two seconds (RELIABILITY G8, G14). A pool
+of good servers alone has clients of its own, of whom no request may fail. At the end everything must be as it was:
+memory flat, descriptors and gauges back to where they began, no request ended for a reason that is Meridian's own, and
+a clean exit. How long the turns of its loops lasted is printed; it depends on what else the machine does.
 
     soak.py [--build DIR] [--seconds 300]
+
+Below a minute the servers are taken away at the end, instead of waiting until idle connections to them close (L34).
 """
 import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -25,6 +30,10 @@ from rig import Rig, certificate, free_ports, wait_port
 GAUGES = ("meridian_connections", "meridian_requests_running", "meridian_requests_waiting", "meridian_tunnels",
           "meridian_pool_requests_waiting", "meridian_backend_requests_running")
 SLOPE_KIB = 1024
+# Ends that nothing of what happens here explains.
+OWN_FAULTS = {"no-memory", "no-descriptor", "no-port", "full", "system", "internal", "overload", "overload-heaviest", "shed",
+              "no-route"}
+LABELLED = re.compile(r'^(\w+)\{(?:.*,)?(?:reason|le)="([^"]*)"\} (\S+)$', re.M)
 
 
 class BadServer(threading.Thread):
@@ -141,8 +150,8 @@ class World:
                                  stderr=open(os.path.join(folder, "stderr"), "wb"))
         wait_port(self.ports[0], self.process)
 
-    def write(self, broken=False):
-        """The next generation: other weights, now and then a server less."""
+    def write(self, broken=False, last=False):
+        """The next generation: other weights, now and then a server less; at last other servers altogether."""
         self.generation += 1
         chosen = {name: port for name, port in self.backends.items()
                   if name == "good" or self.generation % 5 or name != "bad2"}
@@ -150,9 +159,14 @@ class World:
                     for name, port in chosen.items()}
         pools = {"api": {"backends": backends, "health": {"interval": "500ms", "timeout": "200ms"}}}
         routes = [{"pool": "api", "websocket": True}]
+        pools["steady"] = {"backends": {name: {"address": f"127.0.0.1:{self.backends[name]}"} for name in ("good", "good2")}}
+        routes.insert(0, {"match": {"path": "/steady"}, "pool": "steady"})
         if self.h2:
             pools["h2"] = {"backends": {"one": {"address": f"127.0.0.1:{self.h2}"}}, "protocol": "h2"}
             routes.insert(0, {"match": {"path": "/h2"}, "pool": "h2"})
+        if last:
+            pools = {"none": {"backends": {"one": {"address": "127.0.0.1:1"}}, "health": {"off": True}}}
+            routes = [{"pool": "none"}]
         config = {
             "workers": 2, "state": self.folder,
             "admin": {"socket": self.control, "http": f"127.0.0.1:{self.admin}"},
@@ -169,19 +183,25 @@ class World:
             json.dump(config, file)
         os.rename(self.path + ".new", self.path)
 
-    def reload(self):
-        broken = self.generation % 10 == 9
-        self.write(broken)
+    def reload(self, last=False):
+        broken = self.generation % 10 == 9 and not last
+        self.write(broken, last)
         done = subprocess.run([self.rig.tool("meridianctl"), "-s", self.control, "reload"], capture_output=True,
                               timeout=60)
         if (done.returncode != 0) != broken:
             raise SystemExit(f"soak: reload: {done.stdout.decode()}{done.stderr.decode()}")
 
-    def gauges(self):
+    def metrics(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=10) as answer:
-            lines = answer.read().decode().splitlines()
+            return answer.read().decode()
+
+    def labelled(self, name):
+        """Of a family with one label: the value of each."""
+        return {label: float(value) for family, label, value in LABELLED.findall(self.metrics()) if family == name}
+
+    def gauges(self):
         sums = {}
-        for line in lines:
+        for line in self.metrics().splitlines():
             name = line.split("{")[0].split(" ")[0]
             if name in GAUGES:
                 sums[name] = sums.get(name, 0) + float(line.rsplit(" ", 1)[1])
@@ -192,6 +212,28 @@ class World:
         status = dict(line.split(":", 1) for line in open(f"/proc/{self.process.pid}/status") if ":" in line)
         return (int(status["VmRSS"].split()[0]), len(os.listdir(f"/proc/{self.process.pid}/fd")),
                 int(status["Threads"]))
+
+
+class Steady(threading.Thread):
+    """Requests that only good servers serve: all of them must be answered."""
+
+    def __init__(self, world, stop, url, *options):
+        super().__init__(daemon=True)
+        self.command = [world.rig.tool("bench/load"), "--seconds", "3", "--rate", "50", "--connections", "4",
+                        "--timeout", "20000", *options, url]
+        self.stop, self.answered, self.failed = stop, 0, {}
+
+    def run(self):
+        while not self.stop.is_set():
+            done = subprocess.run(self.command, capture_output=True, text=True)
+            if done.returncode:
+                self.failed["the load tool ended"] = done.returncode
+                return
+            report = json.loads(done.stdout)
+            self.answered += report["completed"]
+            for what, count in report["errors"].items():
+                if count:
+                    self.failed[what] = self.failed.get(what, 0) + count
 
 
 def polite(world, stop):
@@ -216,9 +258,13 @@ def polite(world, stop):
 
 
 def run(world, seconds):
-    """Samples of (seconds, KiB, descriptors, threads)."""
+    """Samples of (seconds, KiB, descriptors, threads), and the steady clients."""
     stop = threading.Event()
-    threads = polite(world, stop)
+    plain, tls = f"http://127.0.0.1:{world.ports[0]}/steady", f"https://127.0.0.1:{world.ports[1]}/steady"
+    steady = [Steady(world, stop, plain), Steady(world, stop, tls), Steady(world, stop, tls, "--h2", "8")]
+    for client in steady:
+        client.start()
+    threads = polite(world, stop) + steady
     rude = [RudeClient(world.ports, stop, seed) for seed in range(8)]
     for client in rude:
         client.start()
@@ -237,7 +283,15 @@ def run(world, seconds):
     stop.set()
     for thread in threads + rude:
         thread.join(30)
-    return samples
+    return samples, steady
+
+
+def turns(world):
+    """How long the loops' turns lasted (G14): at most 5 ms in 99.9 %, never above 100 ms."""
+    buckets = world.labelled("meridian_turn_seconds_bucket")
+    total = max(buckets["+Inf"], 1)
+    return (f"turns of the loops: {total:.0f}, of which {100 * buckets['0.005'] / total:.3f} % took at most 5 ms, "
+            f"{buckets['+Inf'] - buckets['0.1']:.0f} above 100 ms")
 
 
 def slope(samples):
@@ -271,14 +325,22 @@ def main():
         world = World(rig, folder)
         time.sleep(1)
         before = (world.gauges(), *world.figures()[1:])
-        samples = run(world, options.seconds)
+        samples, steady = run(world, options.seconds)
+        own = {reason: count for reason, count in world.labelled("meridian_requests_ended_total").items()
+               if reason in OWN_FAULTS and count}
+        failed = [client.failed for client in steady if client.failed or not client.answered]
+        print(turns(world))
+        if options.seconds < 60:
+            world.reload(last=True)
         left = at_rest(world, before)
         growth = slope(samples)
         world.process.send_signal(signal.SIGTERM)
         code = world.process.wait(60)
         print(f"memory over the second half: {growth:+.0f} KiB (at most {SLOPE_KIB}); at rest: "
-              f"{'everything' if not left else left}; exit {code}; {world.generation} configurations")
-        good = growth <= SLOPE_KIB and not left and code == 0
+              f"{'everything' if not left else left}; exit {code}; {world.generation} configurations; of "
+              f"{sum(client.answered for client in steady)} steady requests {failed or 'none'} failed; own faults: "
+              f"{own or 'none'}")
+        good = (growth <= SLOPE_KIB or options.seconds < 60) and not left and code == 0 and not failed and not own
         if not good:
             with open(os.path.join(folder, "stderr"), errors="replace") as file:
                 sys.stdout.write(file.read()[-3000:])

@@ -25,7 +25,7 @@ FUNCTIONS = re.compile(r"^(?:def (test_\w+)|TEST\((\w+, \w+)\))", re.M)
 def rows_in(text, goals_only=False):
     named = set()
     if text.startswith("#!") and "GOALS = [" in text:
-        named |= {("G", int(number)) for number in re.findall(r'^    \("G(\d+)",', text, re.M)}
+        named |= {("G", int(number)) for number in re.findall(r'^    \("G(\d+)[" ]', text, re.M)}
     for kind, first, other, last in (m.groups() for part in COMMENTS.findall(text) for m in NAME.finditer(part)):
         is_range = last and other in ("", kind) and int(first) < int(last) <= int(first) + 8
         end = int(last) if is_range else int(first)

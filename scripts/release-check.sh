@@ -2,8 +2,8 @@
 # What a release must have passed (RELIABILITY section 11): T1 and T2 (scripts/test.sh --long, which runs all that a
 # change runs and more), then T3: every goal G1-G14 measured, the table of docs/reliability.md written anew. Takes hours.
 # usage: scripts/release-check.sh [--goals | --short]
-#   --goals   the goals alone, on builds that are there (build/debug, build/release-check)
-#   --short   the goals alone, each in seconds; writes nothing
+#   --goals   the goals alone, on builds that are there (build/debug, release-check, plain, tsan)
+#   --short   what measures them, each in a second or two, without judging times; writes nothing
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 

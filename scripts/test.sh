@@ -134,6 +134,7 @@ fi
 if step "build release (hardened, lto)" build_release; then
     step "hardening of the programs" scripts/check-binary.py build/release-check
     step "instructions of fixed inputs" python3 bench/cost.py --build build/release-check
+    step "what measures the goals, in short" scripts/release-check.sh --short
 fi
 if [ -n "$long" ] && [ -x build/release-check/meridian ]; then
     step "changes under load (G3, G4, G5)" python3 bench/change.py --build build/release-check
