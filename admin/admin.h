@@ -63,6 +63,7 @@ struct admin_pool {
 /* One endpoint of a configured backend. */
 struct admin_backend {
     struct span pool, name, address, site;
+    uint32_t rank; /* 0: in front; more: a backup, of that group */
     uint32_t weight, weight_configured;
     bool weight_forced, admin_forced; /* set by an operator; shown as "*" */
     enum endpoint_health health;
@@ -133,11 +134,12 @@ struct admin_explain_other {
 
 struct admin_explain {
     struct admin_place place;
-    struct admin_fault fault;  /* of the pool */
-    struct span route, pool;   /* pool empty: the route answers itself */
-    const char *action;        /* of the route, as in admin_route */
-    struct span redirect;      /* where the client is sent; empty: requests are passed on */
-    const char *distance_from; /* "client" or "here" */
+    struct admin_fault fault;    /* of the pool */
+    struct span route, pool;     /* pool empty: the route answers itself */
+    const char *action;          /* of the route, as in admin_route */
+    struct span redirect;        /* where the client is sent; empty: requests are passed on */
+    const char *distance_from;   /* "client" or "here" */
+    const char *distance_source; /* "coordinates" or "measured" */
     enum err outcome; /* of picking: OK, ERR_NO_BACKEND, ERR_FULL; of routing: ERR_NO_ROUTE,
                          ERR_BAD_METHOD, ERR_FORBIDDEN */
     struct span site_names[LIMIT_SITES]; /* as terms.sites */

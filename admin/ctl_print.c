@@ -224,6 +224,17 @@ static struct span cell_reason(const struct json_value *row)
     return why.n > 0 || span_eq(reason, SPAN("ok")) ? why : reason;
 }
 
+/* Backups say so, those of later groups with their number. */
+static struct span cell_state(struct arena *arena, const struct json_value *row)
+{
+    struct span state = cell_forced(arena, row, "state", "admin_forced");
+    double rank = json_get_number(row, "rank");
+    if (rank < 1)
+        return state;
+    return text_of(rank > 1 ? arena_printf(arena, "%.*s backup %.0f", SPAN_FMT(state), rank)
+                            : arena_printf(arena, "%.*s backup", SPAN_FMT(state)));
+}
+
 static void fill_backend(struct arena *arena, const struct json_value *row, struct span *cells)
 {
     struct span history = ctl_cell(row, "history");
@@ -232,7 +243,7 @@ static void fill_backend(struct arena *arena, const struct json_value *row, stru
                                     SPAN_FMT(ctl_cell(row, "name"))));
     cells[1] = ctl_cell(row, "site");
     cells[2] = ctl_cell(row, "address");
-    cells[3] = cell_forced(arena, row, "state", "admin_forced");
+    cells[3] = cell_state(arena, row);
     cells[4] = cell_forced(arena, row, "weight", "weight_forced");
     cells[5] = ctl_cell(row, "inflight");
     cells[6] = ctl_cell(row, "requests");

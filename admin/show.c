@@ -151,6 +151,7 @@ static void each_backend(void *user, const struct admin_backend *b)
     json_str(j, "health", endpoint_health_name(b->health));
     json_str(j, "admin", endpoint_admin_name(b->admin));
     json_bool(j, "admin_forced", b->admin_forced);
+    json_u64(j, "rank", b->rank);
     json_u64(j, "weight", b->weight);
     json_u64(j, "weight_configured", b->weight_configured);
     json_bool(j, "weight_forced", b->weight_forced);

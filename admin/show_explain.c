@@ -77,7 +77,8 @@ static void show_terms(struct json *j, const struct admin_explain *e)
 {
     json_str(j, "algorithm", pick_algorithm_name(e->terms.algorithm));
     json_str(j, "mode", pick_mode_name(e->terms.mode));
-    json_bool(j, "backup", e->terms.backup);
+    json_bool(j, "backup", e->terms.tier != 0);
+    json_u64(j, "rank", e->terms.tier);
     json_double(j, "base_ms", e->terms.base_ms, 2);
     json_array(j, "sites");
     for (uint32_t i = 0; i < e->terms.site_count; i++) {
@@ -102,6 +103,9 @@ void show_explain(struct json *j, const struct admin_explain *e)
         json_span(j, "redirect", e->redirect);
     }
     json_str(j, "distance_from", e->distance_from);
+    if (e->distance_source != NULL) {
+        json_str(j, "distance_source", e->distance_source);
+    }
     show_fault(j, &e->fault);
     json_str(j, "outcome", err_name(e->outcome));
     json_str(j, "outcome_text", err_phrase(e->outcome));

@@ -54,10 +54,19 @@ static bool parse_name_port(struct span s, struct conf_address *a)
 {
     struct span host, port;
     if (!split_port(s, &host, &port) || !text_is_host_name(host) || !parse_port(port, &a->port) ||
-        ascii_digit(host.p[host.n - 1]))
+        ascii_digit(host.p[host.n - 1]) || text_service_domain(host).n != 0)
         return false;
     a->family = CONF_NAME;
     a->path = host;
+    return true;
+}
+
+/* "_service._proto.name": the answer brings the ports (RFC 2782). */
+static bool parse_service(struct span s, struct conf_address *a)
+{
+    if (text_service_domain(s).n == 0)
+        return false;
+    *a = (struct conf_address){.family = CONF_SERVICE, .path = s};
     return true;
 }
 
@@ -117,7 +126,7 @@ static void backend_read(struct reader *r, const struct schema_field *f, const s
     }
     if (!local && !good) {
         a = (struct conf_address){0};
-        good = parse_name_port(s, &a);
+        good = parse_name_port(s, &a) || parse_service(s, &a);
     }
     if (good)
         keep(r, n, &a, at);
@@ -162,7 +171,8 @@ const struct schema_type type_bind = {
 
 const struct schema_type type_backend_address = {
     .name = "address",
-    .allowed = "\"IPv4:port\", \"[IPv6]:port\", \"name:port\" or \"unix:/path\"",
+    .allowed = "\"IPv4:port\", \"[IPv6]:port\", \"name:port\", \"_service._proto.name\" "
+               "(SRV records) or \"unix:/path\"",
     .read = backend_read,
     .present = address_present,
     .write = address_write,

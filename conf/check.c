@@ -113,12 +113,25 @@ static void check_site_count(struct reader *r, const struct conf *conf,
 }
 
 /* Whether all sites say how far they are. */
-static bool all_measured(const struct conf_pool *pool)
+static bool all_told(const struct conf_pool *pool)
 {
     for (size_t i = 0; i < pool->backend_count; i++)
         if (pool->backends[i].site == NULL || pool->backends[i].site->distance_ms == 0)
             return false;
     return !pool->registry.set;
+}
+
+/* BALANCING.md section 3: what is measured are connects of checks, from here. */
+static void check_source(struct reader *r, const struct conf_pool *pool)
+{
+    const struct conf_balance *b = &pool->balance;
+    if (b->distance_source != CONF_MEASURED)
+        return;
+    if (b->distance_from != CONF_DISTANCE_HERE)
+        conf_report(r->m, b->mark,
+                    "distance_source: measured is the way from here; set distance_from: here");
+    if (pool->health.probe == CONF_PROBE_OFF)
+        conf_report(r->m, b->mark, "distance_source: measured needs checks; remove health.off");
 }
 
 /* BALANCING.md section 2: where distance is measured from. */
@@ -127,10 +140,12 @@ static void check_distance(struct reader *r, const struct conf *conf, struct con
     struct conf_balance *b = &pool->balance;
     if (b->distance_from == CONF_DISTANCE_CLIENT && conf->database_count == 0)
         conf_report(r->m, b->mark, "distance_from: client needs a database; set geo.databases");
-    if (b->distance_from == CONF_DISTANCE_HERE && !conf->here.set && !all_measured(pool))
+    check_source(r, pool);
+    if (b->distance_from == CONF_DISTANCE_HERE && b->distance_source != CONF_MEASURED &&
+        !conf->here.set && !all_told(pool))
         conf_report(r->m, b->mark,
-                    "distance_from: here needs a place; set here.location, or the distance of each "
-                    "site of the pool");
+                    "distance_from: here needs a place; set here.location, the distance of each "
+                    "site of the pool, or distance_source: measured");
     if (b->distance_from == CONF_DISTANCE_NONE && conf->database_count > 0)
         b->distance_from = CONF_DISTANCE_CLIENT;
     else if (b->distance_from == CONF_DISTANCE_NONE && conf->here.set)
@@ -146,8 +161,9 @@ static bool real_is(double a, double b)
 static void check_algorithm(struct reader *r, const struct conf_pool *pool)
 {
     const struct conf_balance *b = &pool->balance;
-    bool costs = !real_is(b->distance_weight, 1.0) || !real_is(b->spill_band, 1.5) ||
-                 !real_is(b->spill_gain, 3.0) || b->spill_cap_ms != 500 || b->choices != 3;
+    bool costs = b->distance_source != CONF_COORDINATES || !real_is(b->distance_weight, 1.0) ||
+                 !real_is(b->spill_band, 1.5) || !real_is(b->spill_gain, 3.0) ||
+                 b->spill_cap_ms != 500 || b->choices != 3;
     if (b->algorithm != CONF_NEAREST && costs)
         conf_report(r->m, b->algorithm_mark,
                     "this algorithm knows no distance, no spill and no choices; remove those keys, "

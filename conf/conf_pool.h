@@ -19,12 +19,12 @@ struct conf_site {
 
 struct conf_backend {
     struct conf_text name;
-    struct conf_address address; /* CONF_IPV4, CONF_IPV6, CONF_UNIX or CONF_NAME */
+    struct conf_address address; /* none of CONF_SYSTEMD */
     struct conf_text site_name;
     const struct conf_site *site; /* NULL: none (then no backend of the pool has one) */
     int64_t weight;               /* 1..1000 */
     int64_t max_inflight;         /* 0: no limit of its own */
-    bool backup;                  /* serves only where no other one can */
+    int backup;                   /* 0: none; 1..: serves only where no lower one can */
 };
 
 struct conf_back_tls {
@@ -80,10 +80,13 @@ struct conf_hash {
 /* NONE: neither a database nor this balancer's place is known; distance plays no part. */
 enum conf_distance { CONF_DISTANCE_NONE, CONF_DISTANCE_CLIENT, CONF_DISTANCE_HERE };
 
+enum conf_distance_source { CONF_COORDINATES, CONF_MEASURED };
+
 struct conf_balance {
     enum conf_algorithm algorithm;
     struct conf_hash hash;
     enum conf_distance distance_from;
+    enum conf_distance_source distance_source;
     struct conf_mark mark; /* of distance_from, else of all */
     struct conf_mark algorithm_mark;
     double distance_weight, spill_band, spill_gain;

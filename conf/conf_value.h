@@ -19,16 +19,30 @@ struct conf_text {
     struct conf_mark mark;
 };
 
-enum conf_family { CONF_NO_ADDRESS, CONF_IPV4, CONF_IPV6, CONF_UNIX, CONF_SYSTEMD, CONF_NAME };
+enum conf_family {
+    CONF_NO_ADDRESS,
+    CONF_IPV4,
+    CONF_IPV6,
+    CONF_UNIX,
+    CONF_SYSTEMD,
+    CONF_NAME,
+    CONF_SERVICE
+};
 
 struct conf_address {
     enum conf_family family;
     uint16_t port;     /* CONF_IPV4, CONF_IPV6 and CONF_NAME */
     uint8_t bytes[16]; /* network order; IPv4 is in the first four */
     struct span path;  /* CONF_UNIX: the path, CONF_SYSTEMD: the name; a NUL follows. CONF_NAME: the
-                          host name */
+                          host name; CONF_SERVICE: the name of SRV records */
     struct conf_text text; /* as written */
 };
+
+/* Whether a name server says what the address is. */
+static inline bool conf_address_is_name(const struct conf_address *a)
+{
+    return a->family == CONF_NAME || a->family == CONF_SERVICE;
+}
 
 struct conf_cidr {
     enum conf_family family; /* CONF_IPV4 or CONF_IPV6 */

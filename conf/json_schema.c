@@ -70,10 +70,11 @@ static void put_text(struct json *j, const char *s)
 static void put_map(struct json *j, const struct schema_map *map);
 static void put_value(struct json *j, const struct schema_field *f);
 
-/* A word such as 502 or 1.2 is a number where it is not in quotes. */
-static bool is_number(const char *word)
+/* A word such as 502, 1.2 or true is no string where it is not in quotes. */
+static bool is_bare(const char *word)
 {
-    return word[strspn(word, "0123456789.")] == '\0';
+    return word[strspn(word, "0123456789.")] == '\0' || strcmp(word, "true") == 0 ||
+           strcmp(word, "false") == 0;
 }
 
 static void put_words(struct json *j, const struct schema_word *words)
@@ -82,7 +83,7 @@ static void put_words(struct json *j, const struct schema_word *words)
     for (const struct schema_word *w = words; w->word != NULL; w++) {
         buf_put_str(j->out, w == words ? "" : ", ");
         put_text(j, w->word);
-        if (is_number(w->word))
+        if (is_bare(w->word))
             buf_printf(j->out, ", %s", w->word);
     }
     buf_put_char(j->out, ']');

@@ -4,16 +4,25 @@
 
 #define HOUR_MS 3600000
 
+static const struct schema_word backup_words[] = {
+    {"false", 0}, {"true", 1}, {"2", 2}, {"3", 3},  {"4", 4},
+    {"5", 5},     {"6", 6},    {"7", 7}, {NULL, 0},
+};
+_Static_assert(LIMIT_RANKS == 8, "each rank has its word");
+
 static const struct schema_field backend_fields[] = {
     {.key = "address",
      .type = &type_backend_address,
      .offset = offsetof(struct conf_backend, address),
      .flags = SCHEMA_REQUIRED,
      .help =
-         "\"IPv4:port\", \"[IPv6]:port\", \"name:port\" or \"unix:/path\". A name is resolved "
-         "again and again, by its TTL (L37), and each of its addresses is a server of its own "
-         "with this weight and max_inflight. While it is not known yet it has none; once known, "
-         "the last good addresses stay whatever name servers say or do not say."},
+         "\"IPv4:port\", \"[IPv6]:port\", \"name:port\", \"_service._proto.name\" or "
+         "\"unix:/path\". A "
+         "name is resolved again and again, by its TTL (L37), and each of its addresses is a "
+         "server of its own with this weight and max_inflight. While it is not known yet it has "
+         "none; once known, the last good addresses stay whatever name servers say or do not say. "
+         "The form without a port asks for SRV records, which say the ports, the weights where any "
+         "is not 0, and by their priorities which servers are backups of the others."},
     {.key = "site",
      .type = &type_text,
      .offset = offsetof(struct conf_backend, site_name),
@@ -35,11 +44,13 @@ static const struct schema_field backend_fields[] = {
      .most = INT32_MAX,
      .help = "Requests that it may have at once; more wait in the pool's queue. 0: no limit."},
     {.key = "backup",
-     .type = &type_flag,
+     .type = &type_word,
      .offset = offsetof(struct conf_backend, backup),
+     .words = backup_words,
      .help =
          "It serves only while no other backend of the pool can: all that the request may go to "
-         "are down, taken out, tried already or at their `max_inflight`."},
+         "are down, taken out, tried already or at their `max_inflight`. `2` to `7` wait for the "
+         "backups before them too; `true` is the first of these groups."},
 };
 
 static const struct schema_map backend_map = {SCHEMA_FIELDS(backend_fields)};
@@ -69,6 +80,12 @@ static const struct schema_map tls_map = {SCHEMA_FIELDS(tls_fields), .optional =
 static const struct schema_word distances[] = {
     {"client", CONF_DISTANCE_CLIENT},
     {"here", CONF_DISTANCE_HERE},
+    {NULL, 0},
+};
+
+static const struct schema_word sources[] = {
+    {"coordinates", CONF_COORDINATES},
+    {"measured", CONF_MEASURED},
     {NULL, 0},
 };
 
@@ -125,7 +142,16 @@ static const struct schema_field balance_fields[] = {
          "client where `geo.databases` is set, else here where `here.location` is, else none",
      .help =
          "Distance to a site is measured from the client's place or from this balancer's. This, "
-         "the next four and `choices` are for `nearest`."},
+         "the next five and `choices` are for `nearest`."},
+    {.key = "distance_source",
+     .type = &type_word,
+     .offset = offsetof(struct conf_balance, distance_source),
+     .words = sources,
+     .initial = CONF_COORDINATES,
+     .help =
+         "With `distance_from: here`. `measured`: the least time that connecting took in checks "
+         "of the last 10 minutes, as soon as each site has been reached once; a site's own "
+         "`distance` goes before it."},
     {.key = "distance_weight",
      .type = &type_real,
      .offset = offsetof(struct conf_balance, distance_weight),

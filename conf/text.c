@@ -143,6 +143,15 @@ bool text_is_host_name(struct span s)
     }
 }
 
+struct span text_service_domain(struct span s)
+{
+    struct span service, proto;
+    struct span domain = span_cut(span_cut(s, '.', &service), '.', &proto);
+    bool good = service.n > 1 && service.p[0] == '_' && proto.n > 1 && proto.p[0] == '_' &&
+                text_is_host_name(s) && text_is_host_name(domain);
+    return good ? domain : SPAN_NONE;
+}
+
 static bool address_character(char c)
 {
     return ascii_hex(c) >= 0 || c == ':' || c == '.';

@@ -76,8 +76,12 @@ static bool word_present(const struct schema_field *f, const void *at)
 
 static void word_write(struct writer *w, const struct schema_field *f, const void *at)
 {
+    struct span word = span_str(word_of(f, at));
     buf_put_char(w->out, ' ');
-    write_text(w, span_str(word_of(f, at)));
+    if (span_eq(word, SPAN("true")) || span_eq(word, SPAN("false")))
+        buf_put(w->out, word.p, word.n);
+    else
+        write_text(w, word);
     write_end(w);
 }
 

@@ -270,7 +270,7 @@ static void on_addresses(void *user, const struct name_answer *answer)
     struct wire *w = user;
     w->query = NULL;
     for (size_t i = 0; answer->result == ERR_OK && i < answer->count; i++)
-        db_target_add(&w->target, w->host, &answer->addrs[i]);
+        db_target_add(&w->target, w->host, &answer->addrs[i].addr);
     w->host++;
     look_up_next(w);
 }

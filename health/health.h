@@ -66,7 +66,8 @@ enum err health_plan_check(struct health_plan *plan, const struct health_check *
 MUST_CHECK
 enum err health_plan_target(struct health_plan *plan, size_t check, struct endpoint *endpoint,
                             const struct addr *addr);
-/* What checks of the newest target take is told to its site, which has so many of them
+/* Connects of the newest target's checks tell its site how far it is (site_connected). Where
+ * members is not 0, what the checks take are samples of the site too, which has so many
  * (site_checked). Takes a reference. */
 void health_plan_site(struct health_plan *plan, struct site_state *site, uint32_t members);
 

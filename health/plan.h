@@ -18,7 +18,7 @@ struct plan_target {
     struct addr addr;
     const struct health_check *check; /* in the same plan */
     struct site_state *site;          /* referenced; NULL: nobody wants to know */
-    uint32_t members;                 /* of the site */
+    uint32_t members; /* of the site, whose samples the checks are; 0: they are not */
 };
 
 struct health_plan {

@@ -124,14 +124,18 @@ static void note_result(struct target *t, enum err why, int64_t took_ns)
     target_settle(t, why);
 }
 
-/* BALANCING.md section 6, for pools that redirect: from the request to the answer's first byte,
- * less one round trip; a check that is not answered in time took at least that long. */
+/* The way to the site (BALANCING.md section 4); and, section 6, for pools that redirect: from the
+ * request to the answer's first byte, less one round trip; a check that is not answered in time
+ * took at least that long. */
 static void tell_site(struct target *t, enum err why)
 {
     const struct plan_target *plan = t->plan;
     const struct probe *p = &t->probe;
     int64_t now_ns = loop_now_ns(t->health->env.loop);
-    if (plan->site == NULL || !p->open || (why != ERR_OK && why != ERR_BACKEND_TIMEOUT))
+    if (plan->site == NULL || !p->open)
+        return;
+    site_connected(plan->site, (double)p->connect_ns / (double)NS_PER_MS, now_ns / NS_PER_MS);
+    if (plan->members == 0 || (why != ERR_OK && why != ERR_BACKEND_TIMEOUT))
         return;
     int64_t until_ns = p->answered_ns != 0 ? p->answered_ns : now_ns;
     double x_ms = (double)(until_ns - p->open_ns - p->connect_ns) / (double)NS_PER_MS;

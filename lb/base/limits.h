@@ -97,6 +97,7 @@
 #define LIMIT_CONF_BYTES              MIB(4)  /* L36 */
 #define LIMIT_CONF_DEPTH              32      /* L36 */
 #define LIMIT_CONF_NODES              100000  /* L36 */
+#define LIMIT_NAME_BYTES              253     /* of a host name as text, RFC 1035 section 2.3.4 */
 #define LIMIT_NAME_ADDRESSES          64      /* L37, of one host name */
 #define LIMIT_NAME_TTL_LEAST_MS       5000    /* L37 */
 #define LIMIT_NAME_TTL_MOST_MS        300000  /* L37 */
@@ -105,6 +106,8 @@
 #define LIMIT_NAME_RETRY_MOST_MS      60000   /* after failures in a row */
 #define LIMIT_NAME_HOLD_MS            30000   /* B4, of a mass removal */
 #define LIMIT_NAME_REMOVE_PERCENT     30      /* B4, more at once is a mass removal */
+#define LIMIT_WEIGHT                  1000    /* the most that a server may have */
+#define LIMIT_RANKS                   8       /* servers in front, and groups of backups */
 #define LIMIT_LOG_LINE                KIB(8)  /* L38 */
 #define LIMIT_LOG_URI                 KIB(2)  /* L38 */
 #define LIMIT_LOG_FIELD               KIB(1)  /* L38 */

@@ -27,7 +27,7 @@ static int64_t clamped_ms(uint32_t ttl_s)
 static bool answer_has(const struct name_answer *answer, const struct addr *a)
 {
     for (size_t i = 0; i < answer->count; i++) {
-        if (addr_eq(&answer->addrs[i], a))
+        if (addr_eq(&answer->addrs[i].addr, a))
             return true;
     }
     return false;
@@ -36,7 +36,7 @@ static bool answer_has(const struct name_answer *answer, const struct addr *a)
 static struct name_member *member_of(struct name_set *set, const struct addr *a)
 {
     for (size_t i = 0; i < set->count; i++) {
-        if (addr_eq(&set->members[i].addr, a))
+        if (addr_eq(&set->members[i].is.addr, a))
             return &set->members[i];
     }
     return NULL;
@@ -48,7 +48,7 @@ static size_t mark_gone(struct name_set *set, const struct name_answer *answer, 
     size_t gone = 0;
     for (size_t i = 0; i < set->count; i++) {
         struct name_member *m = &set->members[i];
-        if (answer_has(answer, &m->addr))
+        if (answer_has(answer, &m->is.addr))
             m->gone_ms = 0;
         else if (m->gone_ms == 0 && answer->complete)
             m->gone_ms = now_ms;
@@ -78,14 +78,20 @@ static size_t remove_gone(struct name_set *set, size_t gone, bool complete, int6
     return drop_gone(set, mass ? now_ms - LIMIT_NAME_HOLD_MS : now_ms);
 }
 
-static size_t add_new(struct name_set *set, const struct name_answer *answer)
+/* Those that are known get the rank and the weight that they have now. */
+static void add_new(struct name_set *set, const struct name_answer *answer, struct name_change *c)
 {
-    size_t before = set->count;
     for (size_t i = 0; i < answer->count; i++) {
-        if (member_of(set, &answer->addrs[i]) == NULL)
-            set->members[set->count++] = (struct name_member){.addr = answer->addrs[i]};
+        const struct name_address *now = &answer->addrs[i];
+        struct name_member *m = member_of(set, &now->addr);
+        if (m == NULL) {
+            set->members[set->count++] = (struct name_member){.is = *now};
+            c->added++;
+        } else if (m->is.rank != now->rank || m->is.weight != now->weight) {
+            m->is = *now;
+            c->altered++;
+        }
     }
-    return set->count - before;
 }
 
 static void plan_next(struct name_set *set, int64_t wait_ms, int64_t now_ms, struct rng *rng)
@@ -106,7 +112,7 @@ static void plan_next(struct name_set *set, int64_t wait_ms, int64_t now_ms, str
 struct name_change name_set_take(struct name_set *set, const struct name_answer *answer,
                                  int64_t now_ms, struct rng *rng)
 {
-    struct name_change change = {0, 0};
+    struct name_change change = {0};
     if (answer->result != ERR_OK || answer->count == 0 || answer->count > LIMIT_NAME_ADDRESSES) {
         set->failures += set->failures < UINT8_MAX;
         set->next_ms = now_ms + jittered(retry_ms(set), rng);
@@ -116,7 +122,7 @@ struct name_change name_set_take(struct name_set *set, const struct name_answer 
     set->held = 0;
     size_t gone = mark_gone(set, answer, now_ms);
     change.removed = remove_gone(set, gone, answer->complete, now_ms);
-    change.added = add_new(set, answer);
+    add_new(set, answer, &change);
     /* Those that are away make room for those that are there. */
     if (set->count > LIMIT_NAME_ADDRESSES)
         change.removed += drop_gone(set, now_ms);

@@ -9,8 +9,15 @@
 #include "base/limits.h"
 #include "net/addr.h"
 
-struct name_member {
+/* One address of a name, and what the name's SRV records say of it (net/srv_answer.h). */
+struct name_address {
     struct addr addr;
+    uint16_t weight; /* 1..1000; 0: nothing is said */
+    uint8_t rank;    /* 0..LIMIT_RANKS-1; 0: in front */
+};
+
+struct name_member {
+    struct name_address is;
     int64_t gone_ms; /* since when answers lack it; 0: the last one had it */
 };
 
@@ -25,7 +32,7 @@ struct name_set {
 /* What a server said, or did not say. */
 struct name_answer {
     enum err result; /* ERR_OK: addrs holds; all others keep the set as it is */
-    const struct addr *addrs;
+    const struct name_address *addrs;
     size_t count;
     uint32_t ttl_s;
     bool complete; /* false: one address family is unknown, so nothing can be said to be gone */
@@ -33,6 +40,7 @@ struct name_answer {
 
 struct name_change {
     size_t added, removed;
+    size_t altered; /* others that have another rank or weight than before */
 };
 
 /* Takes one answer at now_ms (monotonic) and sets next_ms: after the TTL within 5 to 300 s,

@@ -1,8 +1,10 @@
 #include "net/resolve.h"
 
 #include "base/mem.h"
+#include "net/srv_answer.h"
 
 #include <ares.h>
+#include <arpa/nameser.h>
 #include <netdb.h>
 
 #define WATCHED_MOST 16 /* one UDP and one TCP socket for each of up to eight servers */
@@ -20,20 +22,29 @@ struct resolver {
     struct watched watched[WATCHED_MOST];
 };
 
+/* What the addresses of one name get: of the name asked for, or of the target of one record. */
+struct part {
+    struct resolve *query;
+    uint16_t port, weight;
+    uint8_t rank;
+};
+
 struct resolve {
     struct link link;
     struct resolver *resolver;
     struct task told;
     resolve_done *done; /* NULL: cancelled */
     void *user;
-    uint16_t port;
-    unsigned pending; /* questions that c-ares still has */
-    unsigned failed;  /* questions that nobody has answered */
-    enum err why;     /* of the last of these */
+    struct part own;
+    struct part *parts;         /* of a service: one for each record; NULL: not known yet */
+    struct srv_answer *records; /* while they are read */
+    unsigned pending;           /* questions that c-ares still has */
+    unsigned failed;            /* questions that nobody has answered */
+    enum err why;               /* of the last of these */
     uint32_t ttl_s;
     bool full;
     size_t count;
-    struct addr addrs[LIMIT_NAME_ADDRESSES];
+    struct name_address addrs[LIMIT_NAME_ADDRESSES];
 };
 
 bool resolver_available(void)
@@ -173,6 +184,8 @@ static void query_free(struct resolve *q)
 {
     list_remove(&q->link);
     task_cancel(&q->told);
+    mem_free(q->parts);
+    mem_free(q->records);
     mem_free(q);
 }
 
@@ -211,40 +224,35 @@ static void tell(struct task *t)
     query_free(q);
 }
 
-static void add(struct resolve *q, const struct ares_addrinfo_node *node)
+static void add(const struct part *part, const struct ares_addrinfo_node *node)
 {
-    struct addr a = {.len = node->ai_addrlen};
-    if (node->ai_addrlen > sizeof a.v6)
+    struct resolve *q = part->query;
+    struct name_address new = {
+        .addr.len = node->ai_addrlen, .weight = part->weight, .rank = part->rank};
+    struct addr *a = &new.addr;
+    if (node->ai_addrlen > sizeof a->v6)
         return;
-    memcpy(&a.any, node->ai_addr, node->ai_addrlen);
-    if (a.any.sa_family == AF_INET)
-        a.v4.sin_port = htons(q->port);
-    else if (a.any.sa_family == AF_INET6)
-        a.v6.sin6_port = htons(q->port);
+    memcpy(&a->any, node->ai_addr, node->ai_addrlen);
+    if (a->any.sa_family == AF_INET)
+        a->v4.sin_port = htons(part->port);
+    else if (a->any.sa_family == AF_INET6)
+        a->v6.sin6_port = htons(part->port);
     else
         return;
     for (size_t i = 0; i < q->count; i++) {
-        if (addr_eq(&q->addrs[i], &a))
-            return;
+        if (!addr_eq(&q->addrs[i].addr, a))
+            continue;
+        if (new.rank < q->addrs[i].rank) /* two records lead there: the better one counts */
+            q->addrs[i] = new;
+        return;
     }
     q->full = q->full || q->count == LIMIT_NAME_ADDRESSES;
     if (!q->full)
-        q->addrs[q->count++] = a;
+        q->addrs[q->count++] = new;
 }
 
-static void on_answer(void *user, int status, int timeouts, struct ares_addrinfo *info)
+static void answered(struct resolve *q, enum err e)
 {
-    struct resolve *q = user;
-    enum err e = err_from_ares(status);
-    (void)timeouts;
-    for (struct ares_addrinfo_node *n = info != NULL ? info->nodes : NULL; n != NULL;
-         n = n->ai_next) {
-        uint32_t ttl_s = n->ai_ttl > 0 ? (uint32_t)n->ai_ttl : 0;
-        q->ttl_s = ttl_s < q->ttl_s ? ttl_s : q->ttl_s;
-        add(q, n);
-    }
-    if (info != NULL)
-        ares_freeaddrinfo(info);
     if (e != ERR_OK && e != ERR_NOT_FOUND) {
         q->failed++;
         q->why = e;
@@ -253,25 +261,91 @@ static void on_answer(void *user, int status, int timeouts, struct ares_addrinfo
         task_post(q->resolver->loop, &q->told);
 }
 
-/* Each family is a question of its own, so that one that fails is not taken for an empty one.
- * NOSORT: sorting would try the addresses with sockets. */
-static void ask(struct resolve *q, const char *name, enum resolve_family family)
+static void on_answer(void *user, int status, int timeouts, struct ares_addrinfo *info)
 {
-    struct ares_addrinfo_hints hints = {.ai_flags = ARES_AI_NOSORT, .ai_socktype = SOCK_STREAM};
-    q->pending = family == RESOLVE_BOTH ? 2 : 1;
-    if (family != RESOLVE_IPV6) {
-        hints.ai_family = AF_INET;
-        ares_getaddrinfo(q->resolver->channel, name, NULL, &hints, on_answer, q);
+    const struct part *part = user;
+    struct resolve *q = part->query;
+    (void)timeouts;
+    for (struct ares_addrinfo_node *n = info != NULL ? info->nodes : NULL; n != NULL;
+         n = n->ai_next) {
+        uint32_t ttl_s = n->ai_ttl > 0 ? (uint32_t)n->ai_ttl : 0;
+        q->ttl_s = ttl_s < q->ttl_s ? ttl_s : q->ttl_s;
+        add(part, n);
     }
-    if (family != RESOLVE_IPV4) {
-        hints.ai_family = AF_INET6;
-        ares_getaddrinfo(q->resolver->channel, name, NULL, &hints, on_answer, q);
-    }
-    aim(q->resolver);
+    if (info != NULL)
+        ares_freeaddrinfo(info);
+    answered(q, err_from_ares(status));
 }
 
-enum err resolve_start(struct resolver *r, struct span name, enum resolve_family family,
-                       uint16_t port, resolve_done *done, void *user, struct resolve **out)
+/* Each family is a question of its own, so that one that fails is not taken for an empty one.
+ * NOSORT: sorting would try the addresses with sockets. */
+static void ask_addresses(struct part *part, const char *name, enum resolve_what what)
+{
+    struct ares_addrinfo_hints hints = {.ai_flags = ARES_AI_NOSORT, .ai_socktype = SOCK_STREAM};
+    struct resolve *q = part->query;
+    q->pending += what == RESOLVE_BOTH ? 2 : 1;
+    if (what != RESOLVE_IPV6) {
+        hints.ai_family = AF_INET;
+        ares_getaddrinfo(q->resolver->channel, name, NULL, &hints, on_answer, part);
+    }
+    if (what != RESOLVE_IPV4) {
+        hints.ai_family = AF_INET6;
+        ares_getaddrinfo(q->resolver->channel, name, NULL, &hints, on_answer, part);
+    }
+}
+
+/* Targets are whole names: the dot keeps the search list away from them. */
+static enum err ask_targets(struct resolve *q)
+{
+    const struct srv_answer *answer = q->records;
+    char name[RESOLVE_NAME_MOST + 2];
+    q->parts = mem_array(answer->count, sizeof *q->parts);
+    if (q->parts == NULL)
+        return ERR_NO_MEMORY;
+    q->ttl_s = answer->ttl_s;
+    for (size_t i = 0; i < answer->count; i++) {
+        const struct srv_record *record = &answer->records[i];
+        q->parts[i] = (struct part){.query = q,
+                                    .port = record->port,
+                                    .weight = srv_weight(answer, i),
+                                    .rank = srv_rank(answer, i)};
+        size_t n = strlen(record->target);
+        memcpy(name, record->target, n);
+        memcpy(name + n, ".", 2);
+        ask_addresses(&q->parts[i], name, RESOLVE_BOTH);
+    }
+    return ERR_OK;
+}
+
+static void on_records(void *user, int status, int timeouts, unsigned char *bytes, int n)
+{
+    struct resolve *q = user;
+    enum err e = err_from_ares(status);
+    (void)timeouts;
+    if (e == ERR_OK)
+        e = srv_answer_read(span_of((const char *)bytes, (size_t)n), q->records);
+    if (e == ERR_OK && q->done != NULL)
+        e = ask_targets(q);
+    answered(q, e);
+}
+
+static enum err ask(struct resolve *q, const char *name, enum resolve_what what)
+{
+    if (what != RESOLVE_SERVICE) {
+        ask_addresses(&q->own, name, what);
+    } else {
+        q->records = mem_alloc(sizeof *q->records);
+        if (q->records == NULL)
+            return ERR_NO_MEMORY;
+        q->pending = 1;
+        ares_search(q->resolver->channel, name, ns_c_in, ns_t_srv, on_records, q);
+    }
+    aim(q->resolver);
+    return ERR_OK;
+}
+
+enum err resolve_start(struct resolver *r, struct span name, enum resolve_what what, uint16_t port,
+                       resolve_done *done, void *user, struct resolve **out)
 {
     char text[RESOLVE_NAME_MOST + 1];
     *out = NULL;
@@ -285,14 +359,17 @@ enum err resolve_start(struct resolver *r, struct span name, enum resolve_family
     q->resolver = r;
     q->done = done;
     q->user = user;
-    q->port = port;
+    q->own = (struct part){.query = q, .port = port};
     q->ttl_s = UINT32_MAX;
     task_init(&q->told, tell);
     list_init(&q->link);
     list_append(&r->queries, &q->link);
-    *out = q;
-    ask(q, text, family);
-    return ERR_OK;
+    enum err e = ask(q, text, what);
+    if (e != ERR_OK)
+        query_free(q);
+    else
+        *out = q;
+    return e;
 }
 
 void resolve_cancel(struct resolve **q)

@@ -23,10 +23,10 @@ void resolver_free(struct resolver **r)
     *r = NULL;
 }
 
-enum err resolve_start(struct resolver *r, struct span name, enum resolve_family family,
-                       uint16_t port, resolve_done *done, void *user, struct resolve **out)
+enum err resolve_start(struct resolver *r, struct span name, enum resolve_what what, uint16_t port,
+                       resolve_done *done, void *user, struct resolve **out)
 {
-    (void)r, (void)name, (void)family, (void)port, (void)done, (void)user;
+    (void)r, (void)name, (void)what, (void)port, (void)done, (void)user;
     *out = NULL;
     return ERR_UNSUPPORTED;
 }

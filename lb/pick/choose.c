@@ -114,7 +114,7 @@ static double load_of(const struct choice *c, const struct site_load *s, uint32_
 static double distance_of(const struct choice *c, uint32_t site)
 {
     const float *distances = c->req->distance_ms;
-    return (double)(distances != NULL ? distances[site] : c->req->view->pool->sites[site].here_ms);
+    return (double)(distances != NULL ? distances[site] : c->req->view->here_ms[site]);
 }
 
 struct choose_cost choose_cost(const struct choice *c, uint32_t site)

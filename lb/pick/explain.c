@@ -97,7 +97,7 @@ void explain_choice(const struct choice *c, struct pick_explain *out)
 {
     *out = (struct pick_explain){.algorithm = c->req->view->pool->knobs.algorithm,
                                  .mode = c->mode,
-                                 .backup = c->tier != c->req->view->tiers,
+                                 .tier = (uint32_t)(c->tier - c->req->view->tiers),
                                  .keyed = c->req->has_key,
                                  .base_ms = c->base_ms,
                                  .site_count = c->req->view->site_count,

@@ -147,13 +147,14 @@ static void book_busy(const struct pick_ticket *t, double x_ms, int64_t now_ms)
 
 void pick_note(const struct pick_ticket *t, enum pick_outcome outcome, double x_ms, int64_t now_ms)
 {
+    double own_ms = x_ms - site_way(t->site);
     switch (outcome) {
     case PICK_ANSWERED:
         book_answer(t);
-        site_sample(t->site, x_ms, t->q, now_ms);
+        site_sample(t->site, own_ms, t->q, now_ms);
         break;
     case PICK_BUSY:
-        book_busy(t, x_ms, now_ms);
+        book_busy(t, own_ms, now_ms);
         break;
     case PICK_TIMEOUT:
         site_sample(t->site, x_ms, t->q, now_ms);

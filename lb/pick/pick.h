@@ -32,7 +32,7 @@ struct pick_explain;
 /* Everything is borrowed for the call. */
 struct pick_request {
     const struct pool_view *view;
-    const float *distance_ms; /* by site, final (weight applied); NULL: each site's here_ms */
+    const float *distance_ms; /* by site, final (weight applied); NULL: the view's here_ms */
     uint64_t allowed;         /* bit i: site i may serve (residency); PICK_ALL */
     struct endpoint *const *tried;
     size_t tried_count;
@@ -82,8 +82,9 @@ enum pick_outcome {
 enum pick_outcome pick_outcome_of_status(int status);
 enum pick_outcome pick_outcome_of_err(enum err e);
 
-/* Books the outcome of the ticket's request: sample, counters, ejection. x_ms as site_sample; not
- * used for outcomes without a sample. Call before pick_release. Any thread. */
+/* Books the outcome of the ticket's request: sample, counters, ejection. x_ms: the first response
+ * byte minus the later of dispatch and last request byte; of a time-out, all that passed; not used
+ * for outcomes without a sample. Call before pick_release. Any thread. */
 void pick_note(const struct pick_ticket *t, enum pick_outcome outcome, double x_ms, int64_t now_ms);
 /* The one place that brings in-flight down (A8): exactly once, the ticket is empty afterwards; an
  * empty one is left alone. */
@@ -123,7 +124,7 @@ struct pick_candidate {
 struct pick_explain {
     enum pick_algorithm algorithm;
     enum pick_mode mode;
-    bool backup;    /* nobody in front can serve: the figures are the backups' */
+    uint32_t tier;  /* whose figures these are; 0: those in front, else backups */
     bool keyed;     /* the request has what PICK_CONSISTENT_HASH goes by */
     double base_ms; /* 0: no site with enough samples */
     uint32_t site_count, candidate_count;

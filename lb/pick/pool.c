@@ -24,7 +24,8 @@ static bool conf_in_range(const struct pool_conf *conf)
         return false;
     for (size_t i = 0; i < conf->member_count; i++) {
         const struct pool_member_conf *m = &conf->members[i];
-        if (m->site >= conf->site_count || m->weight == 0 || m->weight > PICK_WEIGHT_MOST)
+        if (m->site >= conf->site_count || m->weight == 0 || m->weight > PICK_WEIGHT_MOST ||
+            m->rank >= PICK_TIERS)
             return false;
     }
     return true;
@@ -35,6 +36,7 @@ static enum err add_site(struct registry *r, struct pick_pool *pool,
 {
     struct pool_site *site = &pool->sites[pool->site_count++];
     site->here_ms = conf->here_ms;
+    site->fixed = conf->fixed;
     site->name = mem_copy_str(conf->name.p, conf->name.n);
     if (site->name == NULL)
         return ERR_NO_MEMORY;
@@ -56,7 +58,7 @@ static enum err add_members(struct registry *r, struct pick_pool *pool,
             m->weight = from->weight;
             m->max_inflight = from->max_inflight;
             m->site = s;
-            m->tier = from->backup ? 1 : 0;
+            m->tier = (uint8_t)from->rank;
             if (m->tier >= pool->tier_count)
                 pool->tier_count = m->tier + 1U;
             enum err err = registry_endpoint(r, pool->state, from->backend, from->address,

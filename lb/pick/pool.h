@@ -12,10 +12,10 @@
 #include "pick/registry.h"
 
 #define PICK_WEIGHT_DEFAULT 100
-#define PICK_WEIGHT_MOST    1000
+#define PICK_WEIGHT_MOST    LIMIT_WEIGHT
 #define PICK_CHOICES_MOST   16
-#define PICK_HASHED_MOST    10000 /* endpoints of a pool with PICK_CONSISTENT_HASH */
-#define PICK_TIERS          2     /* 0: those in front; 1: the backups */
+#define PICK_HASHED_MOST    10000       /* endpoints of a pool with PICK_CONSISTENT_HASH */
+#define PICK_TIERS          LIMIT_RANKS /* 0: those in front; the others: groups of backups */
 
 /* How a request finds its endpoint. The hard rules hold for all of them: the mask, health,
  * ejection, max_inflight, tried, drain, panic, and backups only where nobody else can serve. */
@@ -38,6 +38,7 @@ struct pick_knobs {
     uint32_t slow_start_ms; /* 0..3600000; 0 = none */
     uint32_t panic_percent; /* 0..100; 0 = no panic */
     enum pick_algorithm algorithm;
+    bool measured; /* the distance from here is the measured round trip, where all sites have one */
     bool redirect; /* clients are sent to sites: pick_site, and what site_flow and site_checked say
                     */
     bool keyed; /* any algorithm: requests with a key stay with one endpoint, of the site chosen by
@@ -55,13 +56,14 @@ struct pick_knobs {
 struct pool_site_conf {
     struct span name;
     float here_ms; /* distance from this balancer; used where a request brings no distances */
+    bool fixed;    /* `measured` does not change it */
 };
 struct pool_member_conf {
     struct span backend, address;
     uint32_t site;         /* index */
     uint32_t weight;       /* 1..1000 */
     uint32_t max_inflight; /* 0 = no limit */
-    bool backup;           /* serves only where nobody else can */
+    uint32_t rank;         /* 0: in front; 1..: serves only where nobody of a lower one can */
 };
 struct pool_conf {
     struct span name;
@@ -77,11 +79,12 @@ struct pool_member {
     struct endpoint *endpoint; /* referenced */
     uint32_t weight, max_inflight;
     uint32_t site; /* index */
-    uint8_t tier;  /* 0, or 1: a backup */
+    uint8_t tier;  /* its rank */
 };
 struct pool_site {
     char *name;
     float here_ms;
+    bool fixed;
     struct site_state *state;    /* referenced */
     struct pool_member *members; /* in configuration order */
     uint32_t count;
@@ -141,6 +144,8 @@ struct pool_view {
      * N moves with a time constant of 30 s */
     int64_t normals_ms;
     double normal_ms[LIMIT_SITES];
+    float here_ms[LIMIT_SITES]; /* of each site, configured or measured, weight applied; as old */
+    bool measured;              /* they are measured */
     uint32_t site_count, tier_count;
     struct view_tier tiers[PICK_TIERS];
     double heaviest;  /* the largest ratio of a weight in effect to the configured one */

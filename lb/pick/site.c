@@ -6,7 +6,9 @@
 #define NORMAL_S     30.0
 #define WEIGHT_MOST  (1.0 / 64)
 #define WEIGHT_LEAST (1.0 / 512)
-#define WEIGHT_ROUND 0.4          /* of T and A, where a sample is a round of checks */
+#define WEIGHT_ROUND 0.4    /* of T and A, where a sample is a round of checks */
+#define WAY_LEAST_MS 0.001f /* 0 says that it is not known */
+#define MINUTE_MS    60000
 #define FLOW_MS      (1000.0 / 3) /* 95 % of what counts is of the last second */
 
 struct site_state *site_state_ref(struct site_state *s)
@@ -157,6 +159,31 @@ void site_checked(struct site_state *s, double x_ms, uint32_t members, int64_t i
     struct weights w = {.recent = WEIGHT_ROUND,
                         .normal = fmin(1.0, seconds_since(s, now_ms) / NORMAL_S)};
     end_sample(s, mean, q, w, now_ms);
+}
+
+/* Minutes in which nothing was heard hold nothing. */
+static void turn_to_minute(struct site_state *s, int64_t minute)
+{
+    int64_t ahead = minute - s->ways.minute;
+    for (int64_t i = 1; i <= ahead && i <= SITE_WAY_MINUTES; i++)
+        s->ways.least_ms[(s->ways.minute + i) % SITE_WAY_MINUTES] = 0;
+    if (ahead > 0)
+        s->ways.minute = minute;
+}
+
+void site_connected(struct site_state *s, double connect_ms, int64_t now_ms)
+{
+    float ms = fmaxf((float)connect_ms, WAY_LEAST_MS), least = ms;
+    turn_to_minute(s, now_ms / MINUTE_MS);
+    float *now = &s->ways.least_ms[s->ways.minute % SITE_WAY_MINUTES];
+    if (*now <= 0 || ms < *now)
+        *now = ms;
+    for (int i = 0; i < SITE_WAY_MINUTES; i++)
+        if (s->ways.least_ms[i] > 0)
+            least = fminf(least, s->ways.least_ms[i]);
+    uint32_t bits;
+    memcpy(&bits, &least, sizeof bits);
+    atomic_store_explicit(&s->way, bits, memory_order_relaxed);
 }
 
 void site_set(struct site_state *s, const struct site_load *load, int64_t now_ms)

@@ -10,6 +10,7 @@
 #define SITE_SAMPLES_ENOUGH 32   /* fewer: no load term, does not set the base */
 #define SITE_ROUNDS_ENOUGH  4    /* the same, where the samples are rounds of checks */
 #define SITE_SAMPLE_LEAST   0.01 /* ms */
+#define SITE_WAY_MINUTES    10   /* the least connect time of so many is the way */
 
 struct site_state {
     /* shared, atomic: one cache line, read for every site by every pick */
@@ -19,6 +20,7 @@ struct site_state {
     _Atomic uint64_t samples;
     _Atomic int64_t last_ms; /* monotonic, of the last sample */
     _Atomic uint32_t refs;
+    _Atomic uint32_t way; /* site_way: a float's bits; health thread writes */
     /* shared, atomic */
     struct out_ring outs;
     _Atomic uint32_t clients[SITE_CLIENTS]; /* that were sent here, by kind: what a kind is, is for
@@ -33,6 +35,10 @@ struct site_state {
         uint32_t count; /* 0: none has begun */
         int64_t begun_ms;
     } round;
+    struct {
+        float least_ms[SITE_WAY_MINUTES]; /* by minute, modulo; 0: nothing was heard */
+        int64_t minute;                   /* of the newest */
+    } ways;
     /* set once */
     struct pool_state *pool;
     char *name;
@@ -79,6 +85,18 @@ double site_steady(struct site_state *s, double load_ms);
  * are `members`, or of interval_ms, is one sample (section 6). Health thread. */
 void site_checked(struct site_state *s, double x_ms, uint32_t members, int64_t interval_ms,
                   int64_t now_ms);
+
+/* The measured round trip to the site in ms: the least time of TCP connects over the last 10
+ * minutes in which there were any; 0: not known yet. Any thread. */
+static inline double site_way(const struct site_state *s)
+{
+    uint32_t bits = atomic_load_explicit(&s->way, memory_order_relaxed);
+    float ms;
+    memcpy(&ms, &bits, sizeof ms);
+    return (double)ms;
+}
+/* A check has connected to one of the site's endpoints in that time. Health thread. */
+void site_connected(struct site_state *s, double connect_ms, int64_t now_ms);
 
 /* Sets the figures outright: tests and hand-over from another process. */
 void site_set(struct site_state *s, const struct site_load *load, int64_t now_ms);

@@ -181,6 +181,29 @@ static void read_normals(struct pool_view *view, int64_t now_ms)
         view->tiers[t].base_ms = least_normal(view, view->tiers[t].usable_sites);
 }
 
+/* All sites by one measure, or none: a mixture would compare what cannot be compared. */
+static void read_distances(struct pool_view *view)
+{
+    const struct pick_pool *pool = view->pool;
+    view->measured = pool->knobs.measured;
+    for (uint32_t i = 0; i < view->site_count; i++)
+        if (!pool->sites[i].fixed && site_way(pool->sites[i].state) <= 0)
+            view->measured = false;
+    for (uint32_t i = 0; i < view->site_count; i++) {
+        const struct pool_site *site = &pool->sites[i];
+        view->here_ms[i] = view->measured && !site->fixed
+                               ? (float)(site_way(site->state) * pool->knobs.distance_weight)
+                               : site->here_ms;
+    }
+}
+
+static void read_figures(struct pool_view *view, int64_t now_ms)
+{
+    read_normals(view, now_ms);
+    if (view->pool->knobs.measured)
+        read_distances(view);
+}
+
 static void build_tier(struct pool_view *view, uint8_t index, int64_t now_ms)
 {
     struct view_tier *tier = &view->tiers[index];
@@ -198,6 +221,7 @@ static void build(struct pool_view *view, uint64_t generation, int64_t now_ms)
     for (uint32_t t = 0; t < view->tier_count; t++)
         build_tier(view, (uint8_t)t, now_ms);
     read_normals(view, now_ms);
+    read_distances(view);
 }
 
 static uint64_t generation_of(const struct pool_view *view)
@@ -216,7 +240,7 @@ void pool_view_refresh(struct pool_view *view, int64_t now_ms)
     if (pool_view_due(view, now_ms))
         build(view, generation_of(view), now_ms);
     else if (now_ms != view->normals_ms)
-        read_normals(view, now_ms);
+        read_figures(view, now_ms);
 }
 
 /* A view's memory lies behind it: what is aligned most comes first. */

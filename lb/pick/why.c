@@ -57,6 +57,15 @@ uint32_t pick_weight_now(const struct pool_view *view, uint32_t member)
                                  : view->tiers[m->tier].sites[m->site].items[place].weight;
 }
 
+/* Whether somebody of a lower rank can serve. */
+static bool others_before(const struct pool_view *view, uint32_t tier)
+{
+    uint64_t usable = 0;
+    for (uint32_t t = 0; t < tier; t++)
+        usable |= view->tiers[t].usable_sites;
+    return usable != 0;
+}
+
 enum pick_why pick_why_idle(const struct pool_view *view, uint32_t member, int64_t now_ms)
 {
     const struct pool_member *m = &view->pool->members[member];
@@ -68,7 +77,7 @@ enum pick_why pick_why_idle(const struct pool_view *view, uint32_t member, int64
         return why;
     if (is_full(m))
         return PICK_WHY_FULL;
-    if (m->tier != 0 && view->tiers[0].usable_sites != 0)
+    if (others_before(view, m->tier))
         return PICK_WHY_BACKUP;
     return pick_weight_now(view, member) < (override != 0 ? override : m->weight)
                ? PICK_WHY_SLOW_START
@@ -111,8 +120,8 @@ static enum pick_why by_mode(const struct pick_explain *terms, const struct endp
 
 static enum pick_why by_place(const struct pick_explain *terms, const struct pool_member *m)
 {
-    if (m->tier != (terms->backup ? 1 : 0))
-        return terms->backup ? PICK_WHY_OTHER_TIER : PICK_WHY_BACKUP;
+    if (m->tier != terms->tier)
+        return m->tier < terms->tier ? PICK_WHY_OTHER_TIER : PICK_WHY_BACKUP;
     bool chosen = terms->sites[m->site].verdict == PICK_CHOSEN;
     return chosen || terms->algorithm != PICK_NEAREST ? PICK_WHY_NOT_DRAWN : PICK_WHY_OTHER_SITE;
 }

@@ -61,9 +61,10 @@ static void put_tried(const struct pick_request *asked, struct buf *out)
 void decision_put(const struct pick_request *asked, struct buf *out)
 {
     const struct pick_explain *terms = asked->explain;
-    buf_printf(out, "{\"algorithm\":\"%s\",\"mode\":\"%s\",\"backup\":%s,\"base_ms\":%.2f",
+    buf_printf(out,
+               "{\"algorithm\":\"%s\",\"mode\":\"%s\",\"backup\":%s,\"rank\":%u,\"base_ms\":%.2f",
                pick_algorithm_name(terms->algorithm), pick_mode_name(terms->mode),
-               terms->backup ? "true" : "false", terms->base_ms);
+               terms->tier != 0 ? "true" : "false", terms->tier, terms->base_ms);
     put_sites(terms, asked->view->pool, out);
     put_candidates(terms, out);
     put_tried(asked, out);

@@ -312,7 +312,7 @@ void exchange_settle_site(struct exchange *x)
     if (distance_ms != NULL)
         x->distance_ms = distance_ms[x->ticket.site_index];
     else if (x->pool->sites != NULL)
-        x->distance_ms = x->pool->pick->sites[x->ticket.site_index].here_ms;
+        x->distance_ms = x->edition->pools[x->pool->index].view->here_ms[x->ticket.site_index];
 }
 
 /* RFC 9113 section 8.7: a connection that goes away, or is given no more streams, says nothing of

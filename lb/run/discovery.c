@@ -24,6 +24,7 @@ struct entry {
     struct discovery *owner;
     struct resolve *query;
     bool wanted, unsent;
+    bool service;
     struct name_set set;
     char host[RESOLVE_NAME_MOST + 1];
 };
@@ -37,7 +38,7 @@ static void tell(struct entry *e)
     memcpy(news->host, e->host, sizeof news->host);
     news->count = e->set.count;
     for (size_t i = 0; i < news->count; i++)
-        news->addrs[i] = e->set.members[i].addr;
+        news->addrs[i] = e->set.members[i].is;
     struct mail mail = {.kind = e->owner->kind, .p = news};
     if (mailbox_post(e->owner->to, mail) == ERR_OK)
         e->unsent = false;
@@ -45,13 +46,19 @@ static void tell(struct entry *e)
         mem_free(news);
 }
 
+static bool has_news(struct name_change c)
+{
+    return c.added != 0 || c.removed != 0 || c.altered != 0;
+}
+
 static void report(const struct entry *e, const struct name_answer *answer, struct name_change c,
                    size_t held_before)
 {
     struct log *log = e->owner->log;
-    if (c.added != 0 || c.removed != 0)
-        log_event(log, LOG_INFO, "name-changed", "name=%s addresses=%zu added=%zu removed=%zu",
-                  e->host, e->set.count, c.added, c.removed);
+    if (has_news(c))
+        log_event(log, LOG_INFO, "name-changed",
+                  "name=%s addresses=%zu added=%zu removed=%zu altered=%zu", e->host, e->set.count,
+                  c.added, c.removed, c.altered);
     if (e->set.held > held_before)
         log_event(log, LOG_WARN, "name-removal-held",
                   "name=%s missing=%zu of=%zu effect=\"they are kept for %d s\"", e->host,
@@ -87,7 +94,7 @@ static void on_answer(void *user, const struct name_answer *answer)
     atomic_fetch_add_explicit(e->set.failures == 0 ? &d->counts.good : &d->counts.bad, 1,
                               memory_order_relaxed);
     report(e, answer, c, held);
-    if (c.added != 0 || c.removed != 0 || e->unsent)
+    if (has_news(c) || e->unsent)
         tell(e);
     count_all(d);
     timer_in_ms(&d->timer, 0);
@@ -95,8 +102,8 @@ static void on_answer(void *user, const struct name_answer *answer)
 
 static void ask(struct discovery *d, struct entry *e)
 {
-    enum err err =
-        resolve_start(d->resolver, span_str(e->host), RESOLVE_BOTH, 0, on_answer, e, &e->query);
+    enum resolve_what what = e->service ? RESOLVE_SERVICE : RESOLVE_BOTH;
+    enum err err = resolve_start(d->resolver, span_str(e->host), what, 0, on_answer, e, &e->query);
     d->asking += err == ERR_OK;
     if (err != ERR_OK)
         e->set.next_ms = loop_now_ms(d->loop) + LIMIT_NAME_TTL_LEAST_MS;
@@ -173,11 +180,11 @@ void discovery_free(struct discovery **dp)
     mem_free(d);
 }
 
-static enum err want(struct discovery *d, const char *host)
+static enum err want(struct discovery *d, const struct name_wish *wish)
 {
     list_each (l, &d->entries) {
         struct entry *e = container_of(l, struct entry, link);
-        if (span_eq_nocase(span_str(e->host), span_str(host))) {
+        if (span_eq_nocase(span_str(e->host), span_str(wish->host))) {
             e->wanted = true;
             return ERR_OK;
         }
@@ -187,7 +194,8 @@ static enum err want(struct discovery *d, const char *host)
         return ERR_NO_MEMORY;
     e->owner = d;
     e->wanted = true;
-    memcpy(e->host, host, sizeof e->host);
+    e->service = wish->service;
+    memcpy(e->host, wish->host, sizeof e->host);
     list_init(&e->link);
     list_append(&d->entries, &e->link);
     return ERR_OK;
@@ -203,7 +211,7 @@ enum err discovery_plan(struct discovery *d, struct name_plan **plan)
     (*plan)->servers = NULL;
     enum err err = renew_resolver(d);
     list_each (l, &(*plan)->wishes) {
-        enum err e = want(d, container_of(l, struct name_wish, link)->host);
+        enum err e = want(d, container_of(l, struct name_wish, link));
         err = e != ERR_OK ? e : err;
     }
     list_each (l, &d->entries) {

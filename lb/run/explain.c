@@ -226,6 +226,7 @@ static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
         out->outcome = ERR_DEPENDENCY_DOWN;
     if (refused != ERR_OK)
         out->outcome = refused;
+    out->distance_source = view->measured && req.distance_ms == NULL ? "measured" : "coordinates";
     explain_others(b, &req, out);
     for (uint32_t i = 0; i < pool->pick->site_count; i++)
         out->site_names[i] = span_str(pool->pick->sites[i].name);

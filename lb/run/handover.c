@@ -136,15 +136,24 @@ static void put_tickets(struct tls_tickets *tickets, struct buf *out)
     mem_wipe(secret, sizeof secret);
 }
 
-static void put_names(const struct name_book *names, struct buf *out)
+/* "192.0.2.1", of a service "192.0.2.1:80/RANK/WEIGHT". */
+static void put_address(const struct name_address *a, struct buf *out)
 {
     char at[ADDR_TEXT];
+    bool service = addr_port(&a->addr) != 0;
+    size_t n = service ? addr_print(&a->addr, at) : addr_print_host(&a->addr, at);
+    buf_printf(out, " %.*s", (int)n, at);
+    if (service)
+        buf_printf(out, "/%u/%u", a->rank, a->weight);
+}
+
+static void put_names(const struct name_book *names, struct buf *out)
+{
     list_each (e, &names->all) {
         const struct name_news *known = &container_of(e, struct name_known, link)->is;
         buf_printf(out, "name %s", known->host);
         for (size_t i = 0; i < known->count; i++) {
-            size_t n = addr_print_host(&known->addrs[i], at);
-            buf_printf(out, " %.*s", (int)n, at);
+            put_address(&known->addrs[i], out);
         }
         buf_put_char(out, '\n');
     }
@@ -197,6 +206,22 @@ void handover_read_tickets(struct tls_tickets *tickets, struct span text)
     }
 }
 
+static bool read_address(struct span word, struct name_address *out)
+{
+    struct span at, rank;
+    uint64_t ranked, weight;
+    struct span rest = span_cut(word, '/', &at);
+    if (rest.n == 0)
+        return addr_parse_host(at, &out->addr) == ERR_OK;
+    rest = span_cut(rest, '/', &rank);
+    if (addr_parse(at, &out->addr) != ERR_OK || span_u64(rank, &ranked) != ERR_OK ||
+        ranked >= LIMIT_RANKS || span_u64(rest, &weight) != ERR_OK || weight > LIMIT_WEIGHT)
+        return false;
+    out->rank = (uint8_t)ranked;
+    out->weight = (uint16_t)weight;
+    return true;
+}
+
 /* False: it is none, or what it says makes no sense. */
 static bool read_name(struct span line, struct name_news *out)
 {
@@ -210,7 +235,7 @@ static bool read_name(struct span line, struct name_news *out)
     memcpy(out->host, host.p, host.n);
     while (rest.n != 0 && out->count < LIMIT_NAME_ADDRESSES) {
         rest = span_cut(rest, ' ', &word);
-        if (addr_parse_host(word, &out->addrs[out->count++]) != ERR_OK)
+        if (!read_address(word, &out->addrs[out->count++]))
             return false;
     }
     return true;

@@ -199,11 +199,11 @@ static bool check_names(const struct conf *conf, struct conf_messages *to)
         const struct conf_pool *pool = &conf->pools[p];
         for (size_t i = 0; i < pool->backend_count; i++) {
             const struct conf_address *a = &pool->backends[i].address;
-            if (a->family != CONF_NAME)
+            if (!conf_address_is_name(a))
                 continue;
             good = false;
             conf_report(to, a->text.mark,
-                        "'%.*s' is a host name, and this program was built without c-ares; "
+                        "'%.*s' is a name, and this program was built without c-ares; "
                         "give an IP address and port",
                         SPAN_FMT(a->text.s));
         }

@@ -129,19 +129,41 @@ static void put_histogram(const struct balancer *b, struct metrics *m, const cha
     }
 }
 
-static void put_redirects(const struct balancer *b, struct metrics *m)
+static void each_site(const struct balancer *b, struct metrics *m,
+                      void (*put)(struct metrics *m, const struct metric_label labels[2],
+                                  const struct site_state *site))
 {
     const struct policy *p = &b->current->policy;
-    metrics_family(m, "site_redirects_total", METRIC_COUNTER,
-                   "Clients sent to a site by pools with mode: redirect.");
     for (uint32_t i = 0; i < p->pool_count; i++) {
         const struct pick_pool *pool = p->pools[i].pick;
         for (uint32_t s = 0; s < pool->site_count; s++) {
             struct metric_label labels[2] = {{"pool", p->pools[i].name},
                                              {"site", span_str(pool->sites[s].name)}};
-            metrics_u64(m, labels, 2, atomic_load(&pool->sites[s].state->redirects));
+            put(m, labels, pool->sites[s].state);
         }
     }
+}
+
+static void put_redirects(struct metrics *m, const struct metric_label labels[2],
+                          const struct site_state *site)
+{
+    metrics_u64(m, labels, 2, atomic_load(&site->redirects));
+}
+
+static void put_way(struct metrics *m, const struct metric_label labels[2],
+                    const struct site_state *site)
+{
+    metrics_double(m, labels, 2, site_way(site) / 1e3);
+}
+
+static void put_sites(const struct balancer *b, struct metrics *m)
+{
+    metrics_family(m, "site_redirects_total", METRIC_COUNTER,
+                   "Clients sent to a site by pools with mode: redirect.");
+    each_site(b, m, put_redirects);
+    metrics_family(m, "site_round_trip_seconds", METRIC_GAUGE,
+                   "The least time of connects in checks of the last 10 minutes; 0: not known.");
+    each_site(b, m, put_way);
 }
 
 static void put_checks(const struct balancer *b, struct metrics *m)
@@ -316,7 +338,7 @@ void balancer_metrics(void *ctx, struct metrics *out)
     put_histogram(b, out, "first_byte_seconds",
                   "Dispatch to the first byte of the server's response.",
                   offsetof(struct route_stats, first_byte));
-    put_redirects(b, out);
+    put_sites(b, out);
     put_checks(b, out);
     put_names(b, out);
     put_files(b, out);

@@ -40,7 +40,7 @@ enum err name_book_take(struct name_book *n, const struct name_news *news)
     return ERR_OK;
 }
 
-size_t name_book_find(const struct name_book *n, struct span host, const struct addr **out)
+size_t name_book_find(const struct name_book *n, struct span host, const struct name_address **out)
 {
     const struct name_known *k = known_of(n, host);
     *out = k != NULL ? k->is.addrs : NULL;
@@ -56,8 +56,9 @@ static bool has_wish(const struct name_plan *plan, struct span host)
     return false;
 }
 
-static enum err wish(struct name_book *n, struct name_plan *plan, struct span host)
+static enum err wish(struct name_book *n, struct name_plan *plan, const struct conf_address *a)
 {
+    struct span host = a->path;
     struct name_known *k = known_of(n, host);
     if (k != NULL)
         k->wanted = true;
@@ -68,6 +69,7 @@ static enum err wish(struct name_book *n, struct name_plan *plan, struct span ho
         return ERR_NO_MEMORY;
     memcpy(w->host, host.p, host.n);
     w->host[host.n] = '\0';
+    w->service = a->family == CONF_SERVICE;
     list_init(&w->link);
     list_append(&plan->wishes, &w->link);
     return ERR_OK;
@@ -79,8 +81,8 @@ static enum err wish_all(struct name_book *n, struct name_plan *plan, const stru
     for (size_t p = 0; e == ERR_OK && p < conf->pool_count; p++) {
         const struct conf_pool *pool = &conf->pools[p];
         for (size_t i = 0; e == ERR_OK && i < pool->backend_count; i++) {
-            if (pool->backends[i].address.family == CONF_NAME)
-                e = wish(n, plan, pool->backends[i].address.path);
+            if (conf_address_is_name(&pool->backends[i].address))
+                e = wish(n, plan, &pool->backends[i].address);
         }
     }
     return e;

@@ -14,7 +14,7 @@
 struct name_news {
     char host[RESOLVE_NAME_MOST + 1];
     size_t count;
-    struct addr addrs[LIMIT_NAME_ADDRESSES];
+    struct name_address addrs[LIMIT_NAME_ADDRESSES]; /* of a host name with port 0 */
 };
 
 struct name_known {
@@ -30,6 +30,7 @@ struct name_book {
 /* Which names are to be asked for, and whom; one piece of memory per name. */
 struct name_wish {
     struct link link;
+    bool service; /* a name of SRV records */
     char host[RESOLVE_NAME_MOST + 1];
 };
 struct name_plan {
@@ -42,8 +43,8 @@ void name_book_fini(struct name_book *n);
 /* Takes the news. ERR_NO_MEMORY: they are lost. */
 MUST_CHECK
 enum err name_book_take(struct name_book *n, const struct name_news *news);
-/* The addresses of the name (their port is 0); none: not known. */
-size_t name_book_find(const struct name_book *n, struct span host, const struct addr **out);
+/* The addresses of the name; none: not known. */
+size_t name_book_find(const struct name_book *n, struct span host, const struct name_address **out);
 /* What the configuration names; forgets all others. The plan is the caller's. */
 MUST_CHECK
 enum err name_book_plan(struct name_book *n, const struct conf *conf, struct name_plan **out);

@@ -388,13 +388,12 @@ static struct health_check check_of(const struct snapshot *s, size_t i,
     return c;
 }
 
-/* Pools that redirect learn from their checks how sites are. */
+/* How far a site is, its checks say; to pools that redirect also how fast it is. */
 static void tell_site(const struct policy_pool *pool, const struct policy_endpoint *e,
                       struct health_plan *plan)
 {
     const struct pool_site *site = &pool->pick->sites[e->site];
-    if (pool->targets != NULL)
-        health_plan_site(plan, site->state, site->count);
+    health_plan_site(plan, site->state, pool->targets != NULL ? site->count : 0);
 }
 
 enum err snapshot_health(struct snapshot *s, struct health_plan **out)

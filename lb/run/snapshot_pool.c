@@ -1,6 +1,7 @@
 #include "run/snapshot_impl.h"
 
 #include "base/hash.h"
+#include "conf/text.h"
 #include "geo/near.h"
 #include "run/sticky_keys.h"
 
@@ -46,6 +47,7 @@ static struct pick_knobs knobs_of(const struct conf_balance *b)
         .panic_percent = (uint32_t)b->panic_percent,
         .algorithm = (enum pick_algorithm)b->algorithm,
         .hash_load_percent = (uint32_t)b->hash.load_percent,
+        .measured = b->distance_source == CONF_MEASURED,
     };
 }
 
@@ -62,16 +64,19 @@ static struct span server_name(struct snapshot *s, const struct conf_pool *pool,
         return pool->host_name.s;
     if (b != NULL && b->address.family == CONF_NAME)
         return b->address.path;
+    if (b != NULL && b->address.family == CONF_SERVICE)
+        return text_service_domain(b->address.path);
     return arena_copy(&s->arena, span_of(text, addr_print_host(address, text)));
 }
 
-/* The addresses of one backend: its own, or those that its name has now (their port is 0). */
+/* The addresses of one backend: its own, or those that its name has now. */
 static size_t addresses_of(const struct name_book *names, const struct conf_backend *b,
-                           struct addr *own, const struct addr **out)
+                           struct name_address *own, const struct name_address **out)
 {
-    if (b->address.family == CONF_NAME)
+    if (conf_address_is_name(&b->address))
         return name_book_find(names, b->address.path, out);
-    sockets_addr(&b->address, own);
+    *own = (struct name_address){.weight = 0};
+    sockets_addr(&b->address, &own->addr);
     *out = own;
     return 1;
 }
@@ -84,32 +89,41 @@ static void set_port(struct addr *a, uint16_t port)
         a->v6.sin6_port = htons(port);
 }
 
-static struct span authority_of(const struct conf_backend *b, struct span address)
+/* Of a service the name that was configured, not one that a name server has said. */
+static struct span authority_of(struct snapshot *s, const struct conf_backend *b,
+                                const struct addr *at, struct span address)
 {
-    return b->address.family == CONF_UNIX   ? SPAN("localhost")
-           : b->address.family == CONF_NAME ? b->address.text.s
-                                            : address;
+    struct span domain = text_service_domain(b->address.path);
+    if (b->address.family == CONF_UNIX)
+        return SPAN("localhost");
+    if (b->address.family == CONF_NAME)
+        return b->address.text.s;
+    if (b->address.family != CONF_SERVICE)
+        return address;
+    char *text = arena_printf(&s->arena, "%.*s:%u", SPAN_FMT(domain), (unsigned)addr_port(at));
+    return text != NULL ? span_str(text) : SPAN_NONE;
 }
 
 static enum err fill_member(struct snapshot *s, const struct conf_pool *pool,
-                            const struct conf_backend *b, struct policy_endpoint *e,
-                            struct pool_member_conf *member)
+                            const struct conf_backend *b, const struct name_address *said,
+                            struct policy_endpoint *e, struct pool_member_conf *member)
 {
     char print[ADDR_TEXT];
+    uint32_t rank = (uint32_t)b->backup + said->rank;
     struct span text = arena_copy(&s->arena, span_of(print, addr_print(&e->address, print)));
     if (text.p == NULL)
         return ERR_NO_MEMORY;
     *member = (struct pool_member_conf){
         .backend = b->name.s,
         .address = text,
-        .weight = (uint32_t)b->weight,
+        .weight = said->weight != 0 ? said->weight : (uint32_t)b->weight,
         .max_inflight = (uint32_t)b->max_inflight,
-        .backup = b->backup,
+        .rank = rank < PICK_TIERS ? rank : PICK_TIERS - 1,
     };
     e->name = b->name.s;
-    e->authority = authority_of(b, text);
+    e->authority = authority_of(s, b, &e->address, text);
     e->server_name = server_name(s, pool, b, &e->address);
-    return ERR_OK;
+    return e->authority.p != NULL ? ERR_OK : ERR_NO_MEMORY;
 }
 
 /* A backend without addresses has its site all the same, so that sites keep their order. */
@@ -119,16 +133,16 @@ static enum err fill_members(const struct snapshot_context *c, struct snapshot *
 {
     for (size_t i = 0; i < from->backend_count; i++) {
         const struct conf_backend *b = &from->backends[i];
-        struct addr own;
-        const struct addr *addrs;
+        struct name_address own;
+        const struct name_address *addrs;
         uint32_t site = site_index(sites, b->site);
         size_t n = addresses_of(c->names, b, &own, &addrs);
         for (size_t k = 0; k < n; k++) {
             uint32_t at = to->endpoint_count++;
-            to->endpoints[at].address = addrs[k];
+            to->endpoints[at].address = addrs[k].addr;
             if (b->address.family == CONF_NAME)
                 set_port(&to->endpoints[at].address, b->address.port);
-            enum err e = fill_member(s, from, b, &to->endpoints[at], &members[at]);
+            enum err e = fill_member(s, from, b, &addrs[k], &to->endpoints[at], &members[at]);
             if (e != ERR_OK)
                 return e;
             members[at].site = site;
@@ -164,8 +178,8 @@ static enum err fill_rows(struct snapshot *s, const struct conf_pool *from, stru
 static size_t count_members(const struct snapshot_context *c, const struct conf_pool *from)
 {
     size_t n = 0;
-    struct addr own;
-    const struct addr *addrs;
+    struct name_address own;
+    const struct name_address *addrs;
     for (size_t i = 0; i < from->backend_count; i++)
         n += addresses_of(c->names, &from->backends[i], &own, &addrs);
     return n;
@@ -185,6 +199,7 @@ static enum err fill_sites(struct snapshot *s, const struct conf_pool *from, str
         const struct conf_site *site = sites->sites[i];
         confs[i].name = site->name.s;
         confs[i].here_ms = here_ms(s->conf, site, from->balance.distance_weight);
+        confs[i].fixed = site->distance_ms > 0;
         to->sites[i] = (struct policy_location){site->location.latitude, site->location.longitude};
     }
     return ERR_OK;

@@ -192,6 +192,7 @@ void sockets_addr(const struct conf_address *from, struct addr *to)
     case CONF_NO_ADDRESS:
     case CONF_SYSTEMD:
     case CONF_NAME:
+    case CONF_SERVICE:
         break;
     }
 }

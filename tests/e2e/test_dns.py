@@ -6,7 +6,7 @@ import threading
 import time
 
 from client import get
-from dns import NameServer
+from dns import SRV, NameServer
 from env import seconds, until
 
 LIES = ["nxdomain", "servfail", "silent", "empty", "garbage", "wrong-id", "loop", "other-name",
@@ -229,3 +229,111 @@ def test_reloads_do_not_keep_names_unknown(env):
         if get(port).status == 200:
             return
     raise AssertionError("still unknown")
+
+
+@contextlib.contextmanager
+def service(env, records, hosts=("127.0.0.1", "127.0.0.2", "127.0.0.3"), pool=None, backend=None):
+    """A balancer whose pool asks for `_http._tcp.api.test`, and servers that targets a, b, c … stand for, all on
+    one port; `records(port)` are the service's. Yields balancer, name server, servers, their port."""
+    port = env.port()
+    with contextlib.ExitStack() as ends:
+        dns = NameServer(env.port(), {f"{'abc'[i]}.test": [host] for i, host in enumerate(hosts)})
+        ends.callback(dns.close)
+        dns.services["_http._tcp.api.test"] = records(port)
+        servers = {host: ends.enter_context(Server(host, port)) for host in hosts}
+        for server in servers.values():
+            ends.callback(server.shutdown)
+        listen = env.port()
+        balancer = env.meridian({
+            "listeners": {"public": {"bind": f"127.0.0.1:{listen}"}}, "resolve": {"servers": [dns.address]},
+            "pools": {"api": {"backends": {"one": {"address": "_http._tcp.api.test", **(backend or {})}},
+                              "health": {"interval": "500ms", "timeout": "500ms"}, "balance": {"slow_start": "0s"}, **(pool or {})}},
+            "routes": [{"pool": "api"}]})
+        balancer.port = listen
+        yield balancer, dns, servers, port
+
+
+def rows(balancer):
+    return {row["address"].rsplit(":", 1)[0]: row for row in balancer.ctl_json("backends", "api")["backends"]}
+
+
+def serving(balancer, times=40):
+    return {get(balancer.port, "/").body.decode() for _ in range(times)}
+
+
+def test_srv_priority_weight_and_port(env):
+    def records(port):
+        return [(10, 60, port, "a.test"), (10, 20, port, "b.test"), (20, 0, port, "c.test"),
+                (5, 1, 0, "c.test"), (30, 7, port, "c.test")]
+    with service(env, records, pool={"host": "backend"}) as (balancer, dns, servers, port):
+        comes(balancer, ["127.0.0.1", "127.0.0.2", "127.0.0.3"])
+        seen = rows(balancer)
+        assert {host: (row["rank"], row["weight"]) for host, row in seen.items()} == {
+            "127.0.0.1": (0, 60), "127.0.0.2": (0, 20), "127.0.0.3": (1, 1)}, seen
+        assert all(row["address"].endswith(f":{port}") for row in seen.values())
+        assert serving(balancer) == {"127.0.0.1", "127.0.0.2"}
+        table = balancer.ctl("backends", "api")
+        assert "up backup" in table and "a backup, and others can serve" in table, table
+        for host in ("127.0.0.1", "127.0.0.2"):
+            servers[host].shutdown()
+            servers[host].server_close()
+        until(lambda: serving(balancer, 5) == {"127.0.0.3"}, what="the backup alone")
+
+
+def test_srv_follows_ttl_weights_and_targets(env):
+    with service(env, lambda port: [(1, 0, port, "a.test"), (1, 0, port, "b.test")],
+                 backend={"weight": 250}) as (balancer, dns, _, port):
+        comes(balancer, ["127.0.0.1", "127.0.0.2"])
+        assert {row["weight"] for row in rows(balancer).values()} == {250}, "the records say nothing of weights"
+        dns.services["_http._tcp.api.test"] = [(1, 65535, port, "a.test"), (2, 6554, port, "b.test")]
+        until(lambda: [(row["rank"], row["weight"]) for _, row in sorted(rows(balancer).items())]
+              == [(0, 1000), (1, 100)], 20, "the new weights and ranks")
+        assert serving(balancer) == {"127.0.0.1"}
+        dns.names["a.test"] = ["127.0.0.3"]
+        until(lambda: "127.0.0.3" in rows(balancer), 20, "the target's new address")
+        until(lambda: "127.0.0.3" in serving(balancer), what="traffic to it")
+        asked = dns.count("_http._tcp.api.test", SRV)
+        assert 1 < asked < 30, f"asked {asked} times"
+
+
+@seconds(120)
+def test_f21_srv_lies_change_nothing(env):
+    lies = [*LIES, "root"]
+    with contextlib.ExitStack() as ends:
+        port, listen = env.port(), env.port()
+        dns = NameServer(env.port(), {"a.test": ["127.0.0.1"], "self.test": []})
+        ends.callback(dns.close)
+        server = ends.enter_context(Server("127.0.0.1", port))
+        ends.callback(server.shutdown)
+        names = {lie: f"_{lie}._tcp.api.test" for lie in lies}
+        dns.services.update({name: [(1, 1, port, "a.test")] for name in names.values()})
+        balancer = env.meridian({
+            "listeners": {"public": {"bind": f"127.0.0.1:{listen}"}}, "resolve": {"servers": [dns.address]},
+            "pools": {lie: {"backends": {"one": {"address": name}}} for lie, name in names.items()},
+            "routes": [{"match": {"path": f"/{lie}/"}, "pool": lie} for lie in lies]})
+        balancer.port = listen
+        for lie in lies:
+            comes(balancer, ["127.0.0.1"], lie)
+        dns.modes.update({name: lie for lie, name in names.items() if lie != "root"})
+        dns.services[names["root"]] = [(0, 0, 0, ".")]
+        bad = balancer.metric("meridian_name_answers_total", result="bad")
+        until(lambda: balancer.metric("meridian_name_answers_total", result="bad") >= bad + len(lies), 90,
+              "a failure of each name")
+        for lie in lies:
+            assert addresses(balancer, lie) == ["127.0.0.1"], lie
+            assert get(balancer.port, f"/{lie}/").status == 200, lie
+        # targets that have no address, or are the service itself, are none; the others serve
+        dns.modes.clear()
+        dns.services[names["root"]] = [(1, 1, port, names["root"]), (1, 1, port, "self.test"), (1, 1, port, "a.test")]
+        asked = dns.count("self.test")
+        until(lambda: dns.count("self.test") > asked, 30, "the targets")
+        assert addresses(balancer, "root") == ["127.0.0.1"]
+
+
+def test_srv_is_kept_over_a_reload(env):
+    with service(env, lambda port: [(1, 5, port, "a.test"), (2, 5, port, "b.test")]) as (balancer, dns, _, _):
+        comes(balancer, ["127.0.0.1", "127.0.0.2"])
+        dns.modes["_http._tcp.api.test"] = "silent"
+        balancer.reload()
+        assert [(row["rank"], row["weight"]) for _, row in sorted(rows(balancer).items())] == [(0, 5), (1, 5)]
+        assert serving(balancer, 10) == {"127.0.0.1"}

@@ -121,6 +121,28 @@ def test_distance_that_a_site_says(env):
     assert {one["site"]: one["distance_ms"] for one in told["sites"]} == {"fra": 80, "iad": 30, "sin": 2}, told
 
 
+def test_distance_that_is_measured(env):
+    """`distance_source: measured`: what connecting takes here is next to nothing, whatever the locations say, and a
+    site's own `distance` goes before it (BALANCING.md section 4)."""
+    for own in (None, "25ms"):
+        sites = {name: {"location": list(place)} for name, place in SITES.items()}
+        if own:
+            sites["sin"]["distance"] = own
+        balancer, _ = world(env, balance={"distance_from": "here", "distance_source": "measured"}, sites=sites,
+                            here={"location": [39.0, -77.0]})
+
+        def told():
+            return balancer.ctl_json("explain", "--client", address_in(PLACES["EU"]), "http://localhost/")
+        until(lambda: told()["distance_source"] == "measured", 20, "a check of each site")
+        ways = {one["site"]: one["distance_ms"] for one in told()["sites"]}
+        assert ways["fra"] < 20 and ways["iad"] < 20, ways
+        assert ways["sin"] == 25 if own else ways["sin"] < 20, ways
+        assert get(balancer.port, headers={"X-Forwarded-For": address_in(PLACES["EU"])}).status == 200
+        assert balancer.access_log(1)[-1]["distance_ms"] < 20
+        assert balancer.metric("meridian_site_round_trip_seconds", pool="api", site="fra") < 0.02
+        balancer.stop()
+
+
 def test_distance_weight_0_ignores_distance(env):
     balancer, origins = world(env, balance={"distance_weight": 0})
     for _ in range(60):

@@ -32,14 +32,14 @@ static void check(const struct name_set *set, int64_t now_ms)
     must(set->next_ms > now_ms && set->next_ms <= now_ms + 300 * 1000);
     for (size_t i = 0; i < set->count; i++)
         for (size_t k = 0; k < i; k++)
-            must(!addr_eq(&set->members[i].addr, &set->members[k].addr));
+            must(!addr_eq(&set->members[i].is.addr, &set->members[k].is.addr));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const enum err results[] = {ERR_OK,        ERR_OK,    ERR_OK,
                                        ERR_NOT_FOUND, ERR_AGAIN, ERR_NO_MEMORY};
-    static struct addr addrs[256];
+    static struct name_address addrs[256];
     struct name_set set = {0};
     struct rng rng;
     int64_t now_ms = 1000;
@@ -53,7 +53,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                      .ttl_s = (uint32_t)(d[3] << 8 | d[4]),
                                      .complete = (d[5] & 1) != 0};
         for (unsigned k = 0; k < d[1]; k++)
-            addrs[k] = at((d[5] & 2) != 0 ? d[2] : d[2] + k);
+            addrs[k] = (struct name_address){.addr = at((d[5] & 2) != 0 ? d[2] : d[2] + k),
+                                             .weight = d[5] >> 2,
+                                             .rank = d[5] >> 5};
         size_t before = set.count;
         struct name_change change = name_set_take(&set, &answer, now_ms, &rng);
         must(set.count == before + change.added - change.removed);

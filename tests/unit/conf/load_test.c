@@ -234,7 +234,10 @@ TEST(conf_load, algorithms)
     struct conf *c = load_everything();
     const struct conf_pool *turns = pool_named(c, "turns"), *hashed = pool_named(c, "by-header");
     CHECK_INT(turns->balance.algorithm, CONF_ROUND_ROBIN);
-    CHECK(!turns->backends[0].backup && turns->backends[1].backup, "the backup");
+    CHECK(turns->backends[0].backup == 0 && turns->backends[1].backup == 1 &&
+              turns->backends[2].backup == 3,
+          "the backups");
+    CHECK_INT(turns->backends[2].address.family, CONF_SERVICE);
     CHECK_INT(pool_named(c, "api")->balance.algorithm, CONF_NEAREST);
     CHECK_INT(pool_named(c, "least")->balance.algorithm, CONF_LEAST_CONNECTIONS);
     CHECK_INT(pool_named(c, "two")->balance.algorithm, CONF_TWO_CHOICES);

@@ -18,9 +18,9 @@ static struct addr at(unsigned n)
 static struct name_change take(struct name_set *set, unsigned first, size_t n, uint32_t ttl_s,
                                int64_t now_ms)
 {
-    struct addr addrs[LIMIT_NAME_ADDRESSES + 1];
+    struct name_address addrs[LIMIT_NAME_ADDRESSES + 1];
     for (unsigned i = 0; i < n; i++)
-        addrs[i] = at(first + i);
+        addrs[i] = (struct name_address){.addr = at(first + i)};
     struct name_answer answer = {.addrs = addrs, .count = n, .ttl_s = ttl_s, .complete = true};
     return name_set_take(set, &answer, now_ms, &rng);
 }
@@ -133,7 +133,7 @@ TEST(name_set, who_comes_back_in_time_was_never_away)
 TEST(name_set, half_an_answer_only_adds)
 {
     struct name_set set = {0};
-    struct addr one = at(9);
+    struct name_address one = {.addr = at(9)};
     struct name_answer half = {.addrs = &one, .count = 1, .ttl_s = 5};
     rng_seed(&rng, 8);
     take(&set, 1, 4, 5, 1000);
@@ -165,10 +165,26 @@ TEST(name_set, property)
                 struct addr a = at(first + (unsigned)i);
                 unsigned times = 0;
                 for (size_t k = 0; k < set.count; k++)
-                    times += addr_eq(&set.members[k].addr, &a);
+                    times += addr_eq(&set.members[k].is.addr, &a);
                 CHECK(times == 1, "%u times", times);
             }
             now += (int64_t)rng_below(&rng, 40000) + 1;
         }
     }
+}
+
+/* Ranks and weights of SRV records follow the answers; they are no removal and no addition. */
+TEST(name_set, ranks_and_weights_change)
+{
+    struct name_set set = {0};
+    struct name_address two[] = {{.addr = at(1), .weight = 10}, {.addr = at(2), .rank = 1}};
+    struct name_answer answer = {.addrs = two, .count = 2, .ttl_s = 5, .complete = true};
+    rng_seed(&rng, 9);
+    CHECK_INT(name_set_take(&set, &answer, 1000, &rng).added, 2);
+    CHECK_INT(name_set_take(&set, &answer, 2000, &rng).altered, 0);
+    two[0].weight = 20;
+    two[1].rank = 2;
+    struct name_change c = name_set_take(&set, &answer, 3000, &rng);
+    CHECK(c.added == 0 && c.removed == 0 && c.altered == 2, "%zu altered", c.altered);
+    CHECK(set.members[0].is.weight == 20 && set.members[1].is.rank == 2, "they are in force");
 }

@@ -31,7 +31,7 @@ struct world {
     size_t count;
     uint32_t ttl_s;
     bool complete, aaaa_fails;
-    struct addr addrs[LIMIT_NAME_ADDRESSES];
+    struct name_address addrs[LIMIT_NAME_ADDRESSES];
 };
 
 static size_t put(uint8_t *out, size_t n, const void *bytes, size_t more)
@@ -141,9 +141,9 @@ static void world_fini(struct world *w)
     loop_free(&w->loop);
 }
 
-static void ask(struct world *w, enum resolve_family family)
+static void ask(struct world *w, enum resolve_what what)
 {
-    CHECK_INT(resolve_start(w->resolver, SPAN("api.example."), family, 8080, on_done, w, &w->query),
+    CHECK_INT(resolve_start(w->resolver, SPAN("api.example."), what, 8080, on_done, w, &w->query),
               ERR_OK);
     timer_in_ms(&w->end, 30000);
     loop_run(w->loop);
@@ -164,7 +164,7 @@ TEST(resolve, addresses_with_port_and_the_least_ttl)
     CHECK_INT(w.ttl_s, 30);
     CHECK(w.complete, "both families have answered");
     CHECK_INT(w.questions, 2);
-    text[addr_print(&w.addrs[0], text)] = '\0';
+    text[addr_print(&w.addrs[0].addr, text)] = '\0';
     CHECK_STR(text, "10.0.0.1:8080");
     world_fini(&w);
 }

@@ -69,7 +69,7 @@ TEST(algorithm, the_explanation_is_what_happens)
             }
         CHECK(told == t.endpoint, "%s", pick_algorithm_name(all[i % ALGORITHMS]));
         CHECK_INT(x.algorithm, all[i % ALGORITHMS]);
-        CHECK(told == NULL || x.backup == (member_of(&w, told)->tier != 0), "the tier");
+        CHECK(told == NULL || x.tier == member_of(&w, told)->tier, "the tier");
         CHECK(told == NULL || x.sites[t.site_index].verdict == PICK_CHOSEN, "the site");
         pick_release(&t);
         fixture_free(&w.f);

@@ -2,11 +2,11 @@
  * naive choice; these are the cases that users know). */
 #include "fixture.h"
 
-static const bool backups[] = {false, false, true, true};
+static const uint8_t ranks[] = {0, 0, 1, 1};
 
 static void make(struct fixture *f, uint32_t max_inflight)
 {
-    fixture_make(f, SHAPE(1, 4, .backups = backups, .max_inflight = max_inflight));
+    fixture_make(f, SHAPE(1, 4, .ranks = ranks, .max_inflight = max_inflight));
 }
 
 static bool backup_serves(struct fixture *f, enum pick_mode mode)
@@ -78,10 +78,10 @@ TEST(backup, panic_comes_only_where_backups_are_unwell_too)
 /* A mask that leaves only backups is obeyed: they serve. */
 TEST(backup, the_mask_comes_first)
 {
-    static const bool far[] = {false, true};
+    static const uint8_t far[] = {0, 1};
     struct fixture f;
     struct pick_ticket t;
-    fixture_make(&f, SHAPE(2, 1, .backups = far));
+    fixture_make(&f, SHAPE(2, 1, .ranks = far));
     struct pick_request req = fixture_request(&f);
     req.allowed = 2;
     CHECK(pick(&req, &t) == ERR_OK && t.site_index == 1, "the backup's site is the allowed one");
@@ -90,6 +90,28 @@ TEST(backup, the_mask_comes_first)
     endpoint_set_admin(fixture_endpoint(&f, 0, 0), ENDPOINT_MAINT);
     req = fixture_request(&f);
     req.allowed = 1;
+    CHECK_INT(pick(&req, &t), ERR_NO_BACKEND);
+    fixture_free(&f);
+}
+
+/* Several groups: each waits for all before it, also where one of them is empty. */
+TEST(backup, groups_follow_each_other)
+{
+    static const uint8_t groups[] = {0, 1, 3, PICK_TIERS - 1};
+    struct fixture f;
+    fixture_make(&f, SHAPE(1, 4, .ranks = groups));
+    for (uint32_t next = 0; next < 4; next++) {
+        for (int i = 0; i < 20; i++) {
+            struct pick_request req = fixture_request(&f);
+            struct pick_ticket t;
+            CHECK_INT(pick(&req, &t), ERR_OK);
+            CHECK(t.endpoint == fixture_endpoint(&f, 0, next) && t.mode == PICK_NORMAL, "%u", next);
+            pick_release(&t);
+        }
+        endpoint_set_admin(fixture_endpoint(&f, 0, next), ENDPOINT_MAINT);
+    }
+    struct pick_request req = fixture_request(&f);
+    struct pick_ticket t;
     CHECK_INT(pick(&req, &t), ERR_NO_BACKEND);
     fixture_free(&f);
 }

@@ -25,7 +25,7 @@ static struct pick_pool *make_pool(struct fixture *f, struct fixture_shape shape
                 .site = s,
                 .weight = shape.weights != NULL ? shape.weights[n] : PICK_WEIGHT_DEFAULT,
                 .max_inflight = shape.max_inflight,
-                .backup = shape.backups != NULL && shape.backups[n],
+                .rank = shape.ranks != NULL ? shape.ranks[n] : 0,
             };
         }
     }

@@ -22,7 +22,7 @@ struct fixture_shape {
     uint32_t sites;
     uint32_t members;        /* in each site */
     const uint32_t *weights; /* sites * members of them; NULL: all 100 */
-    const bool *backups;     /* the same; NULL: none is one */
+    const uint8_t *ranks;    /* the same; NULL: all are in front */
     uint32_t max_inflight;
     struct pick_knobs knobs;
 };

@@ -62,10 +62,10 @@ TEST(registry, is_bounded)
 
 static struct pool_conf two_sites(void)
 {
-    static const struct pool_site_conf sites[] = {{SPAN("a"), 1}, {SPAN("b"), 2}};
-    static const struct pool_member_conf members[] = {{SPAN("x"), SPAN("1"), 0, 100, 0, false},
-                                                      {SPAN("y"), SPAN("1"), 1, 100, 0, false},
-                                                      {SPAN("z"), SPAN("1"), 0, 100, 0, false}};
+    static const struct pool_site_conf sites[] = {{SPAN("a"), 1, false}, {SPAN("b"), 2, false}};
+    static const struct pool_member_conf members[] = {{SPAN("x"), SPAN("1"), 0, 100, 0, 0},
+                                                      {SPAN("y"), SPAN("1"), 1, 100, 0, 0},
+                                                      {SPAN("z"), SPAN("1"), 0, 100, 0, 0}};
     return (struct pool_conf){.name = SPAN("p"),
                               .knobs = PICK_KNOBS_DEFAULT,
                               .sites = sites,
@@ -101,7 +101,7 @@ TEST(registry, a_pool_out_of_range_is_refused)
 {
     struct registry *r = registry_new(100);
     struct pick_pool *pool = NULL;
-    struct pool_member_conf m = {SPAN("x"), SPAN("1"), 0, 100, 0, false};
+    struct pool_member_conf m = {SPAN("x"), SPAN("1"), 0, 100, 0, 0};
     struct pool_conf good = two_sites(), bad = good;
     bad.members = &m;
     bad.member_count = 1;

@@ -73,3 +73,48 @@ TEST(site, odd_samples_do_no_harm)
     atomic_flag_clear(&s->busy);
     fixture_free(&f);
 }
+
+/* BALANCING.md section 4: the lowest connect time of 10 minutes; what is older is forgotten, but
+ * not before there is something newer. */
+TEST(site, the_way_is_the_least_of_ten_minutes)
+{
+    static const struct {
+        int64_t minute;
+        double ms, way;
+    } rows[] = {{100, 30, 30}, {100, 20, 20}, {100, 25, 20}, {105, 40, 20}, {109, 50, 20},
+                {110, 60, 40}, {114, 70, 40}, {115, 80, 50}, {900, 90, 90}, {901, 0, 0.001},
+                {911, 7, 7},   {910, 5, 5},   {912, 9, 5},   {1200, 11, 11}};
+    struct fixture f;
+    fixture_make(&f, SHAPE(1, 1));
+    struct site_state *s = f.pool->sites[0].state;
+    CHECK(site_way(s) <= 0, "it is not known");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        site_connected(s, rows[i].ms, rows[i].minute * 60000 + 7);
+        CHECK(fabs(site_way(s) - rows[i].way) < 1e-6, "row %zu: %f", i, site_way(s));
+    }
+    fixture_free(&f);
+}
+
+/* Section 6: a sample is less the measured round trip; what passed without an answer is not. */
+TEST(site, samples_are_less_the_way)
+{
+    static const struct {
+        enum pick_outcome outcome;
+        double x_ms, t_ms;
+    } rows[] = {{PICK_ANSWERED, 95, 15},
+                {PICK_ANSWERED, 60, 0.01},
+                {PICK_TIMEOUT, 200, 200},
+                {PICK_OUTRUN, 95, 95}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fixture f;
+        struct pick_ticket t;
+        fixture_make(&f, SHAPE(1, 1));
+        site_connected(f.pool->sites[0].state, 80, f.now_ms);
+        struct pick_request req = fixture_request(&f);
+        CHECK_INT(pick(&req, &t), ERR_OK);
+        pick_done(&t, rows[i].outcome, rows[i].x_ms, f.now_ms);
+        double t_ms = site_load(f.pool->sites[0].state).t_ms;
+        CHECK(fabs(t_ms - rows[i].t_ms) < 1e-6, "row %zu: T = %f", i, t_ms);
+        fixture_free(&f);
+    }
+}

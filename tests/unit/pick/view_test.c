@@ -180,3 +180,37 @@ TEST(view, a_large_pool_is_not_rebuilt_for_every_change)
     CHECK_INT(pool_view_usable(f.view, 2), 256);
     fixture_free(&f);
 }
+
+/* BALANCING.md section 4, `distance_source: measured`: for all sites of a pool or for none, and
+ * what a site says itself goes before it. */
+TEST(view, distances_are_measured_for_all_sites_or_for_none)
+{
+    struct fixture f;
+    fixture_make(&f, SHAPE(3, 1));
+    struct pick_pool *pool = f.pool;
+    pool->knobs.measured = true;
+    pool->knobs.distance_weight = 2;
+    for (uint32_t i = 0; i < 3; i++)
+        pool->sites[i].here_ms = (float)(100 + i);
+    pool->sites[2].fixed = true;
+    pool_view_free(&f.view);
+    f.view = pool_view_new(pool, f.now_ms);
+    site_connected(pool->sites[0].state, 10, f.now_ms);
+    pool_view_refresh(f.view, ++f.now_ms);
+    CHECK(!f.view->measured && f.view->here_ms[0] == 100 && f.view->here_ms[1] == 101,
+          "one lacks it");
+    site_connected(pool->sites[1].state, 30, f.now_ms);
+    pool_view_refresh(f.view, ++f.now_ms);
+    CHECK(f.view->measured && f.view->here_ms[0] == 20 && f.view->here_ms[1] == 60, "measured");
+    CHECK(f.view->here_ms[2] == 102, "what the site says");
+    struct pick_request req = fixture_request(&f);
+    struct pick_ticket t;
+    CHECK(pick(&req, &t) == ERR_OK && t.site_index == 0, "the nearest");
+    pick_release(&t);
+    site_connected(pool->sites[1].state, 5, f.now_ms);
+    pool_view_refresh(f.view, ++f.now_ms);
+    req = fixture_request(&f);
+    CHECK(pick(&req, &t) == ERR_OK && t.site_index == 1, "it has come nearer");
+    pick_release(&t);
+    fixture_free(&f);
+}

@@ -84,10 +84,10 @@ TEST(why, sites_draws_and_attempts)
 
 TEST(why, backups_and_slow_start)
 {
-    static const bool backups[] = {false, false, true};
+    static const uint8_t ranks[] = {0, 0, 1};
     struct fixture f;
     struct pick_explain terms;
-    fixture_make(&f, SHAPE(1, 3, .backups = backups));
+    fixture_make(&f, SHAPE(1, 3, .ranks = ranks));
     CHECK(idle(&f, 2) == PICK_WHY_BACKUP, "%s", pick_why_name(idle(&f, 2)));
     endpoint_set_health(fixture_endpoint(&f, 0, 1), ENDPOINT_SOFT, f.now_ms);
     endpoint_set_health(fixture_endpoint(&f, 0, 1), ENDPOINT_UP, f.now_ms);
@@ -101,6 +101,6 @@ TEST(why, backups_and_slow_start)
     struct pick_request req = fixture_request(&f);
     req.explain = &terms;
     CHECK_INT(pick_explain(&req), ERR_OK);
-    CHECK(terms.backup && pick_why_not(&req, &terms, 2) == PICK_WHY_NOTHING, "it is chosen");
+    CHECK(terms.tier == 1 && pick_why_not(&req, &terms, 2) == PICK_WHY_NOTHING, "it is chosen");
     fixture_free(&f);
 }

@@ -42,8 +42,8 @@ void world_make(struct world *w, enum pick_algorithm algorithm, uint32_t trouble
         w->weights[i] = 1 + below(w, 10);
     bool tiers = below(w, 3) == 0;
     for (uint32_t i = 0; i < ALL; i++)
-        w->backups[i] = tiers && below(w, 2) == 0;
-    struct fixture_shape shape = SHAPE(sites, members, .weights = w->weights, .backups = w->backups,
+        w->ranks[i] = (uint8_t)(tiers ? below(w, 4) : 0);
+    struct fixture_shape shape = SHAPE(sites, members, .weights = w->weights, .ranks = w->ranks,
                                        .max_inflight = below(w, 4) == 0 ? 15 : 0);
     shape.knobs.algorithm = algorithm;
     fixture_make(&w->f, shape);

@@ -11,7 +11,7 @@ struct world {
     struct fixture f;
     struct rng rng;
     uint32_t weights[ALL];
-    bool backups[ALL];
+    uint8_t ranks[ALL];
     float distances[SITES];
     struct endpoint *tried[4];
     struct pick_request req;
@@ -20,7 +20,7 @@ struct world {
 uint32_t below(struct world *w, uint32_t bound);
 struct endpoint *any_endpoint(struct world *w);
 /* A pool of random shape, weights, load and trouble (percent of endpoints), and a request for it.
- * In every third world some are backups. */
+ * In every third world some are backups, of up to three ranks. */
 void world_make(struct world *w, enum pick_algorithm algorithm, uint32_t trouble);
 
 /* May the mode use it, and has it not been tried, and is it not full? */

@@ -128,7 +128,7 @@ static void reload(struct world *w)
                                                .site = (i + turn) % SITES,
                                                .weight = 1 + below(w, 200),
                                                .max_inflight = below(w, 3) == 0 ? 3 : 0,
-                                               .backup = below(w, 6) == 0};
+                                               .rank = below(w, 6) == 0};
     struct pool_conf conf = {.name = SPAN("p"),
                              .knobs = PICK_KNOBS_DEFAULT,
                              .sites = sites,

@@ -84,19 +84,30 @@ TEST(handover, addresses_of_names)
 {
     struct side from, to;
     struct buf text;
-    const struct addr *addrs;
+    const struct name_address *addrs;
     struct name_news news = {.host = "api.test", .count = 2}, none = {.host = "unknown.test"};
+    struct name_news service = {.host = "_http._tcp.test", .count = 1};
     buf_init(&text, MIB(1));
     side_init(&from, 1);
     side_init(&to, 1);
-    CHECK_INT(addr_parse_host(SPAN("192.0.2.1"), &news.addrs[0]), ERR_OK);
-    CHECK_INT(addr_parse_host(SPAN("2001:db8::1"), &news.addrs[1]), ERR_OK);
+    CHECK_INT(addr_parse_host(SPAN("192.0.2.1"), &news.addrs[0].addr), ERR_OK);
+    CHECK_INT(addr_parse_host(SPAN("2001:db8::1"), &news.addrs[1].addr), ERR_OK);
     CHECK_INT(name_book_take(from.h.names, &news), ERR_OK);
     CHECK_INT(name_book_take(from.h.names, &none), ERR_OK);
+    CHECK_INT(addr_parse(SPAN("[2001:db8::2]:81"), &service.addrs[0].addr), ERR_OK);
+    service.addrs[0].rank = 2;
+    service.addrs[0].weight = 70;
+    CHECK_INT(name_book_take(from.h.names, &service), ERR_OK);
     handover_write(&from.h, &text);
     handover_read_names(to.h.names, buf_span(&text));
     CHECK_INT(name_book_find(to.h.names, SPAN("api.test"), &addrs), 2);
-    CHECK(addr_eq(&addrs[0], &news.addrs[0]) && addr_eq(&addrs[1], &news.addrs[1]), "addresses");
+    CHECK(addr_eq(&addrs[0].addr, &news.addrs[0].addr) &&
+              addr_eq(&addrs[1].addr, &news.addrs[1].addr),
+          "addresses");
+    CHECK_INT(name_book_find(to.h.names, SPAN("_http._tcp.test"), &addrs), 1);
+    CHECK(addr_eq(&addrs[0].addr, &service.addrs[0].addr) && addrs[0].rank == 2 &&
+              addrs[0].weight == 70,
+          "of a service");
     CHECK_INT(name_book_find(to.h.names, SPAN("unknown.test"), &addrs), 0);
     buf_fini(&text);
     side_fini(&from);
