@@ -1,10 +1,14 @@
 """Bounds of RELIABILITY section 2, each from both sides: what is just within it goes through, what is one
-beyond does not (L1, L2, L11, L12, L13, L14, L15, L16, L17, L41)."""
+beyond does not (L1, L2, L3, L4, L5, L9, L11, L12, L13, L14, L15, L16, L17, L40, L41). What is counted in time or in frames is
+tested on simulated clocks: tests/unit/proxy/pace_test.c, tests/unit/http/h2_guard_test.c."""
+import socket
+import threading
 import time
 
-from client import Client, get
+from client import Client, client_context, get
 from env import seconds, until
-from origin import head, never, raw, text
+from origin import accept_websocket, gated, head, never, raw, text
+from test_websocket import open_websocket
 from wire import Ended
 
 
@@ -89,20 +93,30 @@ def test_l14_trailers(env):
     for count, wanted in ((16, 200), (17, 400)):
         request = begin + "".join(f"X-{i}: a\r\n" for i in range(count)) + "\r\n"
         assert status_of(balancer.port, request) == wanted, count
-    for size, wanted in ((3900, 200), (4200, 400)):
-        assert status_of(balancer.port, begin + "X: " + "a" * size + "\r\n\r\n") == wanted, size
+    room = 4096 - len("X") - 32  # a field counts with 32 bytes more
+    for extra, wanted in ((-1, 200), (0, 200), (1, 400)):
+        assert status_of(balancer.port, begin + "X: " + "a" * (room + extra) + "\r\n\r\n") == wanted, extra
 
 
 def test_l15_chunk_lines(env):
     balancer = env.simple(env.origin())
     begin = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-    for line, wanted in (("0" * 15 + "1", 200), ("0" * 16 + "1", 400), ("7" + "f" * 15, None),
-                         ("8" + "0" * 15, 400), ("1;a=" + "b" * 252, 200), ("1;a=" + "b" * 253, 400)):
-        if wanted is None:
-            continue  # as much as that cannot be sent
+    for line, wanted in (("0" * 15 + "1", 200), ("0" * 16 + "1", 400), ("8" + "0" * 15, 400),
+                         ("1;a=" + "b" * 251, 200), ("1;a=" + "b" * 252, 200), ("1;a=" + "b" * 253, 400)):
         assert status_of(balancer.port, begin + line + "\r\na\r\n0\r\n\r\n") == wanted, line
-    many = "".join(f"1;{'x' * 200}\r\na\r\n" for _ in range(100))
-    assert status_of(balancer.port, begin + many + "0\r\n\r\n") == 400, "more framing than content and 16 KiB"
+    with Client(balancer.port) as client:
+        assert client.send(begin + "7" + "f" * 15 + "\r\na").silent(0.3), "2^63-1 is a size"
+
+
+def test_l15_chunk_overhead_is_exact(env):
+    """At most as much framing as content and 16 KiB; the last chunk's line is framing too."""
+    balancer = env.simple(env.origin())
+    begin = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    sizes = [200] * 80 + [230]  # of the framing of chunks with one byte each
+    rest = (16 << 10) + len(sizes) + 1 - sum(sizes) - len("0\r\n")
+    for extra, wanted in ((-1, 200), (0, 200), (1, 400)):
+        chunks = "".join(f"1;{'x' * (size - 6)}\r\na\r\n" for size in [*sizes, rest + extra])
+        assert status_of(balancer.port, begin + chunks + "0\r\n\r\n") == wanted, extra
 
 
 def test_l16_content(env):
@@ -125,12 +139,89 @@ def test_l17_heads_of_servers(env):
     fields = b"".join(b"X-%d: a\r\n" % i for i in range(199))
     answers["/200"] = begin + fields + end
     answers["/201"] = begin + fields + b"X: a\r\n" + end
-    answers["/large"] = begin + b"X: " + b"a" * 60000 + b"\r\n" + end
-    answers["/larger"] = begin + b"X: " + b"a" * 70000 + b"\r\n" + end
+    room = (64 << 10) - len(b"Content-Length" + b"0" + b"X") - 2 * 32
+    answers["/large"] = begin + b"X: " + b"a" * room + b"\r\n" + end
+    answers["/larger"] = begin + b"X: " + b"a" * (room + 1) + b"\r\n" + end
     answers["/10"] = head(103, [("Link", "</a>")], "Early Hints") * 10 + begin + end
     answers["/11"] = head(103, [("Link", "</a>")], "Early Hints") * 11 + begin + end
     for path, wanted in (("/200", 200), ("/201", 502), ("/large", 200), ("/larger", 502), ("/10", 200), ("/11", 502)):
         assert get(balancer.port, path).status == wanted, path
+
+
+def test_l3_handshakes_in_progress(env):
+    """As many as are allowed go on side by side; one more, and the oldest makes room."""
+    pair = env.authority.server("localhost")
+    balancer = env.simple(env.origin(), limits={"handshakes": 3}, workers=1, timeouts={"handshake": "40s"},
+                          listener={"tls": {"certificates": [pair.config()]}})
+    within = [env.client(balancer.port).send(b"\x16") for _ in range(3)]
+    assert all(client.silent(0.2) for client in within)
+    beyond = env.client(balancer.port).send(b"\x16")
+    assert within[0].ended()
+    assert all(client.silent(0.2) for client in [*within[1:], beyond])
+    for client in [*within, beyond]:
+        client.close()
+
+
+def test_l3_time_of_a_handshake(env):
+    """Bytes that drip in do not make it longer."""
+    pair = env.authority.server("localhost")
+    balancer = env.simple(env.origin(), timeouts={"handshake": "1s"}, listener={"tls": {"certificates": [pair.config()]}})
+    client, begun = env.client(balancer.port), time.monotonic()
+    try:
+        for byte in b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200):
+            client.send(bytes([byte]))
+            time.sleep(0.1)
+            assert time.monotonic() - begun < 20, "it is still there"
+    except ConnectionError:
+        pass
+    assert client.ended() and time.monotonic() - begun >= 0.9
+    assert get(balancer.port, tls=client_context(env.authority.ca)).status == 200
+
+
+def test_l4_l5_times_within_their_bounds(env):
+    """A slow head and a pause that are within their bounds are served."""
+    balancer = env.simple(env.origin(), timeouts={"request_head": "30s", "idle": "30s"})
+    with Client(balancer.port, timeout=30) as client:
+        for _ in range(2):
+            for piece in ("GET / HT", "TP/1.1\r\nHo", "st: a\r\n", "\r\n"):
+                client.send(piece)
+                time.sleep(0.3)
+            assert client.response().status == 200
+
+
+def test_l9_places_of_a_queue(env):
+    """Who finds room waits and is served; one more is turned away at once."""
+    gate = threading.Event()
+    origin = env.origin(script=[gated(gate, text())])
+    balancer = env.simple(origin, workers=1, pool={
+        "backends": {"a": {"address": origin.address, "max_inflight": 1}}, "queue": {"limit": 3, "timeout": "40s"},
+        "health": {"off": True}})
+    first = env.client(balancer.port, timeout=40).request()
+    until(lambda: origin.requests, what="the first request")
+    within = [env.client(balancer.port, timeout=40).request() for _ in range(3)]
+    until(lambda: balancer.metric("meridian_requests_waiting") == 3, what="a full queue")
+    beyond = get(balancer.port)
+    assert beyond.status == 503 and beyond.fields.get("retry-after")
+    gate.set()
+    assert [client.response().status for client in [first, *within]] == [200] * 4
+    ends_with(balancer, "queue-full")
+
+
+def test_l40_connections_of_the_admin_address(env):
+    """Sixteen, and the next one is closed at once; traffic has places of its own, and so has the control socket."""
+    balancer = env.simple(env.origin())
+    within = [socket.create_connection(("127.0.0.1", balancer.admin_port)) for _ in range(16)]
+    for one in within:
+        one.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+    beyond = socket.create_connection(("127.0.0.1", balancer.admin_port))
+    beyond.settimeout(10)
+    assert beyond.recv(10) == b""
+    within[0].settimeout(10)
+    within[0].sendall(b"\r\n")
+    assert b" 200 " in within[0].recv(100)
+    assert get(balancer.port).status == 200 and balancer.ctl_json("status")["ready"] is not None
+    for one in [*within, beyond]:
+        one.close()
 
 
 @seconds(60)
@@ -147,6 +238,41 @@ def test_l41_drain_of_requests(env):
         assert client.response().status == 503
     except (Ended, ConnectionError):
         pass
+
+
+@seconds(60)
+def test_l41_drain_within_its_time(env):
+    """A request that ends in time is served whole, and the process does not wait any longer."""
+    gate = threading.Event()
+    origin = env.origin(script=[gated(gate, text(b"in time"))])
+    balancer = env.simple(origin, drain={"requests": "40s", "tunnels": "40s"})
+    client = env.client(balancer.port, timeout=40).request()
+    until(lambda: origin.requests, what="the request")
+    ending = threading.Thread(target=balancer.stop)
+    ending.start()
+    until(lambda: "stopping" in balancer.errors(), what="the drain")
+    gate.set()
+    assert client.response().body == b"in time"
+    ending.join(30)
+    assert not ending.is_alive() and not balancer.alive()
+
+
+@seconds(60)
+def test_l41_drain_of_tunnels(env):
+    """A tunnel goes on after requests have had their time, and ends at its own."""
+    origin = env.origin(script=[accept_websocket])
+    balancer = env.simple(origin, route={"websocket": True}, drain={"requests": "1s", "tunnels": "3s"})
+    client = open_websocket(env, balancer.port, timeout=40)
+    begun = time.monotonic()
+    ending = threading.Thread(target=balancer.stop)
+    ending.start()
+    until(lambda: "stopping" in balancer.errors(), what="the drain")
+    time.sleep(1.5)
+    client.send(b"still here")
+    assert client.reader.exactly(10) == b"still here"
+    assert client.ended(30) and time.monotonic() - begun >= 3
+    ending.join(30)
+    assert not balancer.alive()
 
 
 @seconds(90)
