@@ -36,10 +36,13 @@ struct conf_log_line {
     struct conf_text template; /* CONF_LOG_TEMPLATE */
 };
 
+enum conf_events { CONF_EVENTS_TEXT, CONF_EVENTS_JSON };
+
 struct conf_log {
     struct conf_text access_path; /* "stdout", "stderr", "off" or an absolute path */
     struct conf_log_line access_line;
     bool access_decision;
+    enum conf_events events; /* form of their lines */
     enum log_level level;
 };
 

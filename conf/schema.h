@@ -112,7 +112,7 @@ extern const struct schema_type type_split, type_key, type_hash_key, type_pages;
 extern const struct schema_type type_map, type_named, type_list;
 
 /* The root of all keys; its struct is struct conf. */
-extern const struct schema_map schema_root;
+extern const struct schema_map schema_root, schema_log, schema_tracing;
 extern const struct schema_map schema_dependency, schema_health, schema_hedge, schema_listener,
     schema_pool, schema_registry, schema_residency, schema_route, schema_source, schema_sticky;
 

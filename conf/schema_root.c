@@ -210,82 +210,6 @@ static const struct schema_field drain_fields[] = {
      .help = "Time that upgraded connections get then (L41)."},
 };
 
-static const struct schema_field access_fields[] = {
-    {.key = "path",
-     .type = &type_text,
-     .offset = offsetof(struct conf_log, access_path),
-     .text = "stdout",
-     .check = text_access_log,
-     .help = "Where the access log goes: stdout, stderr, off, or a file."},
-    {.key = "format",
-     .type = &type_log_line,
-     .offset = offsetof(struct conf_log, access_line),
-     .text = "json",
-     .help = "Form of its lines: json, combined, or a template, such as \"{time} "
-             "{client.address} {method} {uri} {status} {end} {total}\"."},
-    {.key = "decision",
-     .type = &type_flag,
-     .offset = offsetof(struct conf_log, access_decision),
-     .help = "Tell in each line how the backend was chosen: every term that `meridianctl explain` "
-             "shows, of at most 8 sites. For `json`."},
-};
-
-/* Nothing is accepted and ignored. */
-static void access_done(struct reader *r, const struct node *n, void *at)
-{
-    const struct conf_log *log = at;
-    if (log->access_decision && log->access_line.format != CONF_LOG_JSON)
-        conf_report(r->m, n->mark,
-                    "log.access.decision is for format: json; leave one of them out");
-}
-
-static const struct schema_map access_map = {SCHEMA_FIELDS(access_fields), .done = access_done};
-
-static const struct schema_word log_levels[] = {
-    {"error", LOG_ERROR}, {"warn", LOG_WARN}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}, {NULL, 0},
-};
-
-static const struct schema_field log_fields[] = {
-    {.key = "access", .type = &type_map, .map = &access_map, .help = "The access log."},
-    {.key = "level",
-     .type = &type_word,
-     .offset = offsetof(struct conf_log, level),
-     .words = log_levels,
-     .initial = LOG_INFO,
-     .help = "Least weight of events that are logged."},
-};
-
-static const struct schema_field tracing_fields[] = {
-    {.key = "collector",
-     .type = &type_name_server,
-     .offset = offsetof(struct conf_tracing, collector),
-     .flags = SCHEMA_REQUIRED,
-     .help = "Address of a collector that takes OTLP over HTTP as JSON, such as "
-             "\"127.0.0.1:4318\". Spans that it does not take in time are dropped and counted."},
-    {.key = "path",
-     .type = &type_text,
-     .offset = offsetof(struct conf_tracing, path),
-     .text = "/v1/traces",
-     .check = text_target,
-     .help = "Where it takes them."},
-    {.key = "sample",
-     .type = &type_percent,
-     .offset = offsetof(struct conf_tracing, sample_percent),
-     .initial = 1,
-     .most = 100,
-     .help =
-         "Share of the traces that begin here of which a span is sent. For a trace that a client "
-         "began its own sampled flag holds."},
-    {.key = "service",
-     .type = &type_text,
-     .offset = offsetof(struct conf_tracing, service),
-     .text = "meridian",
-     .most = 255,
-     .help = "The spans' service.name."},
-};
-
-static const struct schema_map tracing_map = {SCHEMA_FIELDS(tracing_fields), .optional = true};
-
 static const struct schema_field admin_host = {.type = &type_text, .check = text_host};
 
 static const struct schema_field admin_fields[] = {
@@ -346,7 +270,6 @@ MAP(site_map, site_fields);
 MAP(timeout_map, timeout_fields);
 MAP(limit_map, limit_fields);
 MAP(drain_map, drain_fields);
-MAP(log_map, log_fields);
 MAP(admin_map, admin_fields);
 
 static const struct schema_field route = {.type = &type_map, .map = &schema_route};
@@ -470,12 +393,12 @@ static const struct schema_field fields[] = {
     {.key = "log",
      .type = &type_map,
      .offset = offsetof(struct conf, log),
-     .map = &log_map,
+     .map = &schema_log,
      .help = "What is written down."},
     {.key = "tracing",
      .type = &type_map,
      .offset = offsetof(struct conf, tracing),
-     .map = &tracing_map,
+     .map = &schema_tracing,
      .help = "Spans of requests for OpenTelemetry. Without it none are made."},
     {.key = "admin",
      .type = &type_map,

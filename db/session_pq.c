@@ -54,7 +54,7 @@ static void lose(struct session *s, const char *why)
 {
     if (s->backoff.failures == 0)
         log_event(s->plan.log, LOG_WARN, "database-away",
-                  "reason=\"%s\" effect=\"what is known stays\"", why);
+                  "reason=%s effect=\"what is known stays\"", LOG_QUOTE(span_str(why)));
     count(&s->plan.facts->failures, 1);
     s->step = STEP_DOWN;
     atomic_store(&s->plan.facts->up, false);

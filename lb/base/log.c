@@ -17,8 +17,9 @@ enum { BUCKETS = 32, BUCKET_LINES = 20 };
 struct log {
     /* set once */
     int fd;
-    bool json, prefix;
+    bool prefix;
     /* shared, atomic */
+    _Atomic bool json;
     _Atomic int level;
     _Atomic uint64_t dropped;
     _Atomic uint64_t buckets[BUCKETS]; /* second << 32 | lines wanted within it */
@@ -58,8 +59,8 @@ struct log *log_new(int fd, enum log_level level, bool json, bool prefix)
     if (log == NULL)
         return NULL;
     log->fd = fd;
-    log->json = json;
     log->prefix = prefix;
+    atomic_init(&log->json, json);
     atomic_init(&log->level, (int)level);
     return log;
 }
@@ -68,6 +69,11 @@ void log_free(struct log **log)
 {
     mem_free(*log);
     *log = NULL;
+}
+
+void log_set_json(struct log *log, bool json)
+{
+    atomic_store_explicit(&log->json, json, memory_order_relaxed);
 }
 
 void log_set_level(struct log *log, enum log_level level)
@@ -109,6 +115,8 @@ static bool admit(struct log *log, const char *event, uint32_t *suppressed)
 }
 
 struct line {
+    bool json;
+    bool whole; /* the text is one message, whatever it is made of */
     enum log_level level;
     const char *event;
     char time[24];
@@ -130,13 +138,98 @@ static void put_text_line(struct buf *b, const struct line *l)
         buf_printf(b, " suppressed=%u", l->suppressed);
 }
 
+/* What follows a backslash in a JSON string; 0: none does so. */
+static size_t escape_bytes(struct span s)
+{
+    if (s.n == 0)
+        return 0;
+    if (s.p[0] != 'u')
+        return memchr("\"\\/bfnrt", s.p[0], 8) != NULL ? 1 : 0;
+    for (size_t i = 1; i <= 4; i++)
+        if (i >= s.n || ascii_hex(s.p[i]) < 0)
+            return 0;
+    return 5;
+}
+
+/* The bytes of a quoted value with its quotes; 0: it is none. */
+static size_t quoted_bytes(struct span s)
+{
+    for (size_t i = 1; i < s.n; i++) {
+        if (s.p[i] == '"')
+            return i + 1;
+        size_t more = s.p[i] == '\\' ? escape_bytes(span_sub(s, i + 1, s.n)) : 0;
+        if (s.p[i] == '\\' && more == 0)
+            return 0;
+        i += more;
+    }
+    return 0;
+}
+
+static bool is_number(struct span s)
+{
+    if (s.n == 0 || s.n > 15 || (s.p[0] == '0' && s.n > 1))
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+    return true;
+}
+
+/* "key=value", the value up to the next blank or a JSON string. False: it is neither. */
+static bool cut_field(struct span *text, struct span *key, struct span *value)
+{
+    struct span rest = span_cut(*text, '=', key);
+    if (key->n == 0 || key->n == text->n)
+        return false;
+    for (size_t i = 0; i < key->n; i++)
+        if (key->p[i] != '_' && (key->p[i] < 'a' || key->p[i] > 'z'))
+            return false;
+    bool quoted = rest.n != 0 && rest.p[0] == '"';
+    size_t n = quoted ? quoted_bytes(rest) : 0;
+    if (!quoted)
+        while (n < rest.n && rest.p[n] != ' ')
+            n++;
+    if ((quoted && n == 0) || (n < rest.n && rest.p[n] != ' '))
+        return false;
+    *value = span_sub(rest, 0, n);
+    *text = n < rest.n ? span_sub(rest, n + 1, rest.n) : SPAN("");
+    return true;
+}
+
+static void put_json_value(struct buf *b, struct span value)
+{
+    if (value.n != 0 && value.p[0] == '"')
+        buf_put_text(b, value, LIMIT_LOG_LINE);
+    else if (is_number(value))
+        buf_put_span(b, value);
+    else
+        buf_put_json(b, value, LIMIT_LOG_LINE);
+}
+
+/* A member for each key; false: the text is not made of keys and values. */
+static bool put_json_fields(struct buf *b, struct span text)
+{
+    struct span key, value;
+    while (text.n != 0) {
+        if (!cut_field(&text, &key, &value))
+            return false;
+        buf_printf(b, ",\"%.*s\":", SPAN_FMT(key));
+        put_json_value(b, value);
+    }
+    return true;
+}
+
 static void put_json_line(struct buf *b, const struct line *l)
 {
     buf_printf(b, "{\"time\":\"%.*s\",\"level\":\"%s\",\"event\":", (int)sizeof l->time, l->time,
                levels[l->level].name);
     buf_put_json(b, span_str(l->event), LIMIT_LOG_FIELD);
-    buf_put_str(b, ",\"message\":");
-    buf_put_json(b, l->text, TEXT_MOST);
+    size_t before = buf_len(b);
+    if (l->whole || !put_json_fields(b, l->text)) {
+        buf_cut(b, before);
+        buf_put_str(b, ",\"message\":");
+        buf_put_json(b, l->text, TEXT_MOST);
+    }
     if (l->suppressed > 0)
         buf_printf(b, ",\"suppressed\":%u", l->suppressed);
     buf_put_char(b, '}');
@@ -148,7 +241,7 @@ static void put_line(const struct log *log, struct buf *b, const struct line *l)
         char prefix[] = {'<', levels[l->level].priority, '>'};
         buf_put(b, prefix, sizeof prefix);
     }
-    if (log->json)
+    if (l->json)
         put_json_line(b, l);
     else
         put_text_line(b, l);
@@ -178,18 +271,26 @@ void log_event(struct log *log, enum log_level level, const char *event, const c
     va_start(ap, format);
     int n = vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
+    line.json = atomic_load_explicit(&log->json, memory_order_relaxed);
     line.text = span_of(text, n < 0 ? 0 : n > TEXT_MOST ? TEXT_MOST : (size_t)n);
     clock_print_rfc3339(line.time, clock_wall_ns());
     buf_fixed(&out, memory, sizeof memory);
     put_line(log, &out, &line);
+    if (out.failed) { /* the marks of its members take too much */
+        buf_clear(&out);
+        line.whole = true;
+        put_line(log, &out, &line);
+    }
     write_line(log, buf_span(&out));
 }
+
+enum { QUOTE_ROOM = 6 }; /* quotes, a NUL, and the sign that something is missing */
 
 const char *log_quote(char *out, size_t size, struct span s)
 {
     struct buf b;
     buf_fixed(&b, out, size);
-    buf_put_json(&b, s, size / 8);
+    buf_put_json(&b, s, size > QUOTE_ROOM ? size - QUOTE_ROOM : 0);
     buf_put_char(&b, '\0');
     if (b.failed && size > 0)
         out[0] = '\0';

@@ -294,8 +294,8 @@ static enum err open_admin(struct balancer *b, struct buf *messages)
         return e;
     }
     if (e != ERR_OK)
-        log_event(b->log, LOG_WARN, "no-control-socket", "path=\"%s\" reason=%s", control,
-                  err_name(e));
+        log_event(b->log, LOG_WARN, "no-control-socket", "path=%s reason=%s",
+                  LOG_QUOTE(span_str(control)), err_name(e));
     if (!a->http_on)
         return ERR_OK;
     sockets_addr(&a->http, &http);
@@ -306,7 +306,8 @@ static enum err open_admin(struct balancer *b, struct buf *messages)
         return e;
     }
     if (e != ERR_OK)
-        log_event(b->log, LOG_WARN, "no-admin-http", "address=\"%s\" reason=%s", at, err_name(e));
+        log_event(b->log, LOG_WARN, "no-admin-http", "address=%s reason=%s",
+                  LOG_QUOTE(span_str(at)), err_name(e));
     return ERR_OK;
 }
 
@@ -466,7 +467,8 @@ int balancer_run(const struct options *options)
     b.worker_count = m.workers;
     if (buf_len(&m.messages) != 0)
         fwrite(m.messages.p, 1, m.messages.n, stderr);
-    b.log = log_new(STDERR_FILENO, m.conf->log.level, false, getenv("JOURNAL_STREAM") != NULL);
+    b.log = log_new(STDERR_FILENO, m.conf->log.level, m.conf->log.events == CONF_EVENTS_JSON,
+                    getenv("JOURNAL_STREAM") != NULL);
     if (!tls_mem_locked())
         log_event(b.log, LOG_INFO, "keys-not-locked", "effect=\"private keys may be swapped out\"");
     if (stall_prepare() != ERR_OK)

@@ -35,11 +35,11 @@ void central_restore(struct balancer *b, const struct conf *conf)
         e = keep_read(buf_span(&text), &c->rows);
     if (e == ERR_OK) {
         c->origin = CENTRAL_FILE;
-        log_event(b->log, LOG_INFO, "registry-restored", "rows=%zu path=\"%s\"", c->rows->count,
-                  path);
+        log_event(b->log, LOG_INFO, "registry-restored", "rows=%zu path=%s", c->rows->count,
+                  LOG_QUOTE(span_str(path)));
     } else if (e != ERR_NOT_FOUND) {
-        log_event(b->log, LOG_WARN, "registry-not-restored", "path=\"%s\" reason=%s",
-                  path != NULL ? path : "", err_name(e));
+        log_event(b->log, LOG_WARN, "registry-not-restored", "path=%s reason=%s",
+                  LOG_QUOTE(span_str(path != NULL ? path : "")), err_name(e));
     }
     buf_fini(&text);
     mem_free(path);
@@ -209,8 +209,8 @@ void central_saved(struct balancer *b, struct central_save *save)
         c->saves++;
     } else {
         c->saves_failed++;
-        log_event(b->log, LOG_WARN, "registry-not-kept", "path=\"%s\" reason=%s", save->path,
-                  err_name(save->result));
+        log_event(b->log, LOG_WARN, "registry-not-kept", "path=%s reason=%s",
+                  LOG_QUOTE(span_str(save->path)), err_name(save->result));
     }
     free_save(save);
     c->saving = NULL;

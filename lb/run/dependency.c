@@ -33,8 +33,8 @@ static void note(const struct item *item)
 {
     const struct dependencies *d = item->owner;
     if (item->down)
-        log_event(d->log, LOG_WARN, "dependency-fails", "dependency=%s reason=\"%s\"",
-                  item->wish.name, item->why);
+        log_event(d->log, LOG_WARN, "dependency-fails", "dependency=%s reason=%s", item->wish.name,
+                  LOG_QUOTE(span_str(item->why)));
     else
         log_event(d->log, LOG_INFO, "dependency-works", "dependency=%s", item->wish.name);
 }

@@ -145,13 +145,12 @@ static struct tls_cert *renewed(const struct conf_certificate *c, const struct t
         e = ERR_CORRUPT;
     }
     if (e == ERR_OK) {
-        log_event(log, LOG_INFO, "certificate-read", "chain=\"%s\"", c->chain.s.p);
+        log_event(log, LOG_INFO, "certificate-read", "chain=%s", LOG_QUOTE(c->chain.s));
     } else {
         struct span why = buf_len(&said) != 0 ? buf_span(&said) : span_str(err_phrase(e));
         log_event(log, LOG_ERROR, "certificate-refused",
-                  "reason=\"%.*s\" effect=\"the present one stays; tried again when a file "
-                  "changes\"",
-                  SPAN_FMT(why));
+                  "reason=%s effect=\"the present one stays; tried again when a file changes\"",
+                  LOG_QUOTE(why));
     }
     buf_fini(&said);
     return e == ERR_OK ? fresh : NULL;
@@ -193,8 +192,8 @@ bool material_front_renew(const struct material *of, size_t listener, struct log
     if (e != ERR_OK) {
         struct span why = buf_len(&said) != 0 ? buf_span(&said) : span_str(err_phrase(e));
         log_event(log, LOG_ERROR, "certificate-refused",
-                  "listener=\"%.*s\" reason=\"%.*s\" effect=\"what was served stays\"",
-                  SPAN_FMT(l->name.s), SPAN_FMT(why));
+                  "listener=%s reason=%s effect=\"what was served stays\"", LOG_QUOTE(l->name.s),
+                  LOG_QUOTE(why));
         *good = before;
         ++*bad;
         use = false;

@@ -62,6 +62,7 @@ static void apply_limits(struct balancer *b, const struct conf *conf)
     atomic_store(&b->admission->connections_most, most);
     pressure_follow(b, &conf->limits);
     log_set_level(b->log, conf->log.level);
+    log_set_json(b->log, conf->log.events == CONF_EVENTS_JSON);
     b->drain.requests_ms = conf->drain.requests_ms;
     b->drain.tunnels_ms = conf->drain.tunnels_ms;
 }
@@ -184,7 +185,7 @@ static void log_messages(struct balancer *b, struct span messages)
         struct span line;
         messages = span_cut(messages, '\n', &line);
         if (line.n != 0)
-            log_event(b->log, LOG_ERROR, "config", "message=\"%.*s\"", SPAN_FMT(line));
+            log_event(b->log, LOG_ERROR, "config", "message=%s", LOG_QUOTE(line));
     }
 }
 

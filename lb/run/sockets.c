@@ -135,8 +135,8 @@ void sockets_close_unused(struct sockets *s)
         if (getsockname(fd, &local.any, &local.len) == 0)
             at[addr_print(&local, at)] = '\0';
         log_event(s->log, LOG_WARN, "inherited-socket-unused",
-                  "name=\"%.*s\" address=\"%s\" effect=\"closed; no listener names it\"",
-                  SPAN_FMT(name), at);
+                  "name=%s address=%s effect=\"closed; no listener names it\"", LOG_QUOTE(name),
+                  LOG_QUOTE(span_str(at)));
         if (is_stored(name))
             service_forget(name);
         close(fd);

@@ -202,7 +202,8 @@ void upgrade_begin(struct balancer *b)
         refused(b, err_name(e), 0);
         return;
     }
-    log_event(b->log, LOG_INFO, "upgrading", "program=\"%s\" pid=%d", u->program, (int)u->child);
+    log_event(b->log, LOG_INFO, "upgrading", "program=%s pid=%d", LOG_QUOTE(span_str(u->program)),
+              (int)u->child);
     io_init(&u->answer, b->loop, pipe_fds[0], on_answer);
     io_want(&u->answer, IO_READ);
     timer_init(&u->late, b->loop, on_late);

@@ -123,9 +123,8 @@ static void renew_geo(struct watch_look *k, struct material *m, bool *any)
     } else {
         k->geo_bad++;
         log_event(k->log, LOG_ERROR, "geo-refused",
-                  "reason=\"%.*s\" effect=\"the present one stays; tried again when a file "
-                  "changes\"",
-                  SPAN_FMT(buf_span(&said)));
+                  "reason=%s effect=\"the present one stays; tried again when a file changes\"",
+                  LOG_QUOTE(buf_span(&said)));
     }
     buf_fini(&said);
 }
@@ -207,8 +206,8 @@ static void tell_expired(struct balancer *b)
             int64_t at_s = tls_cert_expires(f->certs[k]);
             if (at_s > b->watch.expiry_checked_s && at_s <= now_s)
                 log_event(b->log, LOG_ERROR, "certificate-expired",
-                          "chain=\"%s\" effect=\"it is served, and clients refuse it\"",
-                          b->current->conf->listeners[i].tls.certificates[k].chain.s.p);
+                          "chain=%s effect=\"it is served, and clients refuse it\"",
+                          LOG_QUOTE(b->current->conf->listeners[i].tls.certificates[k].chain.s));
         }
     }
     b->watch.expiry_checked_s = now_s;

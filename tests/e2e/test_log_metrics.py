@@ -122,6 +122,30 @@ def test_template_format(env):
     assert refused.returncode == 1 and "did you mean '{status}'?" in refused.stdout + refused.stderr, refused
 
 
+def event_lines(balancer):
+    return balancer.errors().splitlines()
+
+
+def test_events_as_json(env):
+    """One object a line with the same keys, from the first one on; the form follows a reload."""
+    log = {"access": {"path": env.path("access.log")}}
+    balancer = env.simple(env.origin(), log={**log, "events": {"format": "json"}})
+    good = balancer.config
+    balancer.ctl("drain", "api/a")
+    assert balancer.reload({**good, "routes": [{"pool": 'a "quoted" one'}]}, check=False).returncode == 1
+    until(lambda: any('"config"' in line for line in event_lines(balancer)), what="the messages of the reload")
+    events = [json.loads(line) for line in event_lines(balancer) if line.startswith("{")]
+    assert [event for event in event_lines(balancer) if "level=" in event] == []
+    by_name = {event["event"]: event for event in events}
+    assert by_name["ready"]["workers"] >= 1 and by_name["ready"]["level"] == "info", by_name
+    assert by_name["ready"]["time"].endswith("Z") and by_name["ready"]["pid"] == balancer.process.pid
+    assert (by_name["operator"]["command"], by_name["operator"]["backend"]) == ("drain", "api/a"), by_name["operator"]
+    assert by_name["reload-refused"]["effect"] == "the running configuration stays"
+    assert any("routes[0].pool is 'a \"quoted\" one'" in event["message"] for event in events if event["event"] == "config"), events
+    balancer.reload({**good, "log": log})
+    until(lambda: "event=reloaded" in balancer.errors(), what="a line of text")
+
+
 def test_log_file_is_opened_again_on_usr1(env):
     import os
     balancer = env.simple(env.origin())

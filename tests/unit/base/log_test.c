@@ -4,6 +4,7 @@
 #include "check.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 /* A log into a pipe; what it wrote is read back without waiting. */
@@ -66,9 +67,43 @@ TEST(log, json_lines)
     setup(&f, LOG_INFO, true, false);
     log_event(f.log, LOG_ERROR, "bind-failed", "address=%s", LOG_QUOTE(SPAN("[::]:80")));
     CHECK_STR(after_time(written(&f), "{\"time\":\""),
-              "\",\"level\":\"error\",\"event\":\"bind-failed\","
-              "\"message\":\"address=\\\"[::]:80\\\"\"}\n");
+              "\",\"level\":\"error\",\"event\":\"bind-failed\",\"address\":\"[::]:80\"}\n");
     teardown(&f);
+}
+
+/* A member for each key; what is not made of keys and values is one message. */
+TEST(log, json_members)
+{
+    static const struct {
+        const char *text, *want;
+    } cases[] = {
+        {"n=12 big=1234567890123456 zero=0 padded=007", "\"n\":12,\"big\":\"1234567890123456\","
+                                                        "\"zero\":0,\"padded\":\"007\""},
+        {"a=x/y b=\"two words\" c=\"q \\\" \\u00e9 \\n\"",
+         "\"a\":\"x/y\",\"b\":\"two words\",\"c\":\"q \\\" \\u00e9 \\n\""},
+        {"empty= quoted=\"\"", "\"empty\":\"\",\"quoted\":\"\""},
+        {"a=\"bad \\x\"", "\"message\":\"a=\\\"bad \\\\x\\\"\""},
+        {"a=\"bad \\u12\"", "\"message\":\"a=\\\"bad \\\\u12\\\"\""},
+        {"a=\"open", "\"message\":\"a=\\\"open\""},
+        {"a=\"x\"y", "\"message\":\"a=\\\"x\\\"y\""},
+        {"only words", "\"message\":\"only words\""},
+        {"a=1 then words", "\"message\":\"a=1 then words\""},
+        {"A=1", "\"message\":\"A=1\""},
+        {"a=\x01", "\"a\":\"\\u0001\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fixture f;
+        char want[256];
+        setup(&f, LOG_INFO, false, false);
+        log_set_json(f.log, true);
+        log_event(f.log, LOG_INFO, "e", "%s", cases[i].text);
+        snprintf(want, sizeof want, "\",\"level\":\"info\",\"event\":\"e\",%s}\n", cases[i].want);
+        CHECK_STR(after_time(written(&f), "{\"time\":\""), want);
+        log_set_json(f.log, false);
+        log_event(f.log, LOG_INFO, "e", "k=v");
+        CHECK_STR(after_time(written(&f), "time="), " level=info event=e k=v\n");
+        teardown(&f);
+    }
 }
 
 TEST(log, priorities_for_the_journal)
@@ -167,7 +202,10 @@ TEST(log, a_full_pipe_loses_lines_and_counts_them)
 
 TEST(log, quoting_is_cut_and_always_ends)
 {
-    char out[64], tiny[4];
-    CHECK_STR(log_quote(out, sizeof out, SPAN("abcdefghijkl")), "\"abcdefgh\xe2\x80\xa6\"");
+    char out[32], tiny[4];
+    CHECK_STR(log_quote(out, sizeof out, SPAN("abcdefghijkl \"\n\"")),
+              "\"abcdefghijkl \\\"\\n\\\"\"");
+    CHECK_STR(log_quote(out, sizeof out, SPAN("abcdefghijklmnopqrstuvwxyz0123456789")),
+              "\"abcdefghijklmnopqrstuvwxyz\xe2\x80\xa6\"");
     CHECK_STR(log_quote(tiny, sizeof tiny, SPAN("abcdefghijkl")), "");
 }
