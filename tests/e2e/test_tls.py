@@ -99,6 +99,24 @@ def test_mutual_tls(env):
             assert type(problem).__name__ == "Ended", problem
 
 
+def served(port, context):
+    try:
+        return get(port, tls=context).status == 200
+    except (OSError, Ended):  # in TLS 1.3 the refusal comes after the handshake
+        return False
+
+
+def test_l28_chains_of_clients_are_bounded(env):
+    """Four authorities between a client and the one that is known, and 16 KiB; not one more."""
+    balancer = secure(env, client_ca=env.authority.ca)
+    for through, fine in ((3, True), (4, True), (5, False)):
+        context = client_context(env.authority.ca, certificate=env.authority.client("deep", through=through))
+        assert served(balancer.port, context) == fine, f"through {through}"
+    for padding, fine in ((14 << 10, True), (17 << 10, False)):
+        context = client_context(env.authority.ca, certificate=env.authority.client("wide", padding=padding))
+        assert served(balancer.port, context) == fine, f"{padding} bytes more"
+
+
 def stranger(env):
     from certs import Authority
     other = Authority(env.path("other-authority"))

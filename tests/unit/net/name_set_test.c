@@ -82,13 +82,15 @@ TEST(name_set, unknown_name_is_asked_for_soon)
     CHECK_INT(take(&set, 1, 2, 60, 2000).added, 2);
 }
 
-TEST(name_set, too_many_addresses_are_no_answer)
+TEST(name_set, too_many_addresses_are_no_answer_l37)
 {
     struct name_set set = {0};
     rng_seed(&rng, 4);
     take(&set, 1, 1, 60, 1000);
     CHECK_INT(take(&set, 1, LIMIT_NAME_ADDRESSES + 1, 60, 2000).added, 0);
     CHECK_INT(set.count, 1);
+    CHECK_INT(take(&set, 1, LIMIT_NAME_ADDRESSES, 60, 2000).added, LIMIT_NAME_ADDRESSES - 1);
+    CHECK_INT(set.count, LIMIT_NAME_ADDRESSES);
 }
 
 TEST(name_set, few_go_at_once)
