@@ -99,6 +99,11 @@ static void on_mail(void *user, const struct mail *m)
         log_event(b->log, LOG_ERROR, "adopt-failed", "worker=%u generation=%llu reason=no-memory",
                   m->n, (unsigned long long)m->v);
         break;
+    case MAIN_LISTEN_FAILED:
+        log_event(b->log, LOG_ERROR, "listen-failed",
+                  "worker=%u reason=%s effect=\"it tries again each second\"", m->n,
+                  err_name((enum err)m->v));
+        break;
     case MAIN_UNWATCHED:
         if (++b->unwatched == b->worker_count)
             sockets_refuse(&b->sockets);

@@ -61,6 +61,7 @@ static void on_beat(struct timer *t)
     if (w->loop->longest_turn_ns > atomic_load_explicit(&w->longest_turn_ns, memory_order_relaxed))
         atomic_store_explicit(&w->longest_turn_ns, w->loop->longest_turn_ns, memory_order_relaxed);
     w->loop->longest_turn_ns = 0;
+    worker_listen_again(w);
     if (!w->draining)
         worker_forget_numbers(w, loop_now_ns(w->loop) - BEAT_MS * NS_PER_MS);
     timer_in_ms(t, BEAT_MS);
@@ -76,16 +77,16 @@ static void adopt_logs(struct worker *w, const struct snapshot *s)
 
 static void adopt(struct worker *w, const struct snapshot *s)
 {
-    enum err e = proxy_adopt(w->proxy, &s->policy);
-    if (e == ERR_OK) {
-        adopt_logs(w, s);
-        e = worker_listen(w, s);
-    }
-    if (e != ERR_OK) {
+    if (proxy_adopt(w->proxy, &s->policy) != ERR_OK) {
         tell_main(w, (struct mail){.kind = MAIN_ADOPT_FAILED, .v = s->policy.generation});
+        on_edition_end(w, &s->policy);
         return;
     }
+    adopt_logs(w, s);
+    enum err e = worker_listen(w, s);
     worker_drop_unwanted(w);
+    if (e != ERR_OK)
+        tell_main(w, (struct mail){.kind = MAIN_LISTEN_FAILED, .v = e});
 }
 
 static void finish(struct worker *w)

@@ -21,21 +21,23 @@ enum worker_mail {
 };
 
 enum main_mail {
-    MAIN_LET_GO,       /* p: const struct policy; n: worker: it holds nothing of it any more */
-    MAIN_ADOPT_FAILED, /* v: generation; n: worker: no memory; it goes on with the old one */
-    MAIN_UNWATCHED,    /* n: worker: drains, and watches no listening socket any more */
-    MAIN_WORKER_DONE,  /* n: worker: drained, its thread ends */
-    MAIN_HELPER,       /* p: the job */
-    MAIN_LOOKED,       /* p: struct look */
-    MAIN_RELIEVED,     /* n: worker */
-    MAIN_UNSANDBOXED,  /* n: worker; v: enum err: it has no filter of system calls */
-    MAIN_ROWS,         /* p: struct row_set, from the health thread */
-    MAIN_KEPT,         /* p: struct central_save: the registry's file is written */
-    MAIN_NAMES,        /* p: struct name_news, to be freed: other addresses of a host name */
-    MAIN_WATCHED,      /* p: struct watch_look */
-    MAIN_FILE,         /* p: struct challenge: to be read */
-    MAIN_FILE_READ,    /* p: struct challenge: has been */
-    MAIN_DEPENDENCY,   /* p: struct dependency_news, to be freed */
+    MAIN_LET_GO,        /* p: const struct policy; n: worker: it holds nothing of it any more */
+    MAIN_ADOPT_FAILED,  /* v: generation; n: worker: no memory; it goes on with the old one, and
+                           MAIN_LET_GO follows */
+    MAIN_LISTEN_FAILED, /* n: worker; v: enum err: it watches some sockets later */
+    MAIN_UNWATCHED,     /* n: worker: drains, and watches no listening socket any more */
+    MAIN_WORKER_DONE,   /* n: worker: drained, its thread ends */
+    MAIN_HELPER,        /* p: the job */
+    MAIN_LOOKED,        /* p: struct look */
+    MAIN_RELIEVED,      /* n: worker */
+    MAIN_UNSANDBOXED,   /* n: worker; v: enum err: it has no filter of system calls */
+    MAIN_ROWS,          /* p: struct row_set, from the health thread */
+    MAIN_KEPT,          /* p: struct central_save: the registry's file is written */
+    MAIN_NAMES,         /* p: struct name_news, to be freed: other addresses of a host name */
+    MAIN_WATCHED,       /* p: struct watch_look */
+    MAIN_FILE,          /* p: struct challenge: to be read */
+    MAIN_FILE_READ,     /* p: struct challenge: has been */
+    MAIN_DEPENDENCY,    /* p: struct dependency_news, to be freed */
 };
 
 struct worker_drain {

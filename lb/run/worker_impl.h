@@ -26,8 +26,8 @@ struct worker_watch {
     struct link link;
     struct worker *worker;
     struct worker_listener *of;
-    struct listener *listener;
-    int fd;  /* main's, by which the watch is found */
+    struct listener *listener; /* NULL: it could not be watched yet */
+    int fd;                    /* main's, by which the watch is found */
     int own; /* the same socket under a number that no other thread closes while our loop has it */
     int64_t ended_ns;
     bool wanted;
@@ -60,10 +60,13 @@ struct worker {
 
 /* worker_listen.c */
 void worker_listen_init(struct worker *w);
-/* Watches the sockets of a configuration, for its listeners. What it does not name stays until
- * worker_drop_unwanted. */
+/* Watches the sockets of a configuration, for its listeners, as many as it can: one that it has no
+ * descriptor for is tried again (worker_listen_again), and those that were there never go on with
+ * what an old configuration owns. What it does not name stays until worker_drop_unwanted.
+ * ERR_NO_DESCRIPTOR, ERR_NO_MEMORY: why some are not watched. */
 MUST_CHECK
 enum err worker_listen(struct worker *w, const struct snapshot *s);
+void worker_listen_again(struct worker *w);
 /* Such a socket stops being watched; such a listener goes when its last client has. */
 void worker_drop_unwanted(struct worker *w);
 /* Connections wait in the kernel's queue for a while. */

@@ -16,8 +16,11 @@ static void on_resume(struct timer *t)
         timer_in_ms(t, RESUME_MS);
         return;
     }
-    list_each (e, &w->watches)
-        listener_resume(container_of(e, struct worker_watch, link)->listener);
+    list_each (e, &w->watches) {
+        struct worker_watch *watch = container_of(e, struct worker_watch, link);
+        if (watch->listener != NULL)
+            listener_resume(watch->listener);
+    }
 }
 
 void worker_listen_init(struct worker *w)
@@ -112,30 +115,39 @@ static struct worker_watch *watch_find(struct worker *w, int fd)
     return NULL;
 }
 
+static enum err watch_begin(struct worker_watch *watch)
+{
+    struct loop *loop = watch->worker->loop;
+    if (watch->listener != NULL)
+        return ERR_OK;
+    watch->own = fcntl(watch->fd, F_DUPFD_CLOEXEC, 0);
+    if (watch->own < 0)
+        return ERR_NO_DESCRIPTOR;
+    enum err e = listener_start(loop, watch->own, on_accept, watch, &watch->listener);
+    if (e != ERR_OK)
+        close(watch->own);
+    return e;
+}
+
+void worker_listen_again(struct worker *w)
+{
+    list_each (v, &w->watches)
+        (void)!watch_begin(container_of(v, struct worker_watch, link));
+}
+
 static enum err watch(struct worker *w, int fd, struct worker_listener *of)
 {
     struct worker_watch *watch = watch_find(w, fd);
-    if (watch != NULL) {
-        watch->of = of;
-        watch->wanted = true;
-        return ERR_OK;
+    if (watch == NULL) {
+        watch = mem_alloc(sizeof *watch);
+        if (watch == NULL)
+            return ERR_NO_MEMORY;
+        *watch = (struct worker_watch){.worker = w, .fd = fd};
+        list_append(&w->watches, &watch->link);
     }
-    watch = mem_alloc(sizeof *watch);
-    if (watch == NULL)
-        return ERR_NO_MEMORY;
-    *watch = (struct worker_watch){.worker = w, .of = of, .fd = fd, .wanted = true};
-    watch->own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    enum err e = watch->own < 0
-                     ? ERR_NO_DESCRIPTOR
-                     : listener_start(w->loop, watch->own, on_accept, watch, &watch->listener);
-    if (e != ERR_OK) {
-        if (watch->own >= 0)
-            close(watch->own);
-        mem_free(watch);
-        return e;
-    }
-    list_append(&w->watches, &watch->link);
-    return ERR_OK;
+    watch->of = of;
+    watch->wanted = true;
+    return watch_begin(watch);
 }
 
 /* The socket is let go at once. Its number is not: where another process has the socket too, the
@@ -144,8 +156,13 @@ static enum err watch(struct worker *w, int fd, struct worker_listener *of)
 static void watch_end(struct worker_watch *watch)
 {
     struct worker *w = watch->worker;
+    bool begun = watch->listener != NULL;
     listener_stop(&watch->listener);
     list_remove(&watch->link);
+    if (!begun) {
+        mem_free(watch);
+        return;
+    }
     if (dup3(STDERR_FILENO, watch->own, O_CLOEXEC) < 0)
         close(watch->own);
     else
@@ -153,13 +170,30 @@ static void watch_end(struct worker_watch *watch)
     list_append(&w->let_go, &watch->link);
 }
 
+static enum err first_of(enum err a, enum err b)
+{
+    return a != ERR_OK ? a : b;
+}
+
 static enum err watch_bound(struct worker *w, const struct bound *b, struct worker_listener *of)
 {
     enum err e = ERR_OK;
-    for (unsigned i = 0; e == ERR_OK && i < b->count; i++) {
+    for (unsigned i = 0; i < b->count; i++) {
         if (b->shared || i % w->spec.count == w->spec.index)
-            e = watch(w, b->fds[i], of);
+            e = first_of(e, watch(w, b->fds[i], of));
     }
+    return e;
+}
+
+static enum err take_listener(struct worker *w, const struct snapshot_listener *from)
+{
+    enum err e = ERR_OK;
+    struct worker_listener *l = listener_get(w, from->name, from->servers != NULL);
+    if (l == NULL)
+        return ERR_NO_MEMORY;
+    settle_listener(l, from, w->spec.index);
+    for (size_t b = 0; b < from->conf->bind_count; b++)
+        e = first_of(e, watch_bound(w, from->bounds[b], l));
     return e;
 }
 
@@ -170,15 +204,8 @@ enum err worker_listen(struct worker *w, const struct snapshot *s)
         container_of(l, struct worker_listener, link)->wanted = false;
     list_each (v, &w->watches)
         container_of(v, struct worker_watch, link)->wanted = false;
-    for (size_t i = 0; e == ERR_OK && i < s->listener_count; i++) {
-        const struct snapshot_listener *from = &s->listeners[i];
-        struct worker_listener *l = listener_get(w, from->name, from->servers != NULL);
-        if (l == NULL)
-            return ERR_NO_MEMORY;
-        settle_listener(l, from, w->spec.index);
-        for (size_t b = 0; e == ERR_OK && b < from->conf->bind_count; b++)
-            e = watch_bound(w, from->bounds[b], l);
-    }
+    for (size_t i = 0; i < s->listener_count; i++)
+        e = first_of(e, take_listener(w, &s->listeners[i]));
     return e;
 }
 
@@ -220,8 +247,11 @@ void worker_unwatch(struct worker *w)
 
 void worker_pause(struct worker *w)
 {
-    list_each (e, &w->watches)
-        listener_pause(container_of(e, struct worker_watch, link)->listener);
+    list_each (e, &w->watches) {
+        struct worker_watch *watch = container_of(e, struct worker_watch, link);
+        if (watch->listener != NULL)
+            listener_pause(watch->listener);
+    }
     if (w->resume.due_ns == 0)
         timer_in_ms(&w->resume, RESUME_MS);
 }

@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 
-from client import Client, get
+from client import Client, client_context, get
 from env import until
 from meridian import Notify
 from origin import gated, text
@@ -206,3 +206,32 @@ def test_f15_out_of_descriptors(env):
     outcomes = [outcome(client) for client in clients]
     assert set(outcomes) <= {200, 503, "reset"} and outcomes.count(200) > 10, outcomes
     until(lambda: balancer.ctl_json("status")["overload"] == "none", what="the end of the pressure")
+
+
+def test_f15_a_reload_that_runs_out_of_descriptors(env):
+    """Whatever is missing for a new listener, those that were there are served by the new configuration."""
+    pair = env.authority.server("localhost")
+    balancer = env.simple(env.origin(), workers=1, listener={"tls": {"certificates": [pair.config()]}})
+    pid, config = balancer.process.pid, balancer.config
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    context = client_context(ca=env.authority.ca)
+
+    def said(what):
+        return balancer.errors().count(f"event={what}")
+
+    for free in range(1, 4):
+        used = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+        bound = [number for number in range(1024) if number not in used][free]
+        news = {"bind": f"127.0.0.1:{env.port()}"}
+        balancer.write({**config, "listeners": {"news": news, **config["listeners"]}})
+        told = said("reloaded") + said("reload-refused")
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (bound, before[1]))
+        balancer.signal(signal.SIGHUP)
+        until(lambda: said("reloaded") + said("reload-refused") > told, what="the end of the reload")
+        time.sleep(0.3)  # the worker takes it
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        time.sleep(1.1)  # a worker looks at its bound once a second
+        assert get(balancer.port, tls=context).status == 200, free
+    assert said("listen-failed") > 0, balancer.errors()
+    for _ in range(8):
+        assert get(int(news["bind"].split(":")[1])).status == 200
