@@ -369,6 +369,7 @@ enum err proxy_new(const struct proxy_spec *spec, struct proxy **out)
     p->admission = spec->admission;
     p->stats = spec->stats;
     p->hooks = spec->hooks;
+    p->challenges = spec->challenges;
     p->arenas.keep = ARENA_KEEP;
     list_init(&p->clients);
     list_init(&p->handshakes);

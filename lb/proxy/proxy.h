@@ -106,6 +106,7 @@ struct proxy {
     struct admission *admission;
     struct proxy_hooks hooks;
     struct worker_stats *stats;
+    struct challenge *challenges;
     /* owner thread */
     struct edition *current;
     struct link editions; /* all that are held, oldest first */
@@ -121,15 +122,12 @@ struct proxy {
     struct link spare;      /* exchange objects kept for reuse */
     struct link slots;      /* of struct pool_slot */
     struct compress_store compress;
-    struct challenge challenges[CHALLENGES];
     struct task serve;         /* gives freed slots to waiters */
     struct buf line;           /* one access-log line while it is written */
     struct pick_explain terms; /* of the choice that is being made */
     size_t spare_count;
     bool draining;
     enum overload overload; /* as last told */
-    char date[29];          /* as of date_s */
-    int64_t date_s;
 };
 
 struct proxy_spec {
@@ -138,6 +136,9 @@ struct proxy_spec {
     struct admission *admission;
     struct worker_stats *stats;
     struct proxy_hooks hooks;
+    /* CHALLENGES places, which outlive whoever reads into them, and so the proxy; NULL: no
+     * listener answers challenges. */
+    struct challenge *challenges;
     uint64_t seed; /* 0: from the system */
 };
 

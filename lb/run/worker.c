@@ -257,6 +257,7 @@ enum err worker_new(const struct worker_spec *spec, struct worker **out)
                   .span_line = on_span_line,
                   .read_file = on_read_file,
                   .user = w},
+        .challenges = w->challenges,
     };
     if (e == ERR_OK)
         e = proxy_new(&proxy, &w->proxy);

@@ -42,6 +42,7 @@ struct worker {
     struct loop *loop;
     struct conn_env env;
     struct proxy *proxy;
+    struct challenge challenges[CHALLENGES]; /* read into until main has ended the reader */
     struct link listeners, watches;
     struct link let_go; /* watches whose numbers are kept for a while */
     struct log_writer *log;
