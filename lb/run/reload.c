@@ -15,44 +15,6 @@ static void load(void *arg)
     material_load(arg);
 }
 
-static bool begin(struct balancer *b)
-{
-    struct material *m = mem_alloc(sizeof *m);
-    if (m == NULL)
-        return false;
-    m->path = b->options->config;
-    m->workers = b->worker_count;
-    m->tickets = b->tickets;
-    m->present = b->current->geo;
-    b->loading = m;
-    service_notify("RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=loading the configuration",
-                   (long long)(clock_mono_ns() / 1000));
-    return helper_do(b->helper, load, m);
-}
-
-void balancer_reload(struct balancer *b, struct admin_job *job)
-{
-    bool running = b->loading != NULL;
-    if (b->draining != 0) {
-        if (job != NULL)
-            admin_job_done(job, ERR_SHUTDOWN, SPAN_NONE);
-        return;
-    }
-    if (job != NULL) {
-        struct reload_job *j = mem_alloc(sizeof *j);
-        if (j == NULL) {
-            admin_job_done(job, ERR_NO_MEMORY, SPAN("no memory for the reload"));
-            return;
-        }
-        j->job = job;
-        list_append(running ? &b->next_jobs : &b->jobs, &j->link);
-    }
-    if (running)
-        b->reload_again = true;
-    else if (!begin(b))
-        log_event(b->log, LOG_ERROR, "reload-failed", "reason=no-memory");
-}
-
 static void apply_limits(struct balancer *b, const struct conf *conf)
 {
     atomic_store(&b->admission->handshakes_most, (uint32_t)conf->limits.handshakes);
@@ -207,6 +169,48 @@ static void account(struct balancer *b, enum err e, struct span messages)
                    e == ERR_OK ? "" : "; the last reload was refused");
 }
 
+/* Without memory whoever waits is told so. */
+static void begin(struct balancer *b)
+{
+    struct material *m = mem_alloc(sizeof *m);
+    if (m == NULL) {
+        account(b, ERR_NO_MEMORY, SPAN_NONE);
+        finish_jobs(b, ERR_NO_MEMORY, SPAN("no memory for the reload\n"));
+        return;
+    }
+    m->path = b->options->config;
+    m->workers = b->worker_count;
+    m->tickets = b->tickets;
+    m->present = b->current->geo;
+    b->loading = m;
+    service_notify("RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=loading the configuration",
+                   (long long)(clock_mono_ns() / 1000));
+    (void)!helper_do(b->helper, load, m); /* it is free: nothing was being loaded */
+}
+
+void balancer_reload(struct balancer *b, struct admin_job *job)
+{
+    bool running = b->loading != NULL;
+    if (b->draining != 0) {
+        if (job != NULL)
+            admin_job_done(job, ERR_SHUTDOWN, SPAN_NONE);
+        return;
+    }
+    if (job != NULL) {
+        struct reload_job *j = mem_alloc(sizeof *j);
+        if (j == NULL) {
+            admin_job_done(job, ERR_NO_MEMORY, SPAN("no memory for the reload"));
+            return;
+        }
+        j->job = job;
+        list_append(running ? &b->next_jobs : &b->jobs, &j->link);
+    }
+    if (running)
+        b->reload_again = true;
+    else
+        begin(b);
+}
+
 /* Whether a certificate of that file that is over is served already: then nothing is lost by it. */
 static bool serves_expired(const struct snapshot *s, struct span path, int64_t now_s)
 {
@@ -275,9 +279,11 @@ void balancer_loaded(struct balancer *b, struct material *m)
         list_remove(j);
         list_append(&b->jobs, j);
     }
-    if (b->reload_again && b->draining == 0) {
+    if (b->draining != 0) {
+        finish_jobs(b, ERR_SHUTDOWN, SPAN_NONE);
+    } else if (b->reload_again) {
         b->reload_again = false;
-        (void)!begin(b);
+        begin(b);
     }
 }
 
