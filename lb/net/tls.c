@@ -265,7 +265,10 @@ enum err tls_read(struct tls *t, char *into, size_t size, size_t *got)
         r = SSL_get_error(t->ssl, r);
         if (r == SSL_ERROR_WANT_READ)
             return ERR_AGAIN;
-        return r == SSL_ERROR_ZERO_RETURN ? ERR_SHUTDOWN : broke(t, r);
+        if (r != SSL_ERROR_ZERO_RETURN)
+            return broke(t, r);
+        t->fed = SPAN_NONE; /* what follows close_notify is ignored (RFC 8446 section 6.1) */
+        return ERR_SHUTDOWN;
     }
     t->more = true;
     return ERR_OK;

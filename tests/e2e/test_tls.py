@@ -292,3 +292,48 @@ def test_acme_challenges_come_before_the_redirect(env):
     many = [env.client(balancer.port).request("GET", path + token) for _ in range(40)]
     assert {one.response().status for one in many} <= {200, 503}
     assert get(balancer.port, path + token).status == 200
+
+
+class RawTls:
+    """TLS over a socket of its own, whose records the test sends as it likes."""
+
+    def __init__(self, port, context):
+        self.came, self.goes = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.came, self.goes, server_hostname="localhost")
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.until(self.tls.do_handshake)
+
+    def until(self, step):
+        """Feeds it until the step is done; its result."""
+        while True:
+            try:
+                result = step()
+                self.flush()
+                return result
+            except ssl.SSLWantReadError:
+                self.flush()
+                self.came.write(self.socket.recv(65536))
+
+    def flush(self, more=b""):
+        data = self.goes.read() + more
+        if data:
+            self.socket.sendall(data)
+
+
+def test_what_follows_close_notify_is_ignored(env):
+    """RFC 8446 section 6.1: whatever comes after it, the connection has ended there."""
+    balancer = secure(env)
+    for version in (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2):
+        client = RawTls(balancer.port, client_context(env.authority.ca, maximum=version))
+        client.tls.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        client.flush()
+        assert client.until(lambda: client.tls.read(65536)).startswith(b"HTTP/1.1 200 ")
+        try:
+            client.tls.unwrap()
+        except ssl.SSLWantReadError:
+            pass
+        client.flush(b"\x17\x03\x03\x00\x20" + b"x" * 20)
+        while client.socket.recv(65536):
+            pass
+        client.socket.close()
+    until(lambda: balancer.ctl_json("status")["connections"] == 0, what="the end of the connections")
