@@ -69,12 +69,15 @@
 #define LIMIT_H2_EMPTY                100     /* L26, burst */
 #define LIMIT_H2_EMPTY_RATE           10      /* L26 */
 #define LIMIT_H2_STALLED_MS           30000   /* L27 */
-#define LIMIT_H2_WAITING              MIB(1)  /* L27, per connection */
-#define LIMIT_H2_HELD                 MIB(1)  /* L18, received and not wanted, per connection */
-#define LIMIT_RETRY_EXTRA             2       /* L30 */
-#define LIMIT_RETRY_TOTAL_MS          15000   /* L30 */
-#define LIMIT_RETRY_BUDGET_PERCENT    20      /* L30 */
-#define LIMIT_RETRY_BUDGET_MIN        10      /* L30, per second */
+#define LIMIT_H2_SHUT_STREAMS         8      /* L27, of one connection, whose windows stay closed */
+#define LIMIT_H2_SHUT_BYTES           KIB(1) /* L27, let through less than this */
+#define LIMIT_H2_SHUT_MS              500    /* L27, in this time, and two round trips */
+#define LIMIT_H2_WAITING              MIB(1) /* L27, per connection */
+#define LIMIT_H2_HELD                 MIB(1) /* L18, received and not wanted, per connection */
+#define LIMIT_RETRY_EXTRA             2      /* L30 */
+#define LIMIT_RETRY_TOTAL_MS          15000  /* L30 */
+#define LIMIT_RETRY_BUDGET_PERCENT    20     /* L30 */
+#define LIMIT_RETRY_BUDGET_MIN        10     /* L30, per second */
 #define LIMIT_REPLAY_BODY             KIB(64) /* H22 */
 #define LIMIT_REPLAY_CONNECTION       MIB(1)  /* L18, the same of all requests of a connection */
 #define LIMIT_CHECK_INTERVAL_MS       2000    /* L31 */

@@ -17,6 +17,7 @@
 #ifndef MERIDIAN_HTTP_FRONT_H
 #define MERIDIAN_HTTP_FRONT_H
 
+#include "base/limits.h"
 #include "http/msg.h"
 #include "net/conn.h"
 
@@ -78,6 +79,14 @@ struct front_limits {
  * that came together do not come again together. */
 int64_t front_age_ns(const struct front_limits *l, const struct conn *c);
 
+/* How large a request's arena may get (A3): its head as it came, cookies joined, chains of
+ * intermediaries continued; and for each attempt lists of fields and a response head. No head that
+ * the limits allow fails for want of room. */
+static inline size_t front_arena_most(size_t head, size_t fields)
+{
+    return KIB(512) + 4 * head + KIB(1) * fields;
+}
+
 #define FRONT_NOT_IDLE INT64_MAX
 
 /* A connection's codec as the owner of the connection sees it. */
@@ -86,8 +95,9 @@ struct front_codec_ops {
     /* One request more at most, which may be on its way already: its answer says that it is the
      * last. Idle connections stay for it until drain. */
     void (*last)(struct front_codec *c);
-    /* No further request: idle connections close at once, others after their responses; but where
-     * one had begun that could not say so any more, a request that follows at once is answered. */
+    /* No further request: connections without one close at once, also inside a head, others after
+     * their responses; but where one had begun that could not say so any more, a request that
+     * follows at once is answered. */
     void (*drain)(struct front_codec *c);
     /* Ends it now, whatever runs (the exchanges get on_gone first). on_closed follows. */
     void (*kill)(struct front_codec *c, enum err why);

@@ -6,8 +6,8 @@
 
 /* Requests: the operations of the stream. None of them calls the exchange. */
 
-/* Heads are spelled on the stack, large ones in the arena. */
-enum { HEAD_STACK = 8 * 1024, HEAD_MOST = 2 * 64 * 1024 };
+/* Heads are spelled on the stack, large ones on the heap. */
+enum { HEAD_STACK = 8 * 1024 };
 
 static struct h1_back *of(struct back *b)
 {
@@ -55,8 +55,7 @@ static void put_head(struct h1_back *h, const struct request *r)
     buf_fixed(&out, stack, sizeof(stack));
     h1_write_request(&out, r);
     if (out.failed) {
-        char *memory = arena_take(h->stream.arena, HEAD_MOST);
-        buf_fixed(&out, memory, memory != NULL ? HEAD_MOST : 0);
+        buf_init(&out, H1_HEAD_MOST);
         h1_write_request(&out, r);
     }
     if (out.failed) {
@@ -64,6 +63,7 @@ static void put_head(struct h1_back *h, const struct request *r)
     } else {
         put(h, buf_span(&out));
     }
+    buf_fini(&out);
 }
 
 static void send_head(struct back *b, const struct request *r, bool end)

@@ -6,7 +6,7 @@
 /* Requests from one connection, one after the other; the connection's end. Nothing of this is
  * called from inside an operation of the stream. */
 
-enum { ARENA_BLOCK = 8 * 1024, ARENA_MOST = 512 * 1024 };
+enum { ARENA_BLOCK = 8 * 1024 };
 
 /* How long a client that was not told of the end may still have a request on its way. */
 enum { UNTOLD_MS = 1000 };
@@ -192,12 +192,11 @@ static size_t on_bytes(void *user, struct conn *c, struct span bytes)
     return used;
 }
 
-/* F9: a client that ends its half after a complete request is answered; TLS clients that close do
- * not read any more. */
+/* F9: a client that ends its half after a complete request is answered. */
 static void eof_while_busy(struct h1_front *h, bool clean)
 {
-    if (!clean || (h->tls && !h->tunnel)) {
-        h->broken = !clean;
+    if (!clean) {
+        h->broken = true;
         tell_gone(h, ERR_CLIENT_ABORT, false);
     } else if (h->tunnel) {
         settle_input(h);
@@ -211,6 +210,9 @@ static void on_eof(void *user, struct conn *c, bool clean)
 {
     struct h1_front *h = user;
     (void)c;
+    if (h->eof && h->tunnel) {
+        return; /* its half has ended already */
+    }
     h->eof = true;
     if (h->state == FRONT_BUSY) {
         eof_while_busy(h, clean);
@@ -366,11 +368,18 @@ static void last(struct front_codec *c)
     codec_of(c)->last = true;
 }
 
+/* A head that is not complete is no request; where one may be on its way it has its time. */
+static bool half_a_head(const struct h1_front *h)
+{
+    int64_t since_ns = now_ns(h) - (h->untold ? UNTOLD_MS * NS_PER_MS : 0);
+    return h->state == FRONT_HEAD && h->scan.at > 0 && h->stream.begun_ns <= since_ns;
+}
+
 static void drain(struct front_codec *c)
 {
     struct h1_front *h = codec_of(c);
     h->last = true;
-    if (idle_ns(c) != FRONT_NOT_IDLE && !h->untold) {
+    if (half_a_head(h) || (idle_ns(c) != FRONT_NOT_IDLE && !h->untold)) {
         end_connection(h, ERR_SHUTDOWN, CONN_END_FLUSH);
     }
 }
@@ -404,7 +413,7 @@ enum err h1_front_new(struct conn *c, bool tls, const struct front_limits *limit
                            .tls = tls,
                            .conn = c,
                            .state = FRONT_HEAD};
-    arena_init(&h->arena, cache, ARENA_BLOCK, ARENA_MOST + limits->head);
+    arena_init(&h->arena, cache, ARENA_BLOCK, front_arena_most(hold_limit(limits), limits->fields));
     h->stream.ops = &h1_front_ops;
     h->stream.arena = &h->arena;
     h->stream.conn = c;

@@ -6,8 +6,8 @@
 
 /* Responses: the operations of the stream. None of them calls the exchange. */
 
-/* Heads are spelled on the stack, large ones in the arena. */
-enum { HEAD_STACK = 8 * 1024, HEAD_MOST = 2 * 64 * 1024 };
+/* Heads are spelled on the stack, large ones on the heap. */
+enum { HEAD_STACK = 8 * 1024 };
 
 static struct h1_front *of(struct front *f)
 {
@@ -27,15 +27,14 @@ static void put_head(struct h1_front *h, const struct reply *r, const struct h1_
     buf_fixed(&out, stack, sizeof(stack));
     h1_write_reply(&out, r, form);
     if (out.failed) {
-        char *memory = arena_take(&h->arena, HEAD_MOST);
-        buf_fixed(&out, memory, memory != NULL ? HEAD_MOST : 0);
+        buf_init(&out, H1_HEAD_MOST);
         h1_write_reply(&out, r, form);
     }
-    if (out.failed) {
-        h->broken = true;
-        return;
+    h->broken = h->broken || out.failed;
+    if (!out.failed) {
+        put(h, buf_span(&out));
     }
-    put(h, buf_span(&out));
+    buf_fini(&out);
 }
 
 static void reply_interim(struct front *f, const struct reply *r)

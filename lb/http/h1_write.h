@@ -5,7 +5,11 @@
 #define MERIDIAN_HTTP_H1_WRITE_H
 
 #include "base/buf.h"
+#include "base/limits.h"
 #include "http/h1_parse.h"
+
+/* No head is longer: the parts of one are bounded where they are read and configured. */
+#define H1_HEAD_MOST MIB(4)
 
 /* Origin form, Host first. Content of unknown length is announced as chunked. */
 void h1_write_request(struct buf *out, const struct request *r);

@@ -6,7 +6,7 @@
 
 /* The connection, and the requests that its streams bring. */
 
-enum { ARENA_BLOCK = 8 * 1024, ARENA_MOST = 512 * 1024, SPARE_MOST = 4 };
+enum { ARENA_BLOCK = 8 * 1024, SPARE_MOST = 4 };
 
 static struct h2_request *request_of(struct h2_stream *st)
 {
@@ -34,7 +34,8 @@ static struct h2_stream *on_begin(void *user)
     }
     *q = (struct h2_request){.front = h};
     list_init(&q->link);
-    arena_init(&q->arena, h->cache, ARENA_BLOCK, ARENA_MOST + h->limits->head);
+    arena_init(&q->arena, h->cache, ARENA_BLOCK,
+               front_arena_most(h->session_limits.head.size, h->limits->fields));
     q->wire.arena = &q->arena;
     timer_rest(&h->timer);
     return &q->wire;
@@ -78,17 +79,26 @@ static void on_room(struct h2_stream *st)
     q->stream.events->on_room(q->stream.user);
 }
 
+/* What ended the connection counts more than the stream's own end. */
+static enum err reason_of(const struct h2_stream *st, uint32_t code, bool own)
+{
+    enum err why = h2_session_why(st->session);
+    if (why == ERR_H2_FLOOD || why == ERR_H2_PROTOCOL) {
+        return why;
+    }
+    bool broke = own && code != NGHTTP2_INTERNAL_ERROR && code != NGHTTP2_CANCEL;
+    return broke ? ERR_H2_PROTOCOL : ERR_CLIENT_ABORT;
+}
+
 static void on_reset(struct h2_stream *st, uint32_t code, bool own)
 {
     struct h2_request *q = request_of(st);
-    bool broke = own && code != NGHTTP2_INTERNAL_ERROR && code != NGHTTP2_CANCEL;
     q->mute = true;
     if (!q->told) {
         h2_stream_release(st); /* nobody knows of it */
     } else if (!q->gone) {
         q->gone = true;
-        q->stream.events->on_gone(q->stream.user, broke ? ERR_H2_PROTOCOL : ERR_CLIENT_ABORT,
-                                  false);
+        q->stream.events->on_gone(q->stream.user, reason_of(st, code, own), false);
     }
     q->stream.conn = NULL;
 }

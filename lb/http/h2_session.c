@@ -4,7 +4,7 @@
 
 /* The connection: bytes in and out, its terms, its end. */
 
-enum { WATCH_MS = 1000, QUEUE_MOST = 512, SEND_BLOCK_MOST = 4 * 1024 * 1024 };
+enum { WATCH_MS = 250, DRAIN_MS = 1000, QUEUE_MOST = 512, SEND_BLOCK_MOST = 4 * 1024 * 1024 };
 
 /* What the library holds for one connection, about. */
 enum { WIRE_BYTES = 26 * 1024 };
@@ -107,6 +107,16 @@ static void on_later(struct task *t)
     mem_free(s);
 }
 
+/* The peer has not said that it knows. A head that is not complete is no request; others that run
+ * beside it keep the connection. */
+static void drain_late(struct h2_session *s)
+{
+    h2_drain_go_on(s);
+    if (s->block_ns != 0 && s->stream_count <= 1) {
+        h2_condemn(s, NGHTTP2_NO_ERROR, ERR_SHUTDOWN);
+    }
+}
+
 static void on_time(struct timer *t)
 {
     struct h2_session *s = container_of(t, struct h2_session, timer);
@@ -114,8 +124,8 @@ static void on_time(struct timer *t)
     if (s->block_ns != 0 && now - s->block_ns > s->limits->head_ms * NS_PER_MS) {
         h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_HEAD_TIMEOUT);
     }
-    if (s->draining) {
-        h2_drain_go_on(s);
+    if (s->draining && now - s->drain_ns >= DRAIN_MS * NS_PER_MS) {
+        drain_late(s);
     }
     h2_streams_expire(s, now);
     h2_later(s);
@@ -339,6 +349,7 @@ void h2_session_drain(struct h2_session *s)
         return;
     }
     s->draining = true;
+    s->drain_ns = loop_now_ns(s->loop);
     (void)nghttp2_submit_shutdown_notice(s->wire);
     h2_session_ping(s);
 }

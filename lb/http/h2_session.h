@@ -50,6 +50,8 @@ struct h2_stream {
     struct chain out;       /* to be sent */
     struct fields trailers; /* to be sent after it; the values are borrowed until on_free */
     int64_t moved_ns;       /* when content last left, or was put into an empty chain */
+    int64_t put_ns;         /* when content was first put */
+    uint64_t taken;         /* bytes of it that have left */
     bool finish;            /* nothing more will be put */
     bool finished;          /* and END_STREAM has left */
     bool deferred;          /* the wire waits for content */

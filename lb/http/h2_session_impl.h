@@ -38,8 +38,9 @@ struct h2_session {
     int64_t block_ns; /* since when a header block is incomplete; 0: none is */
     bool condemned;   /* GOAWAY for cause: nothing is read any more */
     bool draining, drain_said;
-    bool goaway; /* the peer takes no more streams */
-    bool full;   /* too much is held for further streams of ours */
+    int64_t drain_ns; /* since when */
+    bool goaway;      /* the peer takes no more streams */
+    bool full;        /* too much is held for further streams of ours */
     bool eof, ended;
     enum err why;
 };

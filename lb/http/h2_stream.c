@@ -156,6 +156,7 @@ static int send_data(nghttp2_session *wire, nghttp2_frame *frame, const uint8_t 
     }
     waits_no_more(s, n);
     st->moved_ns = loop_now_ns(s->loop);
+    st->taken += n;
     note_room(st);
     return 0;
 }
@@ -253,9 +254,35 @@ static void make_room(struct h2_session *s, int64_t now_ns)
     }
 }
 
+/* Whether the peer asked for this stream's content and opens no window for it. One that merely
+ * reads slowly, or has stopped, has taken what its first window allowed. */
+static bool shut_out(const struct h2_stream *st, int64_t since_ns)
+{
+    return st->open && st->out.bytes > 0 && st->taken < LIMIT_H2_SHUT_BYTES &&
+           st->put_ns <= since_ns &&
+           nghttp2_session_get_stream_remote_window_size(st->session->wire, st->id) <= 0;
+}
+
+/* L27, G11: many of them at a time have no other use than to be held. How far away the peer is
+ * counts for it, within reason. */
+static void find_closed_windows(struct h2_session *s, int64_t now_ns)
+{
+    int64_t trips_ns = 2 * (s->rtt_ns < NS_PER_S ? s->rtt_ns : NS_PER_S);
+    int64_t since_ns = now_ns - LIMIT_H2_SHUT_MS * NS_PER_MS - trips_ns;
+    unsigned count = 0;
+    list_each (e, &s->streams) {
+        count += shut_out(container_of(e, struct h2_stream, link), since_ns);
+    }
+    if (count >= LIMIT_H2_SHUT_STREAMS) {
+        h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_H2_FLOOD);
+    }
+}
+
 void h2_streams_expire(struct h2_session *s, int64_t now_ns)
 {
-    if (!s->server) {
+    if (s->server) {
+        find_closed_windows(s, now_ns);
+    } else {
         make_room(s, now_ns);
     }
     list_each (e, &s->streams) {
@@ -339,6 +366,7 @@ void h2_stream_put(struct h2_stream *st, struct span bytes)
     }
     if (st->out.bytes == 0) {
         st->moved_ns = loop_now_ns(s->loop);
+        st->put_ns = st->put_ns != 0 ? st->put_ns : st->moved_ns;
     }
     if (!chain_put(&st->out, s->store, bytes)) {
         st->failed = true;

@@ -102,7 +102,7 @@ void conn_set_interest(struct conn *c)
     case CONN_HANDSHAKE:
     case CONN_OPEN:
     case CONN_LINGER:
-        events = (c->eof || c->parked ? 0 : IO_READ) | (c->blocked ? IO_WRITE : 0);
+        events = ((c->eof && !c->tail) || c->parked ? 0 : IO_READ) | (c->blocked ? IO_WRITE : 0);
         break;
     case CONN_FAILED:
     case CONN_DEAD:
@@ -121,8 +121,9 @@ enum err conn_errno(const struct conn *c, ssize_t result)
         return ERR_BACKEND_RESET;
     switch (-result) {
     case ECONNREFUSED:
-    case EAGAIN: /* a unix socket whose queue is full */
         return ERR_BACKEND_REFUSED;
+    case EAGAIN: /* a unix socket whose queue is full; elsewhere this side lacks something (B2) */
+        return c->peer.any.sa_family == AF_UNIX ? ERR_BACKEND_REFUSED : ERR_NO_PORT;
     case ETIMEDOUT:
         return ERR_BACKEND_CONNECT_TIMEOUT;
     case ECONNRESET:
@@ -424,6 +425,16 @@ void conn_tls(const struct conn *c, struct conn_tls_info *out)
 const char *conn_tls_failure(const struct conn *c)
 {
     return c->tls != NULL ? tls_failure(c->tls) : NULL;
+}
+
+bool conn_spoke_text(const struct conn *c)
+{
+    return c->tls != NULL && tls_fed_text(c->tls);
+}
+
+void conn_write_clear(struct conn *c, struct span bytes)
+{
+    (void)chain_put(&c->out, c->env->store, bytes); /* without memory there is no answer */
 }
 
 int64_t conn_connect_ns(const struct conn *c)

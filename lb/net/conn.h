@@ -34,7 +34,8 @@ struct conn_events {
     /* Returns how many of the bytes were taken. */
     size_t (*on_bytes)(void *user, struct conn *c, struct span bytes);
     /* The peer will send no more; clean tells whether it was a FIN (plain) or close_notify (TLS).
-     */
+     * Of accepted connections with TLS once more, not clean, when the connection itself has ended
+     * after close_notify: the peer does not read any more either. */
     void (*on_eof)(void *user, struct conn *c, bool clean);
     void (*on_room)(void *user, struct conn *c);
     /* Refused, reset, handshake failed, …: ERR_BACKEND_* on connections we opened, ERR_CLIENT_* on
@@ -122,9 +123,9 @@ enum conn_end {
     CONN_END_NOW,   /* what is pending is dropped */
     CONN_END_RESET, /* RST: the peer must see an abort */
     CONN_END_FLUSH, /* what is pending leaves first (bounded as any reader's time: L7), then the
-                       peer's bytes are read and dropped up to LIMIT_LINGER_BYTES / LIMIT_LINGER_MS
-                       (RELIABILITY H20), then close; where it cannot all leave, RST. At most
-                       LIMIT_LINGERING at a time: the oldest gives way */
+                       peer's bytes are read and dropped up to LIMIT_LINGER_BYTES, and it has
+                       LIMIT_LINGER_MS to end (RELIABILITY H20), then close; where it cannot all
+                       leave, RST. At most LIMIT_LINGERING at a time: the oldest gives way */
 };
 /* The caller forgets the connection; it ends itself. Empties *c. */
 void conn_close(struct conn **c, enum conn_end how);
@@ -150,6 +151,10 @@ void conn_tls(const struct conn *c, struct conn_tls_info *out);
  * unknown.
  */
 const char *conn_tls_failure(const struct conn *c);
+/* After on_fail with ERR_CLIENT_TLS: whether the peer spoke text, not TLS. */
+bool conn_spoke_text(const struct conn *c);
+/* And from inside that call: an answer in clear, which CONN_END_FLUSH sends. */
+void conn_write_clear(struct conn *c, struct span bytes);
 struct loop *conn_loop(const struct conn *c);
 /* The memory that its env lends while bytes are in flight. */
 struct buf_store *conn_store(const struct conn *c);

@@ -51,6 +51,7 @@ struct conn {
     bool eof;        /* the peer sent all */
     bool eof_clean;  /* by FIN (plain) or close_notify (TLS) */
     bool eof_told;   /* on_eof was called */
+    bool tail;       /* TLS has ended, and the connection not: its end is to be told too */
     bool redeliver;  /* what is kept is to be handed over again */
 };
 

@@ -125,6 +125,7 @@ static void end_of_input(struct conn *c, bool clean)
 {
     c->eof = true;
     c->eof_clean = clean;
+    c->tail = clean && c->tls != NULL && !c->outgoing;
     tell_eof(c);
 }
 
@@ -226,7 +227,9 @@ static bool receive(struct conn *c)
     return (size_t)got == size;
 }
 
-/* After the owner has gone: what comes is dropped, for a while. */
+/* After the owner has gone: what comes is dropped. A peer that sends on and on gets its time all
+ * the same: closed at once, with bytes unread, it might be reset before it has read the answer
+ * (F7). */
 static void receive_and_drop(struct conn *c)
 {
     struct conn_env *env = c->env;
@@ -239,14 +242,41 @@ static void receive_and_drop(struct conn *c)
         c->dropped += (size_t)got;
     }
     c->eof = got == 0;
-    if (got < 0 || c->dropped > LIMIT_LINGER_BYTES || (got == 0 && c->fin_sent))
+    if (got < 0 || (got == 0 && c->fin_sent)) {
         conn_bury_short(c);
+    } else if (c->dropped > LIMIT_LINGER_BYTES) {
+        c->parked = true;
+        c->linger_end_ns = loop_now_ns(l) + LIMIT_LINGER_MS * NS_PER_MS;
+        conn_linger_aim(c);
+    }
+}
+
+/* After close_notify: bytes have no meaning any more, an end has. */
+static void receive_tail(struct conn *c)
+{
+    struct conn_env *env = c->env;
+    struct loop *l = env->loop;
+    ssize_t got = l->ops->sock_recv(l, c->io.fd, env->in, env->in_size);
+    if (got == -EAGAIN)
+        return;
+    c->dropped += got > 0 ? (size_t)got : 0;
+    c->tail = got > 0 && c->dropped <= LIMIT_LINGER_BYTES;
+    if (got < 0)
+        conn_fail(c, conn_errno(c, got));
+    else if (got == 0 && c->eof_told)
+        c->events->on_eof(c->user, c, false);
+    else if (got == 0)
+        c->eof_clean = false;
 }
 
 void conn_on_readable(struct conn *c)
 {
     if (c->state == CONN_LINGER) {
         receive_and_drop(c);
+        return;
+    }
+    if (c->tail) {
+        receive_tail(c);
         return;
     }
     if (c->state != CONN_HANDSHAKE && room(c) == 0) {

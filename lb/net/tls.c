@@ -29,6 +29,8 @@ struct tls {
     int64_t update_window_ns; /* when the present minute began */
     unsigned updates;         /* KeyUpdates in it */
     bool done;                /* handshake */
+    bool heard;               /* something came */
+    bool clear;               /* and it was text */
     bool more;                /* reading stopped before the input was used up */
     bool dead;                /* OpenSSL must not be called any more */
     bool ended;               /* close_notify is written */
@@ -170,7 +172,16 @@ void tls_free(struct tls **t)
 void tls_feed(struct tls *t, struct span raw)
 {
     assert(t->fed.n == 0);
+    if (!t->heard && raw.n > 0) {
+        t->heard = true;
+        t->clear = ascii_alpha(raw.p[0]);
+    }
     t->fed = raw;
+}
+
+bool tls_fed_text(const struct tls *t)
+{
+    return t->clear;
 }
 
 enum err tls_keep(struct tls *t)

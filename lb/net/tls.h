@@ -24,6 +24,8 @@ void tls_free(struct tls **t);
 
 /* The socket's next bytes, borrowed until tls_keep; tls_has_rest must be false. */
 void tls_feed(struct tls *t, struct span raw);
+/* Whether the first byte of all was a letter, which no record begins with. */
+bool tls_fed_text(const struct tls *t);
 /* What was fed and not used is copied for later. ERR_NO_MEMORY. */
 MUST_CHECK
 enum err tls_keep(struct tls *t);

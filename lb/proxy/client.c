@@ -106,11 +106,17 @@ static enum err start_codec(struct client *c, bool tls, bool h2)
     return e;
 }
 
-static void handshake_failed(struct client *c)
+/* Without a connection that a codec could have. */
+static void handshake_ended(struct client *c)
 {
     counter_add(&c->proxy->stats->handshakes_failed, 1);
-    conn_close(&c->conn, CONN_END_NOW);
     client_free(c);
+}
+
+static void handshake_failed(struct client *c)
+{
+    conn_close(&c->conn, CONN_END_NOW);
+    handshake_ended(c);
 }
 
 static void on_open(void *user, struct conn *conn)
@@ -160,11 +166,23 @@ static void on_room(void *user, struct conn *conn)
     (void)conn;
 }
 
+/* Who asks in clear where TLS is spoken learns it. */
 static void on_fail(void *user, struct conn *conn, enum err why)
 {
-    (void)conn;
-    (void)why;
-    handshake_failed(user);
+    static const char answer[] =
+        "HTTP/1.1 400 Bad Request\r\n"
+        "content-type: text/plain\r\n"
+        "content-length: 67\r\n"
+        "connection: close\r\n\r\n"
+        "A plain HTTP request was sent to a port that speaks TLS: use https\n";
+    struct client *c = user;
+    if (why != ERR_CLIENT_TLS || !conn_spoke_text(conn)) {
+        handshake_failed(c);
+        return;
+    }
+    conn_write_clear(conn, span_of(answer, sizeof answer - 1));
+    conn_close(&c->conn, CONN_END_FLUSH);
+    handshake_ended(c);
 }
 
 static const struct conn_events handshake_events = {
@@ -343,6 +361,8 @@ void client_drain(struct client *c)
 {
     if (c->codec != NULL)
         c->codec->ops->drain(c->codec);
+    else
+        handshake_failed(c);
 }
 
 bool client_trusted(const struct client *c, const struct policy *policy)

@@ -42,7 +42,7 @@ void client_press(struct client *c, bool on);
 uint16_t admission_source(const struct admission *a, const struct addr *peer);
 /* No request after the next one. */
 void client_last(struct client *c);
-/* No further request: an idle connection ends now. */
+/* No further request: a connection without one ends now, be it inside a handshake or a head. */
 void client_drain(struct client *c);
 
 /* The origin of a request by the policy's trusted hops, held until origin_let_go. NULL without

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "proxy/exchange.h"
 
-enum { ARENA_BLOCK = 8 * 1024, ARENA_MOST = 512 * 1024, PIECE = 16 * 1024 };
+enum { ARENA_BLOCK = 8 * 1024, PIECE = 16 * 1024 };
 
 struct internal {
     struct front stream;
@@ -211,7 +211,8 @@ enum err internal_begin(struct proxy *p, const struct internal_request *r, struc
     *out = NULL;
     if (i == NULL)
         return ERR_NO_MEMORY;
-    arena_init(&i->arena, &p->arenas, ARENA_BLOCK, ARENA_MOST);
+    arena_init(&i->arena, &p->arenas, ARENA_BLOCK,
+               front_arena_most(r->head->head_bytes, r->head->fields.n));
     i->loop = p->loop;
     i->asked = *r;
     buf_init(&i->answer, r->answer_most);

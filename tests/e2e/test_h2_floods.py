@@ -15,6 +15,7 @@ from origin import text
 CUT_S = 1.0                      # F11
 REQUESTS_MOST = 300              # G10, in the first second
 HELD_MOST = 4 << 20              # G11, bytes of one connection
+TASTE = 1024                     # L27: who lets less through on many streams is cut off at once
 BLOCK = hpack.encode([(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"localhost"), (b":path", b"/")])
 POST = hpack.encode([(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"localhost"), (b":path", b"/")])
 
@@ -218,7 +219,7 @@ def held(siege, clients):
     before = siege.balancer.rss_kib()
     attackers = []
     for _ in range(clients):
-        client = siege.client(terms=[(INITIAL_WINDOW, 0)], generous=False)
+        client = siege.client(terms=[(INITIAL_WINDOW, TASTE)], generous=False)
         client.raw(b"".join(ask(2 * turn + 1) for turn in range(100)))
         attackers.append(client)
     until(lambda: len(siege.attackers_requests()) >= clients, 20, "requests")
@@ -227,9 +228,52 @@ def held(siege, clients):
 
 
 @alone
+def test_l27_windows_that_stay_closed(env):
+    """Many streams ask for a megabyte, or for a little, and open no window, or hardly any: cut off at once."""
+    siege = Siege(env, answer=text(b"m" * (1 << 20)))
+    for streams, window, path in ((100, 0, b"/"), (100, 100, b"/"), (8, 0, b"/"), (100, 0, b"/little")):
+        name = f"{streams} streams with windows of {window}"
+        block = hpack.encode([(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"localhost"), (b":path", path)])
+        client = siege.client(terms=[(INITIAL_WINDOW, window)], generous=False)
+        begun = time.monotonic()
+        client.raw(b"".join(ask(2 * turn + 1, block=block) for turn in range(streams)))
+        client.wait(lambda client=client: client.ended_at, what=f"{name}: the end")
+        assert client.code == ENHANCE_YOUR_CALM and client.ended_at - begun < CUT_S, (name, client.ended_at - begun, client)
+    siege.quiet()
+    until(lambda: siege.balancer.metric("meridian_requests_running") == 0, 5, "the end of the attackers' requests")
+    ends = {line["end"] for line in siege.balancer.access_log() if line["path"] == "/"}
+    assert "h2-flood" in ends and ends <= {"h2-flood", "client-abort"}, ends
+
+
+@seconds(60)
+def test_l27_readers_that_pause_are_let_be(env):
+    """A page in the background, one stream that was never wanted, a client that opens windows one after the other:
+    as slow as L7 allows."""
+    origin = env.origin(reply=lambda request: text(b"m" * (300_000 if request.target == "/" else 1000)))
+    balancer = env.simple(origin, listener={"protocols": ["h2"]}, workers=1)
+    paused = env.h2_client(balancer.port, terms=[(INITIAL_WINDOW, 1024)], generous=False).ready()
+    paused.raw(b"".join(ask(2 * turn + 1) for turn in range(20)))
+    seven = env.h2_client(balancer.port, terms=[(INITIAL_WINDOW, 0)], generous=False).ready()
+    seven.raw(b"".join(ask(2 * turn + 1) for turn in range(7)))
+    by_turns = env.h2_client(balancer.port, terms=[(INITIAL_WINDOW, 0)], generous=False).ready()
+    by_turns.raw(b"".join(ask(2 * turn + 1) for turn in range(30)))
+    for turn in range(30):
+        by_turns.open_window(2 * turn + 1, 2000)
+    paused.wait(lambda: all(len(paused.stream(2 * turn + 1).body) == 1024 for turn in range(20)), 10, "first pieces")
+    time.sleep(3)
+    for client, count in ((paused, 20), (seven, 7), (by_turns, 30)):
+        assert client.ping() and not client.goaways, client
+        client.open_window(0, 100 << 20)
+        for turn in range(count):
+            client.open_window(2 * turn + 1, 400_000)
+        client.wait(lambda client=client, count=count: all(len(client.stream(2 * turn + 1).body) == 300_000
+                                                           for turn in range(count)), 30, "all")
+
+
+@alone
 @seconds(90)
-def test_l18_readers_with_closed_windows(env):
-    """100 streams on each of 2 connections ask for a megabyte and open no window."""
+def test_l18_readers_that_take_little(env):
+    """100 streams on each of 2 connections ask for a megabyte, take a kilobyte and stop."""
     siege = Siege(env, answer=text(b"m" * (1 << 20)))
     attackers, bytes_each = held(siege, 2)
     # AddressSanitizer's zones come on top.
@@ -249,7 +293,7 @@ def test_l34_readers_that_stall_make_room(env):
             ("connections", {}, {"limits": {"backend_connections": 8}}),
             ("requests", {"backends": {"a": {"address": origin.address, "max_inflight": 8}}}, {})):
         balancer = env.simple(origin, pool=pool, listener={"protocols": ["h2", "http/1.1"]}, workers=1, **more)
-        client = env.h2_client(balancer.port, terms=[(INITIAL_WINDOW, 0)], generous=False).ready()
+        client = env.h2_client(balancer.port, terms=[(INITIAL_WINDOW, TASTE)], generous=False).ready()
         before = len(origin.requests)
         client.raw(b"".join(ask(2 * turn + 1) for turn in range(8)))
         until(lambda: len(origin.requests) - before == 8, 20, "requests")
@@ -269,7 +313,7 @@ def test_l18_readers_that_stall_before_a_server_of_http2(env):
     origin = env.h2_origin(reply=serve)
     balancer = env.simple(origin, pool={"protocol": "h2", "health": {"off": True}},
                           listener={"protocols": ["h2", "http/1.1"]}, workers=1)
-    client = env.h2_client(balancer.port, terms=[(INITIAL_WINDOW, 0)], generous=False).ready()
+    client = env.h2_client(balancer.port, terms=[(INITIAL_WINDOW, TASTE)], generous=False).ready()
     client.raw(b"".join(ask(2 * turn + 1) for turn in range(60)))
     streams = [client.stream(2 * turn + 1) for turn in range(60)]
     client.wait(lambda: all(one.status for one in streams), 20, "heads")

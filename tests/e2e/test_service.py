@@ -7,8 +7,10 @@ import subprocess
 import threading
 import time
 
+import hpack
 from client import Client, client_context, get
-from env import until
+from env import seconds, until
+from h2 import HEADERS, SETTINGS, frame
 from meridian import Notify
 from origin import gated, text
 from wire import Ended
@@ -132,6 +134,27 @@ def test_term_lets_requests_finish(env):
     assert answer.body == b"finished" and not answer.keep_alive
     assert not accepted, "a stopping balancer still accepts"
     balancer.expect_end(0)
+
+
+@seconds(60)
+def test_term_waits_for_no_head(env):
+    """What is not complete is no request: neither half a head, nor half a handshake, nor half a frame."""
+    origin = env.origin()
+    tls = {"certificates": [env.authority.server("localhost").config()]}
+    both = env.simple(origin, listener={"protocols": ["h2", "http/1.1"]}, timeouts={"request_head": "40s"})
+    secure = env.simple(origin, listener={"tls": tls}, timeouts={"request_head": "40s", "handshake": "40s"})
+    halves = [b"GET / HTTP/1.1\r\nHost: loc", b"PRI * HT", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS) +
+              frame(HEADERS, 0, 1, hpack.encode([(b":method", b"GET")]))]
+    clients = [env.client(both.port).send(half) for half in halves] + [env.client(secure.port).send(b"\x16\x03\x01")]
+    begun = time.monotonic()
+    until(lambda: both.ctl_json("status")["connections"] == 3 and secure.ctl_json("status")["connections"] == 1)
+    for balancer in (both, secure):
+        balancer.signal(signal.SIGTERM)
+    for balancer in (both, secure):
+        balancer.expect_end(0)
+    assert time.monotonic() - begun < 30
+    for client in clients:
+        client.everything()
 
 
 def test_term_gives_up_after_the_drain(env):

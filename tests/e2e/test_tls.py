@@ -2,6 +2,7 @@
 import os
 import socket
 import ssl
+import threading
 import warnings
 
 from client import Client, client_context, get
@@ -229,11 +230,88 @@ def test_large_bodies_over_tls(env):
 
 
 def test_plain_http_on_a_tls_port(env):
+    """It is told so, in clear; what is neither gets nothing."""
     balancer = secure(env)
-    with Client(balancer.port) as client:
-        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert not client.everything().startswith(b"HTTP/1.1 2")
+    for request in ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "DELETE /x HTTP/1.0\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+                    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + "a" * 100000):
+        with Client(balancer.port) as client:
+            client.send(request)
+            answer = client.response()
+            assert answer.status == 400 and b"https" in answer.body and not answer.keep_alive, answer
+            assert client.ended()
+    for nonsense in (b"\x80\x2e\x01", b"\x17\x03\x03\x00\x02ab", b"\0" * 100):
+        with Client(balancer.port) as client:
+            client.send(nonsense).half_close()
+            assert not client.everything().startswith(b"HTTP"), nonsense
     assert balancer.alive()
+
+
+class Halves:
+    """A client of TLS whose close_notify and whose FIN are two things."""
+
+    def __init__(self, port, context):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=15)
+        self.arrived, self.leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.arrived, self.leaving, server_hostname="localhost")
+        self.do(self.tls.do_handshake)
+
+    def flush(self):
+        self.socket.sendall(self.leaving.read())
+
+    def do(self, deed):
+        while True:
+            try:
+                return deed()
+            except ssl.SSLWantReadError:
+                self.flush()
+                data = self.socket.recv(65536)
+                if not data:
+                    return b""
+                self.arrived.write(data)
+            finally:
+                self.flush()
+
+    def end_half(self):
+        try:
+            self.tls.unwrap()
+        except ssl.SSLWantReadError:
+            pass
+        self.flush()
+
+    def everything(self):
+        data = b""
+        try:
+            while more := self.do(lambda: self.tls.read(65536)):
+                data += more
+        except (ssl.SSLError, ConnectionError):
+            pass
+        return data
+
+
+def test_f9_close_notify_after_the_request(env):
+    """It ends the client's half: the request is answered. Where the connection ends too, nobody reads any more (F8)."""
+    gate = threading.Event()
+
+    def slow(connection, request):
+        if request.target == "/gone":
+            return connection.wait_end(10)
+        gate.wait(10)
+        return text(b"answered")(connection, request)
+    origin = env.origin(reply=lambda request: slow)
+    balancer = secure(env, origin)
+    halves = Halves(balancer.port, client_context(env.authority.ca))
+    halves.tls.write(b"POST /stays HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nall")
+    halves.end_half()
+    until(lambda: origin.requests, what="the request")
+    gate.set()
+    answer = halves.everything()
+    assert answer.startswith(b"HTTP/1.1 200") and answer.endswith(b"answered"), answer
+    gone = Halves(balancer.port, client_context(env.authority.ca))
+    gone.tls.write(b"GET /gone HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    gone.end_half()
+    until(lambda: len(origin.requests) == 2, what="the request")
+    gone.socket.shutdown(socket.SHUT_WR)
+    until(lambda: [line["end"] for line in balancer.access_log()] == ["ok", "client-abort"], 5, "the abort")
 
 
 def test_close_notify_before_the_end(env):

@@ -42,7 +42,7 @@ static void on_eof(void *user, struct conn *c, bool clean)
     struct side *s = user;
     (void)c;
     s->eofs++;
-    s->clean = clean;
+    s->clean = s->eofs == 1 ? clean : s->clean; /* the first one */
     maybe_close(s, s->close_on_eof);
 }
 

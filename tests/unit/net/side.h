@@ -14,7 +14,7 @@ struct side {
     size_t longest;      /* run handed over */
     unsigned deliveries; /* on_bytes */
     unsigned opens, eofs, rooms, fails;
-    bool clean;
+    bool clean; /* the first end */
     enum err why;
     bool stop_reading; /* in on_bytes */
     bool close_on_bytes;

@@ -39,8 +39,7 @@ TEST(loop, timers_fire_in_order_and_not_early)
     timer_aim(&late.timer, begin + 30 * NS_PER_MS);
     timer_aim(&soon.timer, begin + 5 * NS_PER_MS);
     soon.stop_after = 3;
-    loop_run(l);
-    if (late.fired == 0)
+    while (soon.fired < 3 || late.fired == 0) /* on a busy machine both are due at a time */
         loop_run(l);
     CHECK_INT(soon.fired, 3);
     CHECK_INT(late.fired, 1);
