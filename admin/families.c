@@ -53,8 +53,8 @@ static const struct {
 static void each_listener(void *user, const struct admin_listener *l)
 {
     struct pass *p = user;
-    struct metric_label labels[] = {{"listener", l->name}, {"address", l->address}};
-    metrics_u64(p->m, labels, 2, p->at == 0 ? l->connections : l->accepted);
+    struct metric_label label = {"listener", l->name};
+    metrics_u64(p->m, &label, 1, p->at == 0 ? l->connections : l->accepted);
 }
 
 static const struct {

@@ -9,7 +9,7 @@
 
 struct lease_book {
     int64_t ignore_until_ms; /* after a gap: servers may renew */
-    uint64_t brakes;         /* reads that would have removed too many */
+    _Atomic uint64_t brakes; /* reads that would have removed too many */
     size_t suspects;         /* of the last read: lapsed and kept */
 };
 

@@ -140,7 +140,7 @@ enum err health_set_targets(struct health *h, struct health_plan **plan)
     return ERR_OK;
 }
 
-const struct health_counts *health_counts(const struct health *h)
+struct health_counts *health_counts(struct health *h)
 {
     return &h->counts;
 }

@@ -104,6 +104,6 @@ struct health_counts {
     _Atomic uint64_t changes; /* of an endpoint's health */
     _Atomic uint32_t running, targets;
 };
-const struct health_counts *health_counts(const struct health *h);
+struct health_counts *health_counts(struct health *h);
 
 #endif

@@ -311,3 +311,17 @@ void registry_each(struct registry *r, void (*each)(void *ctx, struct endpoint *
         each(ctx, container_of(l, struct endpoint, link));
     }
 }
+
+void registry_each_pool(struct registry *r, void (*each)(void *ctx, struct pool_state *p),
+                        void *ctx)
+{
+    list_each (l, &r->pools)
+        each(ctx, container_of(l, struct pool_state, link));
+}
+
+void registry_each_site(struct registry *r, void (*each)(void *ctx, struct site_state *s),
+                        void *ctx)
+{
+    list_each (l, &r->sites)
+        each(ctx, container_of(l, struct site_state, link));
+}

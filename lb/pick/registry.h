@@ -36,5 +36,10 @@ size_t registry_sweep(struct registry *r);
 size_t registry_count(const struct registry *r);
 /* Calls each(ctx, endpoint) for all endpoints, in order of creation. */
 void registry_each(struct registry *r, void (*each)(void *ctx, struct endpoint *e), void *ctx);
+/* The same for pools and for sites. */
+void registry_each_pool(struct registry *r, void (*each)(void *ctx, struct pool_state *p),
+                        void *ctx);
+void registry_each_site(struct registry *r, void (*each)(void *ctx, struct site_state *s),
+                        void *ctx);
 
 #endif

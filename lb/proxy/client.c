@@ -62,6 +62,9 @@ static void client_free(struct client *c)
     timer_stop(&c->handshake); /* it runs without a handshake too, while the version is not known */
     list_remove(&c->link);
     c->listener->clients--;
+    if (c->listener->counts != NULL)
+        atomic_store_explicit(&c->listener->counts->open, c->listener->clients,
+                              memory_order_release);
     atomic_fetch_sub_explicit(&p->admission->connections, 1, memory_order_relaxed);
     if (c->counted)
         source_give(p->admission, c->source);
@@ -328,6 +331,10 @@ enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const str
     c->listener = l;
     c->begun_ns = loop_now_ns(p->loop);
     l->clients++;
+    if (l->counts != NULL) {
+        counter_add(&l->counts->accepted, 1);
+        counter_add(&l->counts->open, 1);
+    }
     list_append(&p->clients, &c->link);
     timer_init(&c->handshake, p->loop, on_handshake_late);
     enum err e = client_start(c, fd, peer);

@@ -49,7 +49,8 @@ struct client;
 /* A configured listener on this worker; outlives editions, updated in place by a reload. */
 struct proxy_listener {
     struct span name;
-    uint32_t clients;       /* connections that came through it and are still there */
+    uint32_t clients;              /* connections that came through it and are still there */
+    struct listener_stats *counts; /* the owner thread's; NULL: nobody counts */
     bool gone;              /* no configuration has it any more: its connections end (proxy_last) */
     struct tls_server *tls; /* NULL: plain; swapped by a reload; nobody's once it is gone */
     bool speaks_h1, speaks_h2;

@@ -65,6 +65,12 @@ static inline void route_stats_let_go(struct route_stats **s)
     *s = NULL;
 }
 
+struct listener_stats {
+    _Alignas(64) counter accepted; /* owner thread writes */
+    counter open; /* the same; the last thing that a connection does here, and main reads it before
+                     it frees */
+};
+
 struct worker_stats {
     _Alignas(64) counter ends[ERR_COUNT]; /* exchanges by end reason */
     counter connections, connections_open, refused, handshakes_failed;

@@ -360,6 +360,7 @@ static void stop_threads(struct balancer *b)
     for (unsigned w = 0; b->workers != NULL && w < b->worker_count; w++)
         worker_free(&b->workers[w]);
     mem_free(b->workers);
+    upgrade_tell_rest(b);
     health_thread_free(&b->health);
     helper_free(&b->helper);
     watch_fini(b);

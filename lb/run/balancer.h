@@ -12,6 +12,7 @@
 #include "run/helper.h"
 #include "run/options.h"
 #include "run/pressure.h"
+#include "run/totals.h"
 #include "run/upgrade.h"
 #include "run/watch.h"
 #include "run/watchdog.h"
@@ -41,6 +42,7 @@ struct balancer {
     struct watch watch;
     struct challenges challenges;
     struct pressure pressure;
+    struct totals totals;
     uint32_t connections_auto; /* L1 where the configuration says auto */
     /* snapshots */
     struct snapshot *current;
@@ -51,7 +53,7 @@ struct balancer {
     bool reload_again;        /* asked for meanwhile */
     struct link jobs;         /* of struct reload_job: who waits for the present reload */
     struct link next_jobs;    /* for the one after */
-    uint64_t reloads, reloads_failed;
+    counter reloads, reloads_failed;
     bool last_reload_failed;
     int64_t last_reload_ns; /* wall clock */
     /* life */

@@ -112,6 +112,10 @@ static enum err add_wish(struct balancer *b, const struct conf_dependency *from,
     };
     memcpy(wish->name, from->name.s.p, n);
     if (strcmp(known->name, wish->name) != 0) {
+        if (known->name[0] != '\0') { /* else they are zero, or handed over */
+            atomic_store(&known->facts.good, 0);
+            atomic_store(&known->facts.bad, 0);
+        }
         memcpy(known->name, wish->name, sizeof known->name);
         known->why[0] = '\0';
     }

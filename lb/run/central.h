@@ -33,7 +33,7 @@ struct central {
     struct helper *keeper;
     struct central_save *saving;
     bool save_again;
-    uint64_t saves, saves_failed;
+    _Atomic uint64_t saves, saves_failed;
 };
 
 /* At start, before the first snapshot: what the last process knew. */

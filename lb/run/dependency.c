@@ -140,8 +140,6 @@ static struct item *begin(struct dependencies *d, struct dependency_wish *wish)
     wish->probe.where = (struct db_where){.secret = NULL};
     item->wish.probe.on_result = on_result;
     item->wish.probe.user = item;
-    atomic_store(&item->wish.facts->good, 0);
-    atomic_store(&item->wish.facts->bad, 0);
     atomic_store(&item->wish.facts->down, false);
     atomic_store(&item->wish.facts->since_ms, 0);
     enum err e = db_probe_new(d->loop, &item->wish.probe, &item->probe);

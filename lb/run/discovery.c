@@ -225,7 +225,7 @@ enum err discovery_plan(struct discovery *d, struct name_plan **plan)
     return err;
 }
 
-const struct name_counts *discovery_counts(const struct discovery *d)
+struct name_counts *discovery_counts(struct discovery *d)
 {
     return &d->counts;
 }

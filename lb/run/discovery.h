@@ -27,6 +27,6 @@ void discovery_free(struct discovery **d);
 MUST_CHECK
 enum err discovery_plan(struct discovery *d, struct name_plan **plan);
 /* Any thread. */
-const struct name_counts *discovery_counts(const struct discovery *d);
+struct name_counts *discovery_counts(struct discovery *d);
 
 #endif

@@ -1,5 +1,6 @@
-#include "run/handover.h"
+#include "run/handover_impl.h"
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
 
@@ -7,29 +8,10 @@
 #define TAKE(field, value) atomic_store_explicit(&e->field, (value), memory_order_relaxed)
 
 /* Order on the line of an endpoint. */
-enum {
-    HEALTH,
-    ADMIN,
-    WEIGHT,
-    OUT_UNTIL,
-    HEALTH_SINCE,
-    HISTORY,
-    PROBES,
-    REQUESTS,
-    RESPONSES,
-    ERRORS,
-    CONNECT_ERRORS,
-    EJECTIONS,
-    ENDPOINT_NUMBERS
-};
+enum { HEALTH, ADMIN, WEIGHT, OUT_UNTIL, HEALTH_SINCE, HISTORY, PROBES, ENDPOINT_NUMBERS };
 
-static void put_numbers(struct buf *out, const uint64_t *numbers, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        buf_put_char(out, ' ');
-        buf_put_u64(out, numbers[i]);
-    }
-}
+/* Order on the line of a site; the first three are doubles as bits. */
+enum { LOAD_T, LOAD_N, LOAD_A, LOAD_SAMPLES, LOAD_NUMBERS };
 
 /* Monotonic times hold: both processes are on one machine. */
 static void put_endpoint(void *ctx, struct endpoint *e)
@@ -43,14 +25,9 @@ static void put_endpoint(void *ctx, struct endpoint *e)
         [HEALTH_SINCE] = SEEN(health_since),
         [HISTORY] = SEEN(history),
         [PROBES] = SEEN(probes),
-        [REQUESTS] = SEEN(requests),
-        [RESPONSES] = SEEN(responses),
-        [ERRORS] = SEEN(errors),
-        [CONNECT_ERRORS] = SEEN(connect_errors),
-        [EJECTIONS] = SEEN(ejections),
     };
     buf_put_str(out, "endpoint");
-    put_numbers(out, numbers, ENDPOINT_NUMBERS);
+    handover_put(out, numbers, ENDPOINT_NUMBERS);
     buf_printf(out, " %s\n", endpoint_name(e));
 }
 
@@ -65,64 +42,6 @@ static void take_endpoint(struct endpoint *e, const uint64_t *n)
     TAKE(health_since, (int64_t)n[HEALTH_SINCE]);
     TAKE(history, n[HISTORY]);
     TAKE(probes, n[PROBES] < 64 ? (uint32_t)n[PROBES] : 64);
-    TAKE(requests, n[REQUESTS]);
-    TAKE(responses, n[RESPONSES]);
-    TAKE(errors, n[ERRORS]);
-    TAKE(connect_errors, n[CONNECT_ERRORS]);
-    TAKE(ejections, n[EJECTIONS]);
-}
-
-/* The counters of a worker that only grow. */
-static counter *worker_counter(struct worker_stats *s, size_t i)
-{
-    counter *const all[] = {
-        &s->connections,         &s->refused,        &s->handshakes_failed,
-        &s->backend_connections, &s->backend_reused, &s->log_dropped,
-    };
-    return i < sizeof all / sizeof *all ? all[i] : NULL;
-}
-
-static counter *route_counter(struct route_stats *s, size_t i)
-{
-    counter *const all[] = {&s->bytes_in, &s->bytes_out, &s->attempts, &s->retries};
-    struct histogram *h = i < 10 + STATS_BUCKETS + 1 ? &s->seconds : &s->first_byte;
-    size_t k = i < 10 ? 0 : (i - 10) % (STATS_BUCKETS + 1);
-    if (i < 6)
-        return &s->classes[i];
-    if (i < 10)
-        return all[i - 6];
-    if (i < 10 + 2 * (STATS_BUCKETS + 1))
-        return k < STATS_BUCKETS ? &h->bucket[k] : &h->sum_us;
-    return NULL;
-}
-
-static void put_workers(const struct stat_book *b, struct buf *out)
-{
-    for (size_t i = 0; worker_counter(b->by_worker[0], i) != NULL; i++) {
-        uint64_t n = 0;
-        for (unsigned w = 0; w < b->workers; w++)
-            n += counter_get(worker_counter(b->by_worker[w], i));
-        buf_printf(out, "worker %llu %zu\n", (unsigned long long)n, i);
-    }
-    for (int k = 0; k < ERR_COUNT; k++) {
-        uint64_t n = 0;
-        for (unsigned w = 0; w < b->workers; w++)
-            n += counter_get(&b->by_worker[w]->ends[k]);
-        if (n != 0)
-            buf_printf(out, "end %llu %s\n", (unsigned long long)n, err_name((enum err)k));
-    }
-}
-
-static void put_route(const struct stat_book *b, const struct stat_route *r, struct buf *out)
-{
-    buf_put_str(out, "route");
-    for (size_t i = 0; route_counter(r->by_worker[0], i) != NULL; i++) {
-        uint64_t n = 0;
-        for (unsigned w = 0; w < b->workers; w++)
-            n += counter_get(route_counter(r->by_worker[w], i));
-        put_numbers(out, &n, 1);
-    }
-    buf_printf(out, " %s\n", r->name);
 }
 
 static void put_tickets(struct tls_tickets *tickets, struct buf *out)
@@ -159,35 +78,27 @@ static void put_names(const struct name_book *names, struct buf *out)
     }
 }
 
+/* How the site answers, so that the next process need not learn it anew. */
+static void put_load(void *ctx, struct site_state *site)
+{
+    struct buf *out = ctx;
+    const struct site_load load = site_load(site);
+    uint64_t numbers[LOAD_NUMBERS] = {[LOAD_SAMPLES] = load.samples};
+    memcpy(&numbers[LOAD_T], &load.t_ms, sizeof load.t_ms);
+    memcpy(&numbers[LOAD_N], &load.n_ms, sizeof load.n_ms);
+    memcpy(&numbers[LOAD_A], &load.a, sizeof load.a);
+    buf_put_str(out, "load");
+    handover_put(out, numbers, LOAD_NUMBERS);
+    buf_printf(out, " %s/%s\n", site->pool->name, site->name);
+}
+
 void handover_write(const struct handover *h, struct buf *out)
 {
     put_tickets(h->tickets, out);
     put_names(h->names, out);
     registry_each(h->registry, put_endpoint, out);
-    put_workers(h->stats, out);
-    list_each (e, &h->stats->routes)
-        put_route(h->stats, container_of(e, struct stat_route, link), out);
-}
-
-/* "WORD rest": whether it is that word; *rest is what follows. */
-static bool is_kind(struct span line, const char *word, struct span *rest)
-{
-    struct span first;
-    *rest = span_cut(line, ' ', &first);
-    return span_eq(first, span_str(word));
-}
-
-/* n numbers, then a name in *name. */
-static bool read_numbers(struct span rest, uint64_t *numbers, size_t n, struct span *name)
-{
-    for (size_t i = 0; i < n; i++) {
-        struct span word;
-        rest = span_cut(rest, ' ', &word);
-        if (span_u64(word, &numbers[i]) != ERR_OK)
-            return false;
-    }
-    *name = rest;
-    return true;
+    registry_each_site(h->registry, put_load, out);
+    handover_write_counts(h, out);
 }
 
 void handover_read_tickets(struct tls_tickets *tickets, struct span text)
@@ -197,7 +108,7 @@ void handover_read_tickets(struct tls_tickets *tickets, struct span text)
         struct span line, hex;
         size_t n = 0;
         text = span_cut(text, '\n', &line);
-        if (!is_kind(line, "tickets", &hex) || hex.n > 2 * sizeof secret)
+        if (!handover_is(line, "tickets", &hex) || hex.n > 2 * sizeof secret)
             continue;
         for (; n < hex.n / 2; n++)
             secret[n] = (unsigned char)(ascii_hex(hex.p[2 * n]) * 16 + ascii_hex(hex.p[2 * n + 1]));
@@ -226,7 +137,7 @@ static bool read_address(struct span word, struct name_address *out)
 static bool read_name(struct span line, struct name_news *out)
 {
     struct span rest, host, word;
-    if (!is_kind(line, "name", &rest))
+    if (!handover_is(line, "name", &rest))
         return false;
     rest = span_cut(rest, ' ', &host);
     *out = (struct name_news){.count = 0};
@@ -252,56 +163,59 @@ void handover_read_names(struct name_book *names, struct span text)
     }
 }
 
-static void read_end(const struct stat_book *b, struct span name, uint64_t n)
+struct known_load {
+    struct span key;
+    struct site_load load;
+    int64_t now_ms;
+};
+
+static void take_load(void *ctx, struct site_state *site)
 {
-    for (int k = 0; k < ERR_COUNT; k++) {
-        if (span_eq(name, span_str(err_name((enum err)k))))
-            counter_add(&b->by_worker[0]->ends[k], n);
-    }
+    const struct known_load *k = ctx;
+    if (handover_is_site(site, k->key))
+        site_set(site, &k->load, k->now_ms);
 }
 
-static void read_route(const struct stat_book *b, struct span rest)
+static bool is_sane(double v)
 {
-    uint64_t numbers[10 + 2 * (STATS_BUCKETS + 1)];
-    struct span name;
-    size_t count = sizeof numbers / sizeof *numbers;
-    if (!read_numbers(rest, numbers, count, &name))
+    return v >= 0 && v < 1e9; /* false where it is no number */
+}
+
+static void read_load(const struct handover *h, struct span rest)
+{
+    uint64_t numbers[LOAD_NUMBERS];
+    struct known_load k = {.now_ms = clock_mono_ns() / NS_PER_MS};
+    if (!handover_numbers(rest, numbers, LOAD_NUMBERS, &k.key))
         return;
-    list_each (e, &b->routes) {
-        struct stat_route *r = container_of(e, struct stat_route, link);
-        for (size_t i = 0; span_eq(span_str(r->name), name) && i < count; i++)
-            counter_add(route_counter(r->by_worker[0], i), numbers[i]);
-    }
+    memcpy(&k.load.t_ms, &numbers[LOAD_T], sizeof k.load.t_ms);
+    memcpy(&k.load.n_ms, &numbers[LOAD_N], sizeof k.load.n_ms);
+    memcpy(&k.load.a, &numbers[LOAD_A], sizeof k.load.a);
+    k.load.samples = numbers[LOAD_SAMPLES];
+    if (is_sane(k.load.t_ms) && is_sane(k.load.n_ms) && is_sane(k.load.a))
+        registry_each_site(h->registry, take_load, &k);
 }
 
-static void read_line(const struct handover *h, struct span line)
+static void read_endpoint(const struct handover *h, struct span rest)
 {
-    uint64_t numbers[ENDPOINT_NUMBERS], index;
-    struct span rest, name;
-    if (is_kind(line, "endpoint", &rest)) {
-        struct endpoint *e = read_numbers(rest, numbers, ENDPOINT_NUMBERS, &name)
-                                 ? registry_find(h->registry, name)
-                                 : NULL;
-        if (e != NULL)
-            take_endpoint(e, numbers);
-    } else if (is_kind(line, "worker", &rest) && read_numbers(rest, numbers, 1, &name)) {
-        counter *c = span_u64(name, &index) == ERR_OK
-                         ? worker_counter(h->stats->by_worker[0], (size_t)index)
-                         : NULL;
-        if (c != NULL)
-            counter_add(c, numbers[0]);
-    } else if (is_kind(line, "end", &rest) && read_numbers(rest, numbers, 1, &name)) {
-        read_end(h->stats, name, numbers[0]);
-    } else if (is_kind(line, "route", &rest)) {
-        read_route(h->stats, rest);
-    }
+    uint64_t numbers[ENDPOINT_NUMBERS];
+    struct span name;
+    if (!handover_numbers(rest, numbers, ENDPOINT_NUMBERS, &name))
+        return;
+    struct endpoint *e = registry_find(h->registry, name);
+    if (e != NULL)
+        take_endpoint(e, numbers);
 }
 
 void handover_read(const struct handover *h, struct span text)
 {
-    while (text.n != 0) {
-        struct span line;
-        text = span_cut(text, '\n', &line);
-        read_line(h, line);
+    struct span left = text;
+    while (left.n != 0) {
+        struct span line, rest;
+        left = span_cut(left, '\n', &line);
+        if (handover_is(line, "endpoint", &rest))
+            read_endpoint(h, rest);
+        else if (handover_is(line, "load", &rest))
+            read_load(h, rest);
     }
+    handover_count(h, text, false);
 }

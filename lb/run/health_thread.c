@@ -188,12 +188,12 @@ enum err health_thread_names(struct health_thread *h, struct name_plan **plan)
     return e;
 }
 
-const struct name_counts *health_thread_name_counts(const struct health_thread *h)
+struct name_counts *health_thread_name_counts(const struct health_thread *h)
 {
     return discovery_counts(h->discovery);
 }
 
-const struct health_counts *health_thread_counts(const struct health_thread *h)
+struct health_counts *health_thread_counts(const struct health_thread *h)
 {
     return health_counts(h->health);
 }

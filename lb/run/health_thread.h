@@ -36,8 +36,8 @@ enum err health_thread_names(struct health_thread *h, struct name_plan **plan);
 /* The same for what servers depend on. */
 MUST_CHECK
 enum err health_thread_dependencies(struct health_thread *h, struct dependency_plan **plan);
-const struct name_counts *health_thread_name_counts(const struct health_thread *h);
-const struct health_counts *health_thread_counts(const struct health_thread *h);
+struct name_counts *health_thread_name_counts(const struct health_thread *h);
+struct health_counts *health_thread_counts(const struct health_thread *h);
 /* Main thread. */
 struct stall *health_thread_stall(struct health_thread *h);
 /* As worker_beat_ns. */

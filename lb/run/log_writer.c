@@ -176,9 +176,9 @@ void log_writer_reopen(struct log_writer *w)
         atomic_store(&w->reopen, true);
 }
 
-uint64_t log_writer_lost(const struct log_writer *w)
+uint64_t log_writer_take_lost(struct log_writer *w)
 {
-    return atomic_load_explicit(&w->lost, memory_order_relaxed);
+    return atomic_exchange_explicit(&w->lost, 0, memory_order_relaxed);
 }
 
 bool log_writer_put(struct log_writer *w, unsigned worker, struct span line)

@@ -19,8 +19,9 @@ enum err log_writer_new(const char *path, unsigned workers, struct log_writer **
 void log_writer_free(struct log_writer **w);
 /* Opens the path again after rotation. Any thread. */
 void log_writer_reopen(struct log_writer *w);
-/* Lines that were taken and could not be written (a full disk). Any thread. */
-uint64_t log_writer_lost(const struct log_writer *w);
+/* Lines that were taken and could not be written (a full disk) since it was last asked. Any thread.
+ */
+uint64_t log_writer_take_lost(struct log_writer *w);
 /* One line of worker i; false: dropped. Worker i's thread only. */
 bool log_writer_put(struct log_writer *w, unsigned worker, struct span line);
 

@@ -4,7 +4,7 @@
 static uint64_t worker_sum(const struct balancer *b, size_t offset)
 {
     uint64_t n = 0;
-    for (unsigned w = 0; w < b->worker_count; w++) {
+    for (unsigned w = 0; w < b->stats.slots; w++) {
         const char *at = (const char *)b->stats.by_worker[w] + offset;
         n += counter_get((const counter *)(const void *)at);
     }
@@ -77,7 +77,7 @@ static struct series series_at(const struct balancer *b, uint32_t i)
 static uint64_t route_sum(const struct balancer *b, const struct series *s, size_t offset)
 {
     uint64_t n = 0;
-    for (unsigned w = 0; w < b->worker_count; w++)
+    for (unsigned w = 0; w < b->stats.slots; w++)
         n += counter_get((const counter *)(const void *)((const char *)s->by_worker[w] + offset));
     return n;
 }
@@ -196,27 +196,26 @@ static void put_names(const struct balancer *b, struct metrics *m)
     metrics_u64(m, NULL, 0, atomic_load(&c->held));
 }
 
-/* Those that could not be written are zero again where the log is another one. */
-static void put_log(const struct balancer *b, struct metrics *m)
+static void put_log(struct balancer *b, struct metrics *m)
 {
-    const struct log_share *log = b->current->log;
+    if (b->current->log != NULL)
+        totals_lost(&b->totals, b->current->log->writer);
     metrics_family(m, "access_log_lines_dropped_total", METRIC_COUNTER,
                    "Access-log lines that found no room, or could not be written.");
     metrics_u64(m, NULL, 0,
                 worker_sum(b, offsetof(struct worker_stats, log_dropped)) +
-                    (log != NULL ? log_writer_lost(log->writer) : 0));
+                    counter_get(&b->totals.lines_lost));
 }
 
-/* Both are zero again where the collector is another one. */
 static void put_spans(const struct balancer *b, struct metrics *m)
 {
-    const struct tracer *t = b->current->tracer;
+    const struct tracer_counts *c = &b->totals.spans;
     struct metric_label sent = {"result", SPAN("sent")}, dropped = {"result", SPAN("dropped")};
     uint64_t lost = worker_sum(b, offsetof(struct worker_stats, spans_dropped));
     metrics_family(m, "trace_spans_total", METRIC_COUNTER,
                    "Spans of sampled requests: sent to the collector, or dropped.");
-    metrics_u64(m, &sent, 1, t != NULL ? atomic_load(&tracer_counts(t)->sent) : 0);
-    metrics_u64(m, &dropped, 1, lost + (t != NULL ? atomic_load(&tracer_counts(t)->lost) : 0));
+    metrics_u64(m, &sent, 1, counter_get(&c->sent));
+    metrics_u64(m, &dropped, 1, lost + counter_get(&c->lost));
 }
 
 static void put_files(const struct balancer *b, struct metrics *m)

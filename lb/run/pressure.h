@@ -19,7 +19,7 @@ struct pressure {
     int64_t asked_ns;
     enum overload told; /* the workers */
     bool weighing;      /* and they weigh */
-    uint64_t entered[OVERLOAD_TIERS], resets;
+    _Atomic uint64_t entered[OVERLOAD_TIERS], resets;
 };
 
 /* Descriptors that workers may use of those that the process may have now; 0: no bound. Some are

@@ -34,6 +34,8 @@ static void free_when_let_go(struct balancer *b, struct snapshot *s)
     if (s == NULL || s->holders != 0 || s == b->current)
         return;
     list_remove(&s->link);
+    if (s->log != NULL)
+        totals_lost(&b->totals, s->log->writer);
     snapshot_free(&s);
     registry_sweep(b->registry);
 }
@@ -77,6 +79,7 @@ enum err balancer_publish(struct balancer *b, struct material *m, struct buf *me
         .geo = b->current != NULL ? b->current->geo : NULL,
         .log = b->current != NULL ? b->current->log : NULL,
         .tracer = b->current != NULL ? b->current->tracer : NULL,
+        .spans = &b->totals.spans,
         .events = b->log,
     };
     struct snapshot *s, *before = b->current;

@@ -100,7 +100,8 @@ enum err snapshot_build_listeners(const struct snapshot_context *c, struct snaps
             .handshake_ms = conf->timeouts.handshake_ms,
         };
         l->bounds = arena_zero(&s->arena, l->conf->bind_count * sizeof(struct bound *));
-        if (l->bounds == NULL)
+        l->counts = stat_book_listener(c->stats, l->name);
+        if (l->bounds == NULL || l->counts == NULL)
             return ERR_NO_MEMORY;
         enum err e = fill_spoken_for(s, l);
         if (e == ERR_OK)
@@ -207,6 +208,7 @@ static enum err take_tracer(const struct snapshot_context *c, struct snapshot *s
         return ERR_OK;
     struct tracer_spec spec = {.workers = s->workers,
                                .log = c->events,
+                               .counts = c->spans,
                                .host = t->collector.text.s,
                                .path = t->path.s,
                                .service = t->service.s};
@@ -311,6 +313,7 @@ static void free_listeners(struct snapshot *s)
         struct snapshot_listener *l = &s->listeners[i];
         for (size_t b = 0; l->bounds != NULL && b < l->conf->bind_count; b++)
             sockets_put(&l->bounds[b]);
+        stat_book_put_listener(s->book, &l->counts);
     }
 }
 

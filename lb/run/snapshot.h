@@ -28,6 +28,7 @@ struct snapshot_listener {
     const struct conf_listener *conf;
     struct bound **bounds; /* as conf's binds */
     struct tls_server **servers;
+    struct stat_listener *counts;
     struct proxy_listener settings; /* what a worker copies into its own */
 };
 
@@ -70,6 +71,7 @@ struct snapshot_context {
     struct geo_share *geo;           /* the present one; NULL: none */
     struct log_share *log;
     struct tracer *tracer; /* the present one; NULL: none */
+    struct tracer_counts *spans;
     struct log *events;
 };
 

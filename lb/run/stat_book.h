@@ -1,5 +1,6 @@
-/* stat_book: where route_stats and worker_stats live: found again by the route's name over reloads,
- * one per worker each. Main thread only; the workers write what it hands out. */
+/* stat_book: where the counters of routes, listeners and workers live: found again by name over
+ * reloads. Of each there is one for every worker, which alone writes it, and one more that the main
+ * thread writes: what processes before this one have counted. Main thread only. */
 #ifndef MERIDIAN_RUN_STAT_BOOK_H
 #define MERIDIAN_RUN_STAT_BOOK_H
 
@@ -14,9 +15,17 @@ struct stat_route {
     struct route_stats **by_worker;
 };
 
+struct stat_listener {
+    struct link link;
+    char *name;
+    uint32_t refs; /* snapshots */
+    struct listener_stats *by_worker;
+};
+
 struct stat_book {
     unsigned workers;
-    struct link routes;
+    unsigned slots; /* of each by_worker: the workers' and, last, main's */
+    struct link routes, listeners;
     struct worker_stats **by_worker;
     struct stat_route *unrouted, *mirrors;
 };
@@ -27,5 +36,8 @@ void stat_book_fini(struct stat_book *b);
 /* Finds or creates, with one reference. NULL without memory. */
 struct stat_route *stat_book_route(struct stat_book *b, struct span name);
 void stat_book_put(struct stat_book *b, struct stat_route **r);
+/* The same for a listener. */
+struct stat_listener *stat_book_listener(struct stat_book *b, struct span name);
+void stat_book_put_listener(struct stat_book *b, struct stat_listener **l);
 
 #endif

@@ -37,7 +37,6 @@ struct tracer {
     struct timer look, answer;
     /* shared, atomic */
     struct mailbox box;
-    struct tracer_counts counts;
 };
 
 static void rest(struct tracer *t)
@@ -51,7 +50,7 @@ static void rest(struct tracer *t)
 
 static void taken(struct tracer *t)
 {
-    atomic_fetch_add_explicit(&t->counts.sent, t->batch, memory_order_relaxed);
+    atomic_fetch_add_explicit(&t->spec.counts->sent, t->batch, memory_order_relaxed);
     if (t->away_ms != 0)
         log_event(t->spec.log, LOG_INFO, "collector-back", "spans=%llu",
                   (unsigned long long)t->batch);
@@ -62,7 +61,7 @@ static void taken(struct tracer *t)
 /* The batch is given up: spans are worth less than memory. */
 static void failed(struct tracer *t, enum err why, unsigned status)
 {
-    atomic_fetch_add_explicit(&t->counts.lost, t->batch, memory_order_relaxed);
+    atomic_fetch_add_explicit(&t->spec.counts->lost, t->batch, memory_order_relaxed);
     if (t->away_ms == 0)
         log_event(t->spec.log, LOG_WARN, "collector-away",
                   "reason=%s status=%u effect=\"spans are dropped\"", err_name(why), status);
@@ -324,9 +323,4 @@ void tracer_unref(struct tracer **tp)
 bool tracer_put(struct tracer *t, unsigned worker, struct span line)
 {
     return line_rings_put(t->rings, worker, line);
-}
-
-const struct tracer_counts *tracer_counts(const struct tracer *t)
-{
-    return &t->counts;
 }

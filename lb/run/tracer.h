@@ -12,9 +12,15 @@
 
 struct tracer;
 
+/* Spans that a collector has taken, and those of batches that it has not. Any thread. */
+struct tracer_counts {
+    _Atomic uint64_t sent, lost;
+};
+
 struct tracer_spec {
     unsigned workers;
     struct log *log;
+    struct tracer_counts *counts; /* borrowed */
     struct addr collector;
     struct span host, path, service; /* Host, the request's target, the resource's service.name */
 };
@@ -28,11 +34,5 @@ struct tracer *tracer_ref(struct tracer *t, const struct tracer_spec *spec);
 void tracer_unref(struct tracer **t);
 /* One line (span_json.h); false: dropped. Worker i's thread only. */
 bool tracer_put(struct tracer *t, unsigned worker, struct span line);
-
-/* Spans that a collector has taken, and those of batches that it has not. Any thread. */
-struct tracer_counts {
-    _Atomic uint64_t sent, lost;
-};
-const struct tracer_counts *tracer_counts(const struct tracer *t);
 
 #endif

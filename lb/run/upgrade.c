@@ -5,11 +5,13 @@
 #include "run/balancer.h"
 #include "run/handover.h"
 #include "run/spawn.h"
+#include "run/totals.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,12 +23,21 @@
 #define NAME_CONTROL "meridian.control"
 #define NAME_HTTP    "meridian.http"
 
-static struct handover handover_of(const struct balancer *b)
+struct side {
+    struct handover h;
+    struct handover_total totals[TOTALS_MOST];
+};
+
+static void side_of(struct balancer *b, struct side *s)
 {
-    return (struct handover){.tickets = b->tickets,
-                             .registry = b->registry,
-                             .stats = (struct stat_book *)&b->stats,
-                             .names = (struct name_book *)&b->names};
+    s->h = (struct handover){
+        .tickets = b->tickets,
+        .registry = b->registry,
+        .stats = &b->stats,
+        .names = &b->names,
+        .totals = s->totals,
+        .total_count = totals_of(b, s->totals),
+    };
 }
 
 void upgrade_init(struct balancer *b)
@@ -34,7 +45,7 @@ void upgrade_init(struct balancer *b)
     struct takeover *u = &b->upgrade;
     ssize_t n = readlink("/proc/self/exe", u->program, sizeof u->program - 1);
     u->program[n > 0 ? n : 0] = '\0';
-    u->ready = -1;
+    u->ready = u->told = u->tell = -1;
     buf_init(&u->inherited, STATE_MOST);
 }
 
@@ -61,29 +72,76 @@ void upgrade_inherit(struct balancer *b)
     if (state < 0)
         return;
     read_all(state, &u->inherited);
-    close(state);
+    u->told = state;
+    u->told_bytes = buf_len(&u->inherited);
     handover_read_tickets(b->tickets, buf_span(&u->inherited));
     handover_read_names(&b->names, buf_span(&u->inherited));
 }
 
+/* The file stays, its secrets do not. */
+static void wipe_secrets(int file, struct span text)
+{
+    struct span line;
+    (void)span_cut(text, '\n', &line);
+    for (size_t i = 0; i < line.n; i++)
+        (void)!pwrite(file, " ", 1, (off_t)i);
+}
+
 void upgrade_take_state(struct balancer *b)
 {
-    struct handover h = handover_of(b);
+    struct side side;
     struct buf *text = &b->upgrade.inherited;
     if (buf_len(text) == 0)
         return;
-    handover_read(&h, buf_span(text));
+    side_of(b, &side);
+    handover_read(&side.h, buf_span(text));
+    wipe_secrets(b->upgrade.told, buf_span(text));
     mem_wipe(text->p, text->n);
     buf_fini(text);
 }
 
+/* What it counted while it drained; nothing where it was killed. */
+static void count_rest(struct balancer *b)
+{
+    struct takeover *u = &b->upgrade;
+    struct side side;
+    struct buf text;
+    buf_init(&text, 2 * STATE_MOST);
+    read_all(u->told, &text);
+    if (buf_len(&text) > u->told_bytes) {
+        side_of(b, &side);
+        handover_count(&side.h, span_sub(buf_span(&text), 0, u->told_bytes), true);
+        handover_count(&side.h, span_sub(buf_span(&text), u->told_bytes, buf_len(&text)), false);
+    }
+    buf_fini(&text);
+}
+
+static void forget_before(struct takeover *u)
+{
+    io_want(&u->before, 0);
+    close(u->ready);
+    if (u->told >= 0)
+        close(u->told);
+    u->ready = u->told = -1;
+}
+
+static void on_before_ended(struct io *io, unsigned events)
+{
+    struct balancer *b = container_of(io, struct balancer, upgrade.before);
+    (void)events;
+    if (b->upgrade.told >= 0)
+        count_rest(b);
+    forget_before(&b->upgrade);
+}
+
 void upgrade_ready(struct balancer *b)
 {
-    if (b->upgrade.ready < 0)
+    struct takeover *u = &b->upgrade;
+    if (u->ready < 0)
         return;
-    (void)!write(b->upgrade.ready, "1", 1);
-    close(b->upgrade.ready);
-    b->upgrade.ready = -1;
+    (void)!write(u->ready, "1", 1);
+    io_init(&u->before, b->loop, u->ready, on_before_ended);
+    io_want(&u->before, IO_READ); /* nothing is read: the other end is closed */
 }
 
 /* --- the old one --- */
@@ -92,8 +150,14 @@ static void forget_child(struct takeover *u)
 {
     timer_stop(&u->late);
     io_want(&u->answer, 0);
-    close(u->answer.fd);
     u->child = 0;
+}
+
+static void hang_up(struct takeover *u)
+{
+    close(u->answer.fd);
+    close(u->tell);
+    u->tell = -1;
 }
 
 static void refused(struct balancer *b, const char *why, int status)
@@ -112,6 +176,7 @@ static void child_failed(struct balancer *b, const char *why)
     while (waitpid(u->child, &status, 0) < 0 && errno == EINTR)
         continue;
     forget_child(u);
+    hang_up(u);
     refused(b, why, WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
 }
 
@@ -148,11 +213,12 @@ static void on_late(struct timer *t)
 /* An anonymous file that no path leads to: it holds keys. */
 static int state_file(struct balancer *b)
 {
-    struct handover h = handover_of(b);
+    struct side side;
     struct buf text;
     int fd = memfd_create("meridian-state", MFD_CLOEXEC);
     buf_init(&text, STATE_MOST);
-    handover_write(&h, &text);
+    side_of(b, &side);
+    handover_write(&side.h, &text);
     bool whole = fd >= 0 && !text.failed && write(fd, text.p, text.n) == (ssize_t)text.n;
     if (buf_len(&text) != 0)
         mem_wipe(text.p, text.n);
@@ -194,20 +260,37 @@ void upgrade_begin(struct balancer *b)
     state = state_file(b);
     enum err e = state >= 0 ? start(b, state, pipe_fds) : ERR_NO_MEMORY;
     close(pipe_fds[1]);
-    if (state >= 0)
-        close(state);
     if (e != ERR_OK) {
         close(pipe_fds[0]);
+        if (state >= 0)
+            close(state);
         u->child = 0;
         refused(b, err_name(e), 0);
         return;
     }
     log_event(b->log, LOG_INFO, "upgrading", "program=%s pid=%d", LOG_QUOTE(span_str(u->program)),
               (int)u->child);
+    u->tell = state;
     io_init(&u->answer, b->loop, pipe_fds[0], on_answer);
     io_want(&u->answer, IO_READ);
     timer_init(&u->late, b->loop, on_late);
     timer_in_ms(&u->late, LATE_MS);
+}
+
+void upgrade_tell_rest(struct balancer *b)
+{
+    struct takeover *u = &b->upgrade;
+    struct stat file;
+    struct side side;
+    struct buf text;
+    if (!u->done || u->tell < 0 || fstat(u->tell, &file) != 0)
+        return;
+    side_of(b, &side);
+    buf_init(&text, STATE_MOST);
+    handover_write_counts(&side.h, &text);
+    if (text.failed || pwrite(u->tell, text.p, text.n, file.st_size) != (ssize_t)text.n)
+        (void)!ftruncate(u->tell, file.st_size);
+    buf_fini(&text);
 }
 
 void upgrade_cancel(struct balancer *b)
@@ -218,8 +301,13 @@ void upgrade_cancel(struct balancer *b)
 
 void upgrade_fini(struct balancer *b)
 {
+    struct takeover *u = &b->upgrade;
     upgrade_cancel(b);
-    buf_fini(&b->upgrade.inherited);
-    if (b->upgrade.ready >= 0)
-        close(b->upgrade.ready);
+    buf_fini(&u->inherited);
+    if (u->tell >= 0)
+        hang_up(u);
+    if (u->before.loop != NULL && u->ready >= 0)
+        forget_before(u);
+    else if (u->ready >= 0)
+        close(u->ready);
 }

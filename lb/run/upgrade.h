@@ -17,13 +17,17 @@ struct takeover {
     /* set once */
     char program[PATH_MAX]; /* where it was when this process began */
     /* the old process's side */
-    pid_t child; /* 0: none runs */
-    struct io answer;
+    pid_t child;      /* 0: none runs */
+    struct io answer; /* closed at the end: then the new one reads what has been counted since */
     struct timer late;
     bool done; /* the other one serves */
+    int tell;  /* the file with handover's text while somebody may read it; -1: none */
     /* the new process's side */
     int ready;            /* -1: this one was not started so */
+    struct io before;     /* the same, for the end of the old one */
     struct buf inherited; /* handover's text until it is read */
+    int told;             /* its file; -1: none, or read to the end */
+    size_t told_bytes;    /* of the file: read at the start */
 };
 
 /* Early, before anything is loaded. */
@@ -36,6 +40,9 @@ void upgrade_take_state(struct balancer *b);
 void upgrade_ready(struct balancer *b);
 /* USR2. */
 void upgrade_begin(struct balancer *b);
+/* Tells the new process what this one has counted while it drained. After the workers have ended.
+ */
+void upgrade_tell_rest(struct balancer *b);
 /* Ends a child that is not ready yet. */
 void upgrade_cancel(struct balancer *b);
 void upgrade_fini(struct balancer *b);

@@ -8,7 +8,7 @@
 static uint64_t sum(const struct balancer *b, size_t offset)
 {
     uint64_t n = 0;
-    for (unsigned w = 0; w < b->worker_count; w++)
+    for (unsigned w = 0; w < b->stats.slots; w++)
         n += counter_get(
             (const counter *)(const void *)((const char *)b->stats.by_worker[w] + offset));
     return n;
@@ -38,7 +38,7 @@ static const char *not_ready(const struct balancer *b)
 static uint64_t total_requests(const struct balancer *b)
 {
     uint64_t n = 0;
-    for (unsigned w = 0; w < b->worker_count; w++) {
+    for (unsigned w = 0; w < b->stats.slots; w++) {
         for (int i = 0; i < ERR_COUNT; i++)
             n += counter_get(&b->stats.by_worker[w]->ends[i]);
     }
@@ -90,11 +90,18 @@ static void view_listeners(void *ctx, void (*each)(void *user, const struct admi
     const struct balancer *b = ctx;
     for (size_t i = 0; i < b->current->listener_count; i++) {
         const struct snapshot_listener *l = &b->current->listeners[i];
-        for (size_t k = 0; k < l->conf->bind_count; k++) {
-            struct admin_listener row = {
-                .name = l->name, .address = l->conf->binds[k].text.s, .tls = l->servers != NULL};
-            each(user, &row);
+        struct buf at;
+        buf_init(&at, KIB(4));
+        for (size_t k = 0; k < l->conf->bind_count; k++)
+            buf_printf(&at, "%s%.*s", k == 0 ? "" : ", ", SPAN_FMT(l->conf->binds[k].text.s));
+        struct admin_listener row = {
+            .name = l->name, .address = buf_span(&at), .tls = l->servers != NULL};
+        for (unsigned w = 0; w < b->stats.slots; w++) {
+            row.connections += counter_get(&l->counts->by_worker[w].open);
+            row.accepted += counter_get(&l->counts->by_worker[w].accepted);
         }
+        each(user, &row);
+        buf_fini(&at);
     }
 }
 
@@ -233,7 +240,7 @@ static void view_backends(void *ctx, struct span pool,
 static uint64_t route_requests(const struct balancer *b, const struct policy_route *r)
 {
     uint64_t n = 0;
-    for (unsigned w = 0; w < b->worker_count; w++) {
+    for (unsigned w = 0; w < b->stats.slots; w++) {
         for (int c = 0; c < 6; c++)
             n += counter_get(&r->stats[w]->classes[c]);
     }

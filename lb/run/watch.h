@@ -22,7 +22,7 @@ struct watch {
     struct watch_look *found;   /* waits for a reload to end; NULL: nothing */
     unsigned again; /* ticks until what was refused is tried once more; 0: nothing was */
     int64_t expiry_checked_s;
-    uint64_t certs_good, certs_bad, geo_good, geo_bad;
+    _Atomic uint64_t certs_good, certs_bad, geo_good, geo_bad;
 };
 
 /* Once a second. */

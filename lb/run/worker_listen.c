@@ -95,6 +95,7 @@ static void settle_listener(struct worker_listener *l, const struct snapshot_lis
 {
     struct span name = l->settings.name, folder = from->settings.acme_challenges;
     uint32_t clients = l->settings.clients;
+    struct listener_stats *counts = &from->counts->by_worker[worker];
     l->wanted = true;
     l->settings = from->settings;
     l->settings.name = name;
@@ -102,6 +103,7 @@ static void settle_listener(struct worker_listener *l, const struct snapshot_lis
     if (folder.n != 0)
         memcpy(l->folder, folder.p, folder.n);
     l->settings.clients = clients;
+    l->settings.counts = counts;
     l->settings.tls = from->servers != NULL ? from->servers[worker] : NULL;
 }
 

@@ -1,6 +1,7 @@
 """Binary upgrade by USR2 (RELIABILITY G4, F26): sockets, health, ticket keys and counters are handed over."""
 import errno
 import os
+import re
 import shutil
 import signal
 import socket
@@ -139,6 +140,46 @@ def test_state_is_handed_over(env):
     line.ended()
     assert balancer.ctl_json("status")["pid"] == line.pids[-1], "the control socket went with the old process"
     assert balancer.admin("/healthz")[0] == 200
+    line.close()
+
+
+def counted(text):
+    """{series: value} of the counters on a page of metrics, parts of histograms among them. Turns of loops are a process's own."""
+    counters = set(re.findall(r"^# TYPE (meridian_\w+) (?:counter|histogram)$", text, re.M)) - {"meridian_turn_seconds"}
+    rows = re.findall(r"^(meridian_\w+?)((?:_bucket|_sum|_count)?(?:\{.*\})?) (\S+)$", text, re.M)
+    return {name + more: float(value) for name, more, value in rows if name in counters}
+
+
+def test_p7_no_counter_goes_back_and_none_is_lost(env):
+    """Each one of the page, the clients of the map too; and what the old process counts while it drains is added."""
+    gate, collector = threading.Event(), env.origin(name="collector")
+    origin = env.origin(reply=lambda request: gated(gate, text(b"slow")) if request.target == "/slow" else text())
+    places = env.geo_database([("5.1.0.0/16", "DE", "EU", "", 52.5, 13.4, 10)])
+    balancer = env.simple(origin, geo={"databases": [places]}, tracing={"collector": collector.address, "sample": "100%"},
+                          trusted_proxies={"from": ["127.0.0.0/8"], "header": "x-forwarded-for"})
+    good, line = balancer.config, Line(balancer)
+    assert [get(balancer.port, headers={"X-Forwarded-For": f"5.1.0.{i}"}).status for i in range(5)] == [200] * 5
+    assert balancer.reload("listeners: {", check=False).returncode == 1
+    balancer.reload(good)
+    busy = [Client(balancer.port).request("GET", "/slow") for _ in range(3)]
+    until(lambda: len(origin.requests) == 8, what="the slow requests")
+    until(lambda: balancer.metric("meridian_trace_spans_total", result="sent") == 5, what="the spans")
+    before, clients = counted(balancer.admin("/metrics")[1]), balancer.ctl_json("map")["clients"]
+    assert [(row["country"], row["clients"]) for row in clients] == [("", 3), ("DE", 5)], clients
+    line.upgrade()
+    after = counted(balancer.admin("/metrics")[1])
+    fallen = {name: (value, after.get(name)) for name, value in before.items() if after.get(name, -1) < value}
+    assert len(before) > 50 and not fallen, fallen
+    assert balancer.ctl_json("map")["clients"] == clients
+    gate.set()
+    for client in busy:
+        assert client.response().body == b"slow"
+        client.close()
+    line.ended()
+    until(lambda: balancer.metric("meridian_requests_total", route="api", code="2xx") == 8, what="what was counted since")
+    assert balancer.metric("meridian_backend_requests_total", backend="a") == 8
+    assert balancer.metric("meridian_request_seconds_count", route="api") == 8
+    assert balancer.metric("meridian_listener_accepted_total", listener="public") == 8
     line.close()
 
 

@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include "base/limits.h"
+#include "geo/country.h"
 #include "run/handover.h"
 
 struct side {
@@ -11,7 +12,11 @@ struct side {
     struct name_book names;
     struct pool_state *pool;
     struct endpoint *endpoint;
+    struct site_state *site;
     struct stat_route *route;
+    struct stat_listener *listener;
+    _Atomic uint64_t reloads;
+    struct handover_total total;
 };
 
 static void side_init(struct side *s, unsigned workers)
@@ -26,12 +31,20 @@ static void side_init(struct side *s, unsigned workers)
     CHECK_INT(registry_endpoint(s->h.registry, s->pool, SPAN("a"), SPAN("unix:/with blank"), 0,
                                 &s->endpoint),
               ERR_OK);
+    CHECK_INT(registry_site(s->h.registry, s->pool, SPAN("fra"), &s->site), ERR_OK);
     s->route = stat_book_route(&s->book, SPAN("the route"));
+    s->listener = stat_book_listener(&s->book, SPAN("public"));
+    s->reloads = 0;
+    s->total = (struct handover_total){"reloads", &s->reloads};
+    s->h.totals = &s->total;
+    s->h.total_count = 1;
 }
 
 static void side_fini(struct side *s)
 {
     stat_book_put(&s->book, &s->route);
+    stat_book_put_listener(&s->book, &s->listener);
+    site_state_unref(&s->site);
     stat_book_fini(&s->book);
     name_book_fini(&s->names);
     endpoint_unref(&s->endpoint);
@@ -59,6 +72,7 @@ TEST(handover, there_and_back)
     counter_add(&from.book.by_worker[1]->connections, 3);
     counter_add(&from.route->by_worker[1]->classes[2], 9);
     counter_add(&from.route->by_worker[0]->first_byte.sum_us, 11);
+    site_set(from.site, &(struct site_load){20.5, 10.25, 3, 99, 0}, 1000);
     CHECK_INT(tls_tickets_rotate(from.h.tickets), ERR_OK);
     handover_write(&from.h, &text);
     handover_read_tickets(to.h.tickets, buf_span(&text));
@@ -68,14 +82,70 @@ TEST(handover, there_and_back)
     CHECK_INT(atomic_load(&to.endpoint->weight), 7);
     CHECK_INT(atomic_load(&to.endpoint->probes), 1);
     CHECK(endpoint_out(to.endpoint, 123455) && !endpoint_out(to.endpoint, 123456), "ejection");
-    CHECK_INT(counter_get(&to.book.by_worker[0]->ends[ERR_NO_ROUTE]), 4);
-    CHECK_INT(counter_get(&to.book.by_worker[0]->connections), 5);
-    CHECK_INT(counter_get(&to.route->by_worker[0]->classes[2]), 9);
-    CHECK_INT(counter_get(&to.route->by_worker[0]->first_byte.sum_us), 11);
+    CHECK_INT(counter_get(&to.book.by_worker[3]->ends[ERR_NO_ROUTE]), 4);
+    CHECK_INT(counter_get(&to.book.by_worker[3]->connections), 5);
+    CHECK_INT(counter_get(&to.route->by_worker[3]->classes[2]), 9);
+    CHECK_INT(counter_get(&to.route->by_worker[3]->first_byte.sum_us), 11);
+    struct site_load load = site_load(to.site);
+    CHECK(load.t_ms == 20.5 && load.n_ms == 10.25 && load.a == 3 && load.samples == 99, "load");
     CHECK_INT(tls_tickets_export(from.h.tickets, keys[0]), TLS_TICKETS_BYTES);
     CHECK_INT(tls_tickets_export(to.h.tickets, keys[1]), TLS_TICKETS_BYTES);
     CHECK(memcmp(keys[0], keys[1], sizeof keys[0]) == 0, "the same keys");
     buf_fini(&text);
+    side_fini(&from);
+    side_fini(&to);
+}
+
+static uint64_t requests_of(const struct side *s)
+{
+    return counter_get(&s->route->by_worker[s->book.workers]->classes[2]);
+}
+
+/* All kinds, in two tellings: the second one has the first one in it. */
+TEST(handover, counters_are_told_twice)
+{
+    struct side from, to;
+    struct buf first, second;
+    buf_init(&first, MIB(1));
+    buf_init(&second, MIB(1));
+    side_init(&from, 2);
+    side_init(&to, 1);
+    unsigned france = country_number("FR");
+    for (unsigned round = 1; round <= 2; round++) {
+        counter_add(&from.route->by_worker[1]->classes[2], 9);
+        counter_add(&from.route->by_worker[0]->mirrors_dropped, 2);
+        counter_add(&from.route->by_worker[0]->first_byte.sum_us, 3);
+        counter_add(&from.listener->by_worker[1].accepted, 4);
+        counter_add(&from.book.by_worker[0]->spans_dropped, 5);
+        counter_add(&from.book.by_worker[2]->ends[ERR_NO_ROUTE], 6);
+        atomic_fetch_add(&from.endpoint->requests, 7);
+        atomic_fetch_add(&from.site->redirects, 8);
+        atomic_fetch_add(&from.site->clients[france], 10);
+        atomic_fetch_add(&from.site->clients[0], 11);
+        atomic_fetch_add(&from.pool->faults, 12);
+        from.reloads += 13;
+        handover_write_counts(&from.h, round == 1 ? &first : &second);
+    }
+    counter_add(&to.route->by_worker[0]->classes[2], 100); /* what the new one counts itself */
+    handover_read(&to.h, buf_span(&first));
+    CHECK_INT(requests_of(&to), 9);
+    handover_count(&to.h, buf_span(&first), true);
+    handover_count(&to.h, buf_span(&second), false);
+    CHECK_INT(requests_of(&to), 18);
+    CHECK_INT(counter_get(&to.route->by_worker[0]->classes[2]), 100);
+    CHECK_INT(counter_get(&to.route->by_worker[1]->mirrors_dropped), 4);
+    CHECK_INT(counter_get(&to.route->by_worker[1]->first_byte.sum_us), 6);
+    CHECK_INT(counter_get(&to.listener->by_worker[1].accepted), 8);
+    CHECK_INT(counter_get(&to.book.by_worker[1]->spans_dropped), 10);
+    CHECK_INT(counter_get(&to.book.by_worker[1]->ends[ERR_NO_ROUTE]), 12);
+    CHECK_INT(atomic_load(&to.endpoint->requests), 14);
+    CHECK_INT(atomic_load(&to.site->redirects), 16);
+    CHECK_INT(atomic_load(&to.site->clients[france]), 20);
+    CHECK_INT(atomic_load(&to.site->clients[0]), 22);
+    CHECK_INT(atomic_load(&to.pool->faults), 24);
+    CHECK_INT(to.reloads, 26);
+    buf_fini(&first);
+    buf_fini(&second);
     side_fini(&from);
     side_fini(&to);
 }
@@ -122,13 +192,17 @@ TEST(handover, strange_lines)
         "\n\n \n",
         "endpoint",
         "endpoint 1 2 3\n",
-        "endpoint 9 0 0 0 0 0 0 0 0 0 0 0 api/a@unix:/with blank\n",
-        "endpoint 2 9 0 0 0 0 0 0 0 0 0 0 api/a@unix:/with blank\n",
-        "endpoint 2 0 1001 0 0 0 0 0 0 0 0 0 api/a@unix:/with blank\n",
-        "endpoint 2 0 0 0 0 0 0 0 0 0 0 0 api/unknown@1.2.3.4:5\n",
-        "worker 5 99\nworker x 1\nworker 5\n",
+        "endpoint 9 0 0 0 0 0 0 api/a@unix:/with blank\n",
+        "endpoint 2 9 0 0 0 0 0 api/a@unix:/with blank\n",
+        "endpoint 2 0 1001 0 0 0 0 api/a@unix:/with blank\n",
+        "endpoint 2 0 0 0 0 0 0 api/unknown@1.2.3.4:5\n",
+        "worker 5 strange\nworker x connections\nworker 5\n",
+        "route 2 1 the route\nroute 1 x the route\nroute 99999999999999999999 1 the route\n",
+        "route 1 7 another\nlistener 3 another\nserver 1 2 3 4 5 api/unknown@1.2.3.4:5\n",
+        "load 18446744073709551615 1 1 1 api/fra\nload 1 1 api/fra\nload 1 1 1 1 api\n",
+        "clients 1 FR api\nclients 1\nredirects 1 apifra\nfaults 1 other\ntotal 1 other\n",
         "end 5 no-such-reason\nend\n",
-        "route 1 2 the route\nroute\n",
+        "route\nroute 1\n",
         "name\nname \nname x 1.2.3\nname y 1.2.3.4 -\n",
         "tickets \ntickets 00\ntickets zz\nfuture words of all kinds\n",
     };
@@ -144,8 +218,15 @@ TEST(handover, strange_lines)
     CHECK(list_empty(&s.names.all), "no names");
     CHECK_INT(endpoint_health(s.endpoint), ENDPOINT_UP);
     CHECK_INT(atomic_load(&s.endpoint->weight), 0);
-    CHECK_INT(counter_get(&s.route->by_worker[0]->classes[0]), 0);
-    CHECK_INT(counter_get(&s.book.by_worker[0]->connections), 0);
+    CHECK_INT(counter_get(&s.route->by_worker[1]->classes[0]), 0);
+    CHECK_INT(counter_get(&s.book.by_worker[1]->connections), 0);
+    CHECK_INT(counter_get(&s.listener->by_worker[1].accepted), 0);
+    CHECK_INT(site_load(s.site).samples, 0);
+    CHECK_INT(atomic_load(&s.site->redirects), 0);
+    CHECK_INT(s.reloads, 0);
+    /* a later version, which has more to tell of a route */
+    handover_read(&s.h, SPAN("route 3 1 2 3 the route\n"));
+    CHECK_INT(counter_get(&s.route->by_worker[1]->classes[2]), 3);
     CHECK_INT(tls_tickets_export(s.h.tickets, after), n);
     CHECK(memcmp(before, after, n) == 0, "the keys stay");
     side_fini(&s);
