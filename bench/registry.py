@@ -54,7 +54,7 @@ def config_of(words, port, first, folder):
             "pools": {"api": {"backends": {"seed": {"address": f"127.0.0.1:{first}"}}, "health": {"off": True},
                               "registry": {"source": "main", "mode": "authoritative", "allow": ["127.0.0.0/8"]}}},
             "routes": [{"pool": "api"}], "log": {"access": {"path": "off"}}, "state": folder,
-            "admin": {"socket": os.path.join(folder, "control.sock"), "http": False}}
+            "admin": {"socket": os.path.join(folder, "control.sock"), "http": "off"}}
 
 
 def seen_after(groups, wanted, begun):

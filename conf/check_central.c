@@ -98,6 +98,9 @@ void check_central(struct reader *r, const struct conf *conf, struct conf_pool *
     struct conf_registry *registry = &pool->registry;
     if (registry->set && registry->source_name.s.p != NULL)
         registry->source = need_source(r, conf, &registry->source_name);
+    if (registry->allow_empty && registry->mode != CONF_REGISTRY_AUTHORITATIVE)
+        conf_report(r->m, registry->mark,
+                    "allow_empty is for mode: authoritative; leave it out, or set that mode");
     check_depends(r, conf, pool);
     check_ready(r, pool);
 }

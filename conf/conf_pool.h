@@ -161,6 +161,7 @@ struct conf_data_source {
     struct conf_text name;
     struct conf_text postgres; /* words of a connection, as libpq reads them */
     struct conf_text password; /* where it is: "file:…", "credential:…" or "${…}"; may be absent */
+    int64_t start_wait_ms; /* for its first answer, at start */
 };
 
 enum conf_level { CONF_LEVEL_ACCEPT, CONF_LEVEL_QUERY, CONF_LEVEL_PRIMARY, CONF_LEVEL_LAG };
@@ -188,6 +189,7 @@ struct conf_registry {
     enum conf_registry_mode mode;
     struct conf_cidr *allow; /* where they may stand; at least one where set */
     size_t allow_count;
+    bool allow_empty;
 };
 
 /* What brings a client back: a cookie of Meridian's own, or what the request has. */

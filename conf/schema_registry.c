@@ -22,6 +22,13 @@ static const struct schema_field source_fields[] = {
      .help =
          "Where the password is: `file:/…`, `credential:NAME` (of systemd) or `${NAME}` (of the "
          "environment). Read anew for each connection."},
+    {.key = "start_wait",
+     .type = &type_duration,
+     .offset = offsetof(struct conf_data_source, start_wait_ms),
+     .initial = 2000,
+     .most = 10000,
+     .help = "How long the start waits for its first answer, where a pool has a registry. Then the "
+             "rows that the last process kept serve, or else `backends`."},
 };
 
 const struct schema_map schema_source = {SCHEMA_FIELDS(source_fields)};
@@ -117,6 +124,12 @@ static const struct schema_field fields[] = {
      .help = "Networks in which its servers may stand; rows with other addresses are skipped and "
              "counted. Loopback and link-local addresses have to be named by networks that hold "
              "nothing else."},
+    {.key = "allow_empty",
+     .type = &type_flag,
+     .offset = offsetof(struct conf_registry, allow_empty),
+     .help =
+         "For `authoritative`: a table without rows of the pool leaves it without servers. Else "
+         "it changes nothing."},
 };
 
 const struct schema_map schema_registry = {SCHEMA_FIELDS(fields), .optional = true};

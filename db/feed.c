@@ -41,25 +41,29 @@ static enum err read_snapshot(struct span snapshot, uint64_t *xmin, uint64_t *xm
     return e == ERR_OK ? span_u64(second, xmax) : e;
 }
 
-/* A tag is meant by itself and by a wildcard above it. */
-static bool means(struct span tag, struct span prefix)
+/* False: there are too many to tell. */
+static bool mark_all(struct tags *t, struct span tags)
 {
-    if (tag.n == 0)
-        return false;
-    return tag.p[tag.n - 1] == '*'
-               ? span_starts(prefix, span_sub(tag, 0, tag.n - 1)) || span_starts(tag, prefix)
-               : span_starts(tag, prefix);
-}
-
-static bool any_meant(struct span tags, struct span prefix)
-{
-    while (tags.n != 0) {
+    for (size_t n = 0; tags.n != 0; n++) {
         struct span tag;
         tags = span_cut(tags, '\n', &tag);
-        if (means(tag, prefix))
-            return true;
+        if (n == FEED_TAGS_MOST)
+            return false;
+        tags_mark(t, tag);
     }
-    return false;
+    return true;
+}
+
+/* A flush is one mark for all tags. */
+static void publish(struct tags *t, struct span tags, enum feed_news *news)
+{
+    if (*news == FEED_NOTHING)
+        return;
+    if (*news == FEED_CHANGED && !mark_all(t, tags))
+        *news = FEED_FLUSHED;
+    if (*news == FEED_FLUSHED)
+        tags_flush(t);
+    tags_publish(t);
 }
 
 /* Restored from a backup, a database may be the same by name; its transactions have other numbers.
@@ -79,16 +83,16 @@ static bool goes_on(const struct feed *f, const struct feed_answer *a, uint64_t 
            read_snapshot(span_str(feed_snapshot(f)), &xmin, &next) == ERR_OK && xmin >= floor;
 }
 
-enum err feed_apply(struct feed *f, const struct feed_answer *a, struct span prefix,
+enum err feed_apply(struct feed *f, const struct feed_answer *a, struct tags *tags,
                     enum feed_news *news)
 {
     uint64_t floor, xmin, xmax;
     if (read_snapshot(a->now_at, &xmin, &xmax) != ERR_OK || span_u64(a->floor, &floor) != ERR_OK ||
         a->server.n > FEED_SERVER_MOST)
         return ERR_SYNTAX;
-    *news = !goes_on(f, a, floor, xmax)  ? FEED_FLUSHED
-            : any_meant(a->tags, prefix) ? FEED_CHANGED
-                                         : FEED_NOTHING;
+    *news = !goes_on(f, a, floor, xmax) ? FEED_FLUSHED
+            : a->tags.n != 0            ? FEED_CHANGED
+                                        : FEED_NOTHING;
     buf_clear(&f->at);
     buf_put_span(&f->at, a->now_at);
     buf_put_char(&f->at, '\0');
@@ -101,5 +105,6 @@ enum err feed_apply(struct feed *f, const struct feed_answer *a, struct span pre
     f->server_n = a->server.n;
     f->next = xmax;
     f->same = true;
+    publish(tags, a->tags, news);
     return ERR_OK;
 }

@@ -1,14 +1,17 @@
 /* feed: what was seen of the change log, and what an answer of the poll means. The poll returns the
  * tags of exactly those transactions that committed between two snapshots of the database, whatever
  * the order of their numbers (deploy/sql/meridian.sql). Where that cannot be told, everything
- * counts as changed: a flush. Pure; it knows no connection and no clock. */
+ * counts as changed: a flush. What changed goes into the table of tags. Pure; it knows no
+ * connection and no clock. */
 #ifndef MERIDIAN_DB_FEED_H
 #define MERIDIAN_DB_FEED_H
 
 #include "base/buf.h"
+#include "db/tags.h"
 
 #define FEED_SNAPSHOT_MOST KIB(256)
 #define FEED_SERVER_MOST   128
+#define FEED_TAGS_MOST     100000 /* of one poll; more are a flush */
 
 struct feed {
     struct buf at; /* the last snapshot, as text with a NUL; empty: none yet */
@@ -27,8 +30,8 @@ struct feed_answer {
 };
 
 enum feed_news {
-    FEED_NOTHING, /* none of the tags was asked for */
-    FEED_CHANGED,
+    FEED_NOTHING,
+    FEED_CHANGED, /* there were tags */
     FEED_FLUSHED, /* something may have been missed */
 };
 
@@ -45,10 +48,10 @@ const char *feed_snapshot(const struct feed *f);
 void feed_disconnected(struct feed *f);
 /* The next poll is the first one. */
 void feed_forget(struct feed *f);
-/* Moves on to the answer. prefix: the tags asked for. ERR_SYNTAX, ERR_NO_MEMORY: nothing changed,
- * and the connection is not to be trusted. */
+/* Moves on to the answer and publishes its tags. ERR_SYNTAX, ERR_NO_MEMORY: nothing was taken from
+ * it, and the connection is not to be trusted. */
 MUST_CHECK
-enum err feed_apply(struct feed *f, const struct feed_answer *a, struct span prefix,
+enum err feed_apply(struct feed *f, const struct feed_answer *a, struct tags *tags,
                     enum feed_news *news);
 
 #endif

@@ -2,10 +2,11 @@
 
 #include "base/hash.h"
 
-#define KEEP_HEAD "meridian-pools 1 "
+#define KEEP_HEAD "meridian-pools 2 "
 
-/* One server a line: pool, address, weight, site, desired, with tabs between them; none of them can
- * hold a tab. Before them a line with the checksum of all that follows. */
+/* After a line with the checksum of all that follows: which database has said it, and when; then
+ * one server a line: pool, address, weight, site, desired, with tabs between them. None of them can
+ * hold a tab. */
 static void print_rows(const struct row_set *set, struct buf *out)
 {
     for (size_t i = 0; i < set->count; i++) {
@@ -19,6 +20,7 @@ void keep_print(const struct row_set *set, struct buf *out)
 {
     struct buf body;
     buf_init(&body, KEEP_MOST);
+    buf_printf(&body, "%.*s\t%lld\n", SPAN_FMT(set->server), (long long)set->read_s);
     print_rows(set, &body);
     buf_printf(out, KEEP_HEAD "%016llx\n", (unsigned long long)hash_plain(buf_span(&body)));
     buf_put_span(out, buf_span(&body));
@@ -36,6 +38,18 @@ static enum err read_line(struct row_set *set, struct span line)
     return row_set_add(set, c);
 }
 
+static enum err read_origin(struct row_set *set, struct span line)
+{
+    struct span server;
+    uint64_t read_s;
+    struct span rest = span_cut(line, '\t', &server);
+    if (span_u64(rest, &read_s) != ERR_OK || read_s > INT64_MAX)
+        return ERR_CORRUPT;
+    set->read_s = (int64_t)read_s;
+    set->server = server.n != 0 ? arena_copy(&set->arena, server) : SPAN("");
+    return set->server.p != NULL ? ERR_OK : ERR_NO_MEMORY;
+}
+
 enum err keep_read(struct span text, struct row_set **out)
 {
     struct span head;
@@ -47,9 +61,10 @@ enum err keep_read(struct span text, struct row_set **out)
         sum != hash_plain(body))
         return ERR_CORRUPT;
     struct row_set *set = row_set_new(ROWS_MOST);
-    enum err e = set != NULL ? ERR_OK : ERR_NO_MEMORY;
+    struct span line;
+    body = span_cut(body, '\n', &line);
+    enum err e = set != NULL ? read_origin(set, line) : ERR_NO_MEMORY;
     while (e == ERR_OK && body.n != 0) {
-        struct span line;
         body = span_cut(body, '\n', &line);
         e = read_line(set, line);
     }

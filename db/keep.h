@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "db/row.h"
 
-#define KEEP_MOST (4 * 1024 * 1024)
+#define KEEP_MOST (32 * 1024 * 1024)
 
 void keep_print(const struct row_set *set, struct buf *out);
 /* ERR_CORRUPT: cut short, damaged or of another format; ERR_NO_MEMORY. The caller owns *out. */

@@ -40,6 +40,11 @@ static const char missing[] =
     "WHERE p.pronamespace = 'pg_catalog'::regnamespace "
     "AND p.proname IN ('pg_control_system', 'pg_walfile_name') "
     "AND NOT has_function_privilege(p.oid, 'EXECUTE') "
+    "UNION ALL SELECT false, 'the role ' || current_user || ' may not execute meridian.prune(); "
+    "then "
+    "the log of changes grows unless something else calls it' FROM pg_proc p "
+    "JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname = 'meridian' "
+    "WHERE p.proname = 'prune' AND NOT has_function_privilege(p.oid, 'EXECUTE') "
     "UNION ALL SELECT true, 'this is a standby; the registry needs the primary' "
     "WHERE pg_is_in_recovery()";
 

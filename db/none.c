@@ -24,6 +24,13 @@ enum err session_new(struct loop *loop, const struct session_plan *plan, struct 
     return ERR_UNSUPPORTED;
 }
 
+bool session_follow(struct session *s, const struct session_plan *plan)
+{
+    (void)s;
+    (void)plan;
+    return false;
+}
+
 void session_free(struct session **s)
 {
     *s = NULL;

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#define ROWS_FIRST 64
+
 static const char *const desired_names[] = {"active", "drain", "maintenance"};
 
 const char *row_desired_name(enum row_desired desired)
@@ -17,10 +19,7 @@ struct row_set *row_set_new(size_t room)
     if (set == NULL)
         return NULL;
     arena_init(&set->arena, NULL, 4096, 0);
-    set->rows = mem_array(room + 1, sizeof *set->rows);
     set->room = room;
-    if (set->rows == NULL)
-        row_set_free(&set);
     return set;
 }
 
@@ -90,6 +89,17 @@ static bool read_row(const struct span c[ROW_COLUMNS], struct row *row)
     return true;
 }
 
+static bool grow(struct row_set *set)
+{
+    size_t held = set->held != 0 ? 2 * set->held : ROWS_FIRST;
+    struct row *rows = mem_resize(set->rows, held * sizeof *rows);
+    if (rows == NULL)
+        return false;
+    set->rows = rows;
+    set->held = held;
+    return true;
+}
+
 enum err row_set_copy(struct row_set *set, const struct row *from)
 {
     char text[ADDR_TEXT];
@@ -97,6 +107,8 @@ enum err row_set_copy(struct row_set *set, const struct row *from)
         set->skipped++;
         return ERR_OK;
     }
+    if (set->count == set->held && !grow(set))
+        return ERR_NO_MEMORY;
     struct row *row = &set->rows[set->count];
     *row = *from;
     row->pool = arena_copy(&set->arena, from->pool);
@@ -126,14 +138,19 @@ static int by_place(const void *a, const void *b)
 
 void row_set_settle(struct row_set *set)
 {
-    size_t kept = 0;
+    size_t kept = 0, of_pool = 0;
     if (set->count > 1)
         qsort(set->rows, set->count, sizeof *set->rows, by_place);
     for (size_t i = 0; i < set->count; i++) {
-        if (kept == 0 || by_place(&set->rows[kept - 1], &set->rows[i]) != 0)
-            set->rows[kept++] = set->rows[i];
-        else
+        const struct row *row = &set->rows[i], *last = kept != 0 ? &set->rows[kept - 1] : NULL;
+        bool another = last == NULL || !span_eq(last->pool, row->pool);
+        of_pool = another ? 0 : of_pool;
+        if ((!another && by_place(last, row) == 0) || of_pool == ROWS_POOL_MOST) {
             set->skipped++;
+            continue;
+        }
+        of_pool++;
+        set->rows[kept++] = *row;
     }
     set->count = kept;
 }

@@ -7,7 +7,8 @@
 #include "base/arena.h"
 #include "net/addr.h"
 
-#define ROWS_MOST       10000
+#define ROWS_MOST       65536 /* as many as there can be endpoints */
+#define ROWS_POOL_MOST  10000
 #define ROW_WEIGHT_MOST 1000
 #define ROW_TTL_MOST_MS 86400000
 #define ROW_SITE_MOST   63
@@ -26,10 +27,12 @@ struct row {
 
 struct row_set {
     struct arena arena;
-    struct row *rows; /* by pool and address, after row_set_settle */
-    size_t count, room;
+    struct row *rows;         /* by pool and address, after row_set_settle */
+    size_t count, held, room; /* room: what it may grow to */
     size_t skipped;
-    bool after_gap; /* the first read of a connection */
+    bool after_gap;     /* the first read of a connection */
+    struct span server; /* which database said so, as feed has it; in the arena */
+    int64_t read_s;     /* when: seconds since 1970; 0: unknown */
 };
 
 /* The columns of one row as text. */
@@ -45,7 +48,7 @@ enum row_column {
     ROW_COLUMNS
 };
 
-/* NULL without memory. Room for so many rows. */
+/* NULL without memory. Room for so many rows; the others count as skipped. */
 struct row_set *row_set_new(size_t room);
 void row_set_free(struct row_set **set);
 /* ERR_NO_MEMORY; a row that cannot be used is ERR_OK and counted. */
@@ -54,7 +57,7 @@ enum err row_set_add(struct row_set *set, const struct span columns[ROW_COLUMNS]
 /* Copies a row of another set. ERR_NO_MEMORY. */
 MUST_CHECK
 enum err row_set_copy(struct row_set *set, const struct row *row);
-/* Sorts, and leaves out an address that is there twice. */
+/* Sorts, and leaves out an address that is there twice and what is too much for one pool. */
 void row_set_settle(struct row_set *set);
 /* Drops those for which `gone` says so. */
 void row_set_drop(struct row_set *set, bool (*gone)(void *ctx, const struct row *row), void *ctx);

@@ -10,10 +10,12 @@
 #define ANSWER_MS   7000 /* more than the statements' own time-out */
 #define POLL_MS     1000
 #define REREAD_MS   10000
+#define PRUNE_MS    60000
 #define WAKE_GAP_MS 20 /* between two that wake-ups ask for */
+#define LOST_POLLS  2  /* in a row: then it is perhaps the poll itself that cannot be answered */
 
 #define POLL_NAME "meridian_poll"
-#define TAGS      SPAN("meridian:pool/")
+#define TAG       "meridian:pool/"
 
 /* What the session waits for. Up to BEGIN it is not up. */
 enum step {
@@ -24,6 +26,7 @@ enum step {
     STEP_FIRST,
     STEP_POLL,
     STEP_ROWS,
+    STEP_PRUNE,
     STEP_IDLE
 };
 
@@ -39,9 +42,15 @@ struct session {
     struct backoff backoff;
     struct feed feed;
     int64_t asked_ns; /* when the present statement was sent */
+    int64_t boot_ns;  /* the last poll, by the boot clock */
     int64_t read_ns;  /* when the rows were asked for; 0: not on this connection */
-    bool woken;       /* a notification came since the last poll was asked */
-    bool no_identity; /* the role may not ask who the database is */
+    uint64_t read_at; /* the tags' number then */
+    bool stale;       /* other pools are asked for since then */
+    int64_t pruned_ns;
+    unsigned lost_polls; /* in a row: connections that ended when a poll was asked */
+    uint64_t told_why;   /* hash of the last reason that was told */
+    bool woken;          /* a notification came since the last poll was asked */
+    bool no_identity;    /* the role may not ask who the database is */
 };
 
 static void count(_Atomic uint64_t *n, uint64_t by)
@@ -49,12 +58,20 @@ static void count(_Atomic uint64_t *n, uint64_t by)
     atomic_fetch_add_explicit(n, by, memory_order_relaxed);
 }
 
+/* Told once, and again when it is another reason. */
+static void tell_why(struct session *s, const char *why)
+{
+    uint64_t hash = hash_plain(span_str(why));
+    if (s->backoff.failures == 0 || s->told_why != hash)
+        log_event(s->plan.log, LOG_WARN, "database-away",
+                  "reason=%s effect=\"what is known stays\"", LOG_QUOTE(span_str(why)));
+    s->told_why = hash;
+}
+
 /* Down, and tried again later. */
 static void lose(struct session *s, const char *why)
 {
-    if (s->backoff.failures == 0)
-        log_event(s->plan.log, LOG_WARN, "database-away",
-                  "reason=%s effect=\"what is known stays\"", LOG_QUOTE(span_str(why)));
+    tell_why(s, why);
     count(&s->plan.facts->failures, 1);
     s->step = STEP_DOWN;
     atomic_store(&s->plan.facts->up, false);
@@ -87,12 +104,39 @@ static void ask_poll(struct session *s)
 {
     const char *since = feed_snapshot(&s->feed);
     s->woken = false;
+    s->boot_ns = clock_boot_ns();
     asked(s, STEP_POLL, PQsendQueryPrepared(s->wire.pg, POLL_NAME, 1, &since, NULL, NULL, 0));
 }
 
 static void ask_rows(struct session *s)
 {
-    asked(s, STEP_ROWS, PQsendQuery(s->wire.pg, SQL_ROWS));
+    const char *pools = s->plan.pools;
+    s->read_at = tags_now(s->plan.tags);
+    s->stale = false;
+    asked(s, STEP_ROWS, PQsendQueryParams(s->wire.pg, SQL_ROWS, 1, NULL, &pools, NULL, NULL, 0));
+}
+
+static void ask_prune(struct session *s)
+{
+    s->pruned_ns = loop_now_ns(s->loop);
+    asked(s, STEP_PRUNE, PQsendQuery(s->wire.pg, SQL_PRUNE));
+}
+
+/* Whether the rows are as they were when they were read last. */
+static bool rows_hold(const struct session *s)
+{
+    char text[TAG_MOST];
+    struct span rest = span_str(s->plan.pools), name;
+    while (rest.n != 0) {
+        struct buf tag;
+        rest = span_cut(rest, ',', &name);
+        buf_fixed(&tag, text, sizeof text);
+        buf_put_str(&tag, TAG);
+        buf_put_span(&tag, name);
+        if (!tags_hold(s->plan.tags, s->read_at, buf_span(&tag)))
+            return false;
+    }
+    return true;
 }
 
 /* Nothing is asked for until a wake-up or the next poll. Everybody at the database may wake us, and
@@ -120,7 +164,7 @@ static void on_first(struct session *s, const PGresult *r)
         buf_put_char(&s->feed.at, '\0');
     }
     if (fits && !s->feed.at.failed)
-        ask_rows(s);
+        ask_poll(s);
     else
         give_up(s, "the database has no snapshot");
 }
@@ -132,7 +176,7 @@ static void note_poll(struct session *s, enum feed_news news)
     atomic_store(&f->contact_ns, s->asked_ns);
     atomic_store(&f->poll_us, (uint32_t)((loop_now_ns(s->loop) - s->asked_ns) / NS_PER_US));
     count(&f->flushes, news == FEED_FLUSHED);
-    count(&f->changes, news == FEED_CHANGED);
+    count(&f->changes, news == FEED_CHANGED && !rows_hold(s));
     count(&f->resumes, s->read_ns == 0 && news != FEED_FLUSHED);
 }
 
@@ -144,14 +188,16 @@ static void on_poll(struct session *s, const PGresult *r)
         return;
     }
     struct feed_answer a = {cell(r, 0, 0), cell(r, 0, 1), cell(r, 0, 2), cell(r, 0, 3)};
-    if (feed_apply(&s->feed, &a, TAGS, &news) != ERR_OK) {
+    if (feed_apply(&s->feed, &a, s->plan.tags, &news) != ERR_OK) {
         feed_forget(&s->feed);
         give_up(s, "the answer of the poll makes no sense");
         return;
     }
+    s->lost_polls = 0;
+    tags_renew(s->plan.tags, s->boot_ns);
     note_poll(s, news);
     int64_t age_ns = loop_now_ns(s->loop) - s->read_ns;
-    if (news != FEED_NOTHING || s->read_ns == 0 || age_ns > REREAD_MS * NS_PER_MS)
+    if (s->stale || s->read_ns == 0 || age_ns > REREAD_MS * NS_PER_MS || !rows_hold(s))
         ask_rows(s);
     else
         rest(s);
@@ -180,6 +226,8 @@ static void on_rows(struct session *s, const PGresult *r)
         return;
     }
     set->after_gap = s->read_ns == 0;
+    set->server = arena_copy(&set->arena, span_of(s->feed.server, s->feed.server_n));
+    set->read_s = clock_wall_ns() / NS_PER_S;
     s->read_ns = s->asked_ns;
     count(&s->plan.facts->reads, 1);
     atomic_store(&s->plan.facts->contact_ns, s->asked_ns);
@@ -188,7 +236,10 @@ static void on_rows(struct session *s, const PGresult *r)
                   set->skipped);
     backoff_reset(&s->backoff);
     s->plan.on_rows(s->plan.user, set);
-    rest(s);
+    if (s->stale)
+        ask_rows(s);
+    else
+        rest(s);
 }
 
 static void on_answer(struct wire *w, const PGresult *r)
@@ -206,6 +257,8 @@ static void on_answer(struct wire *w, const PGresult *r)
         on_poll(s, r);
     else if (s->step == STEP_ROWS)
         on_rows(s, r);
+    else if (s->step == STEP_PRUNE)
+        ask_poll(s);
 }
 
 static void on_wakeup(struct wire *w, uint64_t n)
@@ -226,12 +279,17 @@ static void on_open(struct wire *w)
     asked(s, STEP_BEGIN, PQsendQuery(w->pg, SQL_BEGIN));
 }
 
-/* A role that may not ask for the identity (42501) polls without. */
+/* A role that may not ask for the identity (42501) polls without; it may also have lost the right
+ * to the log itself, so each of both ways is tried in turn. A poll that is lost each time, with its
+ * connection, may be too much to ask: then the log is followed anew from its present end.
+ */
 static void on_fail(struct wire *w, const struct wire_failure *f)
 {
     struct session *s = container_of(w, struct session, wire);
     bool polls = s->step == STEP_POLL || s->step == STEP_PREPARE;
-    s->no_identity = s->no_identity || (polls && strcmp(f->state, "42501") == 0);
+    s->no_identity ^= polls && strcmp(f->state, "42501") == 0;
+    if (s->step == STEP_POLL && ++s->lost_polls >= LOST_POLLS)
+        feed_forget(&s->feed);
     lose(s, f->text);
 }
 
@@ -242,7 +300,10 @@ static void on_due(struct timer *t)
 {
     struct session *s = container_of(t, struct session, due);
     if (s->step == STEP_IDLE) {
-        ask_poll(s);
+        if (loop_now_ns(s->loop) - s->pruned_ns >= PRUNE_MS * NS_PER_MS)
+            ask_prune(s);
+        else
+            ask_poll(s);
         return;
     }
     s->step = STEP_CONNECT;
@@ -300,12 +361,28 @@ enum err session_new(struct loop *loop, const struct session_plan *plan, struct 
     rng_seed_system(&s->rng);
     timer_init(&s->due, loop, on_due);
     wire_init(&s->wire, loop, &s->plan.where, &events);
-    if (db_where_copy(&s->plan.where, &plan->where) != ERR_OK) {
+    s->plan.pools = mem_copy_str(plan->pools, strlen(plan->pools));
+    if (db_where_copy(&s->plan.where, &plan->where) != ERR_OK || s->plan.pools == NULL) {
         session_free(out);
         return ERR_NO_MEMORY;
     }
     timer_in_ms(&s->due, 0);
     return ERR_OK;
+}
+
+bool session_follow(struct session *s, const struct session_plan *plan)
+{
+    if (!db_where_same(&s->plan.where, &plan->where))
+        return false;
+    char *pools = mem_copy_str(plan->pools, strlen(plan->pools));
+    if (pools == NULL)
+        return false;
+    mem_free(s->plan.pools);
+    s->plan.pools = pools;
+    s->stale = true;
+    if (s->step == STEP_IDLE)
+        ask_poll(s);
+    return true;
 }
 
 void session_free(struct session **sp)
@@ -319,5 +396,6 @@ void session_free(struct session **sp)
     atomic_store(&s->plan.facts->up, false);
     feed_fini(&s->feed);
     db_where_free(&s->plan.where);
+    mem_free(s->plan.pools);
     mem_free(s);
 }

@@ -236,8 +236,9 @@ void group_judge(struct group *g)
     if (changed) {
         pool_set_fault(g->pool, (uint8_t)g->shared.reason, (uint8_t)g->shared.dependency,
                        now_ms(g));
-        tell_log(g);
     }
+    if (is != was)
+        tell_log(g);
     if (is && !was)
         readmit(g);
     list_each (l, &g->members)

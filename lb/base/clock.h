@@ -12,6 +12,8 @@
 
 /* Nanoseconds of the monotonic clock. */
 int64_t clock_mono_ns(void);
+/* The same, also while the machine sleeps: for how long something may be believed. */
+int64_t clock_boot_ns(void);
 /* Nanoseconds since 1970, UTC; for Date, logs and certificates only (RELIABILITY C5). */
 int64_t clock_wall_ns(void);
 /* CPU time of the calling thread in nanoseconds. */

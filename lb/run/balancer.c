@@ -336,7 +336,7 @@ static enum err start(struct balancer *b, struct material *m, struct buf *messag
     if (e == ERR_OK)
         e = check_connections(b, m->conf, messages);
     if (e == ERR_OK)
-        central_restore(b, m->conf);
+        central_begin(b, m->conf);
     if (e == ERR_OK)
         e = balancer_publish(b, m, messages);
     if (e == ERR_OK)

@@ -4,7 +4,6 @@
 #include "db/keep.h"
 #include "run/balancer.h"
 #include "run/keep_file.h"
-#include "run/secret.h"
 
 struct central_save {
     char *path;
@@ -12,22 +11,10 @@ struct central_save {
     enum err result;
 };
 
-static bool is_followed(const struct conf *conf)
-{
-    for (size_t i = 0; i < conf->pool_count; i++) {
-        const struct conf_registry *r = &conf->pools[i].registry;
-        if (r->set && r->mode != CONF_REGISTRY_OFF)
-            return true;
-    }
-    return false;
-}
-
-void central_restore(struct balancer *b, const struct conf *conf)
+static void restore(struct balancer *b, const struct conf *conf)
 {
     struct central *c = &b->central;
     struct buf text;
-    if (!is_followed(conf))
-        return;
     char *path = keep_file_path(conf);
     buf_init(&text, KEEP_MOST);
     enum err e = path != NULL ? keep_file_read(path, &text) : ERR_NO_MEMORY;
@@ -35,8 +22,9 @@ void central_restore(struct balancer *b, const struct conf *conf)
         e = keep_read(buf_span(&text), &c->rows);
     if (e == ERR_OK) {
         c->origin = CENTRAL_FILE;
-        log_event(b->log, LOG_INFO, "registry-restored", "rows=%zu path=%s", c->rows->count,
-                  LOG_QUOTE(span_str(path)));
+        log_event(b->log, LOG_INFO, "registry-restored", "rows=%zu age_s=%lld database=%s path=%s",
+                  c->rows->count, (long long)(clock_wall_ns() / NS_PER_S - c->rows->read_s),
+                  LOG_QUOTE(c->rows->server), LOG_QUOTE(span_str(path)));
     } else if (e != ERR_NOT_FOUND) {
         log_event(b->log, LOG_WARN, "registry-not-restored", "path=%s reason=%s",
                   LOG_QUOTE(span_str(path != NULL ? path : "")), err_name(e));
@@ -45,128 +33,40 @@ void central_restore(struct balancer *b, const struct conf *conf)
     mem_free(path);
 }
 
-/* Health thread. Where the main thread is that far behind, the next read comes soon enough. */
-static void on_rows(void *user, struct row_set *rows)
+static void on_patience(struct timer *t)
 {
-    struct balancer *b = user;
-    if (mailbox_post(&b->box, (struct mail){.kind = MAIN_ROWS, .p = rows}) != ERR_OK)
-        row_set_free(&rows);
+    loop_stop(t->loop);
 }
 
-/* *servers is to be freed; the rest is the configuration's. */
-static enum err where_of(const struct conf *conf, char **servers, struct db_where *out)
+/* The loop runs for nothing but this: there is no worker, no signal and no client yet. */
+static void wait_for_rows(struct balancer *b, const struct conf *conf)
 {
-    const struct conf_data_source *source = &conf->sources[0];
-    *servers = name_book_servers(conf);
-    *out = (struct db_where){.conninfo = (char *)(uintptr_t)source->postgres.s.p,
-                             .password = (char *)(uintptr_t)source->password.s.p,
-                             .name_servers = *servers,
-                             .secret = secret_fetch};
-    return *servers != NULL ? ERR_OK : ERR_NO_MEMORY;
+    struct timer patience;
+    timer_init(&patience, b->loop, on_patience);
+    timer_aim(&patience, clock_mono_ns() + conf->sources[0].start_wait_ms * NS_PER_MS);
+    loop_run(b->loop);
+    timer_stop(&patience);
 }
 
-static enum err start_session(struct balancer *b)
+void central_begin(struct balancer *b, const struct conf *conf)
 {
-    struct session_plan plan = {
-        .where = b->central.where,
-        .facts = &b->central.facts,
-        .log = b->log,
-        .on_rows = on_rows,
-        .user = b,
-    };
-    return health_thread_session(b->health, &plan);
-}
-
-static void follow_registry(struct balancer *b, const struct db_where *wanted)
-{
+    static const char *const names[] = {"seed", "snapshot", "database"};
     struct central *c = &b->central;
-    if (db_where_same(wanted, &c->where))
+    int64_t begun_ns = clock_mono_ns();
+    if (!central_is_followed(conf))
         return;
-    db_where_free(&c->where);
-    enum err e = db_where_copy(&c->where, wanted);
-    if (wanted->conninfo == NULL)
-        row_set_free(&c->rows);
-    if (e == ERR_OK)
-        e = start_session(b);
-    if (e != ERR_OK)
-        log_event(b->log, LOG_ERROR, "database-not-asked", "reason=%s", err_name(e));
-}
-
-_Static_assert((int)DB_ACCEPT == (int)CONF_LEVEL_ACCEPT && (int)DB_LAG == (int)CONF_LEVEL_LAG,
-               "the levels of both layers are in the same order");
-
-static enum err add_wish(struct balancer *b, const struct conf_dependency *from,
-                         const struct db_where *where, bool session, struct dependency_plan *plan)
-{
-    struct central_dependency *known = &b->central.dependencies[plan->count];
-    struct dependency_wish *wish = &plan->v[plan->count++];
-    size_t n = from->name.s.n < DEPENDENCY_NAME ? from->name.s.n : DEPENDENCY_NAME;
-    *wish = (struct dependency_wish){
-        .probe = {.level = (enum db_level)from->level,
-                  .interval_ms = from->interval_ms,
-                  .timeout_ms = from->timeout_ms,
-                  .max_lag_ms = from->max_lag_ms,
-                  .answered_ns = session ? &b->central.facts.contact_ns : NULL},
-        .rise = (unsigned)from->rise,
-        .facts = &known->facts,
-    };
-    memcpy(wish->name, from->name.s.p, n);
-    if (strcmp(known->name, wish->name) != 0) {
-        if (known->name[0] != '\0') { /* else they are zero, or handed over */
-            atomic_store(&known->facts.good, 0);
-            atomic_store(&known->facts.bad, 0);
-        }
-        memcpy(known->name, wish->name, sizeof known->name);
-        known->why[0] = '\0';
-    }
-    return db_where_copy(&wish->probe.where, where);
-}
-
-static enum err follow_dependencies(struct balancer *b, const struct db_where *where, bool session)
-{
-    const struct conf *conf = b->current->conf;
-    struct dependency_plan *plan = mem_alloc(sizeof *plan);
-    enum err e = plan != NULL ? ERR_OK : ERR_NO_MEMORY;
-    for (size_t i = 0; e == ERR_OK && i < conf->dependency_count; i++)
-        e = add_wish(b, &conf->dependencies[i], where, session, plan);
-    if (e == ERR_OK)
-        return health_thread_dependencies(b->health, &plan);
-    dependency_plan_free(&plan);
-    return e;
-}
-
-void central_follow(struct balancer *b, bool new_conf)
-{
-    static const struct db_where none = {.secret = NULL};
-    struct central *c = &b->central;
-    const struct conf *conf = b->current->conf;
-    struct db_where where = none;
-    char *servers = NULL;
-    bool session = is_followed(conf);
-    enum err e = ERR_OK;
-    if (!new_conf)
+    restore(b, conf);
+    if (conf->sources[0].start_wait_ms == 0)
         return;
-    if (session && c->keeper == NULL && helper_new(&b->box, MAIN_KEPT, &c->keeper) != ERR_OK)
-        log_event(b->log, LOG_ERROR, "registry-not-kept", "reason=no-thread");
-    if (conf->source_count != 0)
-        e = where_of(conf, &servers, &where);
-    if (e == ERR_OK) {
-        follow_registry(b, session ? &where : &none);
-        e = follow_dependencies(b, &where, session);
-    }
-    if (e != ERR_OK)
+    c->starting = conf;
+    enum err e = central_ask(b, conf);
+    if (e == ERR_OK)
+        wait_for_rows(b, conf);
+    else
         log_event(b->log, LOG_ERROR, "database-not-asked", "reason=%s", err_name(e));
-    mem_free(servers);
-}
-
-void central_dependency(struct balancer *b, struct dependency_news *news)
-{
-    for (size_t i = 0; i < HEALTH_DEPENDENCY_MOST; i++) {
-        struct central_dependency *d = &b->central.dependencies[i];
-        if (strcmp(d->name, news->name) == 0)
-            memcpy(d->why, news->why, sizeof d->why);
-    }
-    mem_free(news);
+    c->starting = NULL;
+    log_event(b->log, LOG_INFO, "registry-begun", "source=%s waited_ms=%lld", names[c->origin],
+              (long long)((clock_mono_ns() - begun_ns) / NS_PER_MS));
 }
 
 static void write_file(void *arg)
@@ -224,6 +124,17 @@ void central_saved(struct balancer *b, struct central_save *save)
     }
 }
 
+void central_begin_keeping(struct balancer *b)
+{
+    struct central *c = &b->central;
+    if (c->keeper == NULL && helper_new(&b->box, MAIN_KEPT, &c->keeper) != ERR_OK)
+        log_event(b->log, LOG_ERROR, "registry-not-kept", "reason=no-thread");
+    if (c->save_again && c->saving == NULL) {
+        c->save_again = false;
+        keep(b);
+    }
+}
+
 /* Of an endpoint that the registry named: its key is the address twice. One that does not serve is
  * not taken in on a lease that is over. */
 static bool checks_fail(void *ctx, const struct row *row)
@@ -238,15 +149,14 @@ static bool checks_fail(void *ctx, const struct row *row)
     return e == NULL || endpoint_health(e) != ENDPOINT_UP;
 }
 
-/* An empty result never empties a pool that has no other servers (C7). */
-static enum err carry_over(const struct balancer *b, struct row_set *rows)
+/* An empty result never empties a pool that has no other servers (C7), unless the file says so. */
+static enum err carry_over(const struct balancer *b, const struct conf *conf, struct row_set *rows)
 {
-    const struct conf *conf = b->current->conf;
     for (size_t i = 0; i < conf->pool_count; i++) {
         const struct conf_pool *p = &conf->pools[i];
         const struct row *old, *now;
         size_t n = row_set_pool(b->central.rows, p->name.s, &old);
-        if (p->registry.mode != CONF_REGISTRY_AUTHORITATIVE ||
+        if (p->registry.mode != CONF_REGISTRY_AUTHORITATIVE || p->registry.allow_empty ||
             row_set_pool(rows, p->name.s, &now) != 0)
             continue;
         for (size_t k = 0; k < n; k++) {
@@ -276,7 +186,8 @@ static void publish(struct balancer *b)
 void central_rows(struct balancer *b, struct row_set *rows)
 {
     struct central *c = &b->central;
-    if (b->current == NULL || c->where.conninfo == NULL || b->draining != 0) {
+    const struct conf *conf = b->current != NULL ? b->current->conf : c->starting;
+    if (conf == NULL || c->where.conninfo == NULL || b->draining != 0) {
         row_set_free(&rows);
         return;
     }
@@ -284,7 +195,7 @@ void central_rows(struct balancer *b, struct row_set *rows)
     if (lease_settle(&c->leases, rows, loop_now_ms(b->loop), checks_fail, b))
         log_event(b->log, LOG_WARN, "registry-mass-expiry",
                   "effect=\"servers whose leases are over stay while their checks pass\"");
-    if (carry_over(b, rows) != ERR_OK) {
+    if (carry_over(b, conf, rows) != ERR_OK) {
         row_set_free(&rows);
         return;
     }
@@ -293,7 +204,9 @@ void central_rows(struct balancer *b, struct row_set *rows)
     row_set_free(&c->rows);
     c->rows = rows;
     c->origin = CENTRAL_DATABASE;
-    if (!same)
+    if (b->current == NULL)
+        loop_stop(b->loop);
+    else if (!same)
         publish(b);
     if (!same || first)
         keep(b);
@@ -313,5 +226,7 @@ void central_fini(struct balancer *b)
     free_save(c->saving);
     row_set_free(&c->rows);
     db_where_free(&c->where);
+    mem_free(c->pools);
+    tags_fini(&c->tags);
     c->saving = NULL;
 }

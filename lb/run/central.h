@@ -14,6 +14,9 @@
 
 struct balancer;
 
+/* The registry's own tags are few; they only share slots. */
+#define TAG_SLOTS 4096
+
 enum central_origin { CENTRAL_NONE, CENTRAL_FILE, CENTRAL_DATABASE };
 
 /* What is known of one dependency; its place is the one in the configuration. */
@@ -24,20 +27,24 @@ struct central_dependency {
 
 struct central {
     struct session_facts facts; /* written by the health thread */
+    struct tags tags;           /* the same */
     struct central_dependency dependencies[HEALTH_DEPENDENCY_MOST];
     struct lease_book leases;
     struct row_set *rows; /* in force; NULL: none */
     enum central_origin origin;
-    size_t skipped;        /* rows of the last read that could not be used */
-    struct db_where where; /* of the session that runs; conninfo NULL: none */
+    size_t skipped;              /* rows of the last read that could not be used */
+    struct db_where where;       /* of the session that runs; conninfo NULL: none */
+    char *pools;                 /* whose rows it reads */
+    const struct conf *starting; /* while the start waits for rows, else NULL */
     struct helper *keeper;
     struct central_save *saving;
     bool save_again;
     _Atomic uint64_t saves, saves_failed;
 };
 
-/* At start, before the first snapshot: what the last process knew. */
-void central_restore(struct balancer *b, const struct conf *conf);
+/* At start, before the first snapshot: what the database says if it answers within the time that
+ * the file gives it, else what the last process knew (C9). */
+void central_begin(struct balancer *b, const struct conf *conf);
 /* After a snapshot has been published: the session and the probes that it asks for. */
 void central_follow(struct balancer *b, bool new_conf);
 /* News from the health thread, freed. */
@@ -46,6 +53,13 @@ void central_dependency(struct balancer *b, struct dependency_news *news);
 void central_rows(struct balancer *b, struct row_set *rows);
 /* The keeper has written the file. */
 void central_saved(struct balancer *b, struct central_save *save);
+/* Between the files: */
+bool central_is_followed(const struct conf *conf);
+/* Begins the session that the configuration asks for, or ends the one that it does not. */
+MUST_CHECK
+enum err central_ask(struct balancer *b, const struct conf *conf);
+/* From now on there is a thread that writes the file; it begins with what has come already. */
+void central_begin_keeping(struct balancer *b);
 /* After the health thread has ended. */
 void central_fini(struct balancer *b);
 

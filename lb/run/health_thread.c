@@ -35,11 +35,16 @@ static void on_beat(struct timer *t)
 static void free_plan(struct session_plan *plan)
 {
     db_where_free(&plan->where);
+    mem_free(plan->pools);
     mem_free(plan);
 }
 
 static void take_session(struct health_thread *h, struct session_plan *plan)
 {
+    if (h->session != NULL && plan->where.conninfo != NULL && session_follow(h->session, plan)) {
+        free_plan(plan);
+        return;
+    }
     session_free(&h->session);
     enum err e = plan->where.conninfo != NULL ? session_new(h->loop, plan, &h->session) : ERR_OK;
     if (e != ERR_OK)
@@ -161,6 +166,10 @@ enum err health_thread_session(struct health_thread *h, const struct session_pla
         return ERR_NO_MEMORY;
     *copy = *plan;
     enum err e = db_where_copy(&copy->where, &plan->where);
+    copy->pools =
+        e == ERR_OK && plan->pools != NULL ? mem_copy_str(plan->pools, strlen(plan->pools)) : NULL;
+    if (e == ERR_OK && plan->pools != NULL && copy->pools == NULL)
+        e = ERR_NO_MEMORY;
     if (e == ERR_OK)
         e = mailbox_post(&h->box, (struct mail){.kind = HEALTH_SESSION, .p = copy});
     if (e != ERR_OK)

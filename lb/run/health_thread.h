@@ -26,8 +26,8 @@ void health_thread_free(struct health_thread **h);
 /* Takes the plan in every case. Main thread. */
 MUST_CHECK
 enum err health_thread_plan(struct health_thread *h, struct health_plan **plan);
-/* Ends the database session that runs and begins another; where.conninfo NULL: none. The plan is
- * copied. Main thread. */
+/* The session with the database is to be as the plan says: the one that runs, where that is about
+ * the same place, or another; where.conninfo NULL: none. The plan is copied. Main thread. */
 MUST_CHECK
 enum err health_thread_session(struct health_thread *h, const struct session_plan *plan);
 /* The same for which names are to be looked up. */

@@ -60,7 +60,7 @@ enum err snapshot_rows(const struct snapshot_context *c, struct snapshot *s,
     *out = (struct snapshot_rows){.file = true};
     if (!r->set || r->mode == CONF_REGISTRY_OFF)
         return ERR_OK;
-    size_t n = row_set_pool(c->rows, pool->name.s, &rows);
+    size_t named = 0, n = row_set_pool(c->rows, pool->name.s, &rows);
     out->v = arena_zero(&s->arena, (n + 1) * sizeof *out->v);
     if (out->v == NULL || allow_of(s, r, &allow) != ERR_OK)
         return ERR_NO_MEMORY;
@@ -73,9 +73,11 @@ enum err snapshot_rows(const struct snapshot_context *c, struct snapshot *s,
         }
         bool shadowed = r->mode == CONF_REGISTRY_MERGE && in_file(pool, &rows[i].addr);
         to->row = &rows[i];
+        named++;
         out->count += !shadowed && rows[i].desired == ROW_ACTIVE && rows[i].weight != 0;
     }
-    out->file = r->mode == CONF_REGISTRY_MERGE || out->count == 0;
+    out->file =
+        r->mode == CONF_REGISTRY_MERGE || (named == 0 && !(r->allow_empty && c->rows != NULL));
     s->rows_used += out->count;
     return ERR_OK;
 }

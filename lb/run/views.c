@@ -316,12 +316,11 @@ static void view_database(void *ctx, struct admin_database *out)
     static const char *const origins[] = {"none", "file", "database"};
     const struct balancer *b = ctx;
     const struct central *c = &b->central;
-    int64_t contact_ns = FACT(contact_ns);
     *out = (struct admin_database){
         .followed = c->where.conninfo != NULL,
         .up = FACT(up),
         .origin = origins[c->rows != NULL ? c->origin : CENTRAL_NONE],
-        .contact_ms = contact_ns != 0 ? (clock_mono_ns() - contact_ns) / NS_PER_MS : -1,
+        .contact_ms = tags_lease_age_ms(&c->tags),
         .poll_us = FACT(poll_us),
         .rows = c->rows != NULL ? c->rows->count : 0,
         .used = b->current->rows_used,

@@ -207,8 +207,10 @@ def main():
     if options.list:
         print("\n".join(test.name for test in tests))
         return 0
-    results = run_all(tests, options)
-    return tell(results, run_again(results, options))
+    with tempfile.TemporaryDirectory(prefix="meridian-e2e-pg-") as template:
+        os.environ["MERIDIAN_PG_TEMPLATE"] = template  # postgres.py makes it once, when the first test needs it
+        results = run_all(tests, options)
+        return tell(results, run_again(results, options))
 
 
 if __name__ == "__main__":

@@ -1,230 +1,97 @@
-"""The pool registry in a central PostgreSQL (F20): a real server, started, stopped and killed."""
+"""The session with a central PostgreSQL: its start (C9), the change feed (A4), who the database is, and how it is
+reached. A real server, started, stopped, promoted and restored."""
 import os
 import shutil
 import signal
-import socket
-import struct
 import subprocess
-import threading
 import time
 
-from client import get
+from central import addresses, balancer_of, begun, config_of, database, has_libpq, insert, serving, wait_for
 from dns import NameServer
-from env import Skip, seconds, until
+from env import Skip, until
 from postgres import Postgres, binaries
 
 
-def database(env):
-    if binaries() is None:
-        raise Skip("PostgreSQL is not installed")
-    server = Postgres()
-    env.at_end(server.close)
-    if not has_libpq(env, server):
-        raise Skip("built without libpq")
-    return server
-
-
-def has_libpq(env, server):
-    config = config_of(env, server, type("Seed", (), {"address": "127.0.0.1:1"}))
-    done = env.meridian(config, start=False).run("-t")
-    return "built without libpq" not in done.stdout + done.stderr
-
-
-def config_of(env, server, seed, mode="merge", allow=("127.0.0.0/8",)):
-    return {
-        "listeners": {"public": {"bind": f"127.0.0.1:{env.port()}"}},
-        "data_sources": {"main": {"postgres": server.words}},
-        "pools": {"api": {"backends": {"seed": {"address": seed.address}},
-                          "health": {"tcp": {}, "interval": "250ms", "timeout": "250ms", "fall": 2},
-                          "registry": {"source": "main", "mode": mode, "allow": list(allow)}}},
-        "routes": [{"pool": "api"}],
-    }
-
-
-def balancer_of(env, server, seed, **kwargs):
-    config = config_of(env, server, seed, **kwargs)
-    balancer = env.meridian(config)
-    balancer.port = int(config["listeners"]["public"]["bind"].split(":")[1])
-    return balancer
-
-
-def insert(server, origin, **columns):
-    columns = {"pool": "api", "address": origin if isinstance(origin, str) else origin.address, **columns}
-    server.sql(f"INSERT INTO meridian.pool_server ({', '.join(columns)}) VALUES "
-               f"({', '.join(repr(value) for value in columns.values())})")
-
-
-def addresses(balancer):
-    return {row["address"] for row in balancer.ctl_json("backends", "api")["backends"]}
-
-
-def serving(balancer, count=8):
-    """The bodies of some answers."""
-    return {get(balancer.port).body for _ in range(count)}
-
-
-def wait_for(balancer, *wanted, within=40):
-    wanted = {origin.address for origin in wanted}
-    until(lambda: addresses(balancer) == wanted, within, f"{wanted} instead of {addresses(balancer)}")
-
-
-def test_a_row_adds_a_server_and_its_end_removes_it(env):
-    server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
-    balancer = balancer_of(env, server, seed)
-    assert serving(balancer) == {b"seed"}
-    insert(server, other)
-    wait_for(balancer, seed, other)
-    until(lambda: b"other" in serving(balancer), what="traffic of the new server")
-    server.sql("UPDATE meridian.pool_server SET desired = 'drain'")
-    wait_for(balancer, seed)
-    server.sql("UPDATE meridian.pool_server SET desired = 'active'")
-    wait_for(balancer, seed, other)
-    server.sql(f"SELECT meridian.leave('api', '{other.address}')")
-    wait_for(balancer, seed)
-    assert serving(balancer) == {b"seed"}
-
-
-def test_meridianctl_shows_it(env):
-    server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
-    balancer = balancer_of(env, server, seed)
-    insert(server, other)
-    insert(server, "192.0.2.1:80")
-    until(lambda: balancer.ctl_json("database").get("used") == 1, what="the row")
-    shown = balancer.ctl_json("database")
-    assert shown["followed"] and shown["up"] and shown["origin"] == "database"
-    assert (shown["rows"], shown["skipped"], shown["suspects"]) == (2, 1, 0), shown
-    text = balancer.ctl("database")
-    assert "state" in text and "up" in text and "database" in text, text
-    assert "no pool has a registry" in env.simple(env.origin()).ctl("database")
-
-
-def test_without_notify_the_poll_finds_it(env):
-    server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
-    server.sql("ALTER DATABASE postgres SET meridian.notify = off")
-    balancer = balancer_of(env, server, seed)
-    until(lambda: balancer.metric("meridian_database_up") == 1, what="the session")
-    insert(server, other)
-    wait_for(balancer, seed, other)
-    assert balancer.metric("meridian_database_wakeups_total") == 0
-
-
-def test_authoritative_rows_take_the_place_of_the_seed(env):
-    server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
-    balancer = balancer_of(env, server, seed, mode="authoritative")
-    assert serving(balancer) == {b"seed"}
-    insert(server, other)
-    wait_for(balancer, other)
-    server.sql("DELETE FROM meridian.pool_server")
-    generation = balancer.ctl_json("status")["generation"]
-    insert(server, other, weight=50)
-    until(lambda: balancer.ctl_json("status")["generation"] > generation, what="the new weight")
-    assert addresses(balancer) == {other.address}, "an empty result empties nothing"
-
-
-@seconds(120)
-def test_f20_away_at_start_in_between_and_killed(env):
+def test_c9_the_start_waits_for_the_first_answer(env):
+    """What the table says serves from the first request on; nothing is published twice."""
     server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
     insert(server, other)
-    balancer = balancer_of(env, server, seed)
-    wait_for(balancer, seed, other)
+    balancer = balancer_of(env, server, seed, mode="authoritative", wait="10s")
+    assert addresses(balancer) == {other.address} and balancer.ctl_json("status")["generation"] == 1
+    assert serving(balancer) == {b"other"}
+    assert begun(balancer)[0] == "database"
+    assert balancer.metric("meridian_registry_source", pool="api", source="database") == 1
     kept = os.path.join(balancer.dir, "pools.state")
     until(lambda: os.path.exists(kept), what="the last-known-good file")
-    server.stop(signal.SIGQUIT)
-    until(lambda: balancer.metric("meridian_database_up") == 0, what="its loss")
-    assert addresses(balancer) == {seed.address, other.address}
-    assert {get(balancer.port).status for _ in range(50)} == {200}
-
-    balancer.stop()
-    balancer.start()
-    assert addresses(balancer) == {seed.address, other.address}, "from the file"
-    assert balancer.metric("meridian_registry_source", pool="api", source="snapshot") == 1
-    assert "registry-restored" in balancer.errors()
-    assert {get(balancer.port).status for _ in range(20)} == {200}
-
-    server.start()
-    until(lambda: balancer.metric("meridian_database_up") == 1, 40, "its return")
-    assert balancer.metric("meridian_registry_source", pool="api", source="database") == 1
-    server.sql("DELETE FROM meridian.pool_server")
-    wait_for(balancer, seed)
-
-    balancer.stop()
-    with open(kept, "r+b") as file:
-        file.write(b"x")
-    server.stop()
-    balancer.start()
-    assert addresses(balancer) == {seed.address}
-    assert "registry-not-restored" in balancer.errors()
+    with open(kept, encoding="utf-8") as file:
+        head, origin, row = file.read().splitlines()
+    assert head.startswith("meridian-pools 2 ") and row.split("\t")[:2] == ["api", other.address]
+    assert origin.split("\t")[0].split("/")[0] == server.sql("SELECT system_identifier FROM pg_control_system()")
+    assert abs(int(origin.split("\t")[1]) - time.time()) < 300
 
 
-def test_f20_c11_hostile_rows_are_skipped_and_counted(env):
-    server, seed, good = database(env), env.origin(name="seed"), env.origin(name="good")
-    server.sql("""
-        ALTER TABLE meridian.pool_server DROP CONSTRAINT pool_server_pool_check,
-            DROP CONSTRAINT pool_server_address_check, DROP CONSTRAINT pool_server_weight_check,
-            DROP CONSTRAINT pool_server_site_check, DROP CONSTRAINT pool_server_desired_check;
-        INSERT INTO meridian.pool_server (pool, address, weight, site, desired, ttl, seen_at) VALUES
-            ('api', '169.254.169.254:80', 100, '', 'active', NULL, now()),
-            ('api', '[::ffff:10.0.0.1]:80', 100, '', 'active', NULL, now()),
-            ('api', '10.0.0.1:80', 100, '', 'active', NULL, now()),
-            ('api', 'example.com:80', 100, '', 'active', NULL, now()),
-            ('api', 'unix:/etc/passwd', 100, '', 'active', NULL, now()),
-            ('api', repeat('9', 5000), 100, '', 'active', NULL, now()),
-            ('api', '127.0.0.1:1', -5, '', 'active', NULL, now()),
-            ('api', '127.0.0.1:2', 100, 'nowhere', 'active', NULL, now()),
-            ('api', '127.0.0.1:3', 100, '', E'x\\ny', NULL, now()),
-            ('../etc', '127.0.0.1:4', 100, '', 'active', NULL, now()),
-            ('none', '127.0.0.1:5', 100, '', 'active', '170000000 years', 'infinity'),
-            ('none', '127.0.0.1:6', 100, '', 'active', '-170000000 years', '-infinity'),
-            ('none', '127.0.0.1:7', 100, '', 'active', '1 day', '294276-12-31');
-    """)
+def test_a4_3_very_many_changes_in_one_poll(env):
+    """They are not told apart: everything counts as changed, and the feed goes on."""
+    server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
     balancer = balancer_of(env, server, seed)
-    insert(server, good)
-    wait_for(balancer, seed, good)
-    assert balancer.metric("meridian_registry_rows_skipped") == 10
+    flushes = balancer.metric("meridian_database_flushes_total")
+    server.sql("INSERT INTO meridian.change (tag) SELECT 'x/' || i FROM generate_series(1, 100001) i")
+    until(lambda: balancer.metric("meridian_database_flushes_total") == flushes + 1, what="the flush")
+    server.sql("INSERT INTO meridian.change (tag) SELECT 'x/' || i FROM generate_series(1, 1000) i")
+    insert(server, other)
+    wait_for(balancer, seed, other)
+    assert balancer.metric("meridian_database_flushes_total") == flushes + 1
     assert balancer.metric("meridian_database_failures_total") == 0
 
 
-def test_leases(env):
+def test_a4_3_tags_of_any_length(env):
+    """What the function would not let in, written by the owner: it counts as a change of everything."""
     server, seed = database(env), env.origin(name="seed")
-    held, lost = env.origin(name="held"), env.origin(name="lost")
     balancer = balancer_of(env, server, seed)
-    for origin in (held, lost):
-        server.sql(f"SELECT meridian.heartbeat('api', '{origin.address}', '1 s')")
-    insert(server, seed.address, ttl="1 day")
-    wait_for(balancer, seed, held, lost)
-    until(lambda: balancer.metric("meridian_registry_suspects") == 2, 30, "two leases to be over")
-    assert addresses(balancer) == {seed.address, held.address, lost.address}, "suspicion is no verdict"
-    lost.close()
-    server.sql(f"SELECT meridian.heartbeat('api', '{held.address}', '1 h')")
-    until(lambda: addresses(balancer) == {seed.address, held.address}, 30, "the end of the lost one")
-    time.sleep(1.5)  # its endpoint is swept meanwhile
-    server.sql(f"SELECT meridian.heartbeat('api', '{held.address}', '1 h', 50)")
-    until(lambda: 50 in {row["weight"] for row in balancer.ctl_json("backends", "api")["backends"]},
-          what="the next read")
-    assert addresses(balancer) == {seed.address, held.address}, "it does not come back by itself"
+    until(lambda: balancer.ctl_json("database")["polls"] >= 2, what="some polls")
+    reads = balancer.ctl_json("database")["reads"]
+    server.sql("INSERT INTO meridian.change (tag) SELECT repeat('x', 1000000) || i FROM generate_series(1, 70) i;"
+               "INSERT INTO meridian.change (tag) VALUES (''), (E'a\\nb'), ('meridian:pool/api\u00e4')")
+    until(lambda: balancer.ctl_json("database")["reads"] > reads, what="the read")
+    assert balancer.metric("meridian_database_failures_total") == 0
 
 
-def test_two_balancers_agree(env):
+def test_a4_3_a_poll_that_cannot_be_answered(env):
+    """Something in the log ends the connection of whoever reads it: after the second time it is followed anew from
+    its end, and everything counts as changed."""
     server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
-    one, two = balancer_of(env, server, seed), balancer_of(env, server, seed)
-    insert(server, other)
-    wait_for(one, seed, other)
-    wait_for(two, seed, other)
-
-
-def test_reload_and_rows_do_not_disturb_each_other(env):
-    server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
+    server.sql("""ALTER TABLE meridian.change RENAME TO log; CREATE VIEW meridian.change AS SELECT xid, tag
+        FROM meridian.log WHERE tag <> 'poison' OR pg_terminate_backend(pg_backend_pid())""")
     balancer = balancer_of(env, server, seed)
+    flushes = balancer.metric("meridian_database_flushes_total")
+    server.sql("INSERT INTO meridian.log (tag) VALUES ('poison')")
+    until(lambda: balancer.metric("meridian_database_failures_total") >= 2, 20, "two polls lost")
     insert(server, other)
     wait_for(balancer, seed, other)
-    balancer.write("broken: [")
-    server.sql("UPDATE meridian.pool_server SET desired = 'maintenance'")
-    wait_for(balancer, seed)
+    assert balancer.metric("meridian_database_flushes_total") == flushes + 1
+    assert balancer.metric("meridian_database_failures_total") == 2
+
+
+def test_a4_10_the_log_is_pruned(env):
+    """Any balancer sees to it; a role that may not is no reason to hang up."""
+    server, seed = database(env), env.origin(name="seed")
+    server.sql("""SELECT meridian.tag_changed('old');
+        UPDATE meridian.meta SET mark = pg_snapshot_xmin(pg_current_snapshot()), mark_at = now() - interval '2 hours';
+        SELECT meridian.tag_changed('new');
+        CREATE ROLE reader LOGIN; GRANT USAGE ON SCHEMA meridian TO reader;
+        GRANT SELECT ON ALL TABLES IN SCHEMA meridian TO reader;
+        REVOKE EXECUTE ON FUNCTION meridian.prune FROM PUBLIC""")
     config = config_of(env, server, seed)
-    del config["data_sources"], config["pools"]["api"]["registry"]
-    balancer.reload(config)
-    assert addresses(balancer) == {seed.address}
-    until(lambda: balancer.metric("meridian_database_up") in (0, None), what="the end of the session")
+    config["data_sources"]["main"]["postgres"] = server.words.replace("user=meridian", "user=reader")
+    reader = env.meridian(config)
+    until(lambda: reader.ctl_json("database")["polls"] >= 3, what="some polls")
+    assert reader.metric("meridian_database_connects_total") == 1
+    assert server.sql("SELECT string_agg(tag, ' ') FROM meridian.change") == "old new"
+    balancer = balancer_of(env, server, seed)
+    until(lambda: server.sql("SELECT string_agg(tag, ' ') FROM meridian.change") == "new", what="the end of the old")
+    assert int(server.sql("SELECT floor FROM meridian.meta")) > 0
+    until(lambda: balancer.ctl_json("database")["polls"] >= 3, what="some polls")
+    assert balancer.metric("meridian_database_flushes_total") == 1, "what is pruned had been seen"
 
 
 def lint(env, server, words=None):
@@ -348,22 +215,6 @@ def test_a4_a_streaming_standby_takes_over(env):
     wait_for(balancer, seed)
 
 
-def test_c7_c11_mass_lapse(env):
-    """More than half of a pool lapses at a time, and for good: they stay as long as their checks pass."""
-    server, seed = database(env), env.origin(name="seed")
-    held = [env.origin(name=f"h{i}") for i in range(4)]
-    balancer = balancer_of(env, server, seed, mode="authoritative")
-    for origin in held:
-        server.sql(f"SELECT meridian.heartbeat('api', '{origin.address}', '1 s')")
-    wait_for(balancer, *held)
-    server.sql("UPDATE meridian.pool_server SET seen_at = now() - interval '1 hour'")
-    until(lambda: balancer.metric("meridian_registry_mass_expiry_total") >= 1, 30, "the brake")
-    assert addresses(balancer) == {origin.address for origin in held}
-    assert "registry-mass-expiry" in balancer.errors()
-    held[0].close()
-    until(lambda: addresses(balancer) == {origin.address for origin in held[1:]}, 40, "the one that failed its checks")
-
-
 def words_over_tcp(server):
     return f"host=db.test port={server.port} dbname=postgres user=app sslmode=verify-full"
 
@@ -434,79 +285,6 @@ def test_messages_say_how_to_mend_it(env):
     assert "not defined under data_sources" in said("host=/run/postgresql", source="other")
 
 
-def test_the_shell_example_keeps_a_server_registered(env):
-    server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
-    balancer = balancer_of(env, server, seed)
-    environ = {**os.environ, "PGHOST": server.dir, "PGUSER": "meridian", "PGDATABASE": "postgres",
-               "PATH": f"{server.bin}:{os.environ['PATH']}", "HEARTBEAT": "1"}
-    example = os.path.join(env.root, "deploy", "sql", "examples", "register.sh")
-    process = subprocess.Popen(["sh", example, "api", other.address, "sleep", "1000"], env=environ)
-    wait_for(balancer, seed, other)
-    process.terminate()
-    assert process.wait(20) == 0
-    wait_for(balancer, seed)
-
-
-def run_example(env, server, command, script):
-    """A server that registers itself by an example, as long as it lives."""
-    seed, other = env.origin(name="seed"), env.origin(name="other")
-    balancer = balancer_of(env, server, seed)
-    process = subprocess.Popen([*command, script, server.dir, other.address], cwd=env.dir)
-    try:
-        wait_for(balancer, seed, other)
-        process.terminate()
-        assert process.wait(20) == 0
-        wait_for(balancer, seed)
-    finally:
-        process.kill()
-        process.wait()
-
-
-def example(env, name):
-    return shutil.copy(os.path.join(env.root, "deploy", "sql", "examples", name), env.dir)
-
-
-def test_the_python_example_keeps_a_server_registered(env):
-    server = database(env)
-    python = "/usr/bin/python3"
-    if subprocess.run([python, "-c", "import psycopg"], capture_output=True, check=False).returncode:
-        raise Skip("psycopg is not installed")
-    example(env, "register.py")
-    run_example(env, server, [python], env.write("server.py", """
-import signal, sys
-from register import register
-register(f"host={sys.argv[1]} user=meridian dbname=postgres", "api", sys.argv[2], 1)
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-signal.pause()
-"""))
-
-
-def node_postgres():
-    """The folder of the package, from Debian or from npm; None where there is none."""
-    if not shutil.which("node"):
-        return None
-    folders = ["/usr/share/nodejs"]
-    if shutil.which("npm"):
-        folders.append(subprocess.run(["npm", "root", "-g"], capture_output=True, text=True, check=True).stdout.strip())
-    return next((path for path in (os.path.join(folder, "pg") for folder in folders) if os.path.isdir(path)), None)
-
-
-def test_the_node_example_keeps_a_server_registered(env):
-    server = database(env)
-    package = node_postgres()
-    if not package:
-        raise Skip("node-postgres is not installed")
-    example(env, "register.mjs")
-    os.makedirs(env.path("node_modules"))
-    os.symlink(package, env.path("node_modules", "pg"))
-    run_example(env, server, [shutil.which("node")], env.write("server.mjs", """
-import { register } from "./register.mjs";
-const [host, address] = process.argv.slice(2);
-const leave = register({ host, user: "meridian", database: "postgres" }, "api", address, 1000);
-process.on("SIGTERM", () => leave().then(() => process.exit(0)));
-"""))
-
-
 def test_a_promoted_server_is_another_one(env):
     server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
     balancer = balancer_of(env, server, seed)
@@ -523,54 +301,3 @@ def test_a_promoted_server_is_another_one(env):
     server.become_standby_and_promote()
     until(lambda: balancer.metric("meridian_database_flushes_total") == flushes + 1, 40, "the flush")
     assert addresses(balancer) == {seed.address, other.address}
-
-
-class Endless:
-    """Speaks enough of the protocol to be asked, and answers without end."""
-
-    def __init__(self, port):
-        self.listener = socket.create_server(("127.0.0.1", port))
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    @staticmethod
-    def _message(kind, content):
-        return kind + struct.pack("!I", len(content) + 4) + content
-
-    def _serve(self):
-        while True:
-            try:
-                asker, _ = self.listener.accept()
-                asker.recv(65536)
-                asker.sendall(self._message(b"R", bytes(4)) + self._message(b"Z", b"I"))
-                asker.recv(65536)
-                column = struct.pack("!H", 1) + b"a\0" + struct.pack("!IHIHIH", 0, 0, 25, 65535, 0xffffffff, 0)
-                asker.sendall(self._message(b"T", column))
-                while True:
-                    asker.sendall(self._message(b"D", struct.pack("!HI", 1, 100000) + bytes(100000)) * 10)
-            except OSError:
-                if self.listener.fileno() < 0:
-                    return
-
-
-def test_f20_an_answer_without_end(env):
-    seed, port = env.origin(), env.port()
-    server = Endless(port)
-    env.at_end(server.listener.close)
-    server.words = f"hostaddr=127.0.0.1 port={port} dbname=x user=x sslmode=disable"
-    if not has_libpq(env, server):
-        raise Skip("built without libpq")
-    balancer = balancer_of(env, server, seed)
-    until(lambda: "the answer is too large" in balancer.errors(), 20, "the end of patience")
-    assert get(balancer.port).status == 200
-
-
-def test_wake_ups_without_end(env):
-    """Whoever may connect to the database may send notifications: they do not set the pace."""
-    server, seed = database(env), env.origin()
-    balancer = balancer_of(env, server, seed)
-    until(lambda: balancer.ctl_json("database").get("up"), what="the database")
-    before, begun = balancer.ctl_json("database"), time.monotonic()
-    server.sql("DO $$ BEGIN FOR i IN 1..2000 LOOP PERFORM pg_notify('meridian', i::text); COMMIT; END LOOP; END $$")
-    until(lambda: balancer.ctl_json("database")["wakeups"] >= 1000, what="the wake-ups")
-    after, gone = balancer.ctl_json("database"), time.monotonic() - begun
-    assert after["polls"] - before["polls"] <= gone / 0.02 + 2, (before, after, gone)

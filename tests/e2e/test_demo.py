@@ -4,7 +4,7 @@ import socket
 import subprocess
 
 from env import seconds
-from test_database import database
+from central import database
 
 
 @seconds(150)

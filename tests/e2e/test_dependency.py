@@ -6,11 +6,11 @@ import socket
 import threading
 import time
 
+from central import begun, database
 from client import Client, get
-from env import Skip, alone, seconds, until
+from env import alone, seconds, until
 from origin import text
-from postgres import Postgres, binaries
-from test_database import has_libpq
+from wire import Ended
 
 
 class Api:
@@ -43,16 +43,6 @@ class Api:
 
 
 BLAME = {"status": "fail", "checks": {"db:connections": [{"status": "fail"}]}}
-
-
-def database(env):
-    if binaries() is None:
-        raise Skip("PostgreSQL is not installed")
-    server = Postgres()
-    env.at_end(server.close)
-    if not has_libpq(env, server):
-        raise Skip("built without libpq")
-    return server
 
 
 def setting(env, server, count=3, level="query", interval="300ms", words=None, **pool):
@@ -93,11 +83,16 @@ class Load:
             thread.start()
 
     def _one(self, port, client):
+        """The connection is kept until an answer says that it is the last one (L11)."""
         try:
             client = client or Client(port)
-            return client, client.get().status
-        except OSError as problem:
+            answer = client.get()
+        except (OSError, Ended) as problem:
             return None, repr(problem)
+        if (answer.fields.get("connection") or "").lower() == "close":
+            client.close()
+            client = None
+        return client, answer.status
 
     def _run(self, port):
         client = None

@@ -18,6 +18,8 @@ def poll_statement():
         text = file.read()
     body = text[text.index("#define SQL_POLL_("):text.index("#define SQL_POLL ")]
     body = body[:body.index("#endif")] if "#endif" in body else body
+    for name, value in re.findall(r'#define (SQL_TAG_|SQL_MOST) "(.*)"', text):
+        body = body.replace(f" {name}", f' "{value}"')
     body = body.replace(" identity ", " \"''\" ").split("\\", 1)[1]
     return "".join(re.findall(r'"([^"]*)"', body.split("\n\n")[0]))
 

@@ -9,9 +9,25 @@ TEST(keep, comes_back_as_it_was)
     struct row_set *back;
     struct buf text;
     buf_init(&text, 0);
+    set->server = SPAN("7/00000001/g/5");
+    set->read_s = 1700000000;
     keep_print(set, &text);
     CHECK(keep_read(buf_span(&text), &back) == ERR_OK, "read");
     CHECK(row_set_same(set, back) && back->skipped == 0, "the same");
+    CHECK(span_eq(back->server, set->server) && back->read_s == set->read_s, "whose, and when");
+    row_set_free(&back);
+    row_set_free(&set);
+    buf_fini(&text);
+}
+
+TEST(keep, of_a_database_that_does_not_say_who_it_is)
+{
+    struct row_set *set = rows_of(""), *back;
+    struct buf text;
+    buf_init(&text, 0);
+    keep_print(set, &text);
+    CHECK(keep_read(buf_span(&text), &back) == ERR_OK, "read");
+    CHECK(back->count == 0 && back->server.n == 0 && back->read_s == 0, "nothing");
     row_set_free(&back);
     row_set_free(&set);
     buf_fini(&text);

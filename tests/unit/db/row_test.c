@@ -65,6 +65,25 @@ TEST(row, more_than_there_is_room_for_are_skipped)
     row_set_free(&set);
 }
 
+/* C8: ten thousand of one pool; another pool's do not count against them. */
+TEST(row, c8_each_pool_has_its_own_room)
+{
+    struct row_set *set = row_set_new(ROWS_MOST);
+    struct row row = {.pool = SPAN("b"), .site = SPAN("")};
+    const struct row *first;
+    CHECK(addr_parse(SPAN("10.0.0.1:1"), &row.addr) == ERR_OK, "address");
+    for (uint32_t i = 0; i <= ROWS_POOL_MOST; i++) {
+        row.addr.v4.sin_addr.s_addr = htonl(0x0a000000 + i);
+        CHECK(row_set_copy(set, &row) == ERR_OK, "memory");
+    }
+    row.pool = SPAN("a");
+    CHECK(row_set_copy(set, &row) == ERR_OK, "memory");
+    row_set_settle(set);
+    CHECK(row_set_pool(set, SPAN("b"), &first) == ROWS_POOL_MOST, "as many as may be");
+    CHECK(row_set_pool(set, SPAN("a"), &first) == 1 && set->skipped == 1, "one too many");
+    row_set_free(&set);
+}
+
 TEST(row, sameness_is_about_what_a_balancer_does)
 {
     struct row_set *a = rows_of("a 10.0.0.1:80 100  active 1000 f f");
