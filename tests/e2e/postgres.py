@@ -121,6 +121,10 @@ class Postgres:
             assert self.process.poll() is None, open(os.path.join(self.dir, "log")).read()
         raise AssertionError("the server did not get ready")
 
+    def log(self):
+        with open(os.path.join(self.dir, "log"), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
     def stop(self, how=signal.SIGINT):
         """SIGINT: fast shutdown; SIGQUIT: at once, as a crash (the next start recovers)."""
         if self.process is not None:

@@ -214,3 +214,94 @@ def test_no_change_is_lost_or_invented(env):
     """100000 transactions in the long run (MERIDIAN_CASES is the percentage), as MERIDIAN_SEED replays them."""
     seed = int(os.environ.get("MERIDIAN_SEED", time.time_ns() % 10**6))
     run_model(env, 1000 * int(os.environ.get("MERIDIAN_CASES", "1")), seed)
+
+
+class Tags:
+    """What statements on watched tables leave in the log."""
+
+    def __init__(self, env):
+        if binaries() is None:
+            raise Skip("PostgreSQL is not installed")
+        self.server = Postgres()
+        env.at_end(self.server.close)
+
+    def of(self, *statements):
+        """The tags of each transaction that these make, together."""
+        self.server.sql("TRUNCATE meridian.change")
+        self.server.sql(";\n".join(statements))
+        return set(self.server.sql("SELECT DISTINCT tag FROM meridian.change").split())
+
+    def refused(self, statement):
+        try:
+            self.server.sql(statement)
+        except AssertionError as problem:
+            return str(problem)
+        raise AssertionError(f"it was taken: {statement}")
+
+
+def test_a3_watched_tables(env):
+    """Every way in which a statement may change rows, columns that count, wide statements, and what is refused."""
+    tags = Tags(env)
+    tags.server.sql("""
+        CREATE TABLE orgs (id int PRIMARY KEY);
+        CREATE TABLE users (id int PRIMARY KEY, org int REFERENCES orgs ON DELETE CASCADE, name text, seen int DEFAULT 0);
+        SELECT meridian.watch('users', ARRAY['users', 'users/{id}', 'org/{org}/users'], ARRAY['name', 'org'], 5);
+        SELECT meridian.watch('orgs', ARRAY['orgs/{id}']);""")
+    assert tags.server.sql("SELECT count(*) FROM meridian.watched") == "2"
+    assert tags.of("INSERT INTO orgs VALUES (1), (2)") == {"orgs/1", "orgs/2"}
+    assert tags.of("INSERT INTO users VALUES (7, 1, 'a')") == {"users", "users/7", "org/1/users"}
+    assert tags.of("UPDATE users SET seen = seen + 1") == set(), "a column that does not count"
+    assert tags.of("UPDATE users SET name = name") == set(), "nothing is changed"
+    assert tags.of("UPDATE users SET name = 'b'") == {"users", "users/7", "org/1/users"}
+    assert tags.of("UPDATE users SET org = 2") == {"users", "users/7", "org/1/users", "org/2/users"}, "before and after"
+    assert tags.of("UPDATE users SET id = 8") == {"users", "users/7", "users/8", "org/2/users"}, "what tags are made of"
+    assert tags.of("UPDATE users SET id = 7") == {"users", "users/7", "users/8", "org/2/users"}
+    assert tags.of("INSERT INTO users VALUES (7, 2, 'd') ON CONFLICT (id) DO UPDATE SET name = 'd'") == {
+        "users", "users/7", "org/2/users"}, "an upsert"
+    assert tags.of("COPY users (id, org) FROM STDIN WITH (DELIMITER ',');\n9,1\n\\.\n") == {
+        "users", "users/9", "org/1/users"}
+    assert tags.of("DELETE FROM orgs WHERE id = 2") == {"orgs/2", "users", "users/7", "org/2/users"}, "a cascade"
+    assert tags.of("DELETE FROM users WHERE id = 12345") == set(), "no row"
+    assert tags.of("INSERT INTO users SELECT i, 1 FROM generate_series(100, 103) i") >= {"users/100", "users/103"}
+    assert tags.of("INSERT INTO users SELECT i, 1 FROM generate_series(200, 204) i") == {
+        "users", "users/*", "org/*"}, "as many as are folded"
+    assert tags.of("TRUNCATE users") == {"users", "users/*", "org/*"}
+    assert tags.of("BEGIN", "INSERT INTO users VALUES (1, 1)", "ROLLBACK") == set()
+    tags.server.sql("INSERT INTO users VALUES (1, 1); ALTER TABLE users DROP COLUMN org")
+    assert tags.of("DELETE FROM users") == {"users", "users/*", "org/*"}, "an altered table widens; its writer goes on"
+
+
+def test_a3_what_is_no_tag(env):
+    tags = Tags(env)
+    tags.server.sql("CREATE TABLE t (id int, odd numeric, dropped int); ALTER TABLE t DROP COLUMN dropped")
+    for template in ("{id}", "meridian:pool/{id}", "a//b", "a/b{id}", "a/*", "a/{id", "", "a/{ID}"):
+        assert "bad template" in tags.refused(f"SELECT meridian.watch('t', ARRAY['{template}'])"), template
+    for column in ("odd", "dropped", "none"):
+        assert f'column "{column}"' in tags.refused(f"SELECT meridian.watch('t', ARRAY['a/{{{column}}}'])"), column
+    assert tags.of("SELECT meridian.tag_changed('a', 'a', NULL, 'b')") == {"a", "b"}
+    assert tags.of("SELECT meridian.tag_changed('')") == {"*"}
+    assert tags.of("SELECT meridian.tag_changed(repeat('x', 200), repeat('y', 201))") == {"x" * 200, "*"}
+    assert tags.of("SELECT meridian.tag_changed(E'a\\tb')") == {"*"}, "a control character"
+
+
+def test_a3_whoever_writes_needs_no_right_to_the_log(env):
+    tags = Tags(env)
+    tags.server.sql("""CREATE ROLE app; CREATE TABLE public.t (id int); GRANT INSERT ON public.t TO app;
+        SELECT meridian.watch('public.t', ARRAY['t/{id}'])""")
+    assert tags.of("SET ROLE app", "INSERT INTO public.t VALUES (5)", "RESET ROLE") == {"t/5"}
+    assert "permission denied" in tags.refused("SET ROLE app; INSERT INTO meridian.change (tag) VALUES ('x')")
+
+
+def test_a4_10_pruning_raises_the_floor_first(env):
+    """Only what every snapshot of an hour ago has seen goes, and who is behind that can tell."""
+    tags = Tags(env)
+    tags.server.sql("SELECT meridian.tag_changed('one')")
+    assert tags.server.sql("SELECT meridian.prune('0 s')") == "0", "a mark is set"
+    behind = tags.server.sql("SELECT pg_snapshot_xmin(pg_current_snapshot())")
+    tags.server.sql("SELECT meridian.tag_changed('two')")
+    assert tags.server.sql("SELECT meridian.prune('1 hour')") == "0", "too soon"
+    assert tags.server.sql("SELECT meridian.prune('0 s')") == "1"
+    assert tags.server.sql("SELECT tag FROM meridian.change") == "two"
+    assert int(tags.server.sql("SELECT floor FROM meridian.meta")) <= int(behind)
+    tags.server.sql("SELECT meridian.prune('0 s')")
+    assert int(tags.server.sql("SELECT floor FROM meridian.meta")) > int(behind)
