@@ -79,7 +79,7 @@ class Bench:
     """The origins, and what is measured with them."""
 
     def __init__(self, rig, options, folder):
-        self.rig, self.options, self.folder = rig, options, folder
+        self.rig, self.options, self.folder, self.proxies = rig, options, folder, []
         chain, key, both = certificate(folder)
         self.ports = free_ports(1000)
         rig.origin(*[word for port in self.ports for word in ("--port", port)], cpu=rig.other_cpu)
@@ -103,7 +103,13 @@ class Bench:
 
     def proxy(self, name, setup):
         origins = [self.h2_port] if setup.h2_back else self.ports[:setup.backends]
-        return Proxy(self.rig, name, {**self.values, "origins": origins}, setup)
+        self.proxies.append(Proxy(self.rig, name, {**self.values, "origins": origins}, setup))
+        return self.proxies[-1]
+
+    def stop_proxies(self):
+        for proxy in self.proxies:
+            proxy.stop()
+        self.proxies.clear()
 
     def load(self, proxy, row, *more, begin=False):
         names = host_names(proxy.setup)
@@ -208,18 +214,29 @@ def machine(names):
             "peers": {name: first_line(program(name), versions[name][1]) for name in names if name in versions}}
 
 
-def measure_all(bench, wanted):
-    document = {}
+def measure(bench, name):
+    if name in ROWS:
+        return bench.row(name)
+    return bench.pair(name) if name in PAIRS else getattr(extra, name)(bench, ROWS)
+
+
+def measure_all(bench, wanted, document, path):
+    """Each row is written when it is there. What stops one keeps nobody from the others; how many were stopped."""
+    stopped = 0
     for name in wanted:
-        if name in ROWS:
-            result = bench.row(name)
-        elif name in PAIRS:
-            result = bench.pair(name)
-        else:
-            result = getattr(extra, name)(bench, ROWS)
+        try:
+            result = measure(bench, name)
+        except (SystemExit, OSError, subprocess.SubprocessError) as why:
+            print(f"{name}: {why}", file=sys.stderr, flush=True)
+            bench.stop_proxies()
+            stopped += 1
+            continue
         if result:
-            document[name] = result
-    return document
+            document["results"][name] = result
+        if path:
+            with open(path, "w") as file:
+                json.dump(document, file, indent=1)
+    return stopped
 
 
 def parse():
@@ -256,17 +273,15 @@ def main():
         raise SystemExit("none of the programs is here")
     facts = machine(options.names)
     print(f"{facts['processor']}, {facts['processors']} processors, Linux {facts['kernel']}, {facts['openssl']}")
+    document = {"machine": facts, "results": {}}
     with tempfile.TemporaryDirectory(prefix="meridian-compare-") as folder, Rig(options.build) as rig:
         if rig.proxy_cpu == rig.other_cpu:
             print("only one CPU: proxy, origin and load share it", file=sys.stderr)
-        document = {"machine": facts, "results": measure_all(Bench(rig, options, folder), options.wanted)}
-    if options.json:
-        with open(options.json, "w") as file:
-            json.dump(document, file, indent=1)
+        stopped = measure_all(Bench(rig, options, folder), options.wanted, document, options.json)
     failed = sum(results["meridian"].get("failed", 0) for results in document["results"].values()
                  if "meridian" in results)
-    if failed:
-        raise SystemExit(f"{failed} requests failed")
+    if failed or stopped:
+        raise SystemExit(f"{failed} requests failed, {stopped} rows could not be measured")
 
 
 if __name__ == "__main__":

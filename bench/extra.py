@@ -109,7 +109,7 @@ def effective_ms(proxy, version, began):
 def reload(bench, rows):
     """Reloads with 1,000 backends under load: what fails, how soon it counts, what memory it takes."""
     results = {}
-    seconds = RELOADS * 1.5 + 1
+    seconds = RELOADS * 1.5 + 5
     loads = {"keep-alive": (rows["plain"], ()), "fresh": (rows["plain"], ("--fresh",)), "tls": (rows["tls"], ())}
     print(f"\nreload: {RELOADS} times with 1,000 backends, {len(loads) * RATE} requests per second")
     print(f"{'':10} {'effective ms':>14} {'failed':>24} {'p99 ms':>8} {'memory MB before, peak, after':>30}")
@@ -119,9 +119,10 @@ def reload(bench, rows):
         proxy = bench.proxy(one, Setup(backends=1000, reloads=True))
         for row, _ in loads.values():
             bench.load(proxy, row, "--seconds", 1)
-        before = peak = resident(proxy.process.pid)
         running = {name: bench.load(proxy, row, *more, "--rate", RATE, "--seconds", seconds, begin=True)
                    for name, (row, more) in loads.items()}
+        time.sleep(2)
+        before = peak = resident(proxy.process.pid)
         times = []
         for version in range(2, 2 + RELOADS):
             time.sleep(1)
@@ -129,9 +130,9 @@ def reload(bench, rows):
             proxy.reload(version)
             times.append(effective_ms(proxy, version, began))
             peak = max(peak, resident(proxy.process.pid))
+        time.sleep(2)
+        after = resident(proxy.process.pid)  # under the same load as before
         reports = {name: bench.rig.load_report(process) for name, process in running.items()}
-        time.sleep(3)
-        after = resident(proxy.process.pid)
         proxy.stop()
         failed = {name: report["failed"] for name, report in reports.items()}
         seen = [t for t in times if t is not None]

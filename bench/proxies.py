@@ -195,6 +195,8 @@ class Proxy:
 
     def stop(self):
         for process in [self.process, *self.more]:
+            if process not in self.rig.processes:
+                continue
             process.terminate()
             try:
                 process.wait(10)

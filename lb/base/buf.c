@@ -197,7 +197,13 @@ static void put_escaped(struct buf *b, struct span s, size_t most, bool json)
         buf_put_char(b, '"');
     size_t from = buf_len(b);
     for (size_t i = 0; i < s.n && !b->failed;) {
-        size_t last = buf_len(b);
+        size_t last = buf_len(b), room = most - (last - from);
+        size_t plain = span_quotable(span_sub(s, i, room < s.n - i ? i + room : s.n));
+        if (plain > 0) {
+            buf_put(b, s.p + i, plain);
+            i += plain;
+            continue;
+        }
         i += put_safe(b, span_sub(s, i, s.n), json);
         if (buf_len(b) - from > most) {
             buf_cut(b, last);

@@ -1,4 +1,5 @@
 #include "base/str.h"
+#include "base/eight.h"
 
 bool span_eq_nocase(struct span a, struct span b)
 {
@@ -27,6 +28,25 @@ int span_cmp(struct span a, struct span b)
     size_t shared = a.n < b.n ? a.n : b.n;
     int order = shared > 0 ? memcmp(a.p, b.p, shared) : 0;
     return order != 0 ? order : (a.n > b.n) - (a.n < b.n);
+}
+
+static bool is_quotable(char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+size_t span_quotable(struct span s)
+{
+    size_t n = 0;
+    for (; s.n - n >= sizeof(uint64_t); n += sizeof(uint64_t)) {
+        uint64_t x = eight_at(s.p + n);
+        if ((eight_below(x, 0x20) | eight_equal(x, 0x7f) | eight_high(x) | eight_equal(x, '"') |
+             eight_equal(x, '\\')) != 0)
+            break;
+    }
+    while (n < s.n && is_quotable(s.p[n]))
+        n++;
+    return n;
 }
 
 enum { U64_DIGITS = 19, U64_HEX_DIGITS = 16 }; /* so many always fit into 64 bits */

@@ -105,6 +105,9 @@ static inline bool ascii_alpha(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
+/* How many bytes s begins with that stand for themselves between quotes in any log: 0x20 to 0x7e
+ * but '"' and '\\'. */
+size_t span_quotable(struct span s);
 /* The value 0..15 of a hexadecimal digit, or -1. */
 int ascii_hex(char c);
 /* Writes v in decimal at out (at least 20 bytes), returns the count of digits. No NUL. */

@@ -122,7 +122,8 @@ static size_t read_head(struct h1_front *h, struct span bytes)
         begin(h, e, H1_NONE, h->request.head_bytes);
         return bytes.n;
     }
-    h->closing = h->closing || !head.keep_alive;
+    h->leaving = !head.keep_alive;
+    h->closing = h->closing || h->leaving;
     begin(h, ERR_OK, head.coding, head.bytes);
     return head.bytes;
 }
@@ -325,6 +326,17 @@ static void wait_for_head(struct h1_front *h)
     }
 }
 
+/* H19: what is cut short must not look complete. H20: a client that has said that this was all is
+ * not waited for, unless it has said more, or answers the end as in TLS. */
+static enum conn_end end_of_last(const struct h1_front *h, bool whole)
+{
+    if (!whole) {
+        return h->begun ? CONN_END_RESET : CONN_END_NOW;
+    }
+    bool said_all = h->leaving && h1_body_done(&h->body) && !conn_has_unread(h->conn);
+    return said_all && !h->tls && !h->tunnel ? CONN_END_LAST : CONN_END_FLUSH;
+}
+
 void h1_front_finish(struct h1_front *h)
 {
     bool whole = h->done && !h->broken;
@@ -335,9 +347,7 @@ void h1_front_finish(struct h1_front *h)
         wait_for_head(h);
         return;
     }
-    /* H19: what is cut short must not look complete. */
-    enum conn_end how = whole ? CONN_END_FLUSH : h->begun ? CONN_END_RESET : CONN_END_NOW;
-    end_connection(h, whole ? ERR_OK : ERR_CLIENT_ABORT, how);
+    end_connection(h, whole ? ERR_OK : ERR_CLIENT_ABORT, end_of_last(h, whole));
 }
 
 static struct h1_front *codec_of(struct front_codec *c)

@@ -33,6 +33,7 @@ struct h1_front {
     uint32_t served;
     int64_t idle_ns; /* FRONT_HEAD: since when */
     bool closing;    /* no request after this one */
+    bool leaving;    /* by the client's own word */
     bool last;       /* nor after the next that is answered: its answer says so */
     bool pressed;    /* the same, for a while */
     bool untold;     /* FRONT_HEAD: the last answer did not say so, as it had begun before */

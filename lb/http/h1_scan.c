@@ -1,5 +1,6 @@
 #include "http/h1_scan.h"
 
+#include "base/eight.h"
 #include "base/limits.h"
 
 enum { TOKEN = 1, TARGET = 2, TEXT = 4 };
@@ -58,28 +59,15 @@ void h1_scan_init(struct h1_scan *s, enum h1_kind kind)
     *s = (struct h1_scan){.part = begins[kind]};
 }
 
-#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
-
-/* The high bit of some byte is set where a byte of x is below `least` (at most 0x80), or is c; of
- * none where none is. Eight at once: most bytes of a head are values. */
-static inline uint64_t below(uint64_t x, uint64_t least)
-{
-    return (x - EACH(least)) & ~x & EACH(0x80);
-}
-
-static inline uint64_t equal(uint64_t x, uint64_t c)
-{
-    return below(x ^ EACH(c), 1);
-}
-
+/* Eight at once: most bytes of a head are values. */
 static inline uint64_t no_text(uint64_t x)
 {
-    return below(x, 0x20) | equal(x, 0x7f);
+    return eight_below(x, 0x20) | eight_equal(x, 0x7f);
 }
 
 static inline uint64_t no_target(uint64_t x)
 {
-    return below(x, 0x21) | equal(x, 0x7f) | equal(x, '#') | (x & EACH(0x80));
+    return eight_below(x, 0x21) | eight_equal(x, 0x7f) | eight_equal(x, '#') | eight_high(x);
 }
 
 static inline void skip_bytes(struct h1_scan *s, struct span in, uint8_t class)
@@ -93,9 +81,8 @@ static inline void skip_bytes(struct h1_scan *s, struct span in, uint8_t class)
 
 static inline void skip(struct h1_scan *s, struct span in, uint8_t class)
 {
-    uint64_t x;
-    while (class != TOKEN && in.n - s->at >= sizeof(x)) {
-        memcpy(&x, in.p + s->at, sizeof(x));
+    while (class != TOKEN && in.n - s->at >= sizeof(uint64_t)) {
+        uint64_t x = eight_at(in.p + s->at);
         if ((class == TEXT ? no_text(x) : no_target(x)) != 0) {
             break;
         }

@@ -6,6 +6,9 @@
 
 #include <errno.h>
 
+/* Events whose bytes leave together, at most. */
+#define EVENTS_MOST 16
+
 /* What OpenSSL holds for one, about (bench/memory.py). */
 #define TLS_BYTES KIB(24)
 
@@ -170,10 +173,24 @@ static void on_connected(struct conn *c)
         conn_mark_dirty(c);
 }
 
+/* What the events of a turn have gathered leaves together: whoever is woken by the first piece
+ * finds the others, too, and need not be woken for each. */
+static void event_end(struct conn_env *env)
+{
+    if (list_empty(&env->dirty))
+        return;
+    if (++env->unsent < EVENTS_MOST)
+        task_post(env->loop, &env->turn_end);
+    else
+        conn_env_flush(env);
+}
+
 static void on_ready(struct io *io, unsigned events)
 {
     struct conn *c = container_of(io, struct conn, io);
     struct conn_env *env = c->env;
+    if (c->state == CONN_HANDSHAKE)
+        conn_env_flush(env); /* nobody waits for what takes long */
     env->in_event = true;
     if ((events & IO_WRITE) != 0) {
         c->blocked = false;
@@ -186,7 +203,7 @@ static void on_ready(struct io *io, unsigned events)
         conn_on_readable(c);
     conn_set_interest(c);
     env->in_event = false;
-    conn_env_flush(env);
+    event_end(env);
 }
 
 static void on_linger_end(struct timer *t)
@@ -346,18 +363,20 @@ static void linger(struct conn *c)
     list_remove(&c->resume);
     list_append(&env->lingering, &c->place);
     env->lingering_count++;
-    conn_linger_aim(c);
     conn_shutdown(c);
+    conn_mark_dirty(c); /* said before or not: the flush sees to the time that it has */
 }
 
 void conn_close(struct conn **c, enum conn_end how)
 {
     struct conn *closed = *c;
     *c = NULL;
-    if (how != CONN_END_FLUSH || !can_linger(closed)) {
+    bool flush = how == CONN_END_FLUSH || how == CONN_END_LAST;
+    if (!flush || !can_linger(closed)) {
         conn_bury(closed, how == CONN_END_RESET);
         return;
     }
+    closed->said_all = how == CONN_END_LAST;
     linger(closed);
 }
 

@@ -9,11 +9,11 @@
  * on_eof.
  *
  * Writing. conn_write takes the bytes before it returns (sent, or copied): small pieces gather and
- * leave together when the present event ends, so that a head and a body make one system call and
- * one TLS record; large pieces are sent from where they are and only what the kernel did not take
- * is copied. Callers keep to the bound by stopping their source while conn_pending is above
- * LIMIT_FLOW_HIGH; on_room is called when it has fallen to LIMIT_FLOW_LOW or less after having been
- * above LIMIT_FLOW_HIGH.
+ * leave together when the loop's turn ends, or some events of it have, so that a head and a body
+ * make one system call and one TLS record, and whoever is woken is woken once; large pieces are
+ * sent from where they are and only what the kernel did not take is copied. Callers keep to the
+ * bound by stopping their source while conn_pending is above LIMIT_FLOW_HIGH; on_room is called
+ * when it has fallen to LIMIT_FLOW_LOW or less after having been above LIMIT_FLOW_HIGH.
  *
  * Ends. After on_fail, or conn_close, no callback comes any more. The memory goes at the end of the
  * loop turn (graveyard), so a callback may close its own connection. */
@@ -57,6 +57,7 @@ struct conn_env {
     struct link dead; /* closed in this turn */
     struct task turn_end;
     struct buf_store *store; /* output and hold buffers, lent while bytes are in flight */
+    unsigned unsent;         /* events since the last flush that have left something */
     bool in_event;
     bool pressed; /* memory is short: windows stay narrow (L21, RELIABILITY section 5) */
     /* counters, read by the owner only */
@@ -126,6 +127,8 @@ enum conn_end {
                        peer's bytes are read and dropped up to LIMIT_LINGER_BYTES, and it has
                        LIMIT_LINGER_MS to end (RELIABILITY H20), then close; where it cannot all
                        leave, RST. At most LIMIT_LINGERING at a time: the oldest gives way */
+    CONN_END_LAST,  /* as CONN_END_FLUSH, for a peer that has said that it sends no more: closed as
+                       soon as all has left, without waiting for its end */
 };
 /* The caller forgets the connection; it ends itself. Empties *c. */
 void conn_close(struct conn **c, enum conn_end how);

@@ -45,6 +45,7 @@ struct conn {
     bool above;      /* conn_pending passed the high mark */
     bool room_due;   /* on_room is to be called */
     bool mute;       /* writing failed: bytes are dropped */
+    bool said_all;   /* CONN_END_LAST: the peer's end is not waited for */
     bool fin_asked;  /* conn_shutdown */
     bool fin_sent;   /* by the socket */
     bool heard;      /* at least one byte came */

@@ -60,7 +60,7 @@ static void count_sent(struct conn *c, size_t n)
         c->room_due = true;
         conn_settle_later(c);
     }
-    if (c->state == CONN_LINGER)
+    if (c->state == CONN_LINGER && pending > 0)
         conn_linger_aim(c);
 }
 
@@ -111,12 +111,12 @@ static void finish(struct conn *c)
     if (!c->fin_asked || c->fin_sent || conn_pending(c) > 0)
         return;
     c->fin_sent = true;
-    (void)l->ops->sock_shutdown(l, c->io.fd);
-    if (c->state != CONN_LINGER)
+    if (c->state == CONN_LINGER && (c->eof || c->said_all)) {
+        conn_bury(c, false); /* which ends the writing half too */
         return;
-    if (c->eof)
-        conn_bury(c, false);
-    else
+    }
+    (void)l->ops->sock_shutdown(l, c->io.fd);
+    if (c->state == CONN_LINGER)
         conn_linger_aim(c);
 }
 
@@ -134,11 +134,14 @@ void conn_flush(struct conn *c)
     list_remove(&c->dirty);
     if (!c->mute && !c->blocked && c->state != CONN_CONNECTING)
         push_out(c);
+    if (c->state == CONN_LINGER && c->linger.due_ns == 0)
+        conn_linger_aim(c);
     conn_set_interest(c);
 }
 
 void conn_env_flush(struct conn_env *env)
 {
+    env->unsent = 0;
     while (!list_empty(&env->dirty))
         conn_flush(container_of(env->dirty.next, struct conn, dirty));
 }

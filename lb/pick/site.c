@@ -97,10 +97,11 @@ void site_sample(struct site_state *s, double x_ms, uint32_t q, int64_t now_ms)
     if (!begin_sample(s))
         return;
     double dt = seconds_since(s, now_ms);
-    struct weights w = {
-        .recent = fmin(fmax(1.0 - exp(-dt / RECENT_S), WEIGHT_LEAST), WEIGHT_MOST),
-        .normal = fmin(1.0 - exp(-dt / NORMAL_S), WEIGHT_MOST),
-    };
+    struct weights w = {.recent = WEIGHT_LEAST};
+    if (dt > 0) { /* else many of one millisecond, and nothing to exponentiate */
+        w.recent = fmin(fmax(1.0 - exp(-dt / RECENT_S), WEIGHT_LEAST), WEIGHT_MOST);
+        w.normal = fmin(1.0 - exp(-dt / NORMAL_S), WEIGHT_MOST);
+    }
     end_sample(s, x_ms, (double)q, w, now_ms);
 }
 

@@ -177,19 +177,21 @@ void access_json(const struct access_facts *f, struct buf *out)
 static void quoted(struct buf *b, struct span s, size_t most)
 {
     static const char hex[] = "0123456789abcdef";
-    for (size_t i = 0, wrote = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-        wrote += plain ? 1 : 4;
-        if (wrote > most)
+    enum { ESCAPED = 4 };
+    struct span rest = s;
+    for (size_t room = most; rest.n > 0;) {
+        size_t plain = span_quotable(span_sub(rest, 0, room));
+        buf_put(b, rest.p, plain);
+        rest = span_sub(rest, plain, rest.n);
+        room -= plain;
+        if (rest.n == 0 || room < ESCAPED)
             break;
-        if (plain) {
-            buf_put_char(b, (char)c);
-            continue;
-        }
+        unsigned char c = (unsigned char)rest.p[0];
+        room -= ESCAPED;
         buf_put_str(b, "\\x");
         buf_put_char(b, hex[c >> 4]);
         buf_put_char(b, hex[c & 15]);
+        rest = span_sub(rest, 1, rest.n);
     }
     if (s.n == 0)
         buf_put_char(b, '-');

@@ -6,19 +6,21 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 struct faults {
-    _Atomic uint32_t one_byte;     /* recv and sendmsg move one byte each */
+    _Atomic uint32_t one_byte;     /* recv and send move one byte each */
     _Atomic uint32_t interrupt;    /* one call in n is interrupted (EINTR) */
-    _Atomic uint32_t again;        /* one recv or sendmsg in n says EAGAIN */
+    _Atomic uint32_t again;        /* one recv or send in n says EAGAIN */
     _Atomic uint32_t accept_error; /* what accept4, socket, connect, write to a file fail with */
     _Atomic uint32_t socket_error;
     _Atomic uint32_t connect_error;
@@ -86,6 +88,14 @@ ssize_t recv(int fd, void *into, size_t n, int flags)
     return REAL(recv)(fd, into, most, flags);
 }
 
+ssize_t send(int fd, const void *from, size_t n, int flags)
+{
+    if (disturbed(1))
+        return -1;
+    size_t most = atomic_load(&faults()->one_byte) != 0 && n > 1 ? 1 : n;
+    return REAL(send)(fd, from, most, flags);
+}
+
 ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
     if (disturbed(1))
@@ -94,9 +104,30 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
         return REAL(sendmsg)(fd, m, flags);
     for (size_t i = 0; i < m->msg_iovlen; i++) {
         if (m->msg_iov[i].iov_len > 0)
-            return send(fd, m->msg_iov[i].iov_base, 1, flags);
+            return REAL(send)(fd, m->msg_iov[i].iov_base, 1, flags);
     }
     return 0;
+}
+
+/* What the sockets of connections are read and written with (lb/net/sock.c). */
+long syscall(long number, ...)
+{
+    long a[6];
+    va_list ap;
+    va_start(ap, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(ap, long);
+    va_end(ap);
+    switch (number) {
+    case SYS_recvfrom:
+        return recv((int)a[0], (void *)a[1], (size_t)a[2], (int)a[3]);
+    case SYS_sendto:
+        return send((int)a[0], (const void *)a[1], (size_t)a[2], (int)a[3]);
+    case SYS_sendmsg:
+        return sendmsg((int)a[0], (const struct msghdr *)a[1], (int)a[2]);
+    default:
+        return REAL(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    }
 }
 
 /* The control socket of a program is left alone. */

@@ -172,3 +172,19 @@ TEST(str, distance)
     CHECK_INT(span_distance(SPAN("x"), span_of(longer, 200), 4), 4);
     CHECK_INT(span_distance(span_of(longer, 200), span_of(longer, 200), 4), 0);
 }
+
+/* Against the plain meaning, for every byte at every place of what is looked at eight at once. */
+TEST(str, quotable_bytes)
+{
+    char text[25];
+    CHECK_INT(span_quotable(SPAN_NONE), 0);
+    for (size_t n = 1; n < sizeof text; n++) {
+        for (unsigned c = 0; c < 256 * n; c++) {
+            size_t at = c / 256;
+            bool good = c % 256 >= 0x20 && c % 256 < 0x7f && c % 256 != '"' && c % 256 != '\\';
+            memset(text, 'a', n);
+            text[at] = (char)(c % 256);
+            CHECK_INT(span_quotable(span_of(text, n)), good ? n : at);
+        }
+    }
+}

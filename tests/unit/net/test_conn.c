@@ -383,6 +383,22 @@ static bool only_the_client_is_left(struct pair *p)
     return p->env.open == 1;
 }
 
+/* The peer has said that it sends no more: all leaves, and nobody waits for its end. */
+TEST(conn, last_close_waits_for_nobody_H20)
+{
+    struct pair p;
+    pair_init(&p);
+    CHECK(pair_open(&p), "open");
+    send_fill(p.server.c, 500000, 2, 500000);
+    conn_close(&p.server.c, CONN_END_LAST);
+    CHECK(p.server.c == NULL, "emptied");
+    CHECK(pair_run(&p, only_the_client_is_left), "closed while the client says nothing");
+    CHECK(pair_run(&p, client_done), "end");
+    CHECK(side_has(&p.client, 500000, 2), "%zu came", buf_len(&p.client.got));
+    CHECK(p.client.eofs == 1 && p.client.fails == 0, "a clean end");
+    pair_fini(&p);
+}
+
 TEST(conn, lingering_is_bounded)
 {
     struct pair p;
