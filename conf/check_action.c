@@ -54,6 +54,8 @@ static void check_beside(struct reader *r, const struct conf_route *route)
     bool answers = route->action == CONF_RESPOND || route->action == CONF_REDIRECT;
     if (answers && route->websocket)
         conf_report(r->m, route->mark, "websocket is for routes to a pool; leave it out");
+    if (answers && route->streaming)
+        conf_report(r->m, route->mark, "streaming is for routes to a pool; leave it out");
     if (answers && route->request_headers.written)
         conf_report(r->m, route->request_headers.mark,
                     "request_headers is for routes to a pool; leave it out");

@@ -92,6 +92,9 @@ static void check_route_keys(struct reader *r, const struct conf_route *route)
     if (route->websocket)
         conf_report(r->m, route->mark,
                     "websocket is for pools that pass requests on; leave it out");
+    if (route->streaming)
+        conf_report(r->m, route->mark,
+                    "streaming is for pools that pass requests on; leave it out");
     if (route->request_headers.written)
         conf_report(r->m, route->request_headers.mark,
                     "request_headers is for pools that pass requests on; leave it out");

@@ -141,6 +141,7 @@ struct conf_route {
     int64_t body_bytes;            /* largest request content; 0: no limit */
     enum conf_priority priority;   /* among requests that wait for a server */
     bool websocket;
+    bool streaming; /* every answer counts as a stream */
 };
 
 #endif

@@ -208,7 +208,7 @@ static const struct schema_field drain_fields[] = {
      .offset = offsetof(struct conf_drain, tunnels_ms),
      .initial = LIMIT_DRAIN_TUNNELS_MS,
      .most = DAY_MS,
-     .help = "Time that upgraded connections get then (L41)."},
+     .help = "Time that tunnels and answers that stream get then (L41)."},
 };
 
 static const struct schema_field admin_host = {.type = &type_text, .check = text_host};

@@ -411,6 +411,11 @@ static const struct schema_field fields[] = {
      .type = &type_flag,
      .offset = offsetof(struct conf_route, websocket),
      .help = "Allow the upgrade to WebSocket."},
+    {.key = "streaming",
+     .type = &type_flag,
+     .offset = offsetof(struct conf_route, streaming),
+     .help = "Let every answer be silent for as long as a tunnel, as those of `text/event-stream` "
+             "and `application/grpc` may be anyway."},
 };
 
 static const char *const actions[] = {"pool", "split", "respond", "redirect", NULL};

@@ -59,7 +59,7 @@
     X(SEND_TIMEOUT, "limit-L7", 0, "the client took the response too slowly")                      \
     X(HANDSHAKE_TIMEOUT, "limit-L3", 0, "the TLS handshake took too long")                         \
     X(TOO_MANY, "limit-L2", 503, "too many connections from one source")                           \
-    X(TUNNEL_IDLE, "limit-L10", 0, "the tunnel was idle too long")                                 \
+    X(TUNNEL_IDLE, "limit-L10", 0, "the tunnel or stream was idle too long")                       \
     X(H2_PROTOCOL, "h2-protocol", 0, "the client broke the HTTP/2 protocol")                       \
     X(H2_FLOOD, "h2-flood", 0, "too many resets, control or empty frames on one connection")       \
     /* this side's decisions */                                                                    \

@@ -21,7 +21,7 @@ struct client {
     bool counted;              /* there */
     bool handshaking;
     bool pressed; /* its codec knows that memory is short */
-    bool spared;  /* carries a tunnel that a drain leaves alone */
+    bool spared;  /* carries a tunnel or a stream that a drain leaves alone */
     /* what is shown of it */
     int64_t begun_ns;
     const char *protocol, *tls;             /* static; NULL: not known yet, plain */

@@ -181,6 +181,11 @@ void exchange_fail(struct exchange *x, enum err why)
     exchange_end(x, why);
 }
 
+bool exchange_lasts(const struct exchange *x)
+{
+    return x->state == EXCHANGE_TUNNEL || (x->state == EXCHANGE_RELAY && x->streaming);
+}
+
 void exchange_kill(struct exchange *x, enum err why)
 {
     if (x->state != EXCHANGE_DONE)

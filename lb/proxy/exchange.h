@@ -50,6 +50,8 @@ void exchange_begin_errand(struct proxy *p, struct front *front, struct request 
                            const struct errand *errand);
 /* Ends it as why: an answer where one is still possible, else a visible abort. */
 void exchange_kill(struct exchange *x, enum err why);
+/* Whether it may last for as long as a tunnel: it is one, or its answer streams (L10, L41). */
+bool exchange_lasts(const struct exchange *x);
 /* A slot of the pool may be free: tries once more. Only in WAIT. */
 void exchange_retry_pick(struct exchange *x);
 

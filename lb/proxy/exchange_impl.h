@@ -95,6 +95,7 @@ struct exchange {
     uint64_t content_in;           /* bytes of request content */
     /* response */
     bool reply_begun; /* the head has gone to the front */
+    bool streaming;   /* its content may be silent for long */
     bool reply_ended;
     size_t back_most; /* how much of the content is read at a time; 0: it waits for the client */
     uint16_t status;  /* sent to the client; 0: none */

@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "proxy/forward.h"
+#include "proxy/grpc.h"
 #include "proxy/local.h"
 
 void exchange_on_interim(void *user, const struct reply *r)
@@ -106,6 +107,18 @@ static void begin_tunnel(struct exchange *x)
     exchange_aim(x);
 }
 
+/* L8. By what the server says; whatever a route adds to the head is for the client. */
+static bool streams(const struct exchange *x, const struct reply *r)
+{
+    const struct field *type = fields_get(&r->fields, FIELD_CONTENT_TYPE);
+    struct span media;
+    if (x->local || type == NULL)
+        return !x->local && x->route != NULL && x->route->streaming;
+    (void)span_cut(type->value, ';', &media);
+    return x->route->streaming || grpc_is_type(type->value) ||
+           span_eq_nocase(span_trim(media), SPAN("text/event-stream"));
+}
+
 static void begin_relay(struct exchange *x, bool end)
 {
     exchange_move(x, EXCHANGE_RELAY);
@@ -118,6 +131,7 @@ static void begin_relay(struct exchange *x, bool end)
         x->home = pool_slot_ref(x->edition->pools[x->pool->index].slot);
         exchange_leave_edition(x);
     }
+    pace_rest(&x->client_in);
     pace_wait(&x->server_in, loop_now_ns(x->proxy->loop), 0);
     watch_front(x);
     exchange_aim(x);
@@ -173,6 +187,7 @@ void exchange_on_reply(void *user, struct reply *r, bool end)
     }
     if (!x->local && x->stats != NULL)
         histogram_add(&x->stats->first_byte, (x->first_byte_ns - x->dispatched_ns) / NS_PER_US);
+    x->streaming = streams(x, r);
     enum err e = make_reply(x, r);
     if (e != ERR_OK) {
         exchange_fail(x, e);

@@ -14,7 +14,7 @@ void exchange_front_want(struct exchange *x, bool want)
         return;
     x->front_wanted = want;
     x->front_asked = x->front_asked || want;
-    if (want)
+    if (want && !x->reply_begun) /* L6 */
         pace_wait(&x->client_in, now, x->content_in);
     else
         pace_rest(&x->client_in);

@@ -47,9 +47,13 @@ static int64_t look_at(const struct exchange *x, const struct pace *p, struct pa
     return due == PACE_NEVER || rule.pause_ns == 0 ? due : sooner(due, look);
 }
 
-static int64_t tunnel_due(const struct exchange *x)
+/* L10; a client that does not take what is there is another matter (L7). */
+static int64_t silence_due(const struct exchange *x)
 {
-    return loop_now_ns(x->proxy->loop) + ms(x->timeouts.tunnel_idle_ms) / 4;
+    int64_t due = loop_now_ns(x->proxy->loop) + ms(x->timeouts.tunnel_idle_ms) / 4;
+    return x->state == EXCHANGE_TUNNEL
+               ? due
+               : sooner(due, look_at(x, &x->client_out, client_out_rule(x)));
 }
 
 static int64_t paces_due(const struct exchange *x)
@@ -77,10 +81,10 @@ static int64_t due(const struct exchange *x)
         return sooner(sooner(first_byte_due(x), x->hedge_ns != 0 ? x->hedge_ns : PACE_NEVER),
                       look_at(x, &x->server_out, server_out_rule(x)));
     case EXCHANGE_SENDING:
-    case EXCHANGE_RELAY:
         return paces_due(x);
+    case EXCHANGE_RELAY:
     case EXCHANGE_TUNNEL:
-        return tunnel_due(x);
+        return exchange_lasts(x) ? silence_due(x) : paces_due(x);
     case EXCHANGE_ADMIT:
         return x->challenge != NULL ? x->phase_ns + ms(CHALLENGE_WAIT_MS) : PACE_NEVER;
     case EXCHANGE_HEAD:
@@ -142,13 +146,17 @@ static void on_slow(struct exchange *x, enum err why)
     exchange_fail(x, why);
 }
 
-static void on_tunnel_time(struct exchange *x, int64_t now)
+/* A tunnel, or an answer that streams: either way ends the silence. */
+static void on_silence_time(struct exchange *x, int64_t now)
 {
     struct pace_rule rule = {.pause_ns = ms(x->timeouts.tunnel_idle_ms)};
+    struct pace_rule out = client_out_rule(x);
     uint64_t moved = x->content_in + x->content_out;
     pace_wait(&x->server_in, now, moved);
     if (pace_late(&x->server_in, &rule, now, moved))
         exchange_fail(x, ERR_TUNNEL_IDLE);
+    else if (x->streaming && pace_late(&x->client_out, &out, now, front_taken(x)))
+        exchange_fail(x, ERR_SEND_TIMEOUT);
     else
         exchange_aim(x);
 }
@@ -174,8 +182,8 @@ void exchange_on_time(struct timer *t)
         on_wait_time(x, now);
     } else if (x->state == EXCHANGE_ADMIT) {
         exchange_fail(x, ERR_SYSTEM);
-    } else if (x->state == EXCHANGE_TUNNEL) {
-        on_tunnel_time(x, now);
+    } else if (exchange_lasts(x)) {
+        on_silence_time(x, now);
     } else if (x->state == EXCHANGE_CONNECT) {
         exchange_attempt_failed(x, ERR_BACKEND_CONNECT_TIMEOUT, SEEN_NO);
     } else if (x->state == EXCHANGE_REPLY_HEAD && now >= first_byte_due(x)) {

@@ -14,15 +14,19 @@ enum {
     GRPC_UNAUTHENTICATED = 16,
 };
 
-bool grpc_is_call(const struct request *r)
+bool grpc_is_type(struct span type)
 {
     const struct span prefix = SPAN("application/grpc");
-    const struct field *f = fields_get(&r->fields, FIELD_CONTENT_TYPE);
-    if (f == NULL || f->value.n < prefix.n ||
-        !span_eq_nocase(span_sub(f->value, 0, prefix.n), prefix))
+    if (type.n < prefix.n || !span_eq_nocase(span_sub(type, 0, prefix.n), prefix))
         return false;
-    char next = f->value.n > prefix.n ? f->value.p[prefix.n] : ';';
+    char next = type.n > prefix.n ? type.p[prefix.n] : ';';
     return next == ';' || next == '+' || next == ' ';
+}
+
+bool grpc_is_call(const struct request *r)
+{
+    const struct field *f = fields_get(&r->fields, FIELD_CONTENT_TYPE);
+    return f != NULL && grpc_is_type(f->value);
 }
 
 static int64_t unit_ns(char unit)

@@ -6,7 +6,9 @@
 
 #include "http/msg.h"
 
-/* Content-Type is application/grpc, with or without a suffix or parameters. */
+/* application/grpc, with or without a suffix or parameters. */
+bool grpc_is_type(struct span content_type);
+/* By its Content-Type. */
 bool grpc_is_call(const struct request *r);
 /* grpc-timeout in nanoseconds; 0: none, or not well-formed. At most a day. */
 int64_t grpc_timeout_ns(const struct request *r);

@@ -126,6 +126,7 @@ struct policy_route {
     struct policy_timeouts timeouts;
     uint64_t body_bytes; /* L16; 0: none */
     bool websocket;
+    bool streaming;             /* every answer counts as a stream */
     enum rank rank;             /* among those that wait for a server */
     uint16_t status;            /* POLICY_RESPOND, POLICY_REDIRECT */
     struct span body;           /* POLICY_RESPOND */

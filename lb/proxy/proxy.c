@@ -308,12 +308,14 @@ void proxy_close_idle(struct proxy *p, const struct proxy_listener *l)
 
 void proxy_kill(struct proxy *p, bool spare_tunnels, enum err why)
 {
+    list_each (c, &p->clients)
+        container_of(c, struct client, link)->spared = false;
     list_each (e, &p->exchanges) {
         struct exchange *x = container_of(e, struct exchange, link);
-        if (x->client != NULL)
-            x->client->spared = spare_tunnels && x->state == EXCHANGE_TUNNEL;
-        if (!spare_tunnels || x->state != EXCHANGE_TUNNEL)
+        if (!spare_tunnels || !exchange_lasts(x))
             exchange_kill(x, why);
+        else if (x->client != NULL)
+            x->client->spared = true;
     }
     list_each (c, &p->clients) {
         struct client *client = container_of(c, struct client, link);
@@ -344,7 +346,7 @@ size_t proxy_exchanges(const struct proxy *p, bool tunnels)
 {
     size_t n = 0;
     list_each (e, &p->exchanges)
-        n += (container_of(e, struct exchange, link)->state == EXCHANGE_TUNNEL) == tunnels;
+        n += exchange_lasts(container_of(e, struct exchange, link)) == tunnels;
     return n;
 }
 

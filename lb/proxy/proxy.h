@@ -177,7 +177,8 @@ void proxy_drain(struct proxy *p);
 void proxy_last(struct proxy *p, struct proxy_listener *l);
 /* After proxy_drain or proxy_last: closes connections that are idle; l: only its own, NULL: all. */
 void proxy_close_idle(struct proxy *p, const struct proxy_listener *l);
-/* Ends what still runs: all but tunnels and connections that carry one, or everything. */
+/* Ends what still runs: all but tunnels, answers that stream and connections that carry one of
+ * them, or everything. */
 void proxy_kill(struct proxy *p, bool spare_tunnels, enum err why);
 size_t proxy_exchanges(const struct proxy *p, bool tunnels);
 size_t proxy_clients(const struct proxy *p);

@@ -57,6 +57,7 @@ static enum err fill_route(const struct snapshot_context *c, struct snapshot *s,
     to->timeouts = timeouts_of(&from->timeouts);
     to->body_bytes = (uint64_t)from->body_bytes;
     to->websocket = from->websocket;
+    to->streaming = from->streaming;
     to->rank = (enum rank)from->priority;
     to->stats = stats->by_worker;
     enum err e = snapshot_route_action(s, from, to);
