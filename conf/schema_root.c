@@ -181,7 +181,7 @@ static const struct schema_field limit_fields[] = {
         "backend_connections", type_count, backend_connections, LIMIT_BACKEND_CONNECTIONS, 1,
         1000000,
         "Connections to one backend (L34). Where all are used and requests wait, a response whose "
-        "client has taken nothing for 2 s makes room."),
+        "client has taken less than 2 KiB in 2 s makes room."),
     LIMIT(
         "backend_idle", type_count, backend_idle, LIMIT_BACKEND_IDLE, 0, 1000000,
         "Idle connections that are kept to one backend (L34); more of them for a second. 0: none."),

@@ -64,7 +64,8 @@ struct exchange {
     bool noted;             /* the ticket's outcome has been booked */
     struct pool_slot *home; /* held while a response is relayed, which may have to make room */
     struct link stalled;    /* in home->stalled */
-    int64_t stalled_ns;     /* since when the client takes nothing */
+    int64_t stalled_ns;     /* since when the client has hardly taken anything; */
+    uint64_t stalled_at;    /* it had taken so much then */
     int64_t room_ns;        /* when another one last gave way to it */
     struct request sent;    /* the head as sent to the server */
     struct endpoint *tried[TRIED_MOST];
@@ -228,8 +229,8 @@ void exchange_on_reply(void *user, struct reply *r, bool end);
 void exchange_on_reply_body(void *user, struct span bytes);
 void exchange_on_reply_end(void *user, const struct fields *trailers);
 void exchange_on_fail(void *user, enum err why, enum seen seen);
-/* Ends the response whose client has taken nothing for the longest time, if that is long enough:
- * others wait for its server (L34). Whether there was one. */
+/* Ends the response whose client has taken hardly anything for the longest time, if that is long
+ * enough: others wait for its server (L34). Whether there was one. */
 bool exchange_make_room(struct pool_slot *slot, int64_t now_ns);
 void exchange_answer(struct exchange *x, enum err why);
 void exchange_answer_route(struct exchange *x);
@@ -244,6 +245,8 @@ void exchange_redirect_to_site(struct exchange *x);
 
 /* exchange_time.c */
 void exchange_aim(struct exchange *x);
+/* Bytes of content that the client has taken. */
+uint64_t exchange_front_taken(const struct exchange *x);
 void exchange_on_time(struct timer *t);
 
 /* account.c */

@@ -67,6 +67,7 @@ static void pull(struct exchange *x, size_t most)
     } else {
         pace_rest(&x->server_in);
         x->stalled_ns = now;
+        x->stalled_at = exchange_front_taken(x);
         if (x->home != NULL)
             list_append(&x->home->stalled, &x->stalled);
     }
@@ -87,13 +88,22 @@ static void watch_front(struct exchange *x)
 
 bool exchange_make_room(struct pool_slot *slot, int64_t now_ns)
 {
-    if (list_empty(&slot->stalled))
-        return false;
-    struct exchange *x = container_of(slot->stalled.next, struct exchange, stalled);
-    if (now_ns - x->stalled_ns < LIMIT_STALLED_MS * NS_PER_MS)
-        return false;
-    exchange_fail(x, ERR_SEND_TIMEOUT);
-    return true;
+    while (!list_empty(&slot->stalled)) {
+        struct exchange *x = container_of(slot->stalled.next, struct exchange, stalled);
+        if (now_ns - x->stalled_ns < LIMIT_STALLED_MS * NS_PER_MS)
+            return false;
+        uint64_t taken = exchange_front_taken(x);
+        if ((int64_t)(taken - x->stalled_at) < (int64_t)LIMIT_STALLED_BYTES) {
+            exchange_fail(x, ERR_SEND_TIMEOUT);
+            return true;
+        }
+        /* Slow, and it moves: it is looked at anew from here, behind all others. */
+        x->stalled_ns = now_ns;
+        x->stalled_at = taken;
+        list_remove(&x->stalled);
+        list_append(&slot->stalled, &x->stalled);
+    }
+    return false;
 }
 
 static void begin_tunnel(struct exchange *x)

@@ -113,7 +113,7 @@ void exchange_aim(struct exchange *x)
         timer_aim(&x->timer, at);
 }
 
-static uint64_t front_taken(const struct exchange *x)
+uint64_t exchange_front_taken(const struct exchange *x)
 {
     return x->content_out - x->front->ops->pending(x->front);
 }
@@ -125,7 +125,7 @@ static enum err slow_one(struct exchange *x, int64_t now)
     struct pace_rule from = server_in_rule(x), to = server_out_rule(x);
     if (pace_late(&x->client_in, &in, now, x->content_in))
         return ERR_BODY_TIMEOUT;
-    if (pace_late(&x->client_out, &out, now, front_taken(x)))
+    if (pace_late(&x->client_out, &out, now, exchange_front_taken(x)))
         return ERR_SEND_TIMEOUT;
     if (pace_late(&x->server_in, &from, now, x->content_out))
         return ERR_BACKEND_BODY_TIMEOUT;

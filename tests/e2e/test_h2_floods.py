@@ -306,6 +306,32 @@ def test_l34_readers_that_stall_make_room(env):
 
 
 @alone
+def test_l34_readers_that_move_keep_their_place(env):
+    """Slow ones that go on taking something are not thrown out for others (L7 has its own measure); when they stop, they are."""
+    origin = env.origin(reply=lambda request: text(b"m" * (1 << 20) if request.target == "/" else b"hello"))
+    balancer = env.simple(origin, listener={"protocols": ["h2", "http/1.1"]}, workers=1, pool={
+        "backends": {"a": {"address": origin.address, "max_inflight": 1}}, "queue": {"timeout": "5s"}})
+    client = env.h2_client(balancer.port, terms=[(INITIAL_WINDOW, 0)], generous=False).ready()
+    client.open_window(0, 0x7fff0000)
+    client.raw(ask(1))
+    stream, stop = client.stream(1), threading.Event()
+
+    def take():
+        while not stop.wait(0.1):
+            client.raw(frame(WINDOW_UPDATE, 0, 1, number(4096)))
+    slow = threading.Thread(target=take)
+    slow.start()
+    client.wait(lambda: stream.body, what="its first bytes")
+    until(lambda: len(stream.body) > 40000, 30, "some of its content")
+    assert get(balancer.port, "/polite").status == 503
+    assert not stream.over
+    stop.set()
+    slow.join()
+    assert get(balancer.port, "/polite").status == 200
+    client.wait(lambda: stream.over, what="the end of the one that stopped")
+
+
+@alone
 def test_l18_readers_that_stall_before_a_server_of_http2(env):
     """They share its connections with others, who notice nothing."""
     def serve(stream):

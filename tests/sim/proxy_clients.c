@@ -238,7 +238,7 @@ static void rest(struct peer *p)
     if (!p->lazy || p->c == NULL)
         return;
     conn_want_read(p->c, false);
-    uint64_t long_ms = p->w->calm ? LIMIT_STALLED_MS / 2 : 2 * LIMIT_STALLED_MS;
+    uint64_t long_ms = p->w->calm ? LIMIT_STALLED_MS / 4 : 2 * LIMIT_STALLED_MS;
     timer_in_ms(&p->reading, 1 + (int64_t)rng_below(&p->w->rng, one_in(p->w, 20) ? long_ms : 60));
 }
 
@@ -373,7 +373,8 @@ static void client_connect(struct peer *p)
     p->old = one_in(w, 5);
     p->lasting = p->old && one_in(w, 2);
     p->half = !p->old && one_in(w, 5);
-    p->lazy = one_in(w, 4);
+    p->lazy =
+        one_in(w, 4) && !(w->calm && w->bytewise); /* less than 1 KiB/s would be a fault (L7) */
     timer_in_ms(&p->patience, PATIENCE_MS);
     if (!w->calm && one_in(w, 8))
         timer_in_ms(&p->quit, (int64_t)rng_below(&w->rng, one_in(w, 2) ? 50 : 2000));

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 
 /* Seeds that once failed. */
-static const uint64_t regressions[] = {21, 466, 1137};
+static const uint64_t regressions[] = {21, 466, 1008, 1022, 1137};
 
 _Noreturn void world_fail(const struct world *w, const char *what, long long n)
 {
