@@ -120,12 +120,13 @@ static bool size_fits(unsigned type, size_t size)
 static bool read_item(struct section *s, size_t *at, struct item *out)
 {
     size_t control = 0, more = 0;
+    *out = (struct item){0};
     if (s->steps == 0)
         return refuse(s, "its records overlap too much");
     s->steps--;
     if (!read_number(s, at, 1, &control))
         return false;
-    *out = (struct item){.type = (unsigned)control >> 5};
+    out->type = (unsigned)control >> 5;
     unsigned bits = (unsigned)control & 31;
     if (out->type == TYPE_POINTER)
         return read_pointer(s, at, bits, out);
@@ -185,7 +186,9 @@ static bool check_key(struct section *s, size_t *at, unsigned depth, unsigned *l
         return false;
     if (item.type == TYPE_POINTER)
         return check_target(s, &item, depth, true);
-    return item.type == TYPE_TEXT || refuse(s, "a key is not text");
+    if (item.type != TYPE_TEXT)
+        return refuse(s, "a key is not text");
+    return true;
 }
 
 /* Verifies the value at *at and moves past it. left: how many more may follow in this record. */
@@ -227,34 +230,30 @@ static bool check_from(struct section *s, size_t offset, unsigned depth)
 }
 
 /* Reads the head of the value at *at, or of what it points to, and moves past it. What a map or
- * array holds follows at *inside. */
-static bool read_through(struct section *s, size_t *at, struct item *out, size_t *inside)
+ * array holds follows at *inside. Where it fails s->why says so and *out is nothing. */
+static void read_through(struct section *s, size_t *at, struct item *out, size_t *inside)
 {
-    if (!read_item(s, at, out))
-        return false;
+    (void)read_item(s, at, out);
     *inside = *at;
-    if (out->type != TYPE_POINTER)
-        return true;
-    *inside = out->target;
-    return read_item(s, inside, out);
+    if (out->type == TYPE_POINTER) {
+        *inside = out->target;
+        (void)read_item(s, inside, out);
+    }
 }
 
 /* A list in the metadata has nothing but texts in it: libmaxminddb 1.7 leaks memory where that is
  * not so. `at` is where the list begins, known to be well-formed. */
-static bool check_texts(struct section *s, size_t at)
+static void check_texts(struct section *s, size_t at)
 {
     struct item list, item;
     size_t inside, ignored;
-    if (!read_through(s, &at, &list, &inside))
-        return false;
+    read_through(s, &at, &list, &inside);
     size_t n = list.type == TYPE_MAP ? 2 * list.size : list.type == TYPE_ARRAY ? list.size : 0;
-    for (size_t i = 0; i < n; i++) {
-        if (!read_through(s, &inside, &item, &ignored))
-            return false;
+    for (size_t i = 0; i < n && s->why == NULL; i++) {
+        read_through(s, &inside, &item, &ignored);
         if (item.type != TYPE_TEXT)
-            return refuse(s, "its languages or descriptions are not all text");
+            (void)refuse(s, "its languages or descriptions are not all text");
     }
-    return true;
 }
 
 /* The metadata's own map, known to be well-formed. */
@@ -262,22 +261,18 @@ static bool check_metadata_lists(struct section *s)
 {
     struct item map, key;
     size_t at = 0, end = 0;
-    if (!read_item(s, &at, &map))
-        return false;
+    (void)read_item(s, &at, &map);
     if (map.type != TYPE_MAP)
         return refuse(s, "its metadata are not a map");
-    for (size_t i = 0; i < map.size; i++) {
+    for (size_t i = 0; i < map.size && s->why == NULL; i++) {
         unsigned left = VERIFY_ITEMS;
-        if (!read_through(s, &at, &key, &end))
-            return false;
+        read_through(s, &at, &key, &end);
         struct span name = span_of((const char *)s->p + end - key.size, key.size);
-        if ((span_eq(name, SPAN("languages")) || span_eq(name, SPAN("description"))) &&
-            !check_texts(s, at))
-            return false;
-        if (!check_value(s, &at, 0, &left))
-            return false;
+        if (span_eq(name, SPAN("languages")) || span_eq(name, SPAN("description")))
+            check_texts(s, at);
+        (void)check_value(s, &at, 0, &left);
     }
-    return true;
+    return s->why == NULL;
 }
 
 enum err verify_metadata(struct span file, size_t *at, struct verify_report *report)
@@ -387,8 +382,9 @@ static void tree_pop(struct tree *t)
  * repeated. */
 static bool tree_walk(struct tree *t)
 {
-    if (!tree_push(t, 0))
-        return false;
+    t->path[0].node = 0;
+    t->path[0].side = 0;
+    t->depth = 1;
     while (t->depth > 0) {
         unsigned top = t->depth - 1;
         if (t->path[top].side == 2) {

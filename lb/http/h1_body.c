@@ -171,14 +171,13 @@ static enum err take_byte(struct h1_body *b, char c)
     case PART_DATA_CR:
         return c == '\r' ? go(b, PART_DATA_LF) : bad(c);
     case PART_DATA_LF:
-        b->line = 0;
-        return c == '\n' ? go(b, PART_SIZE) : ERR_BAD_LINE_END;
-    case PART_DATA:
+    case PART_DATA: /* the last three never: they are no framing */
     case PART_TRAILERS:
     case PART_DONE:
         break;
     }
-    return ERR_INTERNAL;
+    b->line = 0;
+    return c == '\n' ? go(b, PART_SIZE) : ERR_BAD_LINE_END;
 }
 
 static enum err count_overhead(struct h1_body *b, size_t n)

@@ -312,11 +312,10 @@ static enum err step(struct h1_scan *s, const struct h1_limits *l, struct span i
     case PART_VALUE:
         return scan_value(s, l, in);
     case PART_END_LF:
-        return scan_lf(s, in.p[s->at], PART_DONE);
-    case PART_DONE:
+    case PART_DONE: /* never: nothing is read behind the end */
         break;
     }
-    return ERR_INTERNAL;
+    return scan_lf(s, in.p[s->at], PART_DONE);
 }
 
 enum err h1_scan_run(struct h1_scan *s, const struct h1_limits *l, struct span in)

@@ -122,8 +122,7 @@ size_t addr_print_host(const struct addr *a, char out[ADDR_TEXT])
         return copy_text(out, "unix:");
     const void *ip = a->any.sa_family == AF_INET ? (const void *)&a->v4.sin_addr
                                                  : (const void *)&a->v6.sin6_addr;
-    if (inet_ntop(a->any.sa_family, ip, out, ADDR_TEXT) == NULL)
-        out[0] = '\0';
+    (void)!inet_ntop(a->any.sa_family, ip, out, ADDR_TEXT); /* "" where it is of another family */
     return strlen(out);
 }
 
@@ -165,9 +164,10 @@ bool addr_eq(const struct addr *a, const struct addr *b)
         size_t n = unix_path_length(a);
         return n == unix_path_length(b) && memcmp(a->un.sun_path, b->un.sun_path, n) == 0;
     }
-    const uint8_t *ip_a, *ip_b;
-    size_t n = addr_bytes(a, &ip_a);
-    return n == addr_bytes(b, &ip_b) && memcmp(ip_a, ip_b, n) == 0 && addr_port(a) == addr_port(b);
+    if (a->any.sa_family == AF_INET)
+        return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr && a->v4.sin_port == b->v4.sin_port;
+    return memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof a->v6.sin6_addr) == 0 &&
+           a->v6.sin6_port == b->v6.sin6_port;
 }
 
 void addr_unmap(struct addr *a)

@@ -2,6 +2,7 @@
 #include "base/template.h"
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "check.h"
 
 static struct arena arena;
@@ -138,4 +139,29 @@ TEST(template, locations_lead_where_they_say)
         CHECK(is_location(good[i]), "%s is refused", good[i]);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         CHECK(!is_location(bad[i]), "%s is taken", bad[i]);
+}
+
+TEST(template, paths_of_geo_fields_are_bounded)
+{
+    for (size_t n = 99; n <= 101; n++) {
+        char text[200] = "{geo:";
+        struct template t;
+        struct span bad;
+        memset(text + 5, 'a', n);
+        memcpy(text + 5 + n, "}", 2);
+        arena_init(&arena, NULL, 4096, 0);
+        CHECK_INT(template_parse(span_str(text), &arena, &t, &bad), n <= 100 ? ERR_OK : ERR_SYNTAX);
+        arena_reset(&arena);
+    }
+}
+
+TEST(template, memory_may_run_out)
+{
+    struct template t;
+    struct span bad;
+    arena_init(&arena, NULL, 4096, 0);
+    mem_fail_at(1);
+    CHECK_INT(template_parse(SPAN("{host}"), &arena, &t, &bad), ERR_NO_MEMORY);
+    mem_fail_at(0);
+    arena_reset(&arena);
 }

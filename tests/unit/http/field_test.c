@@ -1,5 +1,6 @@
 #include "check.h"
 #include "http/field.h"
+#include "http/h1_fields.h"
 
 TEST(field, every_name_is_found_again)
 {
@@ -59,4 +60,38 @@ TEST(field, kinds_H15)
     CHECK(field_is_framing(FIELD_HOST) && field_is_framing(FIELD_CONTENT_LENGTH), "framing");
     CHECK(!field_is_hop(FIELD_OTHER) && !field_is_kept(FIELD_OTHER), "others");
     CHECK(!field_is_hop(FIELD_ACCEPT) && !field_is_kept(FIELD_ACCEPT), "accept");
+}
+
+static enum err read_block(const char *text, size_t most, struct arena *a, struct fields *out)
+{
+    static char block[1024];
+    memcpy(block, text, strlen(text) + 1);
+    return h1_fields_read(block, strlen(text), most, a, out, NULL);
+}
+
+/* What the scanner has not let through is no field section: an error, whatever it is. */
+TEST(field, sections_are_lines_with_colons)
+{
+    struct arena a;
+    struct fields f;
+    arena_init(&a, NULL, 4096, 0);
+    CHECK_INT(read_block("A: b\r\nc:d\r\n", 2, &a, &f), ERR_OK);
+    CHECK_INT(f.n, 2);
+    CHECK_INT(read_block("A: b\r\nc:d", 2, &a, &f), ERR_INTERNAL);
+    CHECK_INT(read_block("A: b\r\nc:d\r", 2, &a, &f), ERR_INTERNAL);
+    CHECK_INT(read_block("A: b\r\ncd\r\n", 2, &a, &f), ERR_INTERNAL);
+    CHECK_INT(read_block("cd", 1, &a, &f), ERR_INTERNAL);
+    arena_reset(&a);
+}
+
+TEST(field, more_fields_than_there_is_room_for)
+{
+    struct arena a;
+    struct fields f;
+    char text[200] = "";
+    for (int i = 0; i < 30; i++)
+        memcpy(text + 5 * i, "a:b\r\n", 6);
+    arena_init(&a, NULL, 512, 1024);
+    CHECK_INT(read_block(text, 0, &a, &f), ERR_NO_MEMORY);
+    arena_reset(&a);
 }

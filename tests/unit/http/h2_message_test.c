@@ -240,6 +240,8 @@ TEST(h2_message, replies_are_read)
     CHECK_INT(g.reply.content, CONTENT_STREAM);
     CHECK_INT(reply(&g, ":status: 200\ncontent-length: 3\n", &head, true), ERR_OK);
     CHECK(g.reply.content == CONTENT_NONE && g.reply.has_length && g.reply.length == 3, "HEAD");
+    CHECK_INT(reply(&g, ":status: 200\ncontent-length: 3\n", &head, false), ERR_OK);
+    CHECK_INT(g.reply.content, CONTENT_NONE);
     CHECK_INT(reply(&g, ":status: 200\n", &socket, false), ERR_OK);
     CHECK(g.reply.upgraded, "RFC 8441");
     CHECK_INT(reply(&g, ":status: 403\n", &socket, false), ERR_OK);

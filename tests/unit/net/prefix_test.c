@@ -2,6 +2,7 @@
 #include "net/prefix.h"
 
 #include "base/hash.h"
+#include "base/mem.h"
 #include "check.h"
 
 #include <stdlib.h>
@@ -142,4 +143,14 @@ TEST(prefix, agrees_with_a_slow_search)
         }
         arena_reset(&arena);
     }
+}
+
+TEST(prefix, memory_may_run_out)
+{
+    struct prefix_set set;
+    arena_init(&arena, NULL, 4096, 0);
+    mem_fail_at(1);
+    CHECK_INT(prefix_set_init(&set, &arena, 10), ERR_NO_MEMORY);
+    mem_fail_at(0);
+    arena_reset(&arena);
 }

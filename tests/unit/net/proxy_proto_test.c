@@ -34,6 +34,14 @@ TEST(proxy_proto, lines)
         {"PROXY TCP4 192.0.2.7 10.0.0.1 4711 443 1\r\n", ERR_SYNTAX, NULL, 0},
         {"PROXY TCP4 192.0.2.7 10.0.0.1 04711 443\r\n", ERR_SYNTAX, NULL, 0},
         {"PROXY TCP4 192.0.2.7 10.0.0.1 4711 65536\r\n", ERR_SYNTAX, NULL, 0},
+        {"PROXY TCP4 192.0.2.7 10.0.0.1 4711 123456\r\n", ERR_SYNTAX, NULL, 0},
+        {"PROXY TCP4 192.0.2.7 10.0.0.1 0 0\r\n", ERR_OK, "192.0.2.7:0", 35},
+        {"PROXY TCP4 192.0.2.7 ::1 4711 443\r\n", ERR_SYNTAX, NULL, 0},
+        {"PROXY TCP4 192.0.2.7 host 4711 443\r\n", ERR_SYNTAX, NULL, 0},
+        {"PROXY TCP6 ::1 [::2] 4711 443\r\n", ERR_SYNTAX, NULL, 0},
+        {"PROXY TCP4\r\n", ERR_SYNTAX, NULL, 0},
+        {"PROXY TCP4 192.0.2.7\r\n", ERR_SYNTAX, NULL, 0},
+        {"PROXY TCP4 192.0.2.7 10.0.0.1\r\n", ERR_SYNTAX, NULL, 0},
         {"PROXY TCP4 192.0.2.7 10.0.0.1 -1 443\r\n", ERR_SYNTAX, NULL, 0},
         {"PROXY TCP4 2001:db8::7 ::1 4711 443\r\n", ERR_SYNTAX, NULL, 0},
         {"PROXY TCP6 [2001:db8::7] ::1 4711 443\r\n", ERR_SYNTAX, NULL, 0},
@@ -133,9 +141,13 @@ TEST(proxy_proto, what_is_written_is_read)
     } rows[] = {{"192.0.2.7:4711", "10.0.0.1:443"},
                 {"[2001:db8::7]:1", "[::1]:65535"},
                 {"192.0.2.7:4711", "[::1]:443"},
-                {"unix:/x", "unix:/y"}};
+                {"[::1]:443", "192.0.2.7:4711"},
+                {"unix:/x", "unix:/y"},
+                {NULL, "192.0.2.7:4711"},
+                {"192.0.2.7:4711", NULL}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct addr from = address(rows[i].from), to = address(rows[i].to);
+        struct addr from = rows[i].from != NULL ? address(rows[i].from) : (struct addr){0};
+        struct addr to = rows[i].to != NULL ? address(rows[i].to) : (struct addr){0};
         for (int version = 1; version <= 2; version++) {
             char memory[PROXY_PROTO_V1_MOST];
             struct buf b;

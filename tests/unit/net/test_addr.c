@@ -162,3 +162,33 @@ TEST(addr, cidr)
     CHECK_INT(addr_parse(SPAN("unix:/x"), &a), ERR_OK);
     CHECK(!cidrs_have(set, 2, &a), "unix is in none");
 }
+
+TEST(addr, of_no_name_and_of_other_families)
+{
+    char text[ADDR_TEXT];
+    struct addr none = {.len = sizeof(sa_family_t)}, other = {.len = sizeof other.v4}, a, b;
+    none.un.sun_family = AF_UNIX;
+    other.any.sa_family = AF_APPLETALK;
+    addr_print(&none, text);
+    CHECK_STR(text, "unix:");
+    CHECK_INT(addr_print_host(&other, text), 0);
+    CHECK_INT(addr_port(&other), 0);
+    CHECK_INT(addr_parse(SPAN("[::1]:80"), &a), ERR_OK);
+    b = a;
+    addr_unmap(&a);
+    CHECK(addr_eq(&a, &b), "not mapped");
+    b.v6.sin6_port = 1;
+    CHECK(!addr_eq(&a, &b), "another port");
+    CHECK_INT(addr_parse(SPAN("[::2]:80"), &b), ERR_OK);
+    CHECK(!addr_eq(&a, &b), "another address");
+    CHECK_INT(addr_parse(SPAN("1.2.3.4:80"), &a), ERR_OK);
+    addr_unmap(&a);
+    CHECK_INT(addr_parse(SPAN("[::ffff:1.2.3.4]:80"), &b), ERR_OK);
+    addr_unmap(&b);
+    CHECK(addr_eq(&a, &b), "mapped");
+    b.v4.sin_port = 1;
+    CHECK(!addr_eq(&a, &b), "another port");
+    a = (struct addr){0};
+    addr_unmap(&a);
+    CHECK(a.len == 0 && !addr_eq(&a, &b), "none");
+}

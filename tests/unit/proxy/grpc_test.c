@@ -52,6 +52,8 @@ TEST(grpc, time_outs)
         {" 5S", 0},
     };
     struct field f;
+    struct request without = call(&f, FIELD_CONTENT_TYPE, "application/grpc");
+    CHECK_INT(grpc_timeout_ns(&without), 0);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct request r = call(&f, FIELD_GRPC_TIMEOUT, rows[i].value);
         CHECK(grpc_timeout_ns(&r) == rows[i].want, "'%s': %lld", rows[i].value,
@@ -95,6 +97,11 @@ TEST(grpc, status_of_what_ended_a_call)
     CHECK_INT(grpc_status(ERR_HEAD_TIMEOUT), 4);
     CHECK_INT(grpc_status(ERR_HEAD_TOO_LARGE), 8);
     CHECK_INT(grpc_status(ERR_BAD_METHOD), 12);
+    CHECK_INT(grpc_status(ERR_RESIDENCY), 7);
+    CHECK_INT(grpc_status(ERR_RATE_LIMIT), 14);
+    CHECK_INT(grpc_status(ERR_BACKEND_RESET), 14);
+    for (int e = ERR_OK; e < ERR_COUNT; e++)
+        CHECK(grpc_status((enum err)e) <= 16, "%s", err_name((enum err)e));
 }
 
 TEST(grpc, errors_are_trailers_only)

@@ -1,6 +1,7 @@
 /* W3C Trace Context: what is passed on, and what begins anew. */
 #include "proxy/trace.h"
 
+#include "base/mem.h"
 #include "check.h"
 
 #define ID     "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -24,6 +25,7 @@ TEST(trace, valid)
         {"00-" ID "-" PARENT "-0", false},
         {"00-" ID "-" PARENT "-0x", false},
         {"0x-" ID "-" PARENT "-01", false},
+        {"00-" ID "-00f067aa0ba902bx-01", false},
         {"00-4BF92F3577B34DA6A3CE929D0E0E4736-" PARENT "-01", false},
         {"00-00000000000000000000000000000000-" PARENT "-01", false},
         {"00-" ID "-0000000000000000-01", false},
@@ -97,6 +99,19 @@ TEST(trace, take)
         CHECK(!span_eq(trace_id(&t), span_str(ID)), "another one");
     }
     t = (struct trace){0};
-    CHECK_INT(trace_id(&t).n, 0);
+    CHECK(trace_id(&t).n == 0 && trace_span(&t).n == 0, "none");
+    arena_reset(&arena);
+}
+
+TEST(trace, memory_may_run_out)
+{
+    struct request r = {.method = METHOD_GET};
+    struct rng rng;
+    struct trace t;
+    rng_seed(&rng, 7);
+    arena_init(&arena, NULL, 4096, 0);
+    mem_fail_at(1);
+    CHECK_INT(trace_take(&r, 100, &rng, &arena, &t), ERR_NO_MEMORY);
+    mem_fail_at(0);
     arena_reset(&arena);
 }
