@@ -226,8 +226,8 @@ struct admin_ops {
      * backends, certificates). */
     void (*metrics)(void *ctx, struct metrics *out);
 
-    /* Actions on "POOL/BACKEND" or "POOL/BACKEND@ADDRESS". ERR_NOT_FOUND where there is none,
-     * ERR_RANGE. *count: endpoints that it applied to. */
+    /* Actions on "POOL", "POOL/BACKEND", "POOL/BACKEND@ADDRESS" or "site:NAME". ERR_NOT_FOUND where
+     * there is none, ERR_RANGE. *count: endpoints that it applied to. */
     enum err (*set_admin)(void *ctx, struct span target, enum endpoint_admin to, size_t *count);
     enum err (*set_weight)(void *ctx, struct span target, uint32_t weight, size_t *count);
     enum err (*reset)(void *ctx, struct span target, size_t *count); /* ends both overrides */

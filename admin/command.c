@@ -101,7 +101,8 @@ static enum err acted(struct call *c, enum err e, struct span target, uint32_t w
     if (e == ERR_NOT_FOUND) {
         buf_put_str(c->message, "no backend ");
         buf_put_text(c->message, target, LIMIT_LOG_FIELD);
-        buf_put_str(c->message, "; POOL/BACKEND or POOL/BACKEND@ADDRESS is wanted");
+        buf_put_str(c->message,
+                    "; POOL, POOL/BACKEND, POOL/BACKEND@ADDRESS or site:NAME is wanted");
     }
     if (e == ERR_OK) {
         json_u64(c->out, "endpoints", count);

@@ -45,10 +45,7 @@ static enum err fill_pool(const struct words *w, struct json *j, struct buf *pro
 
 static enum err fill_backend(const struct words *w, struct json *j, struct buf *problem)
 {
-    if (strchr(w->positional[0], '/') == NULL) {
-        buf_printf(problem, "\"%s\" is not a backend; POOL/BACKEND is wanted", w->positional[0]);
-        return ERR_SYNTAX;
-    }
+    (void)problem;
     json_str(j, "backend", w->positional[0]);
     return ERR_OK;
 }
@@ -132,12 +129,11 @@ static const struct command {
     {"certificates", "", "certificates and when they expire", 0, 0, fill_none},
     {"database", "", "the central database and its registry", 0, 0, fill_none},
     {"map", "", "where clients are, and which sites serve them", 0, 0, fill_none},
-    {"drain", "POOL/BACKEND", "no new requests; running ones finish", 1, 1, fill_backend},
-    {"maintenance", "POOL/BACKEND", "as drain, and never used, not even in panic", 1, 1,
-     fill_backend},
-    {"enable", "POOL/BACKEND", "ends drain and maintenance", 1, 1, fill_backend},
-    {"weight", "POOL/BACKEND N", "another weight, 1 to 1000", 2, 2, fill_weight},
-    {"reset", "POOL/BACKEND", "ends all that was said by hand", 1, 1, fill_backend},
+    {"drain", "TARGET", "no new requests; running ones finish", 1, 1, fill_backend},
+    {"maintenance", "TARGET", "as drain, shown as maintenance", 1, 1, fill_backend},
+    {"enable", "TARGET", "ends drain and maintenance", 1, 1, fill_backend},
+    {"weight", "TARGET N", "another weight, 1 to 1000", 2, 2, fill_weight},
+    {"reset", "TARGET", "ends all that was said by hand", 1, 1, fill_backend},
     {"reload", "", "reads configuration, certificates, databases anew", 0, 0, fill_none},
     {"explain", "--client IP URL", "where a request would go, and why", 1, 1, fill_explain},
     {"geo", "IP", "where an address is", 1, 1, fill_address},
@@ -320,15 +316,17 @@ void ctl_args_help(struct buf *out)
         int width = 28 - (int)strlen(c->name);
         buf_printf(out, "  %s %-*s %s\n", c->name, width, c->words, c->help);
     }
-    buf_put_str(out,
-                "\n  -s, --socket SOCKET   the balancer's control socket\n"
-                "  -j, --json            the answer as JSON\n"
-                "  -w, --watch           again every two seconds\n"
-                "  -h, --help            this text\n"
-                "  -v, --version         the version\n"
-                "\nexplain: --client IP (needed), -X, --method METHOD, -H, --header 'Name: value'\n"
-                "A backend is POOL/BACKEND, or POOL/BACKEND@ADDRESS for one of its endpoints.\n"
-                "STATE of backends: up; soft: its checks fail; hard: it refuses or cannot be "
-                "reached;\n  out: ejected for failures; drain, maintenance: by an operator.\n"
-                "Exit: 0 done, 1 refused, 2 usage, 3 the balancer cannot be reached.\n");
+    buf_put_str(
+        out,
+        "\n  -s, --socket SOCKET   the balancer's control socket\n"
+        "  -j, --json            the answer as JSON\n"
+        "  -w, --watch           again every two seconds\n"
+        "  -h, --help            this text\n"
+        "  -v, --version         the version\n"
+        "\nexplain: --client IP (needed), -X, --method METHOD, -H, --header 'Name: value'\n"
+        "TARGET: POOL/BACKEND; POOL/BACKEND@ADDRESS for one of its endpoints; POOL for all of a\n"
+        "pool; site:NAME for all at a site. It holds for those that come later too.\n"
+        "STATE of backends: up; soft: its checks fail; hard: it refuses or cannot be "
+        "reached;\n  out: ejected for failures; drain, maintenance: by an operator.\n"
+        "Exit: 0 done, 1 refused, 2 usage, 3 the balancer cannot be reached.\n");
 }

@@ -95,6 +95,7 @@ struct endpoint {
     char *key;                    /* "pool/backend@address" */
     struct span backend, address; /* inside key */
     /* main thread */
+    bool known; /* orders by hand that were given before it was there have been carried out */
     struct link link;
     struct endpoint *next; /* in the registry's bucket */
     uint64_t hash;

@@ -252,6 +252,7 @@ static enum err make_parts(struct balancer *b)
     list_init(&b->old);
     list_init(&b->jobs);
     name_book_init(&b->names);
+    orders_init(&b->orders);
     list_init(&b->next_jobs);
     arena_init(&b->answer, NULL, KIB(4), KIB(64));
     b->admission = mem_aligned(64, (sizeof *b->admission + 63) / 64 * 64);
@@ -390,6 +391,7 @@ static void take_down(struct balancer *b)
     registry_free(&b->registry);
     sockets_fini(&b->sockets);
     name_book_fini(&b->names);
+    orders_fini(&b->orders);
     stat_book_fini(&b->stats);
     tls_tickets_free(&b->tickets);
     if (b->signals.loop != NULL) {

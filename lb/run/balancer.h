@@ -11,6 +11,7 @@
 #include "run/health_thread.h"
 #include "run/helper.h"
 #include "run/options.h"
+#include "run/orders.h"
 #include "run/pressure.h"
 #include "run/totals.h"
 #include "run/upgrade.h"
@@ -34,6 +35,7 @@ struct balancer {
     /* what outlives snapshots */
     struct registry *registry;
     struct name_book names;
+    struct orders orders;
     struct sockets sockets;
     struct stat_book stats;
     struct tls_tickets *tickets;

@@ -96,6 +96,7 @@ void handover_write(const struct handover *h, struct buf *out)
 {
     put_tickets(h->tickets, out);
     put_names(h->names, out);
+    orders_write(h->orders, out);
     registry_each(h->registry, put_endpoint, out);
     registry_each_site(h->registry, put_load, out);
     handover_write_counts(h, out);

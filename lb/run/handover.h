@@ -10,6 +10,7 @@
 #include "net/tls_ctx.h"
 #include "pick/registry.h"
 #include "run/name_book.h"
+#include "run/orders.h"
 #include "run/stat_book.h"
 
 /* A counter of the process as a whole; any thread may add to it. */
@@ -25,13 +26,15 @@ struct handover {
     struct name_book *names;
     const struct handover_total *totals;
     size_t total_count;
+    struct orders *orders;
 };
 
 /* Appends to out; its first line holds secrets. */
 void handover_write(const struct handover *h, struct buf *out);
 /* The keys alone: before certificates are loaded nothing else is there. */
 void handover_read_tickets(struct tls_tickets *tickets, struct span text);
-/* The addresses of names: before the first configuration makes endpoints of them. */
+/* The addresses of names: before the first configuration makes endpoints of them. Orders by hand
+ * are read by orders_read. */
 void handover_read_names(struct name_book *names, struct span text);
 /* All but these, into what the first configuration has made: endpoints and routes that it does
  * not name are left out. */

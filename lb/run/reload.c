@@ -63,6 +63,15 @@ static void expire_old(struct balancer *b)
         (void)!worker_post(b->workers[w], mail); /* the next reload says it again */
 }
 
+/* Servers that were not there before: what operators have said holds for them too. */
+static void greet_new(const struct balancer *b, const struct snapshot *s)
+{
+    for (uint32_t i = 0; i < s->policy.pool_count; i++) {
+        const struct policy_pool *p = &s->policy.pools[i];
+        orders_greet(&b->orders, p->name, p->pick, p->sites != NULL);
+    }
+}
+
 enum err balancer_publish(struct balancer *b, struct material *m, struct buf *messages)
 {
     struct snapshot_context c = {
@@ -91,6 +100,7 @@ enum err balancer_publish(struct balancer *b, struct material *m, struct buf *me
         snapshot_free(&s);
         return e;
     }
+    greet_new(b, s);
     b->generation++;
     b->current = s;
     list_append(&b->old, &s->link);
@@ -121,6 +131,44 @@ static void warn_text(const char *key, const struct conf_text *now, const struct
                    key, SPAN_FMT(now->s));
 }
 
+static const struct conf_backend *backend_of(const struct conf *conf, struct span pool,
+                                             struct span backend)
+{
+    for (size_t i = 0; i < conf->pool_count; i++) {
+        for (size_t k = 0; k < conf->pools[i].backend_count; k++) {
+            if (span_eq(conf->pools[i].name.s, pool) &&
+                span_eq(conf->pools[i].backends[k].name.s, backend))
+                return &conf->pools[i].backends[k];
+        }
+    }
+    return NULL;
+}
+
+/* A weight that the file changes, and that has been given by hand too: it has no effect. */
+static void warn_outranked(const struct snapshot *now, const struct conf *conf,
+                           struct buf *messages)
+{
+    for (size_t i = 0; i < now->policy.pool_count; i++) {
+        const struct policy_pool *p = &now->policy.pools[i];
+        struct span last = SPAN_NONE;
+        for (uint32_t k = 0; k < p->endpoint_count; k++) {
+            const struct policy_endpoint *e = &p->endpoints[k];
+            uint32_t forced = atomic_load_explicit(&e->endpoint->weight, memory_order_relaxed);
+            if (forced == 0 || span_eq(e->name, last))
+                continue;
+            const struct conf_backend *was = backend_of(now->conf, p->name, e->name),
+                                      *is = backend_of(conf, p->name, e->name);
+            last = e->name;
+            if (was != NULL && is != NULL && was->weight != is->weight)
+                buf_printf(messages,
+                           "warning: pools.%.*s.backends.%.*s.weight: %lld has no effect while %u "
+                           "holds, which was set by hand; meridianctl reset %.*s/%.*s ends it\n",
+                           SPAN_FMT(p->name), SPAN_FMT(e->name), (long long)is->weight, forced,
+                           SPAN_FMT(p->name), SPAN_FMT(e->name));
+        }
+    }
+}
+
 static void warn_kept(struct balancer *b, const struct conf *conf, struct buf *messages)
 {
     unsigned wanted = material_workers(conf);
@@ -132,6 +180,7 @@ static void warn_kept(struct balancer *b, const struct conf *conf, struct buf *m
     warn_text("admin.socket", &now->admin.socket, &conf->admin.socket, messages);
     warn_text("admin.http", &now->admin.http.text, &conf->admin.http.text, messages);
     warn_text("state", &now->state, &conf->state, messages);
+    warn_outranked(b->current, conf, messages);
 }
 
 static void finish_jobs(struct balancer *b, enum err why, struct span messages)

@@ -35,6 +35,7 @@ static void side_of(struct balancer *b, struct side *s)
         .registry = b->registry,
         .stats = &b->stats,
         .names = &b->names,
+        .orders = &b->orders,
         .totals = s->totals,
         .total_count = totals_of(b, s->totals),
     };
@@ -76,6 +77,7 @@ void upgrade_inherit(struct balancer *b)
     u->told_bytes = buf_len(&u->inherited);
     handover_read_tickets(b->tickets, buf_span(&u->inherited));
     handover_read_names(&b->names, buf_span(&u->inherited));
+    orders_read(&b->orders, buf_span(&u->inherited));
 }
 
 /* The file stays, its secrets do not. */

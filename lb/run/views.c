@@ -364,67 +364,51 @@ static void view_dependencies(void *ctx, void (*each)(void *user, const struct a
     }
 }
 
-/* "POOL/BACKEND" or "POOL/BACKEND@ADDRESS". */
-static bool is_target(struct span target, const struct policy_pool *p,
-                      const struct policy_endpoint *e)
+/* Does it with all that are there, and keeps it for those that come. */
+static enum err on_targets(struct balancer *b, struct span target, const struct order_what *what,
+                           void (*also)(struct endpoint *e), size_t *count)
 {
-    struct span pool, backend;
-    struct span rest = span_cut(target, '/', &pool);
-    struct span address = span_cut(rest, '@', &backend);
-    return span_eq(pool, p->name) && span_eq(backend, e->name) &&
-           (address.n == 0 || span_eq(address, e->endpoint->address));
-}
-
-static enum err on_targets(struct balancer *b, struct span target,
-                           void (*act)(struct endpoint *e, uint32_t value), uint32_t value,
-                           size_t *count)
-{
+    struct order_target t;
+    enum err e = order_target_parse(target, &t);
     *count = 0;
-    for (uint32_t i = 0; i < b->current->policy.pool_count; i++) {
+    for (uint32_t i = 0; e == ERR_OK && i < b->current->policy.pool_count; i++) {
         const struct policy_pool *p = &b->current->policy.pools[i];
         for (uint32_t k = 0; k < p->endpoint_count; k++) {
-            if (!is_target(target, p, &p->endpoints[k]))
+            const struct pool_site *site = &p->pick->sites[p->endpoints[k].site];
+            struct endpoint *at = p->endpoints[k].endpoint;
+            if (!order_target_has(&t, p->name, p->sites != NULL ? span_str(site->name) : SPAN_NONE,
+                                  at))
                 continue;
-            act(p->endpoints[k].endpoint, value);
+            order_apply(what, at);
+            if (also != NULL)
+                also(at);
             pool_changed(p->pick->state);
             ++*count;
         }
     }
-    return *count != 0 ? ERR_OK : ERR_NOT_FOUND;
-}
-
-static void act_admin(struct endpoint *e, uint32_t value)
-{
-    (void)endpoint_set_admin(e, (enum endpoint_admin)value);
-}
-
-static void act_weight(struct endpoint *e, uint32_t value)
-{
-    endpoint_set_weight(e, value);
-}
-
-static void act_reset(struct endpoint *e, uint32_t value)
-{
-    act_admin(e, ENDPOINT_ACTIVE);
-    endpoint_set_weight(e, value);
-    endpoint_readmit(e);
+    if (*count == 0)
+        return ERR_NOT_FOUND;
+    return orders_add(&b->orders, target, what);
 }
 
 static enum err do_set_admin(void *ctx, struct span target, enum endpoint_admin to, size_t *count)
 {
-    return on_targets(ctx, target, act_admin, (uint32_t)to, count);
+    struct order_what what = {.admin_said = true, .admin = to};
+    return on_targets(ctx, target, &what, NULL, count);
 }
 
 static enum err do_set_weight(void *ctx, struct span target, uint32_t weight, size_t *count)
 {
+    struct order_what what = {.weight_said = true, .weight = weight};
     if (weight == 0 || weight > PICK_WEIGHT_MOST)
         return ERR_RANGE;
-    return on_targets(ctx, target, act_weight, weight, count);
+    return on_targets(ctx, target, &what, NULL, count);
 }
 
 static enum err do_reset(void *ctx, struct span target, size_t *count)
 {
-    return on_targets(ctx, target, act_reset, 0, count);
+    struct order_what what = {.admin_said = true, .weight_said = true};
+    return on_targets(ctx, target, &what, endpoint_readmit, count);
 }
 
 static void do_reload(void *ctx, struct admin_job *job)

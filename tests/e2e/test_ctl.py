@@ -98,6 +98,39 @@ def test_overrides_survive_reload_and_end_by_reset(env):
     until(lambda: get(balancer.port) and counts(origins)[0] > before, what="traffic after reset")
 
 
+def test_a_pool_and_a_site_are_taken_out_and_what_comes_later_too(env):
+    origins = {name: env.origin(name=name) for name in "abcd"}
+    port = env.port()
+    sites = {"a": "fra", "b": "fra", "c": "iad", "d": "fra"}
+
+    def config(names, weight=100):
+        backends = {name: {"address": origins[name].address, "site": sites[name], "weight": weight} for name in names}
+        return {"listeners": {"public": {"bind": f"127.0.0.1:{port}"}}, "sites": {"fra": {"location": [50, 8]}, "iad": {"location": [39, -77]}},
+                "pools": {"api": {"backends": backends}, "other": {"backends": {"a": backends["a"]}}},
+                "routes": [{"pool": "api"}, {"match": {"path": "/other/"}, "pool": "other"}]}
+
+    def serving():
+        return {get(port).body for _ in range(20)}
+    balancer = env.meridian(config("abc"))
+    assert balancer.ctl_json("maintenance", "site:fra")["endpoints"] == 3
+    until(lambda: serving() == {b"c"}, what="the other site")
+    assert get(port, "/other/").status == 503
+    balancer.reload(config("abcd"))
+    assert {row["name"]: row["state"] for row in backends(balancer) if row["pool"] == "api"} == {
+        "a": "maintenance", "b": "maintenance", "c": "up", "d": "maintenance"}
+    balancer.ctl("enable", "api/d")
+    until(lambda: b"d" in serving(), what="the one that is back")
+    balancer.ctl("drain", "api")
+    until(lambda: get(port).status == 503, what="the whole pool")
+    balancer.ctl("reset", "api")
+    until(lambda: len(serving()) > 1, what="the pool")
+    assert get(port, "/other/").status == 503, "which was no part of it"
+    balancer.ctl("weight", "api/a", "7")
+    assert "api/a" not in balancer.reload(config("abcd"))
+    said = balancer.reload(config("abcd", 50))
+    assert "pools.api.backends.a.weight: 50 has no effect while 7 holds" in said and "api/b" not in said, said
+
+
 def test_wrong_names_are_refused(env):
     balancer, _ = trio(env)
     for args in [("drain", "api/nobody"), ("drain", "nopool/a"), ("drain", "a"), ("weight", "api/a", "0"),

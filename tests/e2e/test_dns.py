@@ -160,6 +160,17 @@ def test_an_address_that_vanishes_drains(env):
         assert b"127.0.0.4" in [one.body for one in results]
 
 
+def test_a_name_in_maintenance_stays_so_with_other_addresses(env):
+    with world(env, {"api.test": ["127.0.0.1"]}, ["127.0.0.1", "127.0.0.2"]) as (balancer, dns, _, _):
+        comes(balancer, ["127.0.0.1"])
+        balancer.ctl("maintenance", "api/one")
+        dns.names["api.test"] = ["127.0.0.1", "127.0.0.2"]
+        comes(balancer, ["127.0.0.1", "127.0.0.2"])
+        assert get(balancer.port, "/api/").status == 503
+        balancer.ctl("enable", "api/one")
+        until(lambda: get(balancer.port, "/api/").status == 200, what="traffic")
+
+
 def test_aaaa(env):
     if not socket.has_dualstack_ipv6():
         return

@@ -10,6 +10,7 @@ struct side {
     struct handover h;
     struct stat_book book;
     struct name_book names;
+    struct orders orders;
     struct pool_state *pool;
     struct endpoint *endpoint;
     struct site_state *site;
@@ -26,6 +27,8 @@ static void side_init(struct side *s, unsigned workers)
     s->h.stats = &s->book;
     s->h.names = &s->names;
     name_book_init(&s->names);
+    s->h.orders = &s->orders;
+    orders_init(&s->orders);
     s->h.registry = registry_new(16);
     CHECK_INT(registry_pool(s->h.registry, SPAN("api"), &s->pool), ERR_OK);
     CHECK_INT(registry_endpoint(s->h.registry, s->pool, SPAN("a"), SPAN("unix:/with blank"), 0,
@@ -47,6 +50,7 @@ static void side_fini(struct side *s)
     site_state_unref(&s->site);
     stat_book_fini(&s->book);
     name_book_fini(&s->names);
+    orders_fini(&s->orders);
     endpoint_unref(&s->endpoint);
     pool_state_unref(&s->pool);
     registry_sweep(s->h.registry);
