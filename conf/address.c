@@ -1,4 +1,5 @@
 /* address: types of network addresses, as bytes. Names stay names. */
+#include "conf/advice.h"
 #include "conf/reader.h"
 #include "conf/text.h"
 
@@ -108,7 +109,7 @@ static void bind_read(struct reader *r, const struct schema_field *f, const stru
     if (good)
         keep(r, n, &a, at);
     else
-        reader_must_be(r, n, f->type->allowed);
+        reader_advise(r, n, f->type->allowed, advice_bind(s));
 }
 
 static void backend_read(struct reader *r, const struct schema_field *f, const struct node *n,
@@ -131,7 +132,7 @@ static void backend_read(struct reader *r, const struct schema_field *f, const s
     if (good)
         keep(r, n, &a, at);
     else
-        reader_must_be(r, n, f->type->allowed);
+        reader_advise(r, n, f->type->allowed, advice_backend(s));
 }
 
 static void server_read(struct reader *r, const struct schema_field *f, const struct node *n,

@@ -74,6 +74,13 @@ static void check_required(struct reader *r, const struct schema_map *map, const
     }
 }
 
+/* "key:value" is a text, "key: value" a map. */
+static const char *map_advice(const struct node *n)
+{
+    bool colon = n->kind == NODE_SCALAR && !n->quoted && span_find(n->text, ':') != n->text.n;
+    return colon ? "a blank is missing behind the ':'" : NULL;
+}
+
 static void set_head(const struct schema_map *map, const struct node *n, void *at)
 {
     struct conf_mark mark = n->key != NULL ? n->key->mark : n->mark;
@@ -87,7 +94,7 @@ static void set_head(const struct schema_map *map, const struct node *n, void *a
 void reader_map(struct reader *r, const struct schema_map *map, const struct node *n, void *at)
 {
     if (n->kind != NODE_MAP) {
-        reader_must_be(r, n, type_map.allowed);
+        reader_advise(r, n, type_map.allowed, map_advice(n));
         return;
     }
     size_t errors = r->m->errors;

@@ -70,6 +70,20 @@ enum err conf_load_text(const char *name, struct span text, struct conf **out, s
     return load(name, text, false, out, messages);
 }
 
+static const char *why_not(enum err err)
+{
+    switch ((int)err) {
+    case ERR_NOT_FOUND:
+        return "it does not exist; -c FILE names another one";
+    case ERR_PERMISSION:
+        return "permission denied; the user that Meridian runs as must be able to read it";
+    case ERR_EXISTS:
+        return "it is a folder; name the file in it";
+    default:
+        return err_phrase(err);
+    }
+}
+
 enum err conf_load(const char *path, struct conf **out, struct buf *messages)
 {
     struct buf text;
@@ -79,7 +93,7 @@ enum err conf_load(const char *path, struct conf **out, struct buf *messages)
     if (err == ERR_OK)
         err = load(path, buf_span(&text), true, out, messages);
     else
-        buf_printf(messages, "%s: error: the file cannot be read: %s\n", path, err_phrase(err));
+        buf_printf(messages, "%s: error: the file cannot be read: %s\n", path, why_not(err));
     buf_fini(&text);
     return err;
 }

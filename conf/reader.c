@@ -33,7 +33,7 @@ static const char *path_of(const struct reader *r)
     return r->path_n > 0 ? r->path : "the file";
 }
 
-void reader_must_be(struct reader *r, const struct node *n, const char *allowed)
+void reader_advise(struct reader *r, const struct node *n, const char *allowed, const char *advice)
 {
     if (n->kind == NODE_BAD)
         return;
@@ -47,8 +47,14 @@ void reader_must_be(struct reader *r, const struct node *n, const char *allowed)
     else if (n->text.n == 0 && !n->quoted)
         conf_report(r->m, n->mark, "%s has no value; it must be %s", path_of(r), allowed);
     else
-        conf_report(r->m, n->mark, "%s is '%.*s'; it must be %s", path_of(r),
-                    SPAN_FMT(source_clip(n->text)), allowed);
+        conf_report(r->m, n->mark, "%s is '%.*s'; it must be %s%s%s", path_of(r),
+                    SPAN_FMT(source_clip(n->text)), allowed, advice != NULL ? "; " : "",
+                    advice != NULL ? advice : "");
+}
+
+void reader_must_be(struct reader *r, const struct node *n, const char *allowed)
+{
+    reader_advise(r, n, allowed, NULL);
 }
 
 void reader_report(struct reader *r, struct conf_mark mark, const char *format, ...)

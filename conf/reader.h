@@ -20,6 +20,8 @@ void reader_leave(struct reader *r, size_t before);
 
 /* Reports "<path> must be <allowed>". A node that is bad already stays silent. */
 void reader_must_be(struct reader *r, const struct node *n, const char *allowed);
+/* The same with advice behind it; NULL: none. */
+void reader_advise(struct reader *r, const struct node *n, const char *allowed, const char *advice);
 /* Reports "<path>: <text>". */
 void reader_report(struct reader *r, struct conf_mark mark, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -79,6 +79,8 @@ enum err source_read(const char *path, struct buf *text)
         text->n += n > 0 ? (size_t)n : 0;
     }
     close(fd);
+    if (n == -EISDIR)
+        return ERR_EXISTS;
     if (n < 0)
         return n == -EAGAIN ? ERR_UNSUPPORTED : err_from_errno((int)-n);
     return text->failed ? ERR_NO_MEMORY : ERR_OK;

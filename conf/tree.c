@@ -15,6 +15,38 @@ struct builder {
     struct conf_mark last; /* for a value that has no place of its own: nothing after a colon */
 };
 
+/* What libfyaml says in the words of its grammar, said with how to mend it. */
+static struct span plainly(struct span said)
+{
+    static const struct {
+        const char *said, *plain;
+    } words[] = {
+        {"did not find expected node content",
+         "a value is missing here, or a '{' or '[' before it is not closed"},
+        {"missing comma in flow mapping", "a ',' is missing before this, or the '}' of a map"},
+        {"missing comma in flow sequence", "a ',' is missing before this, or the ']' of a list"},
+        {"mismatched flow mapping end", "this '}' closes no '{'; a ']' may be missing before it"},
+        {"mismatched flow sequence end", "this ']' closes no '['; a '}' may be missing before it"},
+        {"tab character may not be used as indentation",
+         "a tab may not be used as indentation; use blanks"},
+        {"invalid indentation in mapping",
+         "this begins in another column than the keys around it; keys of one map stand below each "
+         "other"},
+        {"invalid multiline plain key",
+         "this looks like a key in the middle of a value; keys of one map stand below each other, "
+         "and a value of several lines is put in quotes"},
+        {"invalid nested block mapping on the same line",
+         "a second ':' in one line; put the value in quotes, or what is below the key into braces "
+         "or on a line of its own"},
+        {"double-quoted scalar without closing quote", "the '\"' that begins here is not closed"},
+        {"single-quoted scalar without closing quote", "the ' that begins here is not closed"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (span_eq(said, span_str(words[i].said)))
+            return span_str(words[i].plain);
+    return said;
+}
+
 /* libfyaml writes fragments: "<name>:line:column: error: text\n", then the line, then a caret. Only
  * the first is of use, the others are made anew in our own form. */
 static void on_diagnostic(struct fy_diag *diag, void *user, const char *p, size_t n)
@@ -42,7 +74,7 @@ static void on_diagnostic(struct fy_diag *diag, void *user, const char *p, size_
         mark.line = 0;
     struct span first;
     span_cut(text, '\n', &first);
-    conf_report(b->m, mark, "%.*s", SPAN_FMT(first));
+    conf_report(b->m, mark, "%.*s", SPAN_FMT(plainly(first)));
 }
 
 /* The place between two of libfyaml's marks, which stand inside of quotes. */

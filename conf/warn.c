@@ -169,6 +169,18 @@ static void warn_hidden(const struct conf *conf, struct conf_messages *m)
     mem_free(sorted);
 }
 
+/* Other programs have patterns there. */
+static void warn_stars(const struct conf *conf, struct conf_messages *m)
+{
+    for (size_t i = 0; i < conf->route_count; i++) {
+        const struct conf_text *path = &conf->routes[i].match.path;
+        if (path->mark.line != 0 && span_find(path->s, '*') != path->s.n)
+            conf_warn(m, path->mark,
+                      "'*' is a letter like any other in a path; a path is the beginning of all "
+                      "that lie below it as it is: leave '*' out");
+    }
+}
+
 void conf_warnings(const struct conf *conf, struct buf *out)
 {
     struct conf_messages m;
@@ -177,4 +189,5 @@ void conf_warnings(const struct conf *conf, struct buf *out)
     warn_admin(conf, &m);
     warn_pools(conf, &m);
     warn_hidden(conf, &m);
+    warn_stars(conf, &m);
 }

@@ -65,7 +65,10 @@ static enum err explain(struct buf *message, const char *path, enum err e, const
 static enum err explain_errno(struct buf *message, const char *path, int errnum)
 {
     enum err e = err_from_errno(errnum);
-    return explain(message, path, e, err_phrase(e));
+    return explain(message, path, e,
+                   e == ERR_NOT_FOUND ? "it does not exist; `geoipupdate` fetches one, see \"Geo "
+                                        "databases\" in operations.md"
+                                      : err_phrase(e));
 }
 
 /* ---- the private copy ---- */

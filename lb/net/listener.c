@@ -27,17 +27,7 @@ struct listener {
 
 static enum err why_not(int r)
 {
-    if (r >= 0)
-        return ERR_OK;
-    switch (-r) {
-    case EADDRINUSE:
-        return ERR_IN_USE;
-    case EACCES:
-    case EPERM:
-        return ERR_PERMISSION;
-    default:
-        return ERR_SYSTEM;
-    }
+    return r >= 0 ? ERR_OK : err_from_errno(-r);
 }
 
 enum err listener_open(const struct addr *at, bool reuse_port, int *fd)

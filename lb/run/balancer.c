@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "net/tls_mem.h"
+#include "run/hint.h"
 #include "run/places.h"
 #include "run/sandbox.h"
 
@@ -284,6 +285,8 @@ static enum err open_admin(struct balancer *b, struct buf *messages)
     const char *control = a->socket.s.p;
     struct addr http;
     char at[ADDR_TEXT], place[PATH_MAX];
+    struct conf_messages to;
+    conf_messages_init(&to, b->current->conf, messages);
     enum err e = admin_new(&b->env, &balancer_admin_ops, b, b->log, &b->admin);
     if (e != ERR_OK)
         return e;
@@ -295,8 +298,7 @@ static enum err open_admin(struct balancer *b, struct buf *messages)
     }
     e = admin_listen_control(b->admin, control);
     if (e != ERR_OK && a->socket.mark.line != 0) {
-        buf_printf(messages, "error: admin.socket: cannot listen on %s: %s\n", control,
-                   err_phrase(e));
+        hint_control(&to, &a->socket, e);
         return e;
     }
     if (e != ERR_OK)
@@ -308,7 +310,7 @@ static enum err open_admin(struct balancer *b, struct buf *messages)
     at[addr_print(&http, at)] = '\0';
     e = admin_listen_http(b->admin, &http);
     if (e != ERR_OK && a->http.text.mark.line != 0) {
-        buf_printf(messages, "error: admin.http: cannot listen on %s: %s\n", at, err_phrase(e));
+        hint_listen(&to, &a->http, e);
         return e;
     }
     if (e != ERR_OK)

@@ -36,11 +36,21 @@ static bool is_file(struct span access_path)
            !span_eq(access_path, SPAN("stderr"));
 }
 
-void folders_warn(const struct conf *conf, struct conf_messages *to)
+/* The service manager makes what is below /run when it starts the service. */
+static bool comes_with_start(struct span folder)
 {
-    const struct conf_text *log = &conf->log.access_path;
+    return span_starts(folder, SPAN("/run/"));
+}
+
+void folders_warn(const struct conf *conf, struct conf_messages *to, bool before_start)
+{
+    const struct conf_text *log = &conf->log.access_path, *control = &conf->admin.socket;
     if (conf->state.mark.line != 0)
         warn(to, &conf->state, conf->state.s);
+    if (!before_start)
+        return; /* it says so itself */
     if (log->s.p != NULL && is_file(log->s))
         warn(to, log, folder_of(log->s));
+    if (control->mark.line != 0 && !comes_with_start(control->s))
+        warn(to, control, folder_of(control->s));
 }

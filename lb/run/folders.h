@@ -5,6 +5,7 @@
 
 #include "conf/conf.h"
 
-void folders_warn(const struct conf *conf, struct conf_messages *to);
+/* before_start: of those too that a start itself reports. */
+void folders_warn(const struct conf *conf, struct conf_messages *to, bool before_start);
 
 #endif

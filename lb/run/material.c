@@ -233,8 +233,7 @@ void material_load(struct material *m)
     bool names = check_names(m->conf, &to);
     buf_fini(&said);
     if (fronts && backs && geo && pages && sources && keys && token && names) {
-        if (m->tickets == NULL)
-            folders_warn(m->conf, &to);
+        folders_warn(m->conf, &to, m->tickets == NULL);
         conf_warnings(m->conf, &m->messages);
         return;
     }

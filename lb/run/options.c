@@ -54,7 +54,8 @@ enum err options_parse(int argc, char **argv, struct options *out, struct buf *m
             buf_printf(message, "meridian: %s needs a file name\n", arg);
             return ERR_SYNTAX;
         } else {
-            buf_printf(message, "meridian: unknown argument '%s'; try meridian -h\n", arg);
+            buf_printf(message, "meridian: unknown argument '%s'; %s\n", arg,
+                       arg[0] == '-' ? "try meridian -h" : "-c FILE names the configuration");
             return ERR_SYNTAX;
         }
     }

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "run/hint.h"
 #include "run/secret.h"
 
 static struct front_limits limits_of(const struct conf *conf)
@@ -37,14 +38,7 @@ static enum err bind_all(const struct snapshot_context *c, struct snapshot_liste
         enum err e = sockets_get(c->sockets, at, &l->bounds[i]);
         if (e == ERR_OK)
             continue;
-        if (e == ERR_NOT_FOUND)
-            conf_report(to, at->text.mark,
-                        "no socket named '%.*s' was handed over; name it in the .socket file "
-                        "(FileDescriptorName=) or give an address",
-                        SPAN_FMT(at->path));
-        else
-            conf_report(to, at->text.mark, "cannot listen on %.*s: %s", SPAN_FMT(at->text.s),
-                        err_phrase(e));
+        hint_listen(to, at, e);
         return e;
     }
     return ERR_OK;

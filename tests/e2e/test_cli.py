@@ -104,6 +104,37 @@ def test_port_in_use_is_exit_3(env):
         assert str(port) in balancer.errors()
 
 
+def test_what_cannot_be_listened_at_says_how_to_mend_it(env):
+    """A port in use, one for the privileged, an address of another machine, a folder that is not there: at a start and by a reload."""
+    port, taken = env.port(), env.port()
+    folder = env.path("none")
+    cases = [(f"127.0.0.1:{taken}", "address already in use; `ss -ltnp` shows by whom"),
+             ("192.0.2.1:8080", "this machine has no such address; `ip address` shows those that it has"),
+             (f"unix:{folder}/socket", "its folder does not exist")]
+    with socket.create_server(("127.0.0.1", taken)):
+        running = env.meridian(GOOD % port)
+        for address, want in cases:
+            text = (GOOD % port).replace(f"127.0.0.1:{port}", address)
+            balancer = env.meridian(text, start=False)
+            balancer.spawn()
+            balancer.expect_end(3)
+            assert f"cannot listen on {address}: {want}" in balancer.errors() and "^~~" in balancer.errors(), balancer.errors()
+            done = running.reload(text, check=False)
+            assert done.returncode == 1 and want in done.stdout + done.stderr, done
+    text = (GOOD % env.port()).replace("http: off", f"http: off, socket: {folder}/control.sock")
+    balancer = env.meridian(text, start=False)
+    balancer.spawn()
+    balancer.expect_end(3)
+    assert re.search(r"meridian\.yaml:\d+:\d+: error: cannot listen on .*/control\.sock: its folder does not exist", balancer.errors())
+    if os.getuid() == 0:
+        socket_of_service = "name the port in meridian.socket and write bind: \"systemd:http\""
+        path = env.write("privileged.yaml", GOOD % 81)
+        os.chmod(env.dir, 0o755)
+        done = subprocess.run(["setpriv", "--reuid", "nobody", "--clear-groups", env.program("meridian"), "-c", path],
+                              capture_output=True, text=True, timeout=30)
+        assert done.returncode == 3 and "ports below 1024 need CAP_NET_BIND_SERVICE" in done.stderr and socket_of_service in done.stderr, done
+
+
 def test_two_balancers_do_not_share_a_port(env):
     """SO_REUSEPORT is for the workers of one process; a second one must not get a share by mistake."""
     port = env.port()

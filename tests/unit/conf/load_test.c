@@ -323,7 +323,7 @@ TEST(conf_load, files_that_cannot_be_read)
     static const struct {
         const char *path;
         enum err err;
-    } rows[] = {{"/nowhere/x.yaml", ERR_NOT_FOUND}, {TEST_DATA, ERR_SYSTEM}};
+    } rows[] = {{"/nowhere/x.yaml", ERR_NOT_FOUND}, {TEST_DATA, ERR_EXISTS}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct conf *c = NULL;
         struct buf messages;

@@ -54,6 +54,7 @@ TEST(conf_warnings, each_risk_has_one)
         {BASE "routes:\n  - match: {path: /a, methods: [GET, HEAD]}\n    pool: api\n"
               "  - match: {path: /b, methods: [GET]}\n    pool: api\n",
          NULL},
+        {BASE "routes:\n  - match: {path: /v1/*}\n    pool: api\n", "leave '*' out"},
         {BASE ROUTES "admin: {http: \"10.0.0.1:9977\", allow_remote: true}\n", NULL},
         {BASE ROUTES "admin: {http: \"0.0.0.0:9977\", allow_remote: true}\n",
          "reads what the balancer does; keep"},
