@@ -155,7 +155,7 @@ static void on_silence_time(struct exchange *x, int64_t now)
     pace_wait(&x->server_in, now, moved);
     if (pace_late(&x->server_in, &rule, now, moved))
         exchange_fail(x, ERR_TUNNEL_IDLE);
-    else if (x->streaming && pace_late(&x->client_out, &out, now, front_taken(x)))
+    else if (x->streaming && pace_late(&x->client_out, &out, now, exchange_front_taken(x)))
         exchange_fail(x, ERR_SEND_TIMEOUT);
     else
         exchange_aim(x);
