@@ -24,6 +24,7 @@ from test_feed import Session  # noqa: E402
 
 CONNECTIONS = 12  # per balancer: both workers have some
 PATIENCE_S = 20
+PAUSE_S = 0.0005  # between two rounds: who looks should not take the processors from who works
 
 
 class Probe:
@@ -39,13 +40,19 @@ class Probe:
         self.socket.sendall(self.REQUEST)
         got = b""
         while b"\r\n\r\n" not in got:
-            got += self.socket.recv(65536)
+            got += self._more()
         head, body = got.split(b"\r\n\r\n", 1)
         length = int(next(line.split(b":")[1] for line in head.split(b"\r\n")
                           if line.lower().startswith(b"content-length:")))
         while len(body) < length:
-            body += self.socket.recv(65536)
+            body += self._more()
         return body
+
+    def _more(self):
+        piece = self.socket.recv(65536)
+        if not piece:
+            raise SystemExit("the balancer closed a connection")
+        return piece
 
 
 def config_of(words, port, first, folder):
@@ -54,6 +61,7 @@ def config_of(words, port, first, folder):
             "pools": {"api": {"backends": {"seed": {"address": f"127.0.0.1:{first}"}}, "health": {"off": True},
                               "registry": {"source": "main", "mode": "authoritative", "allow": ["127.0.0.0/8"]}}},
             "routes": [{"pool": "api"}], "log": {"access": {"path": "off"}}, "state": folder,
+            "limits": {"requests_per_connection": 10 ** 9},
             "admin": {"socket": os.path.join(folder, "control.sock"), "http": "off"}}
 
 
@@ -66,6 +74,7 @@ def seen_after(groups, wanted, begun):
             if wanted in probe.ask():
                 last[name] = time.monotonic() - begun
                 waiting.discard((name, probe))
+        time.sleep(PAUSE_S)
         if time.monotonic() - begun > PATIENCE_S:
             raise SystemExit(f"after {PATIENCE_S} s {len(waiting)} connections are still answered by the old server")
     return last

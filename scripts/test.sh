@@ -98,6 +98,12 @@ replay() {
     echo "$all passed, 0 failed"
 }
 
+# The program without the central database, which is optional: what it has left works.
+bare() {
+    cmake --preset debug -B build/bare -DMERIDIAN_DATABASE=OFF && cmake --build build/bare -j "$jobs" &&
+        python3 tests/e2e/run.py --build build/bare -k test_basic
+}
+
 # Those end-to-end tests whose time limits valgrind's pace does not reach.
 valgrind_e2e() {
     python3 tests/e2e/run.py --build build/plain --valgrind -k test_basic -k test_framing_h1 -k test_h2_rules \
@@ -136,6 +142,7 @@ if step "build release (hardened, lto)" build_release; then
     step "instructions of fixed inputs" python3 bench/cost.py --build build/release-check
     step "what measures the goals, in short" scripts/release-check.sh --short
 fi
+[ -n "$long" ] && step "build without libpq" bare
 if [ -n "$long" ] && [ -x build/release-check/meridian ]; then
     step "changes under load (G3, G4, G5)" python3 bench/change.py --build build/release-check
     step "cost of a scrape" python3 bench/scrape.py --build build/release-check
