@@ -93,7 +93,42 @@ static struct span made_label(struct reader *r, const struct conf_route *route)
     return span_sub(span_str(label), 0, LABEL_BYTES);
 }
 
-/* Labels are unique: written ones are checked, made ones get a number. */
+static struct conf_route *route_of(struct conf *conf, const struct names_entry *entry)
+{
+    return &conf->routes[(const struct conf_route *)entry->thing - conf->routes];
+}
+
+static bool is_written(const struct conf_route *route)
+{
+    return route->name.mark.line > 0;
+}
+
+/* Routes with one label: of those that were written there may be one, which keeps it; the made ones
+ * get a number, except where one stands alone or first. */
+static void tell_apart(struct reader *r, struct conf *conf, const struct names_entry *same,
+                       size_t count)
+{
+    const struct conf_route *written = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const struct conf_route *route = route_of(conf, &same[i]);
+        if (written != NULL && is_written(route))
+            conf_report(
+                r->m, route->name.mark, "the name '%.*s' is given twice, first at %.*s:%u:%u",
+                SPAN_FMT(route->name.s), SPAN_FMT(source_name(r->m->source, &written->name.mark)),
+                (unsigned)written->name.mark.line, (unsigned)written->name.mark.column);
+        else if (is_written(route))
+            written = route;
+    }
+    for (size_t i = written != NULL ? 0 : 1; i < count; i++) {
+        struct conf_route *route = route_of(conf, &same[i]);
+        char *numbered = NULL;
+        if (!is_written(route))
+            numbered = arena_printf(r->arena, "%.*s#%zu", SPAN_FMT(route->name.s), i + 1);
+        if (numbered != NULL)
+            route->name.s = span_str(numbered);
+    }
+}
+
 static void label_routes(struct reader *r, struct conf *conf)
 {
     struct names names;
@@ -106,25 +141,11 @@ static void label_routes(struct reader *r, struct conf *conf)
         names_add(&names, route->name.s, route, &route->mark);
     }
     names_sort(&names);
-    const struct conf_route *written = NULL;
-    for (size_t i = 0, first = 0; i < names.count; i++) {
-        struct conf_route *route =
-            &conf->routes[(const struct conf_route *)names.entries[i].thing - conf->routes];
-        if (!span_eq(names.entries[i].name, names.entries[first].name))
-            first = i;
-        written = first == i ? NULL : written;
-        if (route->name.mark.line > 0 && written != NULL)
-            conf_report(
-                r->m, route->name.mark, "the name '%.*s' is given twice, first at %.*s:%u:%u",
-                SPAN_FMT(route->name.s), SPAN_FMT(source_name(r->m->source, &written->name.mark)),
-                (unsigned)written->name.mark.line, (unsigned)written->name.mark.column);
-        else if (route->name.mark.line > 0)
-            written = route;
-        char *numbered = NULL;
-        if (route->name.mark.line == 0 && i > first)
-            numbered = arena_printf(r->arena, "%.*s#%zu", SPAN_FMT(route->name.s), i - first + 1);
-        if (numbered != NULL)
-            route->name.s = span_str(numbered);
+    for (size_t i = 0, n = 0; i < names.count; i += n) {
+        for (n = 1; i + n < names.count; n++)
+            if (!span_eq(names.entries[i + n].name, names.entries[i].name))
+                break;
+        tell_apart(r, conf, &names.entries[i], n);
     }
 }
 

@@ -204,6 +204,21 @@ TEST(conf_load, labels_are_made_and_unique)
     conf_free(&c);
 }
 
+/* Metrics with one label would be one: a name that was written stays, wherever it stands. */
+TEST(conf_load, a_label_that_is_made_makes_way_for_a_name)
+{
+    struct conf *c = load_good("listeners: {w: {bind: \"127.0.0.1:80\"}}\n"
+                               "pools: {web: {backends: {a: {address: \"127.0.0.1:1\"}}}}\n"
+                               "routes:\n"
+                               "  - pool: web\n"
+                               "  - {name: web, match: {path: /x}, pool: web}\n"
+                               "  - {match: {methods: [GET]}, pool: web}\n");
+    CHECK_SPAN(c->routes[0].name.s, "web#1");
+    CHECK_SPAN(c->routes[1].name.s, "web");
+    CHECK_SPAN(c->routes[2].name.s, "web#3");
+    conf_free(&c);
+}
+
 static const struct conf_pool *pool_named(const struct conf *c, const char *name)
 {
     for (size_t i = 0; i < c->pool_count; i++)
