@@ -115,6 +115,35 @@ struct admin_place {
     const char *source; /* "database", "country", "here", "none": where the coordinates come from */
 };
 
+/* What one geo database says of an address. */
+struct admin_geo_database {
+    struct span path, type, network; /* network empty: it has no record */
+    struct admin_place place;
+    struct span city, asn, organization;
+};
+/* The sites of one pool, the nearest first, those that may not serve last. */
+struct admin_geo_site {
+    struct span name;
+    bool allowed;
+    double distance_ms;
+};
+struct admin_geo_pool {
+    struct span pool;
+    const char *distance_from; /* as in admin_explain */
+    enum err outcome;          /* ERR_OK, or what residency answers */
+    const struct admin_geo_site *sites;
+    size_t site_count;
+};
+#define ADMIN_GEO_POOLS 100
+
+struct admin_geo {
+    struct admin_place place; /* what counts: all databases together */
+    struct span city, asn, organization;
+    const struct admin_geo_database *databases;
+    const struct admin_geo_pool *pools;            /* those with sites */
+    size_t database_count, pool_count, pools_left; /* left: those that were too many */
+};
+
 struct admin_header {
     struct span name, value;
 };
@@ -238,7 +267,7 @@ struct admin_ops {
     /* On failure *message says why. */
     enum err (*explain)(void *ctx, const struct admin_explain_ask *ask, struct admin_explain *out,
                         struct buf *message);
-    enum err (*geo)(void *ctx, struct span ip, struct admin_place *out, struct buf *message);
+    enum err (*geo)(void *ctx, struct span ip, struct admin_geo *out, struct buf *message);
 };
 
 struct admin;

@@ -82,6 +82,7 @@ void show_database(struct admin *a, struct json *j);
 void show_map(struct admin *a, struct json *j);
 void show_fault(struct json *j, const struct admin_fault *f);
 void show_connections(struct json *j, const struct admin_connection *rows, size_t n);
+void show_geo(struct json *j, const struct admin_geo *g);
 void show_place(struct json *j, const char *key, const struct admin_place *p);
 void show_explain(struct json *j, const struct admin_explain *e);
 

@@ -291,7 +291,7 @@ static enum err run_explain(struct call *c)
 
 static enum err run_geo(struct call *c)
 {
-    struct admin_place place = {0};
+    struct admin_geo found = {.pool_count = 0};
     struct span ip = need_text(c, "address");
     if (ip.p == NULL) {
         return ERR_SYNTAX;
@@ -299,10 +299,10 @@ static enum err run_geo(struct call *c)
     if (c->admin->ops->geo == NULL) {
         return ERR_UNSUPPORTED;
     }
-    enum err e = c->admin->ops->geo(c->admin->ctx, ip, &place, c->message);
+    enum err e = c->admin->ops->geo(c->admin->ctx, ip, &found, c->message);
     if (e == ERR_OK) {
         json_span(c->out, "address", ip);
-        show_place(c->out, "place", &place);
+        show_geo(c->out, &found);
     }
     return e;
 }

@@ -379,6 +379,7 @@ static void print_geo(const struct print *p)
     ctl_put_clean(p->out, ctl_cell(p->reply, "address"), false);
     buf_put_str(p->out, ": ");
     ctl_print_place(json_get(p->reply, "place"), p->out);
+    ctl_print_geo(p->reply, p->width, p->arena, p->out);
 }
 
 static void print_explain(const struct print *p)

@@ -14,6 +14,9 @@ void ctl_print(const struct json_value *reply, struct span command, size_t width
 void ctl_print_explain(const struct json_value *reply, size_t width, struct arena *arena,
                        struct buf *out);
 void ctl_print_place(const struct json_value *place, struct buf *out);
+/* ctl_print_geo.c */
+void ctl_print_geo(const struct json_value *reply, size_t width, struct arena *arena,
+                   struct buf *out);
 
 /* Cells. Empty where the member is missing; "" without memory. */
 struct span ctl_cell(const struct json_value *row, const char *name);

@@ -188,8 +188,8 @@ void ctl_print_explain(const struct json_value *reply, size_t width, struct aren
     }
     put_fault(out, reply);
     put_fact(out, "to", ctl_cell(reply, "redirect"));
-    put_fact(out, "distance from", ctl_cell(reply, "distance_from"));
-    put_fact(out, "distance by", ctl_cell(reply, "distance_source"));
+    put_fact(out, "distance", ctl_cell(reply, "distance_from"));
+    put_fact(out, "by", ctl_cell(reply, "distance_source"));
     put_fact(out, "rule", ctl_cell(reply, "algorithm"));
     put_fact(out, "mode", ctl_cell(reply, "mode"));
     if (json_get_bool(reply, "backup")) {

@@ -16,6 +16,66 @@ void show_place(struct json *j, const char *key, const struct admin_place *p)
     json_object_end(j);
 }
 
+static void show_known(struct json *j, const char *name, struct span text)
+{
+    if (text.n > 0)
+        json_span(j, name, text);
+}
+
+static void show_geo_database(struct json *j, const struct admin_geo_database *d)
+{
+    json_object(j, NULL);
+    json_span(j, "path", d->path);
+    json_span(j, "type", d->type);
+    show_known(j, "network", d->network);
+    if (d->network.n > 0) {
+        show_place(j, "place", &d->place);
+    }
+    show_known(j, "city", d->city);
+    show_known(j, "asn", d->asn);
+    show_known(j, "organization", d->organization);
+    json_object_end(j);
+}
+
+static void show_geo_pool(struct json *j, const struct admin_geo_pool *p)
+{
+    json_object(j, NULL);
+    json_span(j, "pool", p->pool);
+    json_str(j, "distance_from", p->distance_from);
+    json_str(j, "outcome", err_name(p->outcome));
+    json_array(j, "sites");
+    for (size_t i = 0; i < p->site_count; i++) {
+        json_object(j, NULL);
+        json_span(j, "site", p->sites[i].name);
+        json_bool(j, "allowed", p->sites[i].allowed);
+        json_double(j, "distance_ms", p->sites[i].distance_ms, 2);
+        json_object_end(j);
+    }
+    json_array_end(j);
+    json_object_end(j);
+}
+
+void show_geo(struct json *j, const struct admin_geo *g)
+{
+    show_place(j, "place", &g->place);
+    show_known(j, "city", g->city);
+    show_known(j, "asn", g->asn);
+    show_known(j, "organization", g->organization);
+    json_array(j, "databases");
+    for (size_t i = 0; i < g->database_count; i++) {
+        show_geo_database(j, &g->databases[i]);
+    }
+    json_array_end(j);
+    json_array(j, "pools");
+    for (size_t i = 0; i < g->pool_count; i++) {
+        show_geo_pool(j, &g->pools[i]);
+    }
+    json_array_end(j);
+    if (g->pools_left > 0) {
+        json_u64(j, "pools_left", g->pools_left);
+    }
+}
+
 static void show_site(struct json *j, struct span name, const struct pick_site_terms *s)
 {
     json_object(j, NULL);

@@ -199,6 +199,48 @@ struct span geo_field(const struct geo_db *db, int family, const void *address, 
     return text;
 }
 
+static struct span known_in(const struct mmdb *file, int family, const void *address,
+                            enum geo_known what, char memory[GEO_NUMBER])
+{
+    static const char *const paths[][3][4] = {
+        [GEO_CITY] = {{"city", "names", "en"}, {"city"}},
+        [GEO_ASN] = {{"autonomous_system_number"}, {"asn"}},
+        [GEO_ORGANIZATION] = {{"autonomous_system_organization"}, {"organization"}, {"as_name"}},
+    };
+    struct span text = SPAN_NONE;
+    for (size_t i = 0; i < 3 && paths[what][i][0] != NULL && text.n == 0; i++)
+        (void)mmdb_field(file, family, address, paths[what][i], memory, &text);
+    return text;
+}
+
+struct span geo_known(const struct geo_db *db, int family, const void *address, enum geo_known what,
+                      char memory[GEO_NUMBER])
+{
+    struct span text = SPAN_NONE;
+    const unsigned char *bytes = address;
+    if (db == NULL || !plain_address(&family, &bytes))
+        return text;
+    for (size_t i = 0; i < db->n && text.n == 0; i++)
+        text = known_in(db->file[i], family, bytes, what, memory);
+    return text;
+}
+
+void geo_said(const struct geo_db *db, size_t i, int family, const void *address,
+              struct geo_said *out)
+{
+    char none[GEO_NUMBER];
+    const unsigned char *bytes = address;
+    *out = (struct geo_said){.found = false};
+    if (!plain_address(&family, &bytes))
+        return;
+    const struct mmdb *file = db->file[i];
+    out->found = mmdb_lookup(file, family, bytes, &out->place);
+    out->bits = mmdb_network(file, family, bytes);
+    out->city = known_in(file, family, bytes, GEO_CITY, none);
+    out->asn = known_in(file, family, bytes, GEO_ASN, out->memory);
+    out->organization = known_in(file, family, bytes, GEO_ORGANIZATION, none);
+}
+
 /* ---- facts ---- */
 
 size_t geo_count(const struct geo_db *db)

@@ -62,6 +62,23 @@ void geo_lookup(const struct geo_db *db, int family, const void *address, struct
 struct span geo_field(const struct geo_db *db, int family, const void *address, struct span path,
                       char memory[GEO_NUMBER]);
 
+/* What layouts in use call by different names: the first that a file has. As geo_field. */
+enum geo_known { GEO_CITY, GEO_ASN, GEO_ORGANIZATION };
+struct span geo_known(const struct geo_db *db, int family, const void *address, enum geo_known what,
+                      char memory[GEO_NUMBER]);
+
+/* What one file of the set says of an address by itself. */
+struct geo_said {
+    bool found;   /* it has a record */
+    uint8_t bits; /* of the network that the record is for */
+    struct place place;
+    struct span city, asn, organization; /* of the set's life, asn in memory */
+    char memory[GEO_NUMBER];
+};
+/* i below geo_count. Any thread. */
+void geo_said(const struct geo_db *db, size_t i, int family, const void *address,
+              struct geo_said *out);
+
 size_t geo_count(const struct geo_db *db);
 /* i below geo_count. Any thread. */
 void geo_facts(const struct geo_db *db, size_t i, struct geo_facts *out);

@@ -327,7 +327,8 @@ static void read_place(const struct mmdb *m, uint32_t record, struct place *out)
     out->known = out->country[0] != '\0' || out->continent[0] != '\0' || out->has_location;
 }
 
-static bool find_record(const struct mmdb *db, int family, const void *address, uint32_t *record)
+static bool find_record(const struct mmdb *db, int family, const void *address,
+                        MMDB_lookup_result_s *found)
 {
     union {
         struct sockaddr any;
@@ -342,19 +343,27 @@ static bool find_record(const struct mmdb *db, int family, const void *address, 
     else
         memcpy(&asked.v6.sin6_addr, address, sizeof asked.v6.sin6_addr);
     int status = MMDB_SUCCESS;
-    MMDB_lookup_result_s found = MMDB_lookup_sockaddr(&db->db, &asked.any, &status);
-    *record = found.entry.offset;
-    return status == MMDB_SUCCESS && found.found_entry;
+    *found = MMDB_lookup_sockaddr(&db->db, &asked.any, &status);
+    return status == MMDB_SUCCESS && found->found_entry;
 }
 
 bool mmdb_lookup(const struct mmdb *db, int family, const void *address, struct place *out)
 {
-    uint32_t record;
+    MMDB_lookup_result_s found;
     *out = (struct place){.known = false};
-    if (!find_record(db, family, address, &record))
+    if (!find_record(db, family, address, &found))
         return false;
-    read_place(db, record, out);
+    read_place(db, found.entry.offset, out);
     return true;
+}
+
+uint8_t mmdb_network(const struct mmdb *db, int family, const void *address)
+{
+    MMDB_lookup_result_s found = {.netmask = 0};
+    (void)find_record(db, family, address, &found);
+    bool inside = family == AF_INET && db->db.metadata.ip_version == 6; /* below ::/96 */
+    uint16_t from = inside ? 96 : 0;
+    return (uint8_t)(found.netmask > from ? found.netmask - from : 0);
 }
 
 static size_t print_number(const MMDB_entry_data_s *v, char memory[GEO_NUMBER])
@@ -388,9 +397,10 @@ static size_t print_number(const MMDB_entry_data_s *v, char memory[GEO_NUMBER])
 bool mmdb_field(const struct mmdb *db, int family, const void *address, const char *const *path,
                 char memory[GEO_NUMBER], struct span *out)
 {
-    uint32_t record;
+    MMDB_lookup_result_s found;
     MMDB_entry_data_s value;
-    if (!find_record(db, family, address, &record) || !read_value(db, record, path, &value))
+    if (!find_record(db, family, address, &found) ||
+        !read_value(db, found.entry.offset, path, &value))
         return false;
     if (value.type == MMDB_DATA_TYPE_UTF8_STRING)
         *out = span_of(value.utf8_string, value.data_size);

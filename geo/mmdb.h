@@ -24,6 +24,9 @@ bool mmdb_lookup(const struct mmdb *db, int family, const void *address, struct 
 bool mmdb_field(const struct mmdb *db, int family, const void *address, const char *const *path,
                 char memory[GEO_NUMBER], struct span *out);
 
+/* How many bits of the address the answer is for, whether there is a record or not. */
+uint8_t mmdb_network(const struct mmdb *db, int family, const void *address);
+
 void mmdb_facts(const struct mmdb *db, struct geo_facts *out);
 /* Whether the file at the path is no longer the one that was read. */
 bool mmdb_changed(const struct mmdb *db);

@@ -50,36 +50,22 @@ static struct span value_of(enum template_name name, const struct expand_facts *
     }
 }
 
-/* The first of the paths at which a database has something. */
-static void put_field(struct buf *out, const struct expand_facts *f, const struct span *paths,
-                      size_t count)
+static void put_geo(struct buf *out, const struct template_piece *p, const struct expand_facts *f)
 {
     char memory[GEO_NUMBER];
     const uint8_t *bytes;
     size_t n = f->address != NULL ? addr_bytes(f->address, &bytes) : 0;
-    for (size_t i = 0; n != 0 && i < count; i++) {
-        struct span text = geo_field(f->geo, n == 4 ? AF_INET : AF_INET6, bytes, paths[i], memory);
-        buf_put_span(out, text);
-        if (text.n > 0)
-            return;
-    }
-}
-
-/* Where layouts in use have it. */
-static void put_geo(struct buf *out, const struct template_piece *p, const struct expand_facts *f)
-{
-    static const struct span city[] = {SPAN("city.names.en"), SPAN("city")};
-    static const struct span asn[] = {SPAN("autonomous_system_number"), SPAN("asn")};
-    static const struct span organization[] = {SPAN("autonomous_system_organization"),
-                                               SPAN("organization"), SPAN("as_name")};
+    int family = n == 4 ? AF_INET : AF_INET6;
+    if (n == 0)
+        return;
     if (p->name == TEMPLATE_GEO_CITY)
-        put_field(out, f, city, 2);
+        buf_put_span(out, geo_known(f->geo, family, bytes, GEO_CITY, memory));
     else if (p->name == TEMPLATE_GEO_ASN)
-        put_field(out, f, asn, 2);
+        buf_put_span(out, geo_known(f->geo, family, bytes, GEO_ASN, memory));
     else if (p->name == TEMPLATE_GEO_ORGANIZATION)
-        put_field(out, f, organization, 3);
+        buf_put_span(out, geo_known(f->geo, family, bytes, GEO_ORGANIZATION, memory));
     else if (p->name == TEMPLATE_GEO_FIELD)
-        put_field(out, f, &p->text, 1);
+        buf_put_span(out, geo_field(f->geo, family, bytes, p->text, memory));
 }
 
 static void put_name(struct buf *out, const struct template_piece *p, const struct expand_facts *f)

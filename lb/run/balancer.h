@@ -108,6 +108,6 @@ void balancer_clients(void *ctx, void (*each)(void *user, const struct admin_cli
 /* explain.c */
 enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct admin_explain *out,
                           struct buf *message);
-enum err balancer_geo(void *ctx, struct span ip, struct admin_place *out, struct buf *message);
+enum err balancer_geo(void *ctx, struct span ip, struct admin_geo *out, struct buf *message);
 
 #endif

@@ -22,17 +22,16 @@ static void fill_place(const struct place *p, struct admin_place *out)
     out->source = !p->has_location ? "none" : p->central ? "country" : "database";
 }
 
-static enum err look_up(const struct balancer *b, struct span ip, struct place *place,
-                        struct buf *message)
+static enum err look_up(const struct balancer *b, struct span ip, struct addr *a,
+                        struct place *place, struct buf *message)
 {
-    struct addr a;
     const uint8_t *bytes;
-    if (addr_parse_host(ip, &a) != ERR_OK) {
+    if (addr_parse_host(ip, a) != ERR_OK) {
         buf_printf(message, "'%.*s' is not an IP address", SPAN_FMT(ip));
         return ERR_SYNTAX;
     }
-    addr_unmap(&a);
-    size_t n = addr_bytes(&a, &bytes);
+    addr_unmap(a);
+    size_t n = addr_bytes(a, &bytes);
     *place = (struct place){0};
     if (b->current->policy.geo != NULL)
         geo_lookup(b->current->policy.geo, n == 4 ? AF_INET : AF_INET6, bytes, place);
@@ -50,19 +49,6 @@ static void keep_place(struct balancer *b, struct admin_place *p)
     p->country = kept(b, p->country);
     p->continent = kept(b, p->continent);
     p->subdivision = kept(b, p->subdivision);
-}
-
-enum err balancer_geo(void *ctx, struct span ip, struct admin_place *out, struct buf *message)
-{
-    struct balancer *b = ctx;
-    struct place place;
-    enum err e = look_up(b, ip, &place, message);
-    arena_reset(&b->answer);
-    if (e != ERR_OK)
-        return e;
-    fill_place(&place, out);
-    keep_place(b, out);
-    return ERR_OK;
 }
 
 struct asked {
@@ -130,6 +116,118 @@ static bool measure(const struct balancer *b, const struct policy_pool *pool,
             distance_ms[i] = (float)near_ms(km, radius, pool->pick->knobs.distance_weight);
     }
     return true;
+}
+
+/* "5.1.0.0/16" */
+static struct span network_of(struct balancer *b, const struct addr *a, unsigned bits)
+{
+    struct addr net = *a;
+    char host[ADDR_TEXT];
+    const uint8_t *bytes;
+    size_t n = addr_bytes(&net, &bytes);
+    for (unsigned i = 0; i < n; i++) {
+        unsigned left = bits > i * 8 ? bits - i * 8 : 0;
+        if (left < 8)
+            ((uint8_t *)(uintptr_t)bytes)[i] &= (uint8_t)(0xFF00u >> left);
+    }
+    size_t length = addr_print_host(&net, host);
+    char *text = arena_printf(&b->answer, "%.*s/%u", (int)length, host, bits);
+    return text != NULL ? span_str(text) : SPAN_NONE;
+}
+
+/* What each database says, for people who wonder which one is wrong. */
+static void tell_databases(struct balancer *b, const struct addr *a, struct admin_geo *out)
+{
+    const struct geo_db *db = b->current->policy.geo;
+    const uint8_t *bytes;
+    int family = addr_bytes(a, &bytes) == 4 ? AF_INET : AF_INET6;
+    size_t n = geo_count(db);
+    struct admin_geo_database *rows = arena_zero(&b->answer, n * sizeof *rows + 1);
+    char memory[GEO_NUMBER];
+    for (size_t i = 0; rows != NULL && i < n; i++) {
+        struct geo_said said;
+        struct geo_facts facts;
+        geo_said(db, i, family, bytes, &said);
+        geo_facts(db, i, &facts);
+        rows[i] = (struct admin_geo_database){.path = kept(b, span_str(facts.path)),
+                                              .type = kept(b, span_str(facts.type)),
+                                              .city = kept(b, said.city),
+                                              .asn = kept(b, said.asn),
+                                              .organization = kept(b, said.organization)};
+        if (said.found)
+            rows[i].network = network_of(b, a, said.bits);
+        fill_place(&said.place, &rows[i].place);
+        keep_place(b, &rows[i].place);
+        out->database_count++;
+    }
+    out->databases = rows;
+    out->city = kept(b, geo_known(db, family, bytes, GEO_CITY, memory));
+    out->asn = kept(b, geo_known(db, family, bytes, GEO_ASN, memory));
+    out->organization = kept(b, geo_known(db, family, bytes, GEO_ORGANIZATION, memory));
+}
+
+static bool goes_before(const struct admin_geo_site *a, const struct admin_geo_site *b)
+{
+    return a->allowed != b->allowed ? a->allowed : a->distance_ms < b->distance_ms;
+}
+
+/* The sites of one pool in the order of their distance. */
+static void tell_pool(struct balancer *b, const struct policy_pool *pool, const struct place *place,
+                      struct admin_geo_pool *out)
+{
+    uint64_t mask = PICK_ALL;
+    float distance_ms[LIMIT_SITES];
+    struct pool_view *view = pool_view_new(pool->pick, loop_now_ms(b->loop));
+    struct admin_geo_site *sites =
+        arena_zero(&b->answer, pool->pick->site_count * sizeof *sites + 1);
+    bool from_client = measure(b, pool, place, distance_ms);
+    *out = (struct admin_geo_pool){
+        .pool = pool->name, .distance_from = pool->from_client ? "client" : "here", .sites = sites};
+    if (pool->residency != NULL)
+        out->outcome = residency_sites(pool->residency, place, &mask);
+    for (uint32_t i = 0; view != NULL && sites != NULL && i < pool->pick->site_count; i++) {
+        struct admin_geo_site site = {
+            .name = span_str(pool->pick->sites[i].name),
+            .allowed = (mask >> i & 1) != 0,
+            .distance_ms = (double)(from_client ? distance_ms[i] : view->here_ms[i])};
+        size_t at = out->site_count++;
+        for (; at > 0 && goes_before(&site, &sites[at - 1]); at--)
+            sites[at] = sites[at - 1];
+        sites[at] = site;
+    }
+    pool_view_free(&view);
+}
+
+static void tell_pools(struct balancer *b, const struct place *place, struct admin_geo *out)
+{
+    const struct policy *policy = &b->current->policy;
+    struct admin_geo_pool *rows = arena_zero(&b->answer, ADMIN_GEO_POOLS * sizeof *rows);
+    out->pools = rows;
+    for (uint32_t i = 0; rows != NULL && i < policy->pool_count; i++) {
+        if (policy->pools[i].sites == NULL)
+            continue;
+        if (out->pool_count == ADMIN_GEO_POOLS)
+            out->pools_left++;
+        else
+            tell_pool(b, &policy->pools[i], place, &rows[out->pool_count++]);
+    }
+}
+
+enum err balancer_geo(void *ctx, struct span ip, struct admin_geo *out, struct buf *message)
+{
+    struct balancer *b = ctx;
+    struct place place;
+    struct addr a;
+    arena_reset(&b->answer);
+    *out = (struct admin_geo){.pool_count = 0};
+    enum err e = look_up(b, ip, &a, &place, message);
+    if (e != ERR_OK)
+        return e;
+    fill_place(&place, &out->place);
+    keep_place(b, &out->place);
+    tell_databases(b, &a, out);
+    tell_pools(b, &place, out);
+    return ERR_OK;
 }
 
 static struct span lower(struct balancer *b, struct span name)
@@ -282,7 +380,8 @@ enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct
     struct place place;
     struct route_match match;
     arena_reset(&b->answer);
-    enum err e = look_up(b, ask->client, &place, message);
+    struct addr client;
+    enum err e = look_up(b, ask->client, &client, &place, message);
     if (e == ERR_OK)
         e = parse_url(b, &asked, message);
     if (e == ERR_OK)

@@ -170,6 +170,11 @@ def test_geo_command(env):
     balancer, _ = world(env)
     told = balancer.ctl("geo", address_in(PLACES["AS"]))
     assert "JP" in told and "AS" in told and "35.7" in told
+    pool, = balancer.ctl_json("geo", address_in(PLACES["AS"]))["pools"]
+    sites = sorted(SITES, key=lambda name: distance_ms(PLACES["AS"], SITES[name]))
+    assert [one["site"] for one in pool["sites"]] == sites and all(one["allowed"] for one in pool["sites"]), pool
+    assert abs(pool["sites"][0]["distance_ms"] - distance_ms(PLACES["AS"], SITES[sites[0]])) < 0.1, pool
+    assert ", ".join(sites)[:3] in told
 
 
 def test_c4_database_replaced_and_broken(env):

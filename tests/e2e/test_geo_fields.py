@@ -50,3 +50,19 @@ def test_fields_of_several_databases(env):
         ("US", "Ashburn", "64500", "true", "s=0.25", "Ashburn"), got
     got = told(NOWHERE)
     assert all(value in (None, "s=") for value in got.values()), got
+
+
+def test_geo_command_tells_what_the_databases_say(env):
+    balancer, _ = world(env, {"X-Country": "{geo.country}"})
+    told = balancer.ctl_json("geo", CLIENT)
+    assert (told["place"]["country"], told["city"], told["asn"], told["organization"]) == \
+        ("BR", "Sao Paulo", "64500", "Example Net"), told
+    city, asn, own = told["databases"]
+    assert city["network"] == "5.1.0.0/16" and city["place"]["subdivision"] == "SP" and "asn" not in city, city
+    assert asn["network"] == "5.0.0.0/8" and asn["asn"] == "64500" and not asn["place"]["known"], asn
+    assert "network" not in own and "place" not in own, own
+    text = balancer.ctl("geo", CLIENT)
+    for part in ("Sao Paulo", "64500", "Example Net", "BR-SP", "/16", "no record"):
+        assert part in text, (part, text)
+    nowhere = balancer.ctl_json("geo", NOWHERE)
+    assert not nowhere["place"]["known"] and all("network" not in one for one in nowhere["databases"]), nowhere

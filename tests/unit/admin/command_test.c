@@ -120,6 +120,11 @@ TEST(command, explain)
     CHECK(json_get(v, "sites") == NULL, "no pool, no sites");
     v = ask_good("{\"command\":\"geo\",\"address\":\"5.1.2.3\"}");
     CHECK(json_get_number(json_get(v, "place"), "latitude") == 48.9, "geo");
+    const struct json_value *databases = json_get(v, "databases"), *pools = json_get(v, "pools");
+    CHECK_SPAN(json_get_text(databases->first, "network"), "5.1.2.3/16");
+    CHECK(json_get(databases->first->next, "place") == NULL, "no record");
+    CHECK_SPAN(json_get_text(json_get(pools->first, "sites")->first, "site"), "fra");
+    CHECK(json_get_number(v, "pools_left") == 3, "the rest is counted");
 }
 
 TEST(command, refusals)

@@ -257,14 +257,28 @@ static enum err explain(void *ctx, const struct admin_explain_ask *ask, struct a
     return ERR_OK;
 }
 
-static enum err geo(void *ctx, struct span ip, struct admin_place *out, struct buf *message)
+static enum err geo(void *ctx, struct span ip, struct admin_geo *out, struct buf *message)
 {
     (void)ctx;
     if (span_find(ip, '.') == ip.n) {
         buf_put_str(message, "not an address");
         return ERR_SYNTAX;
     }
-    fill_place(out);
+    static struct admin_geo_database databases[2];
+    static const struct admin_geo_site sites[] = {{SPAN("fra"), true, 7.957},
+                                                  {SPAN("iad"), false, 103.133}};
+    static const struct admin_geo_pool pools[] = {{SPAN("api"), "client", ERR_OK, sites, 2}};
+    *out = (struct admin_geo){.city = SPAN("Paris"),
+                              .databases = databases,
+                              .pools = pools,
+                              .database_count = 2,
+                              .pool_count = 1,
+                              .pools_left = 3};
+    databases[0] =
+        (struct admin_geo_database){.path = SPAN("/city.mmdb"), .network = SPAN("5.1.2.3/16")};
+    databases[1] = (struct admin_geo_database){.path = SPAN("/asn.mmdb")};
+    fill_place(&databases[0].place);
+    fill_place(&out->place);
     return ERR_OK;
 }
 
