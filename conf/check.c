@@ -51,6 +51,28 @@ static void check_binds(struct reader *r, const struct conf *conf)
     }
 }
 
+/* What is told of certificates names them by their files. */
+static void check_chains(struct reader *r, const struct conf_front_tls *tls)
+{
+    struct names names;
+    if (!names_init(&names, r, tls->certificate_count))
+        return;
+    for (size_t i = 0; i < tls->certificate_count; i++) {
+        const struct conf_text *chain = &tls->certificates[i].chain;
+        if (chain->s.p != NULL)
+            names_add(&names, chain->s, chain, &chain->mark);
+    }
+    names_sort(&names);
+    for (size_t i = 1; i < names.count; i++) {
+        const struct conf_mark *first = names.entries[i - 1].mark;
+        if (span_eq(names.entries[i].name, names.entries[i - 1].name))
+            conf_report(r->m, *names.entries[i].mark, "'%.*s' is given twice, first at %.*s:%u:%u",
+                        SPAN_FMT(source_clip(names.entries[i].name)),
+                        SPAN_FMT(source_name(r->m->source, first)), (unsigned)first->line,
+                        (unsigned)first->column);
+    }
+}
+
 static void check_listeners(struct reader *r, const struct conf *conf)
 {
     for (size_t i = 0; i < conf->listener_count; i++) {
@@ -60,6 +82,7 @@ static void check_listeners(struct reader *r, const struct conf *conf)
                         "listener '%.*s' has tls and redirect_to_https; a redirect "
                         "to itself would never end",
                         SPAN_FMT(l->name.s));
+        check_chains(r, &l->tls);
     }
     check_binds(r, conf);
 }

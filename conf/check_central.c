@@ -93,6 +93,27 @@ static void check_ready(struct reader *r, const struct conf_pool *pool)
                     SPAN_FMT(pool->name.s));
 }
 
+/* As the column `pool` of the table has it. */
+static bool is_row_name(struct span name)
+{
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        if (!(c >= 'a' && c <= 'z') && !ascii_digit(c) && c != '_' && c != '-')
+            return false;
+    }
+    return true;
+}
+
+static void check_row_name(struct reader *r, const struct conf_pool *pool)
+{
+    const struct conf_text *name = &pool->name;
+    if (pool->registry.set && pool->registry.mode != CONF_REGISTRY_OFF && !is_row_name(name->s))
+        conf_report(r->m, name->mark,
+                    "no row of the registry can name pool '%.*s': there, names are small letters, "
+                    "digits, '_' and '-'; rename the pool, or leave registry out",
+                    SPAN_FMT(source_clip(name->s)));
+}
+
 void check_central(struct reader *r, const struct conf *conf, struct conf_pool *pool)
 {
     struct conf_registry *registry = &pool->registry;
@@ -101,6 +122,7 @@ void check_central(struct reader *r, const struct conf *conf, struct conf_pool *
     if (registry->allow_empty && registry->mode != CONF_REGISTRY_AUTHORITATIVE)
         conf_report(r->m, registry->mark,
                     "allow_empty is for mode: authoritative; leave it out, or set that mode");
+    check_row_name(r, pool);
     check_depends(r, conf, pool);
     check_ready(r, pool);
 }
