@@ -250,7 +250,7 @@ struct admin_ops {
     void (*dependencies)(void *ctx, void (*each)(void *user, const struct admin_dependency *d),
                          void *user);
     /* Requests by end reason; reasons that never came may be left out. */
-    void (*ends)(void *ctx, void (*each)(void *user, const char *reason, uint64_t n), void *user);
+    void (*ends)(void *ctx, void (*each)(void *user, enum err reason, uint64_t n), void *user);
     /* Counters that only the balancer can sum, written after admin's own families (server, pools,
      * backends, certificates). */
     void (*metrics)(void *ctx, struct metrics *out);

@@ -74,6 +74,8 @@ void answer_error(struct buf *out, const char *command, enum err why, struct spa
 /* show.c: what is shown, as members of an object that is open. Ops that are NULL show nothing. */
 void show_server(struct admin *a, struct json *j);
 void show_pools(struct admin *a, struct json *j);
+/* How requests have ended so far. */
+void show_ends(struct admin *a, struct json *j);
 void show_backends(struct admin *a, struct span pool, struct json *j);
 void show_listeners(struct admin *a, struct json *j);
 void show_routes(struct admin *a, struct json *j);

@@ -24,6 +24,7 @@ static enum err run_status(struct call *c)
     show_server(c->admin, c->out);
     show_listeners(c->admin, c->out);
     show_pools(c->admin, c->out);
+    show_ends(c->admin, c->out);
     return ERR_OK;
 }
 

@@ -121,7 +121,7 @@ static const struct command {
     size_t least, most; /* words */
     ctl_fill fill;
 } commands[] = {
-    {"status", "", "the process, its listeners and pools", 0, 0, fill_none},
+    {"status", "", "the process, listeners, pools, and how requests ended", 0, 0, fill_none},
     {"pools", "", "all pools", 0, 0, fill_none},
     {"backends", "[POOL]", "backends, their health and load", 0, 1, fill_pool},
     {"routes", "", "all routes", 0, 0, fill_none},

@@ -186,6 +186,14 @@ static void print_loads(const struct print *p)
     print_line(p, "overload", ctl_cell(r, "overload"));
 }
 
+static void print_ends(const struct print *p)
+{
+    static const struct ctl_column columns[] = {
+        {"REQUESTS", true, false}, {"ENDED", false, true}, {"MEANING", false, true}};
+    static const char *const names[] = {"requests", "reason", "meaning"};
+    print_simple(p, "ends", columns, names, 3);
+}
+
 static void print_status(const struct print *p)
 {
     const struct json_value *r = p->reply;
@@ -215,6 +223,8 @@ static void print_status(const struct print *p)
     print_listeners(p);
     buf_put_char(p->out, '\n');
     print_pools(p);
+    buf_put_char(p->out, '\n');
+    print_ends(p);
 }
 
 /* Why it gets no traffic; else what is wrong with its checks. */

@@ -157,6 +157,17 @@ static void put_fact(struct buf *out, const char *title, struct span value)
     }
 }
 
+static void put_distance(struct buf *out, struct span from, struct span source)
+{
+    if (from.n == 0)
+        return;
+    buf_put_str(out, "distance from ");
+    ctl_put_clean(out, from, false);
+    buf_put_str(out, source.n != 0 ? ", by " : "");
+    ctl_put_clean(out, source, false);
+    buf_put_char(out, '\n');
+}
+
 static void put_fault(struct buf *out, const struct json_value *reply)
 {
     if (!json_get_bool(reply, "dependency_down")) {
@@ -188,8 +199,7 @@ void ctl_print_explain(const struct json_value *reply, size_t width, struct aren
     }
     put_fault(out, reply);
     put_fact(out, "to", ctl_cell(reply, "redirect"));
-    put_fact(out, "distance", ctl_cell(reply, "distance_from"));
-    put_fact(out, "by", ctl_cell(reply, "distance_source"));
+    put_distance(out, ctl_cell(reply, "distance_from"), ctl_cell(reply, "distance_source"));
     put_fact(out, "rule", ctl_cell(reply, "algorithm"));
     put_fact(out, "mode", ctl_cell(reply, "mode"));
     if (json_get_bool(reply, "backup")) {

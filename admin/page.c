@@ -38,6 +38,20 @@ static void figure(struct buf *b, const char *name, uint64_t n)
     buf_printf(b, "<div><dt>%s</dt><dd>%llu</dd></div>", name, (unsigned long long)n);
 }
 
+/* In the largest unit of which there is one. */
+static void since(struct buf *b, int64_t ms)
+{
+    static const struct {
+        const char *name;
+        int64_t ms;
+    } units[] = {{"d", 86400000}, {"h", 3600000}, {"min", 60000}, {"s", 1000}};
+    size_t i = 0;
+    while (i + 1 < sizeof units / sizeof *units && ms < units[i].ms)
+        i++;
+    buf_printf(b, "<div><dt>up</dt><dd>%lld %s</dd></div>", (long long)(ms / units[i].ms),
+               units[i].name);
+}
+
 static void cell(struct buf *b, struct span s)
 {
     buf_put_str(b, "<td>");
@@ -89,7 +103,7 @@ static void server(struct page *p, const struct admin_server *s)
     figure(b, "reloads", s->reloads);
     figure(b, "reloads refused", s->reloads_failed);
     figure(b, "workers", s->workers);
-    figure(b, "minutes up", (uint64_t)(s->uptime_ms > 0 ? s->uptime_ms / 60000 : 0));
+    since(b, s->uptime_ms);
     buf_put_str(b, "</dl>");
     if (s->last_reload_failed)
         buf_put_str(b, "<p class=bad>The last reload was refused; the configuration before it is "
@@ -155,8 +169,6 @@ static void each_backend(void *user, const struct admin_backend *e)
     buf_put_str(b, "<tr><th scope=row>");
     text(b, e->name);
     buf_put_str(b, "</th>");
-    cell(b, e->address);
-    cell(b, e->site);
     state(b, e);
     history(b, e);
     number(b, e->inflight);
@@ -164,9 +176,12 @@ static void each_backend(void *user, const struct admin_backend *e)
     number(b, e->requests);
     number(b, e->errors + e->connect_errors);
     if (e->recent_ms > 0)
-        buf_printf(b, "<td class=n>%.1f</td></tr>", e->recent_ms);
+        buf_printf(b, "<td class=n>%.1f</td>", e->recent_ms);
     else
-        buf_put_str(b, "<td class=n>–</td></tr>");
+        buf_put_str(b, "<td class=n>–</td>");
+    cell(b, e->site);
+    cell(b, e->address);
+    buf_put_str(b, "</tr>");
 }
 
 static void each_pool(void *user, const struct admin_pool *pool)
@@ -192,16 +207,17 @@ static void each_pool(void *user, const struct admin_pool *pool)
         p->others += pool->endpoints;
         return;
     }
-    TABLE(b, "Backends of the pool", "backend", "address", "site", "state", "last 64 checks",
-          "#running", "#weight", "#requests", "#errors", "#ms");
+    TABLE(b, "Backends of the pool", "backend", "state", "last 64 checks", "#running", "#weight",
+          "#requests", "#errors", "#ms", "site", "address");
     p->admin->ops->backends(p->admin->ctx, pool->name, each_backend, p);
     table_end(b);
 }
 
-static void each_end(void *user, const char *reason, uint64_t n)
+static void each_end(void *user, enum err reason, uint64_t n)
 {
     struct page *p = user;
-    buf_printf(p->out, "<tr><th scope=row>%s</th>", reason);
+    buf_printf(p->out, "<tr><th scope=row>%s</th><td>%s</td>", err_name(reason),
+               err_phrase(reason));
     number(p->out, n);
     buf_put_str(p->out, "</tr>");
 }
@@ -279,7 +295,7 @@ static void ends_and_certificates(struct page *p)
     const struct admin_ops *ops = p->admin->ops;
     if (ops->ends != NULL) {
         buf_put_str(p->out, "<section class=card><h2>How requests ended</h2>");
-        TABLE(p->out, "Requests by end reason", "reason", "#requests");
+        TABLE(p->out, "Requests by end reason", "reason", "meaning", "#requests");
         ops->ends(p->admin->ctx, each_end, p);
         table_end(p->out);
         buf_put_str(p->out, "</section>");

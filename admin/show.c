@@ -191,6 +191,25 @@ static void each_listener(void *user, const struct admin_listener *l)
     json_object_end(j);
 }
 
+static void each_end(void *user, enum err reason, uint64_t n)
+{
+    struct json *j = user;
+    json_object(j, NULL);
+    json_str(j, "reason", err_name(reason));
+    json_str(j, "meaning", err_phrase(reason));
+    json_u64(j, "requests", n);
+    json_object_end(j);
+}
+
+void show_ends(struct admin *a, struct json *j)
+{
+    json_array(j, "ends");
+    if (a->ops->ends != NULL) {
+        a->ops->ends(a->ctx, each_end, j);
+    }
+    json_array_end(j);
+}
+
 void show_listeners(struct admin *a, struct json *j)
 {
     json_array(j, "listeners");

@@ -56,8 +56,9 @@ function draw(id, lines, unit) {
     path.setAttribute('d', d);
   });
   const last = lines.map((values) => values[values.length - 1]);
-  figure.querySelector('strong').textContent = last.every((v) => v === null) ? '–' : `${last.map(number).join(' · ')} ${unit}`;
-  figure.querySelector('small').textContent = `most: ${number(most)} ${unit}`;
+  const words = last.map((v) => Object.assign(document.createElement('span'), {textContent: v === null ? '–' : number(v)}));
+  figure.querySelector('strong').replaceChildren(...words.flatMap((word, i) => i ? [' · ', word] : [word]), ` ${unit}`);
+  figure.querySelector('small').textContent = `the last five minutes; most: ${number(most)} ${unit}`;
 }
 
 // The reasons of bad ends that came since the last look, the most frequent first.

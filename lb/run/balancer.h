@@ -100,7 +100,7 @@ extern const struct admin_ops balancer_admin_ops;
 void balancer_fault(const struct balancer *b, uint32_t pool, struct admin_fault *out);
 /* metrics.c */
 void balancer_metrics(void *ctx, struct metrics *out);
-void balancer_ends(void *ctx, void (*each)(void *user, const char *reason, uint64_t n), void *user);
+void balancer_ends(void *ctx, void (*each)(void *user, enum err reason, uint64_t n), void *user);
 /* map.c */
 void balancer_sites(void *ctx, void (*each)(void *user, const struct admin_site *s), void *user);
 void balancer_clients(void *ctx, void (*each)(void *user, const struct admin_clients *c),

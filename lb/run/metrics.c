@@ -38,18 +38,18 @@ static void put_totals(const struct balancer *b, struct metrics *m)
     }
 }
 
-void balancer_ends(void *ctx, void (*each)(void *user, const char *reason, uint64_t n), void *user)
+void balancer_ends(void *ctx, void (*each)(void *user, enum err reason, uint64_t n), void *user)
 {
     for (unsigned i = 0; i < ERR_COUNT; i++) {
         uint64_t n = worker_sum(ctx, offsetof(struct worker_stats, ends) + i * sizeof(counter));
         if (n != 0 || i == ERR_OK)
-            each(user, err_name((enum err)i), n);
+            each(user, (enum err)i, n);
     }
 }
 
-static void put_end(void *user, const char *name, uint64_t n)
+static void put_end(void *user, enum err why, uint64_t n)
 {
-    struct metric_label reason = {"reason", span_str(name)};
+    struct metric_label reason = {"reason", span_str(err_name(why))};
     metrics_u64(user, &reason, 1, n);
 }
 
