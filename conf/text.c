@@ -14,9 +14,14 @@ static bool all_of(struct span s, bool (*allowed)(char c))
     return true;
 }
 
+static bool label_character(char c)
+{
+    return ascii_alpha(c) || ascii_digit(c) || c == '_' || c == '-';
+}
+
 static bool name_character(char c)
 {
-    return ascii_alpha(c) || ascii_digit(c) || c == '_' || c == '.' || c == '-';
+    return label_character(c) || c == '.';
 }
 
 static bool token_character(char c)
@@ -120,12 +125,8 @@ const char *text_method(struct span s)
 
 static bool label_is_good(struct span label)
 {
-    if (label.n == 0 || label.n > NAME_BYTES || label.p[0] == '-' || label.p[label.n - 1] == '-')
-        return false;
-    for (size_t i = 0; i < label.n; i++)
-        if (!name_character(label.p[i]) || label.p[i] == '.')
-            return false;
-    return true;
+    return label.n > 0 && label.n <= NAME_BYTES && label.p[0] != '-' &&
+           label.p[label.n - 1] != '-' && all_of(label, label_character);
 }
 
 bool text_is_host_name(struct span s)

@@ -149,7 +149,7 @@ static enum err end_line(struct h1_body *b, char c)
 /* One byte of framing. */
 static enum err take_byte(struct h1_body *b, char c)
 {
-    switch ((enum part)b->part) {
+    switch (b->part) {
     case PART_SIZE:
         return take_size(b, c);
     case E_BEFORE:
@@ -170,14 +170,10 @@ static enum err take_byte(struct h1_body *b, char c)
         return end_line(b, c);
     case PART_DATA_CR:
         return c == '\r' ? go(b, PART_DATA_LF) : bad(c);
-    case PART_DATA_LF:
-    case PART_DATA: /* the last three never: they are no framing */
-    case PART_TRAILERS:
-    case PART_DONE:
-        break;
+    default: /* PART_DATA_LF: the others are no framing */
+        b->line = 0;
+        return c == '\n' ? go(b, PART_SIZE) : ERR_BAD_LINE_END;
     }
-    b->line = 0;
-    return c == '\n' ? go(b, PART_SIZE) : ERR_BAD_LINE_END;
 }
 
 static enum err count_overhead(struct h1_body *b, size_t n)

@@ -287,7 +287,7 @@ static enum err scan_field(struct h1_scan *s, const struct h1_limits *l, struct 
 
 static enum err step(struct h1_scan *s, const struct h1_limits *l, struct span in)
 {
-    switch ((enum part)s->part) {
+    switch (s->part) {
     case PART_START:
         return scan_start(s, in.p[s->at]);
     case PART_BLANK_LF:
@@ -311,11 +311,9 @@ static enum err step(struct h1_scan *s, const struct h1_limits *l, struct span i
         return scan_name(s, l, in);
     case PART_VALUE:
         return scan_value(s, l, in);
-    case PART_END_LF:
-    case PART_DONE: /* never: nothing is read behind the end */
-        break;
+    default: /* PART_END_LF: at PART_DONE nothing is read any more */
+        return scan_lf(s, in.p[s->at], PART_DONE);
     }
-    return scan_lf(s, in.p[s->at], PART_DONE);
 }
 
 enum err h1_scan_run(struct h1_scan *s, const struct h1_limits *l, struct span in)

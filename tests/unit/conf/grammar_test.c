@@ -110,6 +110,7 @@ TEST(conf_grammar, texts)
         {text_host, "a..b", false},
         {text_host, "[::]", false},
         {text_host, "[::1", false},
+        {text_host, "[1::1", false},
         {text_host, "::1]", false},
         {text_public_url, "https://a", true},
         {text_public_url, "http://a:80/b", true},
@@ -165,6 +166,15 @@ TEST(conf_grammar, services)
         CHECK_SPAN(text_service_domain(span_str(rows[i].text)), rows[i].domain);
 }
 
+TEST(conf_grammar, hosts_of_urls)
+{
+    uint64_t port;
+    CHECK_SPAN(text_url_host(SPAN("https://"), &port), "");
+    CHECK_INT(port, 443);
+    CHECK_SPAN(text_url_host(SPAN("http://a:81/b"), &port), "a");
+    CHECK_INT(port, 81);
+}
+
 /* --- where a file has them --- */
 
 static bool loads(const char *begin, const char *value, const char *end)
@@ -182,7 +192,7 @@ static bool loads(const char *begin, const char *value, const char *end)
 
 #define LISTENERS "listeners: {a: {bind: \"0.0.0.0:80\"}}\n"
 #define POOLS     "pools: {p: {backends: {b: {address: \"127.0.0.1:1\"}}}}\n"
-#define ROUTES    "routes: [{pool: p}]\n"
+#define ROUTES    "routes:\n  - {match: {path: /x}, pool: p}\n"
 #define ALL       LISTENERS POOLS ROUTES
 #define LONG_60   "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff"
 
@@ -229,6 +239,8 @@ TEST(conf_grammar, values_in_their_places)
         {BIND, "\"1.2\\0:80\"", false},
         {BIND, "\"name:80\"", false},
         {BIND, "[1]", false},
+        {BIND, "[[1]]", false},
+        {BIND, "\"1.2.3.4\\0:80\"", false},
         {BACKEND, "\"a.example:80\"", true},
         {BACKEND, "\"_http._tcp.a.example\"", true},
         {BACKEND, "\"_http._tcp.a.example:80\"", false},
@@ -274,6 +286,7 @@ TEST(conf_grammar, values_in_their_places)
         {WORD, "h2", true},
         {WORD, "h3", false},
         {WORD, "[h2]", false},
+        {WORD, "*x", false},
         {SOME_WORDS, "[h2]", true},
         {SOME_WORDS, "[]", false},
         {SOME_WORDS, "[x]", false},
@@ -282,4 +295,36 @@ TEST(conf_grammar, values_in_their_places)
         CHECK(loads(contexts[rows[i].context][0], rows[i].value, contexts[rows[i].context][1]) ==
                   rows[i].good,
               "context %d, %s", rows[i].context, rows[i].value);
+}
+
+/* No word at all is printed as it is read. */
+TEST(conf_grammar, no_words)
+{
+    struct conf *conf = load_good(LISTENERS ROUTES "pools: {p: {backends: {b: {address: "
+                                                   "\"127.0.0.1:1\"}}, retries: {on: []}}}\n");
+    struct buf out;
+    buf_init(&out, 0);
+    conf_print(conf, &out);
+    buf_put_char(&out, 0);
+    CHECK(strstr(out.p, "on: []\n") != NULL, "%s", out.p);
+    buf_fini(&out);
+    conf_free(&conf);
+}
+
+TEST(conf_grammar, content_of_a_route_is_bounded)
+{
+    for (size_t n = KIB(64) - 1; n <= KIB(64) + 1; n++) {
+        struct conf *conf = NULL;
+        struct buf text, messages;
+        buf_init(&text, 0);
+        buf_init(&messages, 0);
+        buf_put_str(&text, ALL "  - respond:\n      status: 200\n      body: |-\n        ");
+        for (size_t i = 1; i <= n; i++)
+            buf_put_str(&text, i % 1024 == 0 && i < n ? "\n        " : "a");
+        enum err e = conf_load_text("test.yaml", buf_span(&text), &conf, &messages);
+        CHECK((e == ERR_OK) == (n <= KIB(64)), "%zu bytes: %.*s", n, SPAN_FMT(buf_span(&messages)));
+        conf_free(&conf);
+        buf_fini(&messages);
+        buf_fini(&text);
+    }
 }

@@ -106,6 +106,22 @@ TEST(verify, metadata_are_a_map_of_texts_where_the_library_wants_them)
     put_text(&b, "de");
     put_head(&b, UINT16, 0);
     CHECK_STR(judged(&b), "its languages or descriptions are not all text");
+    begin(&b, "description");
+    put_head(&b, ARRAY, 2);
+    put_head(&b, UINT16, 0);
+    put_text(&b, "de");
+    CHECK_STR(judged(&b), "its languages or descriptions are not all text");
+    buf_init(&b, 0); /* the list stands elsewhere, and so does what is in it */
+    buf_put_str(&b, MARKER);
+    put_head(&b, MAP, 3);
+    put_text(&b, "x");          /* at 1 */
+    put_head(&b, ARRAY, 1);     /* at 3 */
+    buf_put(&b, "\x20\x01", 2); /* to 1 */
+    put_text(&b, "languages");
+    buf_put(&b, "\x20\x03", 2); /* to 3 */
+    buf_put(&b, "\x20\x01", 2);
+    put_text(&b, "y");
+    CHECK_STR(judged(&b), "taken");
 }
 
 TEST(verify, f22_records_are_bounded_at_keys_and_at_values)

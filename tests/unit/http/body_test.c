@@ -242,6 +242,28 @@ TEST(body, length_and_close)
     CHECK(used == 3 && !h1_body_done(&b), "until close");
 }
 
+TEST(body, spaces_and_tabs_of_extensions)
+{
+    static const struct {
+        const char *line;
+        enum err want;
+    } cases[] = {{"1 ;a", ERR_OK},
+                 {"1\t;a", ERR_OK},
+                 {"1 ", ERR_BAD_CHUNK},
+                 {"1 x", ERR_BAD_CHUNK},
+                 {"1;a=\"\t \"", ERR_OK},
+                 {"1;a=\"\x01\"", ERR_BAD_CHUNK},
+                 {"1;a=\"\x7f\"", ERR_BAD_CHUNK},
+                 {"1;a=\"\n\"", ERR_BAD_LINE_END}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[64];
+        struct h1_body b;
+        int n = snprintf(text, sizeof text, "%s\r\nx\r\n0\r\n\r\n", cases[i].line);
+        h1_body_init(&b, H1_CHUNKED, 0, NULL, NULL);
+        CHECK(run_all(text, (size_t)n, &b) == cases[i].want, "%s", cases[i].line);
+    }
+}
+
 TEST(body, chunk_lines)
 {
     static const uint64_t sizes[] = {1, 9, 10, 15, 16, 255, 4096, 65535, UINT64_MAX};

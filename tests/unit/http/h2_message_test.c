@@ -259,7 +259,13 @@ TEST(h2_message, replies_are_read)
         snprintf(text, sizeof(text), ":status: 200\ncontent-length: %s\n", lengths[i]);
         CHECK_INT(reply(&g, text, &get, false), ERR_BACKEND_PROTOCOL);
     }
-    CHECK_INT(reply(&g, ":status: 20\n", &get, false), ERR_BACKEND_PROTOCOL);
+    static const char *const statuses[] = {"20", "2000", "2x0", "099", "600", "999"};
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++) {
+        char text[32];
+        snprintf(text, sizeof(text), ":status: %s\n", statuses[i]);
+        CHECK_INT(reply(&g, text, &get, false), ERR_BACKEND_PROTOCOL);
+    }
+    CHECK_INT(reply(&g, ":status: 599\n", &get, false), ERR_OK);
     CHECK_INT(reply(&g, "x: y\n", &get, false), ERR_BACKEND_PROTOCOL);
     CHECK_INT(reply(&g, ":status: 200\nconnection: close\n", &get, false), ERR_BACKEND_PROTOCOL);
     arena_reset(&g.arena);

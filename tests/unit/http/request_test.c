@@ -536,6 +536,29 @@ TEST(request, endless_heads_L12_L13)
     }
 }
 
+/* L13: what is left of a head is nothing where fields before have used it up. */
+TEST(request, heads_that_are_full_L13)
+{
+    static const struct h1_limits small = {.line = 100, .head = 80, .fields = 10, .field = 80};
+    static const struct {
+        const char *more;
+        enum err want;
+    } cases[] = {{"", ERR_OK},
+                 {"B: cc\r\n", ERR_OK},
+                 {"B: ccc\r\n", ERR_HEAD_TOO_LARGE},
+                 {"BBBBB: c\r\n", ERR_HEAD_TOO_LARGE},
+                 {"B: cc\r\nD: e\r\n", ERR_HEAD_TOO_LARGE},
+                 {"B: cc\r\nD", ERR_HEAD_TOO_LARGE}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[200];
+        struct h1_scan s;
+        int n = snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: abcdefghi\r\n%s\r\n",
+                         cases[i].more);
+        h1_scan_init(&s, H1_REQUEST);
+        CHECK(h1_scan_run(&s, &small, span_of(text, (size_t)n)) == cases[i].want, "%s", text);
+    }
+}
+
 TEST(request, allocation_fails)
 {
     for (uint64_t nth = 1;; nth++) {
@@ -570,6 +593,13 @@ TEST(request, connection_lists_are_bounded_H15)
     parse(&p, span_of(text, n + 5));
     CHECK_INT(p.e, ERR_BAD_FIELD);
     arena_reset(&p.a);
+    for (size_t size = LIMIT_FIELD_NAME; size <= LIMIT_FIELD_NAME + 1; size++) {
+        n = (size_t)snprintf(text, sizeof text,
+                             "GET / HTTP/1.1\r\nHost: a\r\nConnection: %0*d\r\n\r\n", (int)size, 0);
+        parse(&p, span_of(text, n));
+        CHECK_INT(p.e, size == LIMIT_FIELD_NAME ? ERR_OK : ERR_BAD_FIELD);
+        arena_reset(&p.a);
+    }
 }
 
 /* Eight bytes are looked at together: each value of a byte at each place among them must count. */

@@ -190,5 +190,17 @@ TEST(addr, of_no_name_and_of_other_families)
     CHECK(!addr_eq(&a, &b), "another port");
     a = (struct addr){0};
     addr_unmap(&a);
-    CHECK(a.len == 0 && !addr_eq(&a, &b), "none");
+    CHECK(a.len == 0 && !addr_eq(&a, &b) && !addr_eq(&b, &a), "none");
+    static const char *const unmapped[] = {"1::ffff:1.2.3.4", "0:0:1::ffff:1.2.3.4", "::1.2.3.4"};
+    for (size_t i = 0; i < sizeof unmapped / sizeof *unmapped; i++) {
+        CHECK_INT(addr_parse_host(span_str(unmapped[i]), &a), ERR_OK);
+        addr_unmap(&a);
+        CHECK_INT(a.any.sa_family, AF_INET6);
+    }
+    const uint8_t *bytes;
+    a = (struct addr){0};
+    CHECK(addr_bytes(&a, &bytes) == 0 && bytes == NULL, "none");
+    CHECK_INT(addr_parse_host(span_of("1.2.3.4\0", 8), &a), ERR_SYNTAX);
+    CHECK_INT(addr_parse_host(SPAN("1111:1111:1111:1111:1111:1111:1111:1111:1111:1111"), &a),
+              ERR_SYNTAX);
 }

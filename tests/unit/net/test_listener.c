@@ -65,7 +65,7 @@ TEST(listener, a_stale_unix_socket_is_replaced)
     CHECK_INT(listener_open(&at, true, &second), ERR_IN_USE);
     snprintf(text, sizeof text, "unix:%s/none/s", dir);
     at = addr_of(text);
-    CHECK_INT(listener_open(&at, true, &second), ERR_SYSTEM);
+    CHECK_INT(listener_open(&at, true, &second), ERR_NOT_FOUND);
     made_dir_remove(dir);
     loop_free(&l);
 }
