@@ -102,8 +102,18 @@ void *mem_array(size_t n, size_t size)
     return mem_alloc(total);
 }
 
+/* Not cleared. */
+static void *fresh(size_t size)
+{
+    void *p = refused() ? NULL : malloc(size != 0 ? size : 1);
+    book(p != NULL ? size_of(p) : 0, 1);
+    return p;
+}
+
 void *mem_resize(void *p, size_t size)
 {
+    if (p == NULL)
+        return fresh(size);
     int64_t was = size_of(p);
     void *q = refused() ? NULL : realloc(p, size != 0 ? size : 1);
     book(q != NULL ? size_of(q) - was : 0, 1);

@@ -35,15 +35,22 @@ static bool is_quotable(char c)
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
+static bool are_quotable(const char *p)
+{
+    uint64_t x = eight_at(p);
+    return (eight_below(x, 0x20) | eight_equal(x, 0x7f) | eight_high(x) | eight_equal(x, '"') |
+            eight_equal(x, '\\')) == 0;
+}
+
 size_t span_quotable(struct span s)
 {
+    enum { EIGHT = sizeof(uint64_t) };
     size_t n = 0;
-    for (; s.n - n >= sizeof(uint64_t); n += sizeof(uint64_t)) {
-        uint64_t x = eight_at(s.p + n);
-        if ((eight_below(x, 0x20) | eight_equal(x, 0x7f) | eight_high(x) | eight_equal(x, '"') |
-             eight_equal(x, '\\')) != 0)
-            break;
-    }
+    while (s.n - n >= EIGHT && are_quotable(s.p + n))
+        n += EIGHT;
+    /* The rest together with some that were looked at. */
+    if (n > 0 && s.n - n < EIGHT && are_quotable(s.p + s.n - EIGHT))
+        return s.n;
     while (n < s.n && is_quotable(s.p[n]))
         n++;
     return n;

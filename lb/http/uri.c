@@ -1,14 +1,40 @@
 #include "http/uri.h"
 
+#include "base/eight.h"
 #include "net/addr.h"
 
 #include <sys/socket.h>
 
 enum { HOST_LONGEST = 255 };
 
+/* Bytes that may be more than themselves in a path: the others need no second look. */
+static const bool telling[256] = {['%'] = true, ['/'] = true, [';'] = true, ['\\'] = true};
+
+/* Bytes of a host's name. */
+static const bool name_bytes[256] = {
+    ['-'] = true,         ['.'] = true,         ['_'] = true,         ['~'] = true,
+    ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true,
+};
+
 static bool is_target_byte(char c)
 {
     return c > 0x20 && c < 0x7f && c != '#';
+}
+
+static bool is_target(struct span s)
+{
+    size_t i = 0;
+    for (; s.n - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
+        uint64_t x = eight_at(s.p + i);
+        if ((eight_below(x, 0x21) | eight_equal(x, 0x7f) | eight_equal(x, '#') | eight_high(x)) !=
+            0) {
+            return false;
+        }
+    }
+    while (i < s.n && is_target_byte(s.p[i])) {
+        i++;
+    }
+    return i == s.n;
 }
 
 /* The byte that s[at] = '%' begins to spell, or -1 where it does not. */
@@ -64,13 +90,8 @@ static enum err parse_origin(struct span s, struct uri *out)
 enum err uri_parse(struct span target, struct uri *out)
 {
     *out = (struct uri){.form = URI_AUTHORITY};
-    if (target.n == 0) {
+    if (target.n == 0 || !is_target(target)) {
         return ERR_BAD_TARGET;
-    }
-    for (size_t i = 0; i < target.n; i++) {
-        if (!is_target_byte(target.p[i])) {
-            return ERR_BAD_TARGET;
-        }
     }
     if (target.p[0] == '/') {
         return parse_origin(target, out);
@@ -167,6 +188,9 @@ bool uri_is_odd(struct span path)
 {
     for (size_t i = 0; i < path.n; i++) {
         char c = path.p[i];
+        if (!telling[(unsigned char)c]) {
+            continue;
+        }
         if (c == ';' || c == '\\' || (c == '/' && i > 0 && path.p[i - 1] == '/')) {
             return true;
         }
@@ -236,17 +260,12 @@ struct span uri_variant(struct span path, unsigned readings, char *memory)
     return span_of(memory, uri_normalise(memory, n));
 }
 
-static bool is_name_byte(char c)
-{
-    return ascii_alpha(c) || ascii_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
-}
-
 /* The length of the host at the start of s, or 0 where there is none. */
 static size_t host_length(struct span s)
 {
     size_t n = 0;
     if (s.n == 0 || s.p[0] != '[') {
-        while (n < s.n && is_name_byte(s.p[n])) {
+        while (n < s.n && name_bytes[(unsigned char)s.p[n]]) {
             n++;
         }
         return n;
