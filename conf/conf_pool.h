@@ -51,6 +51,7 @@ struct conf_probe_page {
     struct conf_text path; /* never absent where set */
     struct conf_text host; /* absent: the backend's address */
     struct conf_statuses status;
+    struct conf_text contains; /* absent: any content */
 };
 
 struct conf_health {
@@ -58,6 +59,7 @@ struct conf_health {
     struct conf_text path; /* HTTP */
     struct conf_text host; /* HTTP; absent: the backend's address */
     struct conf_statuses status;
+    struct conf_text contains;          /* HTTP; absent: any content */
     struct conf_text service;           /* gRPC; absent: the server as a whole */
     struct conf_probe_page live, ready; /* CONF_PROBE_READY; live only together with ready */
     int64_t interval_ms, timeout_ms;

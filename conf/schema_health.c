@@ -3,6 +3,8 @@
 #include "conf/text.h"
 
 #define HOUR_MS 3600000
+#define CONTAINS_HELP                                                                              \
+    "Text that stands in the first 4 KiB of a good answer's content; without it the check fails."
 
 static void http_probe_done(struct reader *r, const struct node *n, void *at)
 {
@@ -39,6 +41,13 @@ static const struct schema_field http_probe_fields[] = {
      .offset = offsetof(struct conf_health, status),
      .text = "200-399",
      .help = "Statuses that mean well: one, a range, or a list of both."},
+    {.key = "contains",
+     .type = &type_text,
+     .offset = offsetof(struct conf_health, contains),
+     .check = text_content,
+     .most = 256,
+     .fallback = "any content",
+     .help = CONTAINS_HELP},
 };
 
 static void grpc_probe_done(struct reader *r, const struct node *n, void *at)
@@ -87,6 +96,13 @@ static const struct schema_field page_fields[] = {
      .offset = offsetof(struct conf_probe_page, status),
      .text = "200-399",
      .help = "Statuses that mean well: one, a range, or a list of both."},
+    {.key = "contains",
+     .type = &type_text,
+     .offset = offsetof(struct conf_probe_page, contains),
+     .check = text_content,
+     .most = 256,
+     .fallback = "any content",
+     .help = CONTAINS_HELP},
 };
 
 static const struct schema_map page_map = {SCHEMA_FIELDS(page_fields), .optional = true};

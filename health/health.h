@@ -26,9 +26,10 @@ enum health_kind {
 
 /* One page of a server that is asked for. */
 struct health_page {
-    struct span path;    /* HTTP; begins with "/" */
-    struct span host;    /* HTTP, gRPC; none: the endpoint's address */
-    uint64_t status[10]; /* HTTP; bit s (s / 64, s % 64) set: status s is good */
+    struct span path;     /* HTTP; begins with "/" */
+    struct span host;     /* HTTP, gRPC; none: the endpoint's address */
+    uint64_t status[10];  /* HTTP; bit s (s / 64, s % 64) set: status s is good */
+    struct span contains; /* HTTP; what the content of a good answer has in it; none: anything */
 };
 
 /* How the endpoints of one pool are checked. */

@@ -59,7 +59,7 @@ static bool keep_text(struct arena *a, struct span *s)
 
 static bool keep_page(struct arena *a, struct health_page *page)
 {
-    return keep_text(a, &page->path) && keep_text(a, &page->host);
+    return keep_text(a, &page->path) && keep_text(a, &page->host) && keep_text(a, &page->contains);
 }
 
 static bool keep_check(struct arena *a, struct health_check *c)

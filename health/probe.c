@@ -141,15 +141,24 @@ bool probe_status_good(const struct probe *p, uint64_t status)
 
 bool probe_wants_content(struct probe *p, uint64_t status, struct span type)
 {
-    p->unready = p->job.check->depend_count > 0 && p->job.page == &p->job.check->page &&
-                 !probe_status_good(p, status) && blame_is_type(type);
-    return p->unready;
+    bool good = probe_status_good(p, status);
+    p->unready = p->job.check->depend_count > 0 && p->job.page == &p->job.check->page && !good &&
+                 blame_is_type(type);
+    p->seeks = good && p->job.page->contains.n > 0;
+    return p->unready || p->seeks;
 }
 
-void probe_blame(struct probe *p, struct span content, bool whole)
+void probe_content(struct probe *p, struct span content, bool whole)
 {
     const struct health_check *check = p->job.check;
-    if (blame_read(content, check->depends, check->depend_count, &p->blamed) == ERR_OK || whole) {
+    if (p->seeks && span_contains(content, p->job.page->contains)) {
+        probe_end(p, ERR_OK);
+    } else if (p->seeks && whole) {
+        probe_end(p, ERR_BACKEND_UNHEALTHY);
+    } else if (p->seeks) {
+        return;
+    } else if (blame_read(content, check->depends, check->depend_count, &p->blamed) == ERR_OK ||
+               whole) {
         probe_end(p, ERR_BACKEND_UNHEALTHY);
     }
 }

@@ -34,6 +34,7 @@ struct probe {
     void *talk; /* the stages' own */
     bool open;
     bool unready;        /* its status was a bad one, and says enough; its content is waited for */
+    bool seeks;          /* its status was a good one; its content decides */
     uint32_t blamed;     /* what such a server says of its dependencies: bits */
     int64_t open_ns;     /* when it was, TLS included */
     int64_t connect_ns;  /* how long TCP took: about one round trip */
@@ -59,10 +60,11 @@ void probe_end(struct probe *p, enum err why);
 /* What Host says. */
 struct span probe_host(const struct probe *p);
 /* Whether the content of an answer with that status and type is read: a server that is not ready
- * may say whose fault it is. True: p->unready is set. */
+ * may say whose fault it is, and a good answer may have to contain something. True: p->unready or
+ * p->seeks is set. */
 bool probe_wants_content(struct probe *p, uint64_t status, struct span type);
-/* That content, or what has come of it: ends the probe unless it may become readable with more. */
-void probe_blame(struct probe *p, struct span content, bool whole);
+/* That content, or what has come of it: ends the probe unless it may decide with more. */
+void probe_content(struct probe *p, struct span content, bool whole);
 /* Whether the status is a good one. */
 bool probe_status_good(const struct probe *p, uint64_t status);
 

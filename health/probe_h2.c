@@ -17,7 +17,7 @@ struct probe_h2 {
     struct probe *probe;
     nghttp2_session *wire;
     uint64_t status, grpc_status;
-    bool has_grpc_status, health_json, ended;
+    bool has_grpc_status, wants_content, ended;
     size_t heard; /* bytes from the server (L31) */
     size_t reply_size, message_size, message_sent;
     char reply[REPLY_MOST], message[MESSAGE_HEAD + 2 + SERVICE_MOST];
@@ -66,11 +66,12 @@ static int on_header(nghttp2_session *wire, const nghttp2_frame *frame, const ui
     (void)wire;
     (void)frame;
     (void)flags;
-    if (span_eq(n, SPAN(":status")) && span_u64(v, &h->status) != ERR_OK) {
-        h->status = 0;
+    if (span_eq(n, SPAN(":status"))) {
+        h->status = span_u64(v, &h->status) == ERR_OK ? h->status : 0;
+        h->wants_content = probe_wants_content(h->probe, h->status, SPAN_NONE);
     }
     if (span_eq(n, SPAN("content-type"))) {
-        h->health_json = probe_wants_content(h->probe, h->status, v);
+        h->wants_content = probe_wants_content(h->probe, h->status, v);
     }
     if (span_eq(n, SPAN("grpc-status"))) {
         h->has_grpc_status = span_u64(v, &h->grpc_status) == ERR_OK;
@@ -99,7 +100,7 @@ static int on_frame_recv(nghttp2_session *wire, const nghttp2_frame *frame, void
     bool last = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     bool head = frame->hd.type == NGHTTP2_HEADERS && h->status >= 200;
     bool content = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
-    bool whole = is_grpc(h->probe) || h->health_json;
+    bool whole = is_grpc(h->probe) || h->wants_content;
     h->ended = h->ended || (whole ? content && last : head);
     return 0;
 }
@@ -205,8 +206,8 @@ static size_t h2_bytes(struct probe *p, struct span bytes)
     if (h->heard > KIB(64) ||
         nghttp2_session_mem_recv(h->wire, (const uint8_t *)bytes.p, bytes.n) < 0 || !pump(h)) {
         probe_end(p, ERR_BACKEND_PROTOCOL);
-    } else if (h->ended && h->health_json) {
-        probe_blame(p, span_of(h->reply, h->reply_size), true);
+    } else if (h->wants_content && (h->ended || p->seeks)) {
+        probe_content(p, span_of(h->reply, h->reply_size), h->ended || h->reply_size == REPLY_MOST);
     } else if (h->ended) {
         probe_end(p, h->status >= 100 && h->status < 600 ? verdict(h) : ERR_BACKEND_PROTOCOL);
     } else if (nghttp2_session_want_read(h->wire) == 0) {
@@ -218,7 +219,7 @@ static size_t h2_bytes(struct probe *p, struct span bytes)
 static void h2_eof(struct probe *p, bool clean)
 {
     (void)clean;
-    probe_end(p, p->unready ? ERR_BACKEND_UNHEALTHY : ERR_BACKEND_RESET);
+    probe_end(p, p->unready || p->seeks ? ERR_BACKEND_UNHEALTHY : ERR_BACKEND_RESET);
 }
 
 static void h2_close(struct probe *p)

@@ -64,14 +64,14 @@ static enum err read_content(const struct answer *answer, struct span in, struct
     return ERR_OK;
 }
 
-/* A server that is not ready: what it says about that. */
+/* What a server says that is not ready, or whether a good one says what it should. */
 static void take_content(struct probe *p, const struct answer *answer, struct span in)
 {
     struct buf content;
     buf_init(&content, 2 * LIMIT_CHECK_BODY);
     enum err e = read_content(answer, in, &content);
     bool whole = e != ERR_AGAIN || in.n >= LIMIT_CHECK_BODY;
-    probe_blame(p, buf_span(&content), whole);
+    probe_content(p, span_sub(buf_span(&content), 0, LIMIT_CHECK_BODY), whole);
     buf_fini(&content);
 }
 
@@ -117,8 +117,9 @@ static size_t http_bytes(struct probe *p, struct span in)
 
 static void http_eof(struct probe *p, bool clean)
 {
-    (void)clean;
-    probe_end(p, p->unready ? ERR_BACKEND_UNHEALTHY : ERR_BACKEND_TRUNCATED);
+    probe_end(p, p->unready || p->seeks ? ERR_BACKEND_UNHEALTHY
+                 : clean                ? ERR_BACKEND_TRUNCATED
+                                        : ERR_BACKEND_RESET);
 }
 
 const struct probe_stages probe_http = {

@@ -159,3 +159,8 @@ size_t span_distance(struct span a, struct span b, size_t cap)
     }
     return min_size(row[b.n], cap);
 }
+
+bool span_contains(struct span s, struct span what)
+{
+    return what.n == 0 || (s.n >= what.n && memmem(s.p, s.n, what.p, what.n) != NULL);
+}

@@ -47,6 +47,8 @@ static inline bool span_eq(struct span a, struct span b)
 
 /* ASCII letters compared without case; other bytes exactly. */
 bool span_eq_nocase(struct span a, struct span b);
+/* Whether the bytes of `what` stand somewhere in s; always, where there are none. */
+bool span_contains(struct span s, struct span what);
 static inline bool span_starts(struct span s, struct span prefix)
 {
     return s.n >= prefix.n && span_eq(span_of(s.p, prefix.n), prefix);

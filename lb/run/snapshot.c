@@ -331,12 +331,20 @@ void snapshot_free(struct snapshot **sp)
     mem_free(s);
 }
 
-static struct health_page page_of(const struct conf_text *path, const struct conf_text *host,
-                                  const struct conf_statuses *status)
+static struct health_page page_of(const struct conf_probe_page *from)
 {
-    struct health_page page = {.path = path->s, .host = host->s};
-    memcpy(page.status, status->bits, sizeof page.status);
+    struct health_page page = {
+        .path = from->path.s, .host = from->host.s, .contains = from->contains.s};
+    memcpy(page.status, from->status.bits, sizeof page.status);
     return page;
+}
+
+/* The one page of a check that asks for no more. */
+static struct health_page only_page(const struct conf_health *h)
+{
+    struct conf_probe_page page = {
+        .path = h->path, .host = h->host, .status = h->status, .contains = h->contains};
+    return page_of(&page);
 }
 
 static enum health_kind kind_of(enum conf_probe probe)
@@ -357,8 +365,7 @@ static struct health_check check_of(const struct snapshot *s, size_t i,
     struct health_check c = {
         .kind = kind_of(h->probe),
         .pool = pool->name.s,
-        .page = two ? page_of(&h->ready.path, &h->ready.host, &h->ready.status)
-                    : page_of(&h->path, &h->host, &h->status),
+        .page = two ? page_of(&h->ready) : only_page(h),
         .ready = two || pool->depend_count != 0,
         .depends = depends,
         .service = h->service.s,
@@ -372,7 +379,7 @@ static struct health_check check_of(const struct snapshot *s, size_t i,
         .rise = (unsigned)h->rise,
     };
     if (two && h->live.set)
-        c.live = page_of(&h->live.path, &h->live.host, &h->live.status);
+        c.live = page_of(&h->live);
     while (c.depend_count < pool->depend_count && c.depend_count < HEALTH_DEPENDENCY_MOST) {
         depends[c.depend_count] = pool->depends_on[c.depend_count].s;
         c.depend_count++;

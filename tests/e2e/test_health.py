@@ -30,6 +30,23 @@ def test_failing_check_takes_a_backend_out_and_back(env):
     until(used, what="the recovered backend's return")
 
 
+def test_c2_a_good_answer_says_what_it_should(env):
+    """The page is there, but of something else than what was asked for."""
+    pages = [b"{status: ok}", b"{status: ok}"]
+    first, second = (env.origin(reply=lambda request, i=i: text(pages[i] if request.target == "/up" else b"")) for i in (0, 1))
+    balancer = env.simple(first, second, pool={"health": {**HTTP, "http": {"path": "/up", "contains": "status: ok"}}})
+    until(lambda: balancer.metric("meridian_health_checks_total", result="good") >= 2, what="good checks")
+    pages[0] = b"<html>Welcome to your new server</html>"
+
+    def healths():
+        return [row["health"] for row in balancer.ctl_json("backends")["backends"]]
+
+    until(lambda: healths() == ["soft", "up"], what="its end")
+    assert {get(balancer.port).status for _ in range(20)} == {200}
+    pages[0] = pages[1]
+    until(lambda: healths() == ["up", "up"], what="its return")
+
+
 def test_no_request_fails_when_a_backend_stops(env):
     first, second = env.origin(), env.origin()
     balancer = env.simple(first, second, pool={"health": HTTP})

@@ -25,6 +25,15 @@ TEST(str, ends)
     CHECK(!span_ends(SPAN("abc"), SPAN("zabc")) && !span_ends(SPAN("abc"), SPAN("b")), "not");
 }
 
+TEST(str, contains)
+{
+    CHECK(span_contains(SPAN("abcabd"), SPAN("abd")) && span_contains(SPAN("a"), SPAN("a")), "is");
+    CHECK(!span_contains(SPAN("abc"), SPAN("abd")) && !span_contains(SPAN("ab"), SPAN("abc")),
+          "no");
+    CHECK(span_contains(SPAN("a"), SPAN_NONE) && span_contains(SPAN_NONE, SPAN_NONE), "nothing");
+    CHECK(!span_contains(SPAN_NONE, SPAN("a")), "in nothing");
+}
+
 TEST(str, pieces)
 {
     struct span head, rest;

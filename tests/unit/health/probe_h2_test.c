@@ -131,6 +131,31 @@ TEST(probe_h2, http)
     CHECK_INT(check(&c, FRAMES(SETTINGS), NULL), ERR_BACKEND_TIMEOUT);
 }
 
+TEST(probe_h2, contains)
+{
+#define DATA(flags, n, text) "\0\0" n "\0" flags "\0\0\0\1" text
+    struct health_check c = {.kind = HEALTH_HTTP,
+                             .page = {.path = SPAN("/up"), .contains = SPAN("well")},
+                             .h2 = true,
+                             .timeout_ms = 5000};
+    c.page.status[200 / 64] |= UINT64_C(1) << (200 % 64);
+    const struct {
+        struct span reply;
+        enum err want;
+    } rows[] = {
+        {FRAMES(SETTINGS STATUS("\4", "\x88") DATA("\1", "\4", "well")), ERR_OK},
+        {FRAMES(SETTINGS STATUS("\4", "\x88") DATA("\0", "\2", "we") DATA("\0", "\2", "ll")),
+         ERR_OK},
+        {FRAMES(SETTINGS STATUS("\4", "\x88") DATA("\1", "\3", "bad")), ERR_BACKEND_UNHEALTHY},
+        {FRAMES(SETTINGS STATUS("\5", "\x88")), ERR_BACKEND_UNHEALTHY},
+        {FRAMES(SETTINGS STATUS("\4", "\x8e") DATA("\1", "\4", "well")), ERR_BACKEND_UNHEALTHY},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        enum err why = check(&c, rows[i].reply, NULL);
+        CHECK(why == rows[i].want, "row %zu: %s", i, err_name(why));
+    }
+}
+
 TEST(probe_h2, grpc)
 {
     const struct {

@@ -23,6 +23,7 @@ struct server {
     size_t drip;       /* bytes at a time, 0: all at once */
     size_t sent;
     bool reset, hang_up; /* at once */
+    bool ends_reply;     /* by the end of the connection */
     bool ended;          /* the probe's side of the connection */
     struct timer next;
 };
@@ -35,6 +36,8 @@ static void send_more(struct server *s)
     s->sent += n;
     if (n < left.n) {
         timer_in_ms(&s->next, 10);
+    } else if (s->ends_reply) {
+        conn_close(&s->c, CONN_END_FLUSH);
     }
 }
 
@@ -227,6 +230,48 @@ TEST(probe, blame)
             enum err why = probe(&s, &check);
             CHECK(why == ERR_BACKEND_UNHEALTHY, "row %zu: %s", i, err_name(why));
             CHECK(blamed == rows[i].blamed, "row %zu: blames %u", i, blamed);
+            server_fini(&s);
+        }
+    }
+}
+
+/* C2 and L31: what a good answer has to say, in its first 4 KiB, however it is framed. */
+TEST(probe, contains)
+{
+    static char far[6000] = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+    memset(far + strlen(far), 'x', 5000);
+    strcat(far, "all well");
+    const struct {
+        const char *reply;
+        enum err want;
+    } rows[] = {
+        {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{all well}", ERR_OK},
+        {"HTTP/1.1 200 OK\r\n\r\nall well", ERR_OK},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nall \r\n4\r\nwell\r\n0\r\n\r\n",
+         ERR_OK},
+        {"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nall well", ERR_OK},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nall bad", ERR_BACKEND_UNHEALTHY},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nall well", ERR_BACKEND_UNHEALTHY},
+        {"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nall wel", ERR_BACKEND_UNHEALTHY},
+        {"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 100\r\n\r\nall",
+         ERR_BACKEND_UNHEALTHY},
+        {"HTTP/1.1 204 No Content\r\n\r\n", ERR_BACKEND_UNHEALTHY},
+        {"HTTP/1.1 200 all well\r\nX: all well\r\nContent-Length: 0\r\n\r\n",
+         ERR_BACKEND_UNHEALTHY},
+        {"HTTP/1.1 503 No\r\nContent-Length: 8\r\n\r\nall well", ERR_BACKEND_UNHEALTHY},
+        {far, ERR_BACKEND_UNHEALTHY},
+    };
+    struct health_check check = http();
+    check.page.contains = SPAN("all well");
+    for (size_t drip = 0; drip < 2; drip++) {
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            struct server s;
+            server_init(&s);
+            s.reply = rows[i].reply;
+            s.drip = drip * 20;
+            s.ends_reply = strstr(s.reply, "close") != NULL;
+            enum err why = probe(&s, &check);
+            CHECK(why == rows[i].want, "row %zu: %s", i, err_name(why));
             server_fini(&s);
         }
     }
