@@ -64,7 +64,7 @@ def test_f23_message_names_the_line(env):
 
 
 def test_f23_every_kind_of_broken(env):
-    """A port in use, a file that is not there, another's key, deep nesting: refused with file, line and column."""
+    """A port in use, a file that is not there, another's key, deep nesting, aliases: refused with file, line and column."""
     pair, other = env.authority.server("localhost"), env.authority.server("localhost")
     balancer = env.simple(env.origin(name="old"))
     taken = env.origin()
@@ -78,8 +78,10 @@ def test_f23_every_kind_of_broken(env):
         "key": {"listeners": {**good["listeners"], "tls": secure(pair.chain, other.key)}},
         "deep": {"sites": json.loads("[" * 60 + "]" * 60)},
     }
-    for why, part in kinds.items():
-        refused = balancer.reload({**good, **part}, check=False)
+    broken = {why: {**good, **part} for why, part in kinds.items()}
+    broken["an alias (*name) is not allowed"] = '{"timeouts": &some {}, "limits": *some, ' + json.dumps(good)[1:]
+    for why, text in broken.items():
+        refused = balancer.reload(text, check=False)
         said = refused.stdout + refused.stderr
         assert refused.returncode == 1 and why in said and re.search(r"meridian\.yaml:\d+:\d+: error: ", said), (why, said)
         assert get(balancer.port).body == b"old", why

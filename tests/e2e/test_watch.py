@@ -1,6 +1,8 @@
 """Files that are replaced while the process runs (C3, C4; F22, F28): taken by themselves when they are good."""
 import os
 import shutil
+import ssl
+import time
 
 from certs import openssl
 from client import Client, client_context, get
@@ -126,9 +128,9 @@ def test_c3_each_certificate_fails_alone(env):
     assert read(balancer, "certificate", "bad") >= 1
 
 
-def expired(env):
-    """A certificate that was good yesterday."""
-    pair = env.authority.server("localhost", label="late")
+def dated(env, start, end, label="late"):
+    """A certificate that is good from then to then."""
+    pair = env.authority.server("localhost", label=label)
     base = pair.chain[:-len(".pem")]
     with open(base + ".cnf", "w") as file:
         file.write(f"[ca]\ndefault_ca=c\n[c]\nnew_certs_dir={os.path.dirname(base)}\ndatabase={base}.index\n"
@@ -137,9 +139,14 @@ def expired(env):
     with open(base + ".serial", "w") as file:
         file.write("77\n")
     openssl("ca", "-batch", "-notext", "-config", base + ".cnf", "-in", base + ".csr", "-out", pair.chain,
-            "-cert", env.authority.ca, "-keyfile", env.authority.key, "-startdate", "20200101000000Z",
-            "-enddate", "20200102000000Z", "-extfile", base + ".ext")
+            "-cert", env.authority.ca, "-keyfile", env.authority.key, "-startdate", start, "-enddate", end,
+            "-extfile", base + ".ext")
     return pair
+
+
+def expired(env):
+    """One that was good one day in the past."""
+    return dated(env, "20200101000000Z", "20200102000000Z")
 
 
 def test_c3_f28_expired(env):
@@ -154,6 +161,33 @@ def test_c3_f28_expired(env):
     second = secure(env, late)
     until(lambda: "certificate-expired" in second.errors(), 30, "the word about it")
     assert second.metric("meridian_cert_expiry_seconds") < 0
+
+
+def shown(balancer):
+    """The certificate that clients are shown, whatever it is worth."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with Client(balancer.port, tls=context) as client:
+        return client.socket.getpeercert(binary_form=True)
+
+
+def test_c3_f28_expires_while_it_is_served(env):
+    """It is served on, for clients to refuse; a reload keeps it; a new one in its place is taken."""
+    end = time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + 6))
+    pair, new = dated(env, "20200101000000Z", end, "short"), env.authority.server("localhost", label="new")
+    balancer = secure(env, pair)
+    before = shown(balancer)
+    until(lambda: balancer.metric("meridian_cert_expiry_seconds") < 0, 30, "its end")
+    until(lambda: "certificate-expired" in balancer.errors(), 30, "the word about it")
+    assert shown(balancer) == before
+    assert "reloaded" in balancer.reload(balancer.config)
+    assert shown(balancer) == before
+    row, = balancer.ctl_json("certificates")["certificates"]
+    assert row["left_seconds"] < 0, row
+    put(new.chain, pair.chain)
+    put(new.key, pair.key)
+    until(lambda: shown(balancer) != before, 30, "the new one")
+    assert balancer.metric("meridian_cert_expiry_seconds") > 0
 
 
 def test_f28_what_is_watched_follows_a_reload(env):
