@@ -8,6 +8,7 @@ import socket
 import subprocess
 import xml.etree.ElementTree
 
+from client import Client, client_context, get
 from env import Skip, seconds
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -51,6 +52,9 @@ def completed(env, block):
     """A part of a configuration with what it leaves out, so that it can be checked; files are the test's."""
     html, places = env.write("page.html", "<p>sorry</p>"), env.geo_database([("5.1.0.0/16", "FR", 48.86, 2.35)])
     block = re.sub(r"/etc/meridian/\w+\.html", html, re.sub(r"[^\s\[\],]+\.mmdb", places, block))
+    if "chain: /" in block:
+        pair = env.authority.server("www.example.com")
+        block = re.sub(r"key: /[^,}\s]+", f"key: {pair.key}", re.sub(r"chain: /[^,}\s]+", f"chain: {pair.chain}", block))
     has = set(re.findall(r"^(\w+):", block, re.M))
     if "listeners" not in has:
         block += 'listeners: {public: {bind: "127.0.0.1:8080"}}\n'
@@ -317,6 +321,48 @@ def test_tutorial_works_as_written(env):
     assert "refused, and nothing has changed" in said and "did you mean 'web'?" in said + done.stderr
     drained = said.rsplit("refused, and nothing has changed", 1)[1]
     assert drained.count("hello from one") >= 3, drained
+
+
+CERTBOT = """#!/bin/sh
+# As certbot does with these options: the challenge into the folder, read by the authority over HTTP, then the hook.
+set -e
+while [ $# -gt 0 ]; do case "$1" in -w) folder="$2" ;; --deploy-hook) hook="$2" ;; esac; shift; done
+mkdir -p "$folder/.well-known/acme-challenge"
+echo token.thumbprint > "$folder/.well-known/acme-challenge/token"
+test "$(curl -s http://127.0.0.1:$AUTHORITY_PORT/.well-known/acme-challenge/token)" = token.thumbprint
+RENEWED_LINEAGE="$LINEAGE" "$hook"
+"""
+
+
+def test_certbot_works_as_written(env):
+    """Both configurations, the hook and the command of operations.md, with an authority of the test in certbot's place."""
+    page = read("docs", "operations.md").split("## Certificates by certbot")[1].split("\n## ")[0]
+    (first, second), (hook, ask) = (re.findall(rf"^```{kind}\n(.*?)^```$", page, re.S | re.M) for kind in ("yaml", "sh"))
+    pair, plain, secure, origin = env.authority.server("www.example.com"), env.port(), env.port(), env.origin()
+    tls, acme, script = env.path("etc"), env.path("acme"), env.path("deploy", "meridian")
+    os.makedirs(tls)
+
+    def here(text):
+        for told, real in [("/etc/meridian/tls", tls), ("/var/lib/meridian/acme", acme), ("0.0.0.0:80", f"127.0.0.1:{plain}"),
+                           ("0.0.0.0:443", f"127.0.0.1:{secure}"), ("10.0.0.11:8080", origin.address), ("-o root -g meridian ", ""),
+                           ("/etc/letsencrypt/renewal-hooks/deploy/meridian", script)]:
+            text = text.replace(told, real)
+        return text
+    env.write("lineage/fullchain.pem", read(pair.chain))
+    env.write("lineage/privkey.pem", read(pair.key))
+    for path, content in [(script, here(hook)), (env.path("bin", "certbot"), CERTBOT)]:
+        env.write(path, content)
+        os.chmod(path, 0o755)
+    more = f"admin: {{socket: {env.path('c.sock')}, http: off}}\n"
+    balancer = env.meridian(here(first) + more)
+    balancer.control = env.path("c.sock")
+    done = subprocess.run(["sh", "-ec", here(ask)], capture_output=True, text=True, timeout=30, env={
+        **os.environ, "PATH": env.path("bin") + ":" + os.environ["PATH"], "AUTHORITY_PORT": str(plain), "LINEAGE": env.path("lineage")})
+    assert done.returncode == 0, done.stdout + done.stderr
+    balancer.reload(here(second) + more)
+    assert get(plain).status == 308 and get(plain, "/.well-known/acme-challenge/token").body.strip() == b"token.thumbprint"
+    with Client(secure, tls=client_context(env.authority.ca), name="www.example.com") as client:
+        assert client.get().status == 200
 
 
 def test_shell_of_the_pages_names_what_exists(env):

@@ -202,6 +202,25 @@ def test_installation(env):
         assert file.read().endswith("# mine\n"), "an installation replaced the configuration"
 
 
+def test_enabling_as_the_pages_say(env):
+    """Each `systemctl enable` of the pages, offline, in a tree with the installed units."""
+    if shutil.which("systemctl") is None:
+        raise Skip("systemctl is not installed")
+    root = install(env, "/usr")
+    count = 0
+    for page in ("README.md", os.path.join("docs", "operations.md")):
+        with open(os.path.join(env.root, page), encoding="utf-8") as file:
+            blocks = re.findall(r"^```sh\n(.*?)^```", file.read(), re.S | re.M)
+        for line in re.findall(r"systemctl enable --now ([\w. -]+)$", "\n".join(blocks), re.M):
+            done = run("systemctl", f"--root={root}", "enable", *line.split())
+            assert done.returncode == 0, (page, line, done.stderr)
+            for unit in line.split():
+                name = unit if "." in unit else unit + ".service"
+                assert run("systemctl", f"--root={root}", "is-enabled", name).stdout.strip() == "enabled", (page, name)
+            count += 1
+    assert count >= 3, count
+
+
 @seconds(300)
 def test_debian_package(env):
     deb, _ = tool("dpkg-deb"), tool("dpkg-shlibdeps")
