@@ -43,6 +43,9 @@ struct front_ops {
     /* keep: whether the connection may serve further requests (false: close after this response).
      * Must be called before reply_head to have effect. */
     void (*keep)(struct front *f, bool keep);
+    /* For addresses and TLS facts only. NULL for an internal front, and once the connection has
+     * ended, which can be before the exchange does. */
+    struct conn *(*conn)(const struct front *f);
     void (*release)(struct front *f);
 };
 
@@ -62,7 +65,6 @@ struct front {
     const struct front_events *events; /* the exchange's */
     void *user;                        /* the exchange */
     struct arena *arena;          /* lives until release; request memory, and the exchange's own */
-    struct conn *conn;            /* for addresses and TLS facts only; NULL for an internal front */
     uint64_t bytes_in, bytes_out; /* as on the wire, of this request, for the log */
     int64_t begun_ns;             /* first byte of the head (loop time) */
 };

@@ -27,7 +27,6 @@ static void end_connection(struct h1_front *h, enum err why, enum conn_end how)
     struct loop *l = conn_loop(h->conn);
     h->state = FRONT_ENDED;
     h->why = why;
-    h->stream.conn = NULL;
     timer_stop(&h->timer);
     conn_close(&h->conn, how);
     task_post(l, &h->later);
@@ -426,7 +425,6 @@ enum err h1_front_new(struct conn *c, bool tls, const struct front_limits *limit
     arena_init(&h->arena, cache, ARENA_BLOCK, front_arena_most(hold_limit(limits), limits->fields));
     h->stream.ops = &h1_front_ops;
     h->stream.arena = &h->arena;
-    h->stream.conn = c;
     h->idle_ns = now_ns(h);
     h->old_ns = h->idle_ns + front_age_ns(limits, c);
     h1_scan_init(&h->scan, H1_REQUEST);

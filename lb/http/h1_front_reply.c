@@ -225,6 +225,11 @@ static void keep(struct front *f, bool on)
     h->closing = h->closing || !on;
 }
 
+static struct conn *connection(const struct front *f)
+{
+    return container_of(f, const struct h1_front, stream)->conn;
+}
+
 static void release(struct front *f)
 {
     h1_front_finish(of(f));
@@ -240,5 +245,6 @@ const struct front_ops h1_front_ops = {
     .pending = pending,
     .room = room,
     .keep = keep,
+    .conn = connection,
     .release = release,
 };

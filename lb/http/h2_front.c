@@ -49,7 +49,6 @@ static void on_head(struct h2_stream *st, bool end)
     q->request.scheme = h->tls ? SPAN("https") : SPAN("http");
     q->stream = (struct front){.ops = &h2_front_ops,
                                .arena = &q->arena,
-                               .conn = h2_session_conn(h->session),
                                .bytes_in = st->bytes_in,
                                .begun_ns = st->begun_ns};
     q->told = true;
@@ -100,7 +99,6 @@ static void on_reset(struct h2_stream *st, uint32_t code, bool own)
         q->gone = true;
         q->stream.events->on_gone(q->stream.user, reason_of(st, code, own), false);
     }
-    q->stream.conn = NULL;
 }
 
 static void idle_from_now(struct h2_front *h)

@@ -122,6 +122,11 @@ static void keep(struct front *f, bool on)
     }
 }
 
+static struct conn *connection(const struct front *f)
+{
+    return h2_session_conn(container_of(f, const struct h2_request, stream)->front->session);
+}
+
 static void release(struct front *f)
 {
     struct h2_request *q = of(f);
@@ -141,5 +146,6 @@ const struct front_ops h2_front_ops = {
     .pending = pending,
     .room = room,
     .keep = keep,
+    .conn = connection,
     .release = release,
 };

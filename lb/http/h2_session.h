@@ -115,6 +115,7 @@ bool h2_session_ending(const struct h2_session *s);
 enum err h2_session_why(const struct h2_session *s);
 /* Asks the peer for a sign of life; on_terms follows when it has answered. */
 void h2_session_ping(struct h2_session *s);
+/* NULL after its end. */
 struct conn *h2_session_conn(const struct h2_session *s);
 /* Server: memory is short (RELIABILITY section 5): few streams are advertised, windows are narrow
  * again; or no longer. */

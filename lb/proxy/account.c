@@ -50,9 +50,10 @@ static void who(const struct exchange *x, struct access_facts *f, struct conn_tl
     f->subdivision = span_str(o->place.subdivision);
     f->peer = span_of(c->peer.text, c->peer.text_size);
     f->listener = c->listener->name;
-    if (x->front->conn == NULL)
+    const struct conn *conn = x->front->ops->conn(x->front);
+    if (conn == NULL)
         return;
-    conn_tls(x->front->conn, tls);
+    conn_tls(conn, tls);
     f->tls_version = tls->version;
     f->sni = tls->sni;
 }

@@ -222,7 +222,7 @@ enum err exchange_ask_stream(struct exchange *x, struct endpoint *endpoint, enum
 {
     struct connpool_client client = {0};
     if (x->pool->header != CONNPOOL_NO_HEADER)
-        client = origin_announced(x->origin, x->front->conn);
+        client = origin_announced(x->origin, x->front->ops->conn(x->front));
     return connpool_get(x->proxy->connpool, endpoint, &client, age, wait, out);
 }
 

@@ -119,6 +119,12 @@ static void keep(struct front *f, bool on)
     (void)on;
 }
 
+static struct conn *no_conn(const struct front *f)
+{
+    (void)f;
+    return NULL;
+}
+
 static void release(struct front *f)
 {
     struct internal *i = of(f);
@@ -136,6 +142,7 @@ static const struct front_ops ops = {
     .pending = pending,
     .room = room,
     .keep = keep,
+    .conn = no_conn,
     .release = release,
 };
 

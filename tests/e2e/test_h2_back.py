@@ -359,6 +359,30 @@ def test_a_stream_whose_client_left_is_reset(env):
     until(lambda: resets == [1], what="RST_STREAM")
 
 
+def test_a_client_that_is_answered_leaves_before_the_server_has_ended(env):
+    """What has no content ends with its head for the client; the server may say END_STREAM later (RFC 9113
+    section 8.1). The client's connection is gone by then."""
+    for method, status, late in (("HEAD", 200, True), ("GET", 204, True), ("GET", 304, False)):
+        gate = threading.Event()
+
+        def reply(stream, status=status, late=late, gate=gate):
+            stream.connection.headers(stream.id, [(":status", status)])
+            gate.wait(20)
+            stream.connection.send(stream.id, b"", end=True) if late else stream.cancel()
+
+        balancer = env.simple(env.h2_origin(reply=reply), pool=pool(), listener={"protocols": ["h2"]}, workers=1)
+        client = env.h2_client(balancer.port)
+        assert client.get(method=method).status == status
+        client.socket.shutdown(socket.SHUT_WR)
+        client.wait(lambda: client.ended_at, what="the end of the connection")
+        client.close()
+        another = env.h2_client(balancer.port)
+        assert another.ping()
+        gate.set()
+        assert [line["status"] for line in balancer.access_log()] == [status]
+        assert another.get(method=method).status == status
+
+
 @alone
 def test_g6_a_backend_killed_under_load(env):
     """No idempotent request fails."""
