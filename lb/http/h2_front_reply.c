@@ -42,11 +42,23 @@ static bool never_has_content(const struct h2_request *q, const struct reply *r)
     return q->request.method == METHOD_HEAD || r->status == 204 || r->status == 304;
 }
 
+/* To a request for a tunnel 2xx says that it has begun (RFC 8441 section 5): not of a server that
+ * began none. */
+static bool feigns_tunnel(const struct h2_request *q, const struct reply *r)
+{
+    return q->request.upgrade != UPGRADE_NONE && !r->upgraded && r->status / 100 == 2;
+}
+
 static void reply_head(struct front *f, const struct reply *r, bool end)
 {
+    static const struct reply no_tunnel = {.status = 502};
     struct h2_request *q = of(f);
     if (q->mute || q->begun) {
         return;
+    }
+    if (feigns_tunnel(q, r)) {
+        r = &no_tunnel;
+        end = true;
     }
     bool none = !r->upgraded && (end || never_has_content(q, r));
     q->begun = true;

@@ -147,3 +147,20 @@ def test_law_3_a_tunnel_that_breaks_does_not_look_ended(env):
         h2.send(1, b"break")
         h2.wait(lambda stream=stream: stream.over, what="the end")
         assert stream.reset == CANCEL and not stream.ended and h2.ping(), stream
+
+
+def test_h21_an_answer_that_begins_no_tunnel(env):
+    """A server that serves the request as a plain one: HTTP/1.1 says so; over HTTP/2 2xx would mean a tunnel."""
+    origin = env.origin(reply=lambda request: text(b"a page"))
+    balancer = env.simple(origin, route={"websocket": True}, listener={"protocols": ["h2", "http/1.1"]})
+    with Client(balancer.port) as client:
+        client.request("GET", "/", UPGRADE)
+        answer = client.response()
+        assert (answer.status, answer.body) == (200, b"a page")
+    h2 = env.h2_client(balancer.port).ready()
+    h2.headers(1, [(b":method", b"CONNECT"), (b":protocol", b"websocket"), (b":scheme", b"http"), (b":authority", b"a"),
+                   (b":path", b"/ws"), (b"sec-websocket-version", b"13")])
+    stream = h2.stream(1)
+    h2.wait(lambda: stream.over, what="the end")
+    assert stream.status == 502 and not stream.body, stream
+    assert h2.ping()
