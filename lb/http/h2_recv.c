@@ -35,7 +35,7 @@ static int refuse(struct h2_session *s, int32_t id)
         h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_H2_FLOOD);
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
-    (void)nghttp2_submit_rst_stream(s->wire, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+    h2_wire_reset(s, id, NGHTTP2_REFUSED_STREAM);
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
@@ -133,7 +133,7 @@ static int on_invalid_header(nghttp2_session *wire, const nghttp2_frame *frame, 
 static void received_trailers(struct h2_session *s, struct h2_stream *st)
 {
     if (st->block.bad != ERR_OK) {
-        (void)nghttp2_submit_rst_stream(s->wire, NGHTTP2_FLAG_NONE, st->id, NGHTTP2_PROTOCOL_ERROR);
+        h2_wire_reset(s, st->id, NGHTTP2_PROTOCOL_ERROR);
         return;
     }
     if (!st->released) {

@@ -49,7 +49,7 @@ struct h2_stream {
     bool wants, peer_done, end_told, has_trailers;
     struct chain out;       /* to be sent */
     struct fields trailers; /* to be sent after it; the values are borrowed until on_free */
-    int64_t moved_ns;       /* when content last left, or was put into an empty chain */
+    int64_t moved_ns;       /* when a head was put, content left, or was put into an empty chain */
     int64_t put_ns;         /* when content was first put */
     uint64_t taken;         /* bytes of it that have left */
     bool finish;            /* nothing more will be put */

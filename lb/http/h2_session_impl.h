@@ -53,6 +53,14 @@ void h2_condemn(struct h2_session *s, uint32_t code, enum err why);
 /* The second step of a drain. */
 void h2_drain_go_on(struct h2_session *s);
 
+/* RST_STREAM; without memory for it the connection ends: the stream would never (F16). */
+static inline void h2_wire_reset(struct h2_session *s, int32_t id, uint32_t code)
+{
+    if (nghttp2_submit_rst_stream(s->wire, NGHTTP2_FLAG_NONE, id, code) != 0) {
+        h2_condemn(s, NGHTTP2_INTERNAL_ERROR, ERR_NO_MEMORY);
+    }
+}
+
 /* h2_recv.c */
 void h2_recv_callbacks(nghttp2_session_callbacks *to);
 
@@ -82,7 +90,7 @@ void h2_settle_held(struct h2_session *s);
 /* h2_stream.c */
 void h2_send_callbacks(nghttp2_session_callbacks *to);
 void h2_stream_init(struct h2_session *s, struct h2_stream *st, int32_t id);
-/* The wire has forgotten it. */
+/* The wire has forgotten it, or the connection ends. */
 void h2_stream_closed(struct h2_stream *st, uint32_t code, bool own);
 /* At the end of the turn: hands over what was held, or the memory. */
 void h2_stream_settle(struct h2_stream *st);

@@ -53,9 +53,10 @@ static bool ended_well(const struct h2_stream *st)
 
 void h2_stream_closed(struct h2_stream *st, uint32_t code, bool own)
 {
-    bool well = ended_well(st) && (code == NGHTTP2_NO_ERROR || !st->session->server);
-    if (!st->open) {
-        return;
+    bool server = st->session->server;
+    bool well = ended_well(st) && (code == NGHTTP2_NO_ERROR || !server);
+    if (!st->open && !server) {
+        return; /* what it holds is whole */
     }
     st->open = false;
     drop_out(st);
@@ -127,7 +128,9 @@ static ssize_t read_content(nghttp2_session *wire, int32_t id, uint8_t *into, si
                              f->name.n, f->value.n, NGHTTP2_NV_FLAG_NONE};
         }
         *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-        (void)nghttp2_submit_trailer(wire, id, nv, count);
+        if (nghttp2_submit_trailer(wire, id, nv, count) != 0) {
+            return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* a reset: its end must show */
+        }
     }
     return (ssize_t)n;
 }
@@ -341,6 +344,7 @@ void h2_stream_head(struct h2_stream *st, const nghttp2_nv *nv, size_t n, bool i
         r = nghttp2_submit_response(s->wire, st->id, nv, n, end ? NULL : &content);
         st->finish = end;
     }
+    st->moved_ns = loop_now_ns(s->loop);
     st->bytes_out += size_of(nv, n);
     st->failed = st->failed || r != 0;
     if (r != 0) {
@@ -429,7 +433,7 @@ void h2_stream_reset(struct h2_stream *st, uint32_t code)
     st->silent = true;
     drop_out(st);
     if (st->open && !s->ended) {
-        (void)nghttp2_submit_rst_stream(s->wire, NGHTTP2_FLAG_NONE, st->id, code);
+        h2_wire_reset(s, st->id, code);
         h2_later(s);
     }
 }

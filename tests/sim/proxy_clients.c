@@ -15,7 +15,7 @@ static struct wish *current(struct peer *p)
     return &p->w->wishes[p->first];
 }
 
-static void world_outcome(struct world *w, unsigned wish, enum outcome kind)
+void world_outcome(struct world *w, unsigned wish, enum outcome kind)
 {
     need(w, ++w->wishes[wish].outcomes == 1, "two outcomes", wish);
     need(w, kind == ANSWERED || !w->calm || w->starved, "not served though nothing went wrong",
@@ -386,6 +386,11 @@ void clients_make(struct world *w)
     for (unsigned c = 0; c < CLIENTS; c++) {
         struct peer *p = &w->clients[c];
         peer_init(p, w, w->client_loop);
+        if (speaks_h2(w)) {
+            unsigned each = w->requests / CLIENTS;
+            w->h2_clients[c] = h2_client_new(w, c * each, (c + 1) * each);
+            continue;
+        }
         p->first = p->next = c * (w->requests / CLIENTS);
         p->end = p->first + w->requests / CLIENTS;
         timer_init(&p->patience, w->client_loop, on_patience);
@@ -398,6 +403,8 @@ void clients_make(struct world *w)
 
 void clients_free(struct world *w)
 {
-    for (int i = 0; i < CLIENTS; i++)
+    for (int i = 0; i < CLIENTS; i++) {
         peer_fini(&w->clients[i]);
+        h2_client_free(&w->h2_clients[i]);
+    }
 }

@@ -205,18 +205,28 @@ static void answer(struct peer *s, enum deed deed)
     peer_say(s);
 }
 
-static void grant_tunnel(struct peer *s)
+static void grant_tunnel(struct peer *s, struct span head)
 {
     const struct wish *wish = wish_of(s);
+    char accept[WIRE_ACCEPT];
+    wire_accept(s->w, head, accept);
     s->tunnel = true;
     s->dribble = one_in(s->w, 2);
     buf_printf(&s->plan,
                "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n"
-               "x-wish: %u\r\n\r\n",
-               s->wish);
+               "sec-websocket-accept: %s\r\nx-wish: %u\r\n\r\n",
+               accept, s->wish);
     wire_put(s->w, &s->plan, s->wish, wish->get);
     s->then = wish->server_first ? THEN_CLOSE : THEN_STAY;
     peer_say(s);
+}
+
+void world_heard(struct world *w, unsigned i)
+{
+    struct wish *wish = &w->wishes[i];
+    wish->heads++;
+    need(w, wish->method != WISH_POST || wish->heads == 1, "a POST came twice", i);
+    need(w, wish->heads <= REPEATED_MOST, "too many attempts", i);
 }
 
 /* P2, P4, H7: what any request must look like here. */
@@ -231,9 +241,7 @@ static void check_head(struct peer *s, const struct head *h)
     need(w, !wire_has(h->text, "\r\nexpect:"), "a forwarded expectation", h->wish);
     need(w, h->length < 0 || (size_t)h->length == wish->send, "another length", h->wish);
     need(w, wish->tunnel == wire_has(h->text, "\r\nupgrade: websocket\r\n"), "upgrade", h->wish);
-    wish->heads++;
-    need(w, wish->method != WISH_POST || wish->heads == 1, "a POST came twice", h->wish);
-    need(w, wish->heads <= REPEATED_MOST, "too many attempts", h->wish);
+    world_heard(w, s->wish);
 }
 
 /* Its content is that of a tunnel for a moment only: nobody sends any before 101. */
@@ -246,8 +254,8 @@ static bool take_head(struct peer *s, const struct head *h)
     s->heard = true;
     s->answered = false;
     if (wish_of(s)->tunnel && (w->calm || !one_in(w, 4))) {
+        grant_tunnel(s, h->text);
         buf_take(&s->in, h->bytes);
-        grant_tunnel(s);
         return false;
     }
     if (!w->calm && wish_of(s)->send > 0 && one_in(w, 20))
@@ -285,10 +293,23 @@ static bool take_request(struct peer *s)
     return s->c != NULL;
 }
 
+/* By the first two bytes: "PR" is no method that anybody uses here. */
+static bool begins_h2(struct span bytes)
+{
+    return bytes.n >= 2 && bytes.p[0] == 'P' && bytes.p[1] == 'R';
+}
+
 static size_t server_bytes(void *user, struct conn *c, struct span bytes)
 {
     struct peer *s = user;
-    (void)c;
+    if (!s->known && bytes.n > 0 && bytes.n < 2)
+        return 0;
+    if (!s->known && begins_h2(bytes)) {
+        s->c = NULL;
+        h2_server_begin(s->w, c);
+        return 0;
+    }
+    s->known = s->known || bytes.n > 0;
     if (bytes.n > 0)
         buf_put_span(&s->in, bytes);
     while (!s->tunnel && take_request(s)) {

@@ -14,8 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Seeds that once failed. */
-static const uint64_t regressions[] = {21, 466, 1008, 1022, 1137};
+/* Seeds that once failed; the first ones when nobody spoke HTTP/2 here. */
+static const struct {
+    uint64_t seed;
+    bool h1_only;
+} regressions[] = {{21, true}, {466, true}, {1008, true}, {1022, true}, {1137, true}, {25, false}};
 
 _Noreturn void world_fail(const struct world *w, const char *what, long long n)
 {
@@ -66,6 +69,8 @@ static void build_pool(struct world *w, struct regime *r, size_t members)
     r->pool.endpoints = r->endpoints;
     r->pool.endpoint_count = (uint32_t)members;
     r->pool.settings = one_in(w, 3) ? w->generation : 0;
+    r->pool.protocol = speaks_h2(w) ? CONNPOOL_H2 : CONNPOOL_HTTP_1_1;
+    r->pool.settings += r->pool.protocol == CONNPOOL_H2 ? UINT64_C(1) << 32 : 0;
     r->pool.retries = (struct retry_rules){
         RETRY_CONNECT | RETRY_RESET | RETRY_FIRST_BYTE | RETRY_503, REPEATED_MOST - 1, 20};
     if (w->seed % 2 == 0)
@@ -149,6 +154,8 @@ static void on_slot_free(void *user, unsigned worker, struct pool_state *pool)
 
 static void on_line(void *user, struct span line)
 {
+    if (getenv("L"))
+        fwrite(line.p, 1, line.n, stderr);
     need(user, line.n > 2 && line.p[line.n - 1] == '\n', "a broken log line", (long long)line.n);
 }
 
@@ -186,6 +193,8 @@ static void build_proxy(struct world *w)
                                                      .head_ms = 10000,
                                                      .idle_ms = 60000,
                                                      .age_ms = 3600000},
+                                          .speaks_h1 = true,
+                                          .speaks_h2 = !w->h1_only,
                                           .handshake_ms = 10000};
 }
 
@@ -275,6 +284,7 @@ static void take_down(struct world *w)
         loop->ops->sock_close(loop, w->fds[i], false);
     }
     servers_free(w);
+    h2_servers_free(w);
     clients_free(w);
     sim_run_for(w->sim, 5 * NS_PER_S);
     need(w, sim_sockets(w->sim) == 0, "open sockets", (long long)sim_sockets(w->sim));
@@ -335,6 +345,7 @@ struct play {
     uint64_t seed;
     unsigned requests;
     bool calm;           /* whatever the seed says */
+    bool h1_only;        /* nobody speaks HTTP/2 */
     uint64_t fail_at;    /* the proxy's allocation that fails; 0: none */
     unsigned fail_often; /* so many of ten thousand fail */
 };
@@ -344,6 +355,8 @@ static struct world *world_new(const struct play *play)
     struct world *w = mem_alloc(sizeof *w);
     w->seed = play->seed;
     rng_seed(&w->rng, play->seed);
+    rng_seed(&w->versions, ~play->seed);
+    w->h1_only = play->h1_only;
     w->calm = one_in(w, 4) || play->calm;
     w->starved = play->fail_at != 0 || play->fail_often != 0;
     w->requests = play->requests;
@@ -420,9 +433,12 @@ static void run_starving(uint64_t seed, uint64_t step, struct world *total)
 }
 
 /* One seed of five has one allocation of a hundred fail. */
-static void run_seed(uint64_t seed, struct world *total)
+static void run_seed(uint64_t seed, bool h1_only, struct world *total)
 {
-    struct play play = {.seed = seed, .requests = REQUESTS, .fail_often = seed % 5 == 0 ? 100 : 0};
+    struct play play = {.seed = seed,
+                        .requests = REQUESTS,
+                        .h1_only = h1_only,
+                        .fail_often = seed % 5 == 0 ? 100 : 0};
     run(&play, total);
 }
 
@@ -451,9 +467,9 @@ int main(int argc, char **argv)
     if (starve_only || argc == 1)
         run_starving(first, step, total);
     for (size_t i = 0; argc == 1 && i < sizeof regressions / sizeof *regressions; i++)
-        run_seed(regressions[i], total);
+        run_seed(regressions[i].seed, regressions[i].h1_only, total);
     for (uint64_t seed = first; !starve_only && seed < first + count; seed++)
-        run_seed(seed, total);
+        run_seed(seed, false, total);
     bool fine = total->outcomes[ANSWERED] > total->outcomes[ABORTED] || count == 1;
     say("seeds", first, count, total);
     mem_free(total);

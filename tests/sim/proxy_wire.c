@@ -2,6 +2,8 @@
  * they plan. */
 #include "proxy_world.h"
 
+#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 
 /* The value of "name: digits" in a head, or -1. Names are lower case on the wire here. */
@@ -21,6 +23,21 @@ static long long number_in(struct span head, const char *name)
 bool wire_has(struct span s, const char *text)
 {
     return memmem(s.p, s.n, text, strlen(text)) != NULL;
+}
+
+void wire_accept(const struct world *w, struct span head, char out[static WIRE_ACCEPT])
+{
+    static const char name[] = "\r\nsec-websocket-key: ";
+    static const char more[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    enum { KEY = 24 };
+    char text[KEY + sizeof more];
+    unsigned char digest[SHA_DIGEST_LENGTH];
+    const char *at = memmem(head.p, head.n, name, sizeof name - 1);
+    need(w, at != NULL, "a tunnel without a key", 0);
+    memcpy(text, at + sizeof name - 1, KEY);
+    memcpy(text + KEY, more, sizeof more);
+    SHA1((const unsigned char *)text, KEY + sizeof more - 1, digest);
+    EVP_EncodeBlock((unsigned char *)out, digest, sizeof digest);
 }
 
 static unsigned count(struct span s, const char *text)

@@ -1,7 +1,8 @@
 /* proxy_world: what the parts of proxy_sim share: the world of one seed, its requests ("wishes"),
  * the two ends of a connection ("peers"). proxy_sim.c builds and checks it, proxy_clients.c and
  * proxy_servers.c play in it, proxy_wire.c reads and writes HTTP/1 without any code of Meridian's,
- * so that both cannot be wrong in the same way. One thread. */
+ * so that both cannot be wrong in the same way; proxy_h2_clients.c and proxy_h2_servers.c speak
+ * HTTP/2 by libnghttp2. One thread. */
 #ifndef MERIDIAN_TESTS_PROXY_WORLD_H
 #define MERIDIAN_TESTS_PROXY_WORLD_H
 
@@ -16,6 +17,8 @@
 #define REPEATED_MOST 3 /* L30: two attempts after the first */
 
 struct world;
+struct h2_client;
+struct h2_server;
 
 enum wish_method { WISH_GET, WISH_HEAD, WISH_POST, WISH_PUT };
 
@@ -60,6 +63,7 @@ struct peer {
     bool heard;        /* the head of `wish` has come */
     bool answered;     /* before the content had come */
     bool silent;       /* owes an answer that never comes */
+    bool known;        /* that the proxy speaks HTTP/1.1 to it */
     size_t content_at; /* where in the plan the answer's content begins */
     unsigned wish;
     struct peer *list; /* next in the world's */
@@ -80,8 +84,9 @@ struct world {
     bool calm;         /* no fault, nobody misbehaves: every request is served */
     bool bytewise;     /* most reads and writes are of one byte */
     bool starved;      /* allocations of the proxy fail (F16) */
+    bool h1_only;      /* else who speaks which version is drawn from `versions` */
     unsigned requests; /* at most REQUESTS, a multiple of CLIENTS */
-    struct rng rng;
+    struct rng rng, versions;
     struct sim *sim;
     struct loop *worker, *server_loop, *client_loop;
     struct conn_env worker_env, server_env, client_env;
@@ -101,7 +106,9 @@ struct world {
     char letters[LETTERS];
     struct wish wishes[REQUESTS];
     struct peer clients[CLIENTS];
+    struct h2_client *h2_clients[CLIENTS]; /* NULL: it speaks HTTP/1 */
     struct peer *servers;
+    struct h2_server *h2_servers;
     unsigned open; /* clients that are not through */
     unsigned outcomes[OUTCOMES], tunnels;
 };
@@ -118,6 +125,11 @@ static inline bool one_in(struct world *w, uint64_t n)
 {
     return rng_below(&w->rng, n) == 0;
 }
+/* Whether this one speaks HTTP/2. */
+static inline bool speaks_h2(struct world *w)
+{
+    return !w->h1_only && rng_below(&w->versions, 2) == 0;
+}
 
 /* proxy_wire.c */
 struct head {
@@ -130,6 +142,9 @@ struct head {
 /* Reads the head at the front; refuses one that says two things about its framing. */
 struct head wire_head(const struct world *w, struct span s);
 bool wire_has(struct span s, const char *text);
+/* The answer to the Sec-WebSocket-Key of a request's head (RFC 6455 section 4.2.2). */
+#define WIRE_ACCEPT 29
+void wire_accept(const struct world *w, struct span head, char out[static WIRE_ACCEPT]);
 /* What content is made of; each request's begins elsewhere. */
 void wire_letters(struct world *w);
 /* All of s is content of request i, from byte `from` on. */
@@ -152,9 +167,22 @@ void peer_close(struct peer *p, enum conn_end how);
 /* proxy_clients.c */
 void clients_make(struct world *w);
 void clients_free(struct world *w);
+/* How a request ended: once for each. */
+void world_outcome(struct world *w, unsigned wish, enum outcome kind);
+
+/* proxy_h2_clients.c: asks for the wishes from `first` to before `end`. */
+struct h2_client *h2_client_new(struct world *w, unsigned first, unsigned end);
+void h2_client_free(struct h2_client **k);
 
 /* proxy_servers.c: accepts a connection for listener_start; user is the world. */
 bool server_accept(void *user, int fd, const struct addr *peer);
 void servers_free(struct world *w);
+/* A request's head has reached a server that may act on it (P4, L30). */
+void world_heard(struct world *w, unsigned wish);
+
+/* proxy_h2_servers.c: takes over a connection whose first bytes are those of HTTP/2; they come
+ * again. */
+void h2_server_begin(struct world *w, struct conn *c);
+void h2_servers_free(struct world *w);
 
 #endif
