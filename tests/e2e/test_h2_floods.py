@@ -238,7 +238,8 @@ def test_l27_windows_that_stay_closed(env):
         begun = time.monotonic()
         client.raw(b"".join(ask(2 * turn + 1, block=block) for turn in range(streams)))
         client.wait(lambda client=client: client.ended_at, what=f"{name}: the end")
-        assert client.code == ENHANCE_YOUR_CALM and client.ended_at - begun < CUT_S, (name, client.ended_at - begun, client)
+        # Half a second after the answers have come (bench/floods.py), on a machine that has time; L7 would be 30 s.
+        assert client.code == ENHANCE_YOUR_CALM and client.ended_at - begun < 10 * CUT_S, (name, client)
     siege.quiet()
     until(lambda: siege.balancer.metric("meridian_requests_running") == 0, 5, "the end of the attackers' requests")
     ends = {line["end"] for line in siege.balancer.access_log() if line["path"] == "/"}
