@@ -90,7 +90,7 @@ void h2_settle_held(struct h2_session *s);
 /* h2_stream.c */
 void h2_send_callbacks(nghttp2_session_callbacks *to);
 void h2_stream_init(struct h2_session *s, struct h2_stream *st, int32_t id);
-/* The wire has forgotten it, or the connection ends. */
+/* The wire has forgotten it. */
 void h2_stream_closed(struct h2_stream *st, uint32_t code, bool own);
 /* At the end of the turn: hands over what was held, or the memory. */
 void h2_stream_settle(struct h2_stream *st);

@@ -53,10 +53,9 @@ static bool ended_well(const struct h2_stream *st)
 
 void h2_stream_closed(struct h2_stream *st, uint32_t code, bool own)
 {
-    bool server = st->session->server;
-    bool well = ended_well(st) && (code == NGHTTP2_NO_ERROR || !server);
-    if (!st->open && !server) {
-        return; /* what it holds is whole */
+    bool well = ended_well(st) && (code == NGHTTP2_NO_ERROR || !st->session->server);
+    if (!st->open) {
+        return;
     }
     st->open = false;
     drop_out(st);

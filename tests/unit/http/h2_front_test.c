@@ -446,28 +446,6 @@ TEST(h2_front, h19_what_is_cut_short_is_seen)
     peer_close(&p);
 }
 
-/* The answer to HEAD is over for the client before the server has ended it. */
-TEST(h2_front, an_exchange_outlives_its_stream_but_not_the_connection)
-{
-    struct peer p;
-    struct reply r = {.status = 200, .content = CONTENT_STREAM};
-    peer_open(&p, true);
-    ask(&p, "HEAD", 0);
-    OP(&p.seen[0], reply_head, &r, false);
-    turn(&p);
-    CHECK(p.seen[0].f->conn != NULL, "still there");
-    world_log(&p.w);
-    close(p.w.fd);
-    p.w.fd = -1;
-    world_turn(&p.w);
-    CHECK_STR(world_log(&p.w), "a:gone:client-abort");
-    CHECK(p.seen[0].f->conn == NULL, "nobody looks at what has gone");
-    release(&p.seen[0]);
-    world_turn(&p.w);
-    CHECK_STR(world_log(&p.w), "closed:client-closed");
-    peer_close(&p);
-}
-
 TEST(h2_front, l20_live_exchanges_count_not_streams)
 {
     struct peer p;
