@@ -55,6 +55,8 @@ static bool *used_pools(const struct conf *conf)
             used[route->pool - conf->pools] = true;
         for (size_t j = 0; j < route->share_count; j++)
             used[route->shares[j].pool - conf->pools] = true;
+        if (route->mirror.pool != NULL)
+            used[route->mirror.pool - conf->pools] = true;
     }
     return used;
 }

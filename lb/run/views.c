@@ -263,7 +263,7 @@ static void view_routes(void *ctx, void (*each)(void *user, const struct admin_r
 {
     static const char *const actions[] = {"pool", "split", "respond", "redirect"};
     const struct balancer *b = ctx;
-    char memory[512];
+    char memory[KIB(5)]; /* of a split: 64 names of 63 bytes */
     struct buf target;
     buf_fixed(&target, memory, sizeof memory);
     for (uint32_t i = 0; i < b->current->policy.route_count; i++) {

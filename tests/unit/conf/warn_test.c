@@ -42,6 +42,10 @@ TEST(conf_warnings, each_risk_has_one)
         {LISTENER "pools: {api: {backends: {a: {address: \"10.0.0.1:80\"}}}, spare: {backends: {a: "
                   "{address: \"10.0.0.1:80\"}}}}\n" ROUTES,
          "no route leads to pool 'spare'"},
+        {LISTENER "pools: {api: {backends: {a: {address: \"10.0.0.1:80\"}}}, spare: {backends: {a: "
+                  "{address: \"10.0.0.1:80\"}}}}\n"
+                  "routes: [{pool: api, mirror: {pool: spare}}]\n",
+         NULL},
         {BASE "routes:\n  - match: {path: /a, methods: [GET, HEAD]}\n    pool: api\n"
               "  - match: {path: /a, methods: [HEAD]}\n    pool: api\n",
          "never chosen; the one of line 4"},
