@@ -221,6 +221,12 @@ struct admin_database {
     uint64_t saves, saves_failed; /* of the last-known-good file */
 };
 
+/* A row of the registry, and why it does not serve. */
+struct admin_row {
+    struct span pool, address;
+    const char *why;
+};
+
 /* An answer that comes later. The asking connection may be gone by then. */
 struct admin_job;
 /* Exactly once per job, also from inside the op, not after admin_free. messages: text for people,
@@ -247,6 +253,8 @@ struct admin_ops {
     void (*certificates)(void *ctx, void (*each)(void *user, const struct admin_certificate *c),
                          void *user);
     void (*database)(void *ctx, struct admin_database *out);
+    /* The first of the registry's rows that serve nobody. */
+    void (*idle_rows)(void *ctx, void (*each)(void *user, const struct admin_row *row), void *user);
     void (*dependencies)(void *ctx, void (*each)(void *user, const struct admin_dependency *d),
                          void *user);
     /* Requests by end reason; reasons that never came may be left out. */

@@ -366,6 +366,11 @@ static void print_database(const struct print *p)
                                          "resumes",  "reads", "saves"};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         print_line(p, counts[i], ctl_cell(r, counts[i]));
+    static const struct ctl_column columns[] = {
+        {"IDLE ROW OF", false, true}, {"ADDRESS", false, true}, {"REASON", false, true}};
+    static const char *const names[] = {"pool", "address", "reason"};
+    if (rows_of(p, "idle") != NULL)
+        print_simple(p, "idle", columns, names, 3);
 }
 
 static void print_map(const struct print *p)

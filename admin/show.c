@@ -334,6 +334,16 @@ static void show_dependencies(struct admin *a, struct json *j)
     json_array_end(j);
 }
 
+static void each_idle_row(void *user, const struct admin_row *row)
+{
+    struct json *j = user;
+    json_object(j, NULL);
+    json_span(j, "pool", row->pool);
+    json_span(j, "address", row->address);
+    json_str(j, "reason", row->why);
+    json_object_end(j);
+}
+
 void show_database(struct admin *a, struct json *j)
 {
     struct admin_database d = {0};
@@ -364,6 +374,10 @@ void show_database(struct admin *a, struct json *j)
     json_u64(j, "reads", d.reads);
     json_u64(j, "saves", d.saves);
     json_u64(j, "saves_failed", d.saves_failed);
+    json_array(j, "idle");
+    if (a->ops->idle_rows != NULL)
+        a->ops->idle_rows(a->ctx, each_idle_row, j);
+    json_array_end(j);
 }
 
 void show_connections(struct json *j, const struct admin_connection *rows, size_t n)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #define ROWS_FIRST 64
+#define IDLE_TEXT  64 /* bytes that are shown of a value that makes no sense */
 
 static const char *const desired_names[] = {"active", "drain", "maintenance"};
 
@@ -71,22 +72,29 @@ static bool read_address(struct span s, struct addr *out)
     return addr_port(out) != 0;
 }
 
-static bool read_row(const struct span c[ROW_COLUMNS], struct row *row)
+/* NULL, or what is wrong. */
+static const char *read_row(const struct span c[ROW_COLUMNS], struct row *row)
 {
     uint64_t weight, ttl;
-    if (!pool_fits(c[COLUMN_POOL]) || !site_fits(c[COLUMN_SITE]) ||
-        !read_address(c[COLUMN_ADDRESS], &row->addr) ||
-        !read_desired(c[COLUMN_DESIRED], &row->desired) ||
-        span_u64(c[COLUMN_WEIGHT], &weight) != ERR_OK || weight > ROW_WEIGHT_MOST ||
-        span_u64(c[COLUMN_TTL_MS], &ttl) != ERR_OK || ttl > ROW_TTL_MOST_MS)
-        return false;
+    if (!pool_fits(c[COLUMN_POOL]))
+        return "pool: no name of one";
+    if (!read_address(c[COLUMN_ADDRESS], &row->addr))
+        return "address: must be IP:port or [IPv6]:port";
+    if (!site_fits(c[COLUMN_SITE]))
+        return "site: no name of one";
+    if (!read_desired(c[COLUMN_DESIRED], &row->desired))
+        return "desired: must be active, drain or maintenance";
+    if (span_u64(c[COLUMN_WEIGHT], &weight) != ERR_OK || weight > ROW_WEIGHT_MOST)
+        return "weight: must be 0 to 1000";
+    if (span_u64(c[COLUMN_TTL_MS], &ttl) != ERR_OK || ttl > ROW_TTL_MOST_MS)
+        return "ttl: must be at most a day";
     row->weight = (uint32_t)weight;
     row->ttl_ms = (int64_t)ttl;
     row->lapsed = span_eq(c[COLUMN_LAPSED], SPAN("t"));
     row->expired = span_eq(c[COLUMN_EXPIRED], SPAN("t"));
     row->pool = c[COLUMN_POOL];
     row->site = c[COLUMN_SITE];
-    return true;
+    return NULL;
 }
 
 static bool grow(struct row_set *set)
@@ -120,13 +128,27 @@ enum err row_set_copy(struct row_set *set, const struct row *from)
     return ERR_OK;
 }
 
+static enum err keep_bad(struct row_set *set, const struct span c[ROW_COLUMNS], const char *why)
+{
+    struct row_idle *bad = &set->bad[set->bad_count];
+    *bad = (struct row_idle){span_sub(c[COLUMN_POOL], 0, IDLE_TEXT),
+                             span_sub(c[COLUMN_ADDRESS], 0, IDLE_TEXT), why};
+    bad->pool = bad->pool.n != 0 ? arena_copy(&set->arena, bad->pool) : SPAN("");
+    bad->address = bad->address.n != 0 ? arena_copy(&set->arena, bad->address) : SPAN("");
+    if (bad->pool.p == NULL || bad->address.p == NULL)
+        return ERR_NO_MEMORY;
+    set->bad_count++;
+    return ERR_OK;
+}
+
 enum err row_set_add(struct row_set *set, const struct span columns[ROW_COLUMNS])
 {
     struct row row = {.weight = 0};
-    if (read_row(columns, &row))
+    const char *why = read_row(columns, &row);
+    if (why == NULL)
         return row_set_copy(set, &row);
     set->skipped++;
-    return ERR_OK;
+    return set->bad_count < ROWS_IDLE_MOST ? keep_bad(set, columns, why) : ERR_OK;
 }
 
 static int by_place(const void *a, const void *b)

@@ -25,11 +25,20 @@ struct row {
     bool expired;   /* for ten times its length */
 };
 
+/* A row that serves nobody, for whoever asks why: some of them are kept. */
+struct row_idle {
+    struct span pool, address; /* what was read, cut */
+    const char *why;
+};
+#define ROWS_IDLE_MOST 32
+
 struct row_set {
     struct arena arena;
     struct row *rows;         /* by pool and address, after row_set_settle */
     size_t count, held, room; /* room: what it may grow to */
     size_t skipped;
+    struct row_idle bad[ROWS_IDLE_MOST]; /* the first of those that cannot be used */
+    size_t bad_count;
     bool after_gap;     /* the first read of a connection */
     struct span server; /* which database said so, as feed has it; in the arena */
     int64_t read_s;     /* when: seconds since 1970; 0: unknown */

@@ -50,6 +50,8 @@ struct snapshot {
     struct snapshot_listener *listeners;
     size_t listener_count;
     size_t rows_used, rows_skipped; /* of the registry: serving; not allowed here */
+    struct row_idle *idle;          /* rows that serve nobody, the first of them */
+    size_t idle_count;
     unsigned workers;
     struct stat_book *book;
     struct stat_route **stat_routes; /* as policy.routes */

@@ -51,6 +51,31 @@ static bool site_of(const struct conf *conf, const struct conf_pool *pool, struc
     return *out != NULL && (conf->site_count <= LIMIT_SITES || stands_there(pool, *out));
 }
 
+/* The text of rows goes with them; this stays as long as the snapshot. */
+static enum err note_idle(struct snapshot *s, const struct row *row, const char *why)
+{
+    if (s->idle == NULL)
+        s->idle = arena_zero(&s->arena, ROWS_IDLE_MOST * sizeof *s->idle);
+    if (s->idle == NULL)
+        return ERR_NO_MEMORY;
+    if (s->idle_count == ROWS_IDLE_MOST)
+        return ERR_OK;
+    struct row_idle *idle = &s->idle[s->idle_count++];
+    *idle = (struct row_idle){arena_copy(&s->arena, row->pool), arena_copy(&s->arena, row->address),
+                              why};
+    return idle->pool.p != NULL && idle->address.p != NULL ? ERR_OK : ERR_NO_MEMORY;
+}
+
+/* NULL: it serves. */
+static const char *why_idle(const struct conf_pool *pool, const struct row *row)
+{
+    if (pool->registry.mode == CONF_REGISTRY_MERGE && in_file(pool, &row->addr))
+        return "backends has the address, and wins";
+    return row->desired != ROW_ACTIVE ? row_desired_name(row->desired)
+           : row->weight == 0         ? "weight 0"
+                                      : NULL;
+}
+
 enum err snapshot_rows(const struct snapshot_context *c, struct snapshot *s,
                        const struct conf_pool *pool, struct snapshot_rows *out)
 {
@@ -66,15 +91,17 @@ enum err snapshot_rows(const struct snapshot_context *c, struct snapshot *s,
         return ERR_NO_MEMORY;
     for (size_t i = 0; i < n; i++) {
         struct snapshot_row *to = &out->v[out->count];
-        if (!allow_has(allow, r->allow_count, &rows[i].addr) ||
-            !site_of(s->conf, pool, rows[i].site, &to->site)) {
-            s->rows_skipped++;
-            continue;
-        }
-        bool shadowed = r->mode == CONF_REGISTRY_MERGE && in_file(pool, &rows[i].addr);
+        const char *why = !allow_has(allow, r->allow_count, &rows[i].addr) ? "not in allow"
+                          : !site_of(s->conf, pool, rows[i].site, &to->site)
+                              ? "site: none of the pool's sites"
+                              : NULL;
+        s->rows_skipped += why != NULL;
+        named += why == NULL;
+        why = why != NULL ? why : why_idle(pool, &rows[i]);
+        if (why != NULL && note_idle(s, &rows[i], why) != ERR_OK)
+            return ERR_NO_MEMORY;
         to->row = &rows[i];
-        named++;
-        out->count += !shadowed && rows[i].desired == ROW_ACTIVE && rows[i].weight != 0;
+        out->count += why == NULL;
     }
     out->file =
         r->mode == CONF_REGISTRY_MERGE || (named == 0 && !(r->allow_empty && c->rows != NULL));

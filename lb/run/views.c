@@ -340,6 +340,22 @@ static void view_database(void *ctx, struct admin_database *out)
     };
 }
 
+static void view_idle_rows(void *ctx, void (*each)(void *user, const struct admin_row *row),
+                           void *user)
+{
+    const struct balancer *b = ctx;
+    const struct row_set *rows = b->central.rows;
+    const struct snapshot *s = b->current;
+    for (size_t i = 0; rows != NULL && i < rows->bad_count; i++) {
+        const struct row_idle *idle = &rows->bad[i];
+        each(user, &(struct admin_row){idle->pool, idle->address, idle->why});
+    }
+    for (size_t i = 0; i < s->idle_count; i++) {
+        const struct row_idle *idle = &s->idle[i];
+        each(user, &(struct admin_row){idle->pool, idle->address, idle->why});
+    }
+}
+
 static void view_dependencies(void *ctx, void (*each)(void *user, const struct admin_dependency *d),
                               void *user)
 {
@@ -443,6 +459,7 @@ const struct admin_ops balancer_admin_ops = {
     .clients = balancer_clients,
     .certificates = view_certificates,
     .database = view_database,
+    .idle_rows = view_idle_rows,
     .dependencies = view_dependencies,
     .ends = balancer_ends,
     .metrics = balancer_metrics,

@@ -20,6 +20,8 @@ def test_a_row_adds_a_server_and_its_end_removes_it(env):
     until(lambda: b"other" in serving(balancer), what="traffic of the new server")
     server.sql("UPDATE meridian.pool_server SET desired = 'drain'")
     wait_for(balancer, seed)
+    assert balancer.ctl_json("database")["idle"] == [{"pool": "api", "address": other.address, "reason": "drain"}]
+    assert "REASON" in balancer.ctl("database")
     server.sql("UPDATE meridian.pool_server SET desired = 'active'")
     wait_for(balancer, seed, other)
     server.sql(f"SELECT meridian.leave('api', '{other.address}')")
@@ -128,6 +130,11 @@ def test_f20_c11_hostile_rows_are_skipped_and_counted(env):
     insert(server, good)
     wait_for(balancer, seed, good)
     assert balancer.metric("meridian_registry_rows_skipped") == 13
+    reasons = {row["address"][:16]: row["reason"] for row in balancer.ctl_json("database")["idle"]}
+    assert len(reasons) == 12 and reasons["10.0.0.1:80"] == "not in allow", reasons  # which is there twice
+    assert reasons["example.com:80"].startswith("address:") and reasons["127.0.0.1:1"].startswith("weight:")
+    assert reasons["127.0.0.1:2"].startswith("site:") and reasons["127.0.0.1:3"].startswith("desired:")
+    assert reasons["9" * 16].startswith("address:"), "cut"
     assert balancer.metric("meridian_database_failures_total") == 0
 
 
