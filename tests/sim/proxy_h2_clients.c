@@ -2,9 +2,9 @@
  * above the connection: several requests at a time on one connection, resets, connections that end
  * at any point. They demand the same of every request as the others do (RELIABILITY P2, P3). */
 #include "base/mem.h"
+#include "proxy_h2.h"
 #include "proxy_world.h"
 
-#include <nghttp2/nghttp2.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -78,12 +78,6 @@ static ssize_t give_content(nghttp2_session *s, int32_t id, uint8_t *into, size_
     if (buf_len(&x->content) == 0 && (!wish->tunnel || !wish->server_first || x->whole))
         *flags |= NGHTTP2_DATA_FLAG_EOF;
     return (ssize_t)n;
-}
-
-static nghttp2_nv field(const char *name, const char *value)
-{
-    return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name),
-                        strlen(value), NGHTTP2_NV_FLAG_NONE};
 }
 
 static size_t put_fields(struct world *w, unsigned i, char text[3][32], nghttp2_nv nv[8])

@@ -2,9 +2,9 @@
  * code of Meridian's above the connection: what they demand of each request, and what they do with
  * it, sound or not. */
 #include "base/mem.h"
+#include "proxy_h2.h"
 #include "proxy_world.h"
 
-#include <nghttp2/nghttp2.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -99,12 +99,6 @@ static ssize_t give(nghttp2_session *s, int32_t id, uint8_t *into, size_t n, uin
         *flags |= NGHTTP2_DATA_FLAG_EOF;
     x->more = x->more || (n == left && x->then != THEN_STAY);
     return (ssize_t)n;
-}
-
-static nghttp2_nv field(const char *name, const char *value)
-{
-    return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name),
-                        strlen(value), NGHTTP2_NV_FLAG_NONE};
 }
 
 /* length: -1: not said. odd: two more fields, the names and values of which are there. */
@@ -236,8 +230,8 @@ static void answer(struct serve *x, enum deed deed)
 
 static enum deed choose_deed(struct world *w)
 {
-    if (w->calm)
-        return one_in(w, 5) ? (enum deed)rng_below(&w->rng, DEED_SOUND) : DEED_PLAIN;
+    if (w->calm) /* 503 is asked for again elsewhere, which a reload may take away meanwhile */
+        return one_in(w, 5) ? (enum deed)rng_below(&w->rng, DEED_BUSY) : DEED_PLAIN;
     return one_in(w, 4) ? (enum deed)rng_below(&w->rng, DEEDS) : DEED_PLAIN;
 }
 

@@ -154,8 +154,6 @@ static void on_slot_free(void *user, unsigned worker, struct pool_state *pool)
 
 static void on_line(void *user, struct span line)
 {
-    if (getenv("L"))
-        fwrite(line.p, 1, line.n, stderr);
     need(user, line.n > 2 && line.p[line.n - 1] == '\n', "a broken log line", (long long)line.n);
 }
 
