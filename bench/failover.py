@@ -6,7 +6,6 @@ traffic within a second, a silent one within seven, and one that is back has tra
 
     failover.py [--build DIR] [--rate R] [--posts R] [--hedge] [--json FILE]
 """
-import argparse
 import json
 import os
 import signal
@@ -17,43 +16,19 @@ import threading
 import time
 from collections import Counter
 
-from rig import Rig, free_ports, wait_port
+from rig import Rig, wait_port
+from trial import Trial, arguments, finish
 
 SERVERS, DELAY_MS = 4, (4, 4)
 BEFORE, KILLED, BACK, SILENT, AFTER = 3, 4, 7, 10, 6  # seconds of each part
 SECONDS = BEFORE + KILLED + BACK + SILENT + AFTER
 
 
-class World:
+class World(Trial):
     def __init__(self, rig, folder, hedge):
-        self.rig, self.folder = rig, folder
-        self.port, *self.ports = free_ports(1 + SERVERS)
-        self.origins = [self.start(i) for i in range(SERVERS)]
-        for port in self.ports:
-            wait_port(port)
-        self.control = os.path.join(folder, "control.sock")
-        path = os.path.join(folder, "meridian.yaml")
-        with open(path, "w") as file:
-            json.dump(self.config(hedge), file, indent=1)
-        self.process = rig.start([rig.tool("meridian"), "-c", path], stderr=open(os.path.join(folder, "stderr"), "wb"))
-        wait_port(self.port, self.process)
-
-    def start(self, i):
-        delay, jitter = DELAY_MS
-        return self.rig.origin("--name", f"s{i}", "--delay-ms", delay, "--delay-jitter", jitter, "--journal",
-                               self.journal(i), "--bytes", 200, "--port", self.ports[i])
-
-    def journal(self, i):
-        return os.path.join(self.folder, f"journal-{i}")
-
-    def config(self, hedge):
-        pool = {"backends": {f"s{i}": {"address": f"127.0.0.1:{port}"} for i, port in enumerate(self.ports)},
-                "balance": {"slow_start": "0s"}, "health": {"http": {"path": "/healthz"}}}
-        if hedge:
-            pool["hedge"] = {}
-        return {"workers": 2, "listeners": {"public": {"bind": f"127.0.0.1:{self.port}"}}, "pools": {"api": pool},
-                "routes": [{"pool": "api"}], "log": {"access": {"path": "off"}},
-                "admin": {"http": "off", "socket": self.control}, "state": self.folder}
+        super().__init__(rig, folder, SERVERS,
+                         ["--delay-ms", DELAY_MS[0], "--delay-jitter", DELAY_MS[1], "--bytes", 200],
+                         {"balance": {"slow_start": "0s"}, **({"hedge": {}} if hedge else {})})
 
     def backend(self, name):
         done = subprocess.run([self.rig.tool("meridianctl"), "-s", self.control, "--json", "backends", "api"],
@@ -68,13 +43,6 @@ class World:
         options = ["--method", "POST", "--body-bytes", 64] if name == "post" else []
         return self.rig.load_begin(f"http://127.0.0.1:{self.port}/", "--rate", rate, "--seconds", SECONDS, "--connections",
                                    64, "--paths", paths, "--timeout", 30000, *options)
-
-    def received(self):
-        counts = Counter()
-        for i in range(SERVERS):
-            with open(self.journal(i)) as file:
-                counts.update(line for line in file.read().split("\n") if line and "/healthz" not in line)
-        return counts
 
 
 def watch(world, name, condition, limit=30):
@@ -125,13 +93,10 @@ def judge(found, gets, posts, received, expected):
 
 
 def main():
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default=os.path.join(root, "build", "release"))
+    parser = arguments(__doc__)
     parser.add_argument("--rate", type=float, default=2000, help="GETs per second")
     parser.add_argument("--posts", type=float, default=200, help="POSTs per second")
     parser.add_argument("--hedge", action="store_true", help="with a second attempt beside slow ones")
-    parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
     found = {}
     with tempfile.TemporaryDirectory(prefix="meridian-failover-") as folder, Rig(options.build) as rig:
@@ -141,16 +106,10 @@ def main():
         happening.start()
         gets, posts = (rig.load_report(process) for process in running)
         happening.join()
-        problems = judge(found, gets, posts, world.received(), options.rate * SECONDS)
+        problems = judge(found, gets, posts, Counter(world.received()), options.rate * SECONDS)
     for what, value in found.items():
         print(f"{what:28} {value if not isinstance(value, float) else round(value, 2)}")
-    if options.json:
-        with open(options.json, "w") as file:
-            json.dump(found, file, indent=1)
-    for problem in problems:
-        print(f"not as it should be: {problem}")
-    print(f"{len(problems)} problems")
-    return 1 if problems else 0
+    return finish(options, found, problems)
 
 
 if __name__ == "__main__":

@@ -35,10 +35,6 @@ static void find_target(struct reader *r, struct conf_route *route, const struct
 
 static void check_answer(struct reader *r, const struct conf_route *route)
 {
-    int64_t status = route->redirect.status;
-    if (route->redirect.set && status > 303 && status < 307)
-        conf_report(r->m, route->redirect.mark,
-                    "redirect status %d; allowed: 301, 302, 303, 307 or 308", (int)status);
     bool bare = route->respond.status == 204 || route->respond.status == 205 ||
                 route->respond.status == 304;
     if (route->respond.set && bare && route->respond.body.s.n > 0)

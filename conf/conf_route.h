@@ -41,7 +41,7 @@ struct conf_redirect {
     bool set;
     struct conf_mark mark;
     struct conf_text to; /* a template: an absolute http(s) URL or a path from "/" */
-    int64_t status;      /* 301, 302, 303, 307 or 308 */
+    int status;          /* 301, 302, 303, 307 or 308 */
 };
 
 /* One part of a split. */

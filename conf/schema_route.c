@@ -81,6 +81,9 @@ static const struct schema_field respond_fields[] = {
 
 static const struct schema_map respond_map = {SCHEMA_FIELDS(respond_fields), .optional = true};
 
+static const struct schema_word redirect_statuses[] = {{"301", 301}, {"302", 302}, {"303", 303},
+                                                       {"307", 307}, {"308", 308}, {NULL, 0}};
+
 static const struct schema_field redirect_fields[] = {
     {.key = "to",
      .type = &type_redirect_to,
@@ -89,12 +92,11 @@ static const struct schema_field redirect_fields[] = {
      .flags = SCHEMA_REQUIRED,
      .help = "Location: an address such as https://new.example{uri}, or a path on the same host."},
     {.key = "status",
-     .type = &type_count,
+     .type = &type_word,
      .offset = offsetof(struct conf_redirect, status),
+     .words = redirect_statuses,
      .initial = 308,
-     .least = 301,
-     .most = 308,
-     .help = "301, 302, 303, 307 or 308."},
+     .help = "307 and 308 let clients repeat method and content."},
 };
 
 static const struct schema_map redirect_map = {SCHEMA_FIELDS(redirect_fields), .optional = true};

@@ -75,6 +75,44 @@ static void warn_pool(const struct conf_pool *pool, struct conf_messages *m)
                   SPAN_FMT(pool->name.s));
 }
 
+static bool is_loopback(const struct conf_address *a)
+{
+    static const uint8_t six[16] = {[15] = 1};
+    return a->family == CONF_IPV4 ? a->bytes[0] == 127
+                                  : a->family == CONF_IPV6 && memcmp(a->bytes, six, 16) == 0;
+}
+
+static bool is_any(const struct conf_address *a)
+{
+    static const uint8_t any[16] = {0};
+    return (a->family == CONF_IPV4 || a->family == CONF_IPV6) && memcmp(a->bytes, any, 16) == 0;
+}
+
+/* Whether what is sent to the address arrives at the listener: only what is sure. */
+static bool leads_back(const struct conf_address *to, const struct conf_address *bind)
+{
+    if (to->family == CONF_UNIX)
+        return bind->family == CONF_UNIX && span_eq(to->path, bind->path);
+    if (to->port != bind->port)
+        return false;
+    bool same = to->family == bind->family && memcmp(to->bytes, bind->bytes, 16) == 0;
+    return is_loopback(to) && is_any(bind) ? to->family == bind->family || bind->family == CONF_IPV6
+                                           : same;
+}
+
+static void warn_own(const struct conf *conf, const struct conf_backend *b, struct conf_messages *m)
+{
+    for (size_t i = 0; i < conf->listener_count; i++) {
+        const struct conf_listener *l = &conf->listeners[i];
+        for (size_t k = 0; k < l->bind_count; k++)
+            if (leads_back(&b->address, &l->binds[k]))
+                conf_warn(m, b->address.text.mark,
+                          "'%.*s' is listener '%.*s' of this balancer; requests would come back to "
+                          "it",
+                          SPAN_FMT(b->address.text.s), SPAN_FMT(l->name.s));
+    }
+}
+
 static void warn_pools(const struct conf *conf, struct conf_messages *m)
 {
     bool *used = used_pools(conf);
@@ -84,6 +122,8 @@ static void warn_pools(const struct conf *conf, struct conf_messages *m)
             conf_warn(m, pool->name.mark, "no route leads to pool '%.*s'; remove it, or add one",
                       SPAN_FMT(pool->name.s));
         warn_pool(pool, m);
+        for (size_t k = 0; pool->mode == CONF_PROXY && k < pool->backend_count; k++)
+            warn_own(conf, &pool->backends[k], m);
     }
     mem_free(used);
 }

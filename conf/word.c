@@ -19,6 +19,15 @@ static const struct schema_word *find_word(const struct schema_word *words, stru
     return NULL;
 }
 
+/* Switches and whole numbers stand without quotes, as people write them. */
+static bool is_bare(struct span word)
+{
+    size_t digits = 0;
+    while (digits < word.n && ascii_digit(word.p[digits]))
+        digits++;
+    return digits == word.n || span_eq(word, SPAN("true")) || span_eq(word, SPAN("false"));
+}
+
 /* The word that a scalar is; NULL after a message. */
 static const struct schema_word *read_word(struct reader *r, const struct schema_word *words,
                                            const struct node *n)
@@ -28,7 +37,8 @@ static const struct schema_word *read_word(struct reader *r, const struct schema
         return word;
     struct reader_near near = reader_near(n->text);
     for (const struct schema_word *w = words; n->kind == NODE_SCALAR && w->word != NULL; w++)
-        reader_near_offer(&near, span_str(w->word));
+        if (!is_bare(span_str(w->word)))
+            reader_near_offer(&near, span_str(w->word));
     char memory[256];
     struct buf allowed;
     buf_fixed(&allowed, memory, sizeof memory - 1);
@@ -78,7 +88,7 @@ static void word_write(struct writer *w, const struct schema_field *f, const voi
 {
     struct span word = span_str(word_of(f, at));
     buf_put_char(w->out, ' ');
-    if (span_eq(word, SPAN("true")) || span_eq(word, SPAN("false")))
+    if (is_bare(word))
         buf_put(w->out, word.p, word.n);
     else
         write_text(w, word);

@@ -33,6 +33,18 @@ TEST(conf_warnings, each_risk_has_one)
         {"listeners: {p: {bind: \"0.0.0.0:80\"}}\ntrusted_proxies: {from: [10.0.0.0/8]}\n" POOL
              ROUTES,
          NULL},
+        {"listeners: {p: {bind: [\"0.0.0.0:80\", \"unix:/x\"]}}\ntrusted_proxies: {from: "
+         "[10.0.0.0/8]}\n"
+         "pools: {api: {backends: {a: {address: \"127.0.0.1:80\"}}}}\n" ROUTES,
+         "test.yaml:3:39: warning: '127.0.0.1:80' is listener 'p' of this balancer"},
+        {LISTENER "pools: {api: {backends: {a: {address: \"127.0.0.1:8080\"}}}}\n" ROUTES,
+         "is listener 'p'"},
+        {"listeners: {p: {bind: \"unix:/x\"}}\npools: {api: {backends: {a: {address: "
+         "\"unix:/x\"}}}}\n" ROUTES,
+         "is listener 'p'"},
+        {LISTENER "pools: {api: {backends: {a: {address: \"127.0.0.2:8080\"}, b: {address: "
+                  "\"127.0.0.1:8081\"}, c: {address: \"unix:/x\"}}}}\n" ROUTES,
+         NULL},
         {LISTENER "pools: {api: {backends: {a: {address: \"10.0.0.1:80\"}, b: {address: "
                   "\"10.0.0.2:80\"}}, health: {off: true}}}\n" ROUTES,
          "pool 'api' has no health check"},
