@@ -28,8 +28,11 @@ def resident(pid):
     """KiB of the process and its children."""
     total = 0
     for one in family(pid):
-        with open(f"/proc/{one}/smaps_rollup") as file:
-            total += sum(int(line.split()[1]) for line in file if line.startswith("Rss:"))
+        try:
+            with open(f"/proc/{one}/smaps_rollup") as file:
+                total += sum(int(line.split()[1]) for line in file if line.startswith("Rss:"))
+        except OSError:  # it has just ended
+            continue
     return total
 
 

@@ -79,7 +79,7 @@ def reload(results):
     lines = []
     for who, one in results.get("reload", {}).items():
         times = one["effective_ms"]
-        lines.append([NAMES[who], f"{min(times):.0f} to {max(times):.0f}" if times else "–",
+        lines.append([NAMES[who], f"{min(times):.0f} to {max(times):.0f}",
                       " / ".join(str(n) for n in one["by_load"].values()), f"{max(one['p99_ms'].values()):.1f}",
                       " / ".join(f"{mb:.1f}" for mb in one["memory_mb"])])
     table(["reload", "effective after ms", "failed: keep-alive / new connections / TLS", "worst p99 ms",
