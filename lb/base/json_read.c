@@ -194,7 +194,7 @@ static enum err read_name(struct reader *r, const struct json_value *object, str
     if (e != ERR_OK) {
         return e;
     }
-    for (const struct json_value *m = object->first; m != NULL && m != v; m = m->next) {
+    for (const struct json_value *m = object->first; m != NULL; m = m->next) {
         if (span_eq(m->name, v->name)) {
             return ERR_SYNTAX;
         }

@@ -11,7 +11,6 @@ enum {
     GRPC_UNIMPLEMENTED = 12,
     GRPC_INTERNAL = 13,
     GRPC_UNAVAILABLE = 14,
-    GRPC_UNAUTHENTICATED = 16,
 };
 
 bool grpc_is_type(struct span type)
@@ -81,8 +80,6 @@ static unsigned of_http(int status)
     switch (status) {
     case 400:
         return GRPC_INTERNAL;
-    case 401:
-        return GRPC_UNAUTHENTICATED;
     case 403:
     case 451:
         return GRPC_PERMISSION_DENIED;

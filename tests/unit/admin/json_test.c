@@ -282,3 +282,29 @@ TEST(json_read, members_of_another_kind_are_none)
     CHECK_INT(json_read(SPAN("\"\\ud800\\u0041\""), &a, &v), ERR_SYNTAX);
     arena_reset(&a);
 }
+
+/* F16: whichever piece of memory cannot be had. */
+TEST(json_read, memory_may_run_out_at_numbers_and_names)
+{
+    struct buf text;
+    buf_init(&text, 0);
+    for (int i = 0; i < 60; i++)
+        buf_printf(&text, "%s{\"%.*s\":%.*s}", i == 0 ? "[" : ",", 1 + i % 7, "abcdefg", 1 + i % 13,
+                   "1234567890123");
+    buf_put_str(&text, "]");
+    for (uint64_t nth = 1;; nth++) {
+        struct arena a;
+        const struct json_value *v;
+        arena_init(&a, NULL, 256, 0);
+        mem_fail_at(nth);
+        enum err e = json_read(buf_span(&text), &a, &v);
+        mem_fail_at(0);
+        arena_reset(&a);
+        if (e == ERR_OK) {
+            CHECK(nth > 20, "%d pieces", (int)nth);
+            break;
+        }
+        CHECK_INT(e, ERR_NO_MEMORY);
+    }
+    buf_fini(&text);
+}

@@ -248,6 +248,7 @@ TEST(body, spaces_and_tabs_of_extensions)
         const char *line;
         enum err want;
     } cases[] = {{"1 ;a", ERR_OK},
+                 {"1  \t;a", ERR_OK},
                  {"1\t;a", ERR_OK},
                  {"1 ", ERR_BAD_CHUNK},
                  {"1 x", ERR_BAD_CHUNK},
