@@ -71,13 +71,14 @@ class Attacker(threading.Thread):
 
     def talk(self, connection):
         connection.sendall(self.first)
+        connection.settimeout(LONGEST)
         turn, end = 0, time.monotonic() + LONGEST
         while time.monotonic() < end and not self.stop.is_set():
             if self.piece is not None:
                 connection.sendall(b"".join(self.piece(turn + i) for i in range(TURNS)))
                 turn += TURNS
-            else:
-                time.sleep(0.1)
+            elif not connection.recv(65536):
+                return
 
     def run(self):
         """The attacker takes what the polite clients and the backend leave of their CPU: his machine is not theirs."""
