@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 
 SQL = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
                    "deploy", "sql", "meridian.sql")
@@ -16,6 +17,13 @@ def binaries():
     """The folder of the newest installed server, or None."""
     found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"), key=lambda path: int(path.split("/")[4]))
     return os.path.dirname(found[-1]) if found else None
+
+
+def _target_of(link):
+    try:
+        return os.readlink(link)
+    except OSError:
+        return None
 
 
 class Postgres:
@@ -131,6 +139,14 @@ class Postgres:
             self.process.send_signal(how)
             self.process.wait(30)
             self.process = None
+            for _ in range(1000):  # of one that was killed, others live on until they notice: no start goes before
+                if not self._left_over():
+                    break
+                time.sleep(0.01)
+
+    def _left_over(self):
+        """The processes that work in the data folder."""
+        return [link for link in glob.glob("/proc/[0-9]*/cwd") if _target_of(link) == os.path.realpath(self.data)]
 
     def become_standby_and_promote(self):
         """Recovers as a standby does, then goes on as the primary of a new timeline."""
