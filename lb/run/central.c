@@ -87,6 +87,8 @@ static void free_save(struct central_save *s)
 static void keep(struct balancer *b)
 {
     struct central *c = &b->central;
+    if (c->rows == NULL) /* a reload has taken the registry out since this was asked for */
+        return;
     if (c->saving != NULL || c->keeper == NULL) {
         c->save_again = true;
         return;
