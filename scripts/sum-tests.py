@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Prints "PASSED FAILED" for one step's log of scripts/test.sh: sums what CTest's tests, the fuzz
-replays or the end-to-end runner say of themselves. A step that counts nothing, such as a build, adds
+replays or the end-to-end runner say of themselves. A sanitizer's report is a failure whatever a second run of the test
+said. A step that counts nothing, such as a build, adds
 nothing, or one failure. usage: sum-tests.py LOG EXIT-STATUS"""
 import re
 import sys
 
 CRITERION = re.compile(r"Tested: (\d+) \| Passing: (\d+)")
 MINI = re.compile(r"Tested: (\d+) \| Failed: (\d+)")
+SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error: ")
 RUNNER = re.compile(r"^(\d+) passed, (\d+) failed", re.M)
 CTEST = re.compile(r"Test +#(\d+): \S+ .*?(Passed|\*\*\*\S+)")
 
@@ -36,7 +38,7 @@ def main():
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     sums = list(ctest_sums(text)) or [tests_in(text) or (0, 0)]
     passed, failed = (sum(column) for column in zip(*sums))
-    if sys.argv[2] != "0":
+    if sys.argv[2] != "0" or SANITIZER.search(text):
         failed = max(failed, 1)
     print(passed, failed)
 

@@ -3,7 +3,8 @@
 # usage: scripts/test.sh [--long]
 #   --long   also: timed fuzzing (FUZZ_SECONDS per target, 60), unit suites under valgrind, clang-tidy, the
 #            long end-to-end tests, all cases of the randomised ones, 5 minutes of soak, idle memory
-# A test that fails may run a second time; one that passes then is named as unsteady at the end.
+# A test that fails may run a second time; one that passes then is named as unsteady, unless a
+# sanitizer has reported something.
 # The logs of the steps are in build/logs. The last line is "N passed, N failed".
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1

@@ -7,7 +7,7 @@ real binary of a build folder. Each test has a process, a folder and ports of it
 One line per test; the last line is "N passed, N failed" (and "N skipped" where something a test needs
 is not there). The exit status is 0 only if none failed and at least one ran. With --again a few tests that
 fail run once more, alone, at the end: one that passes then is named as unsteady, a fault to look into, and
-does not count as failed.
+does not count as failed. What a sanitizer has reported is never excused so.
 """
 import argparse
 import fnmatch
@@ -15,6 +15,7 @@ import glob
 import importlib
 import inspect
 import os
+import re
 import shutil
 import signal
 import sys
@@ -31,6 +32,7 @@ from env import Env, Skip  # noqa: E402  (needs the path above)
 
 PASSED, FAILED, SKIPPED = 0, 1, 77
 OUTPUT_MAX = 12000
+SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error: ")
 AGAIN_MOST = 3  # where more fail than these, something is wrong that no second run should hide
 
 
@@ -46,6 +48,7 @@ class Test:
         self.pid = None
         self.started = 0.0
         self.folder = None
+        self.reported = False  # by a sanitizer
 
     def start(self, options):
         self.folder = tempfile.mkdtemp(prefix="meridian-e2e-")
@@ -125,6 +128,7 @@ def report(test, result, options):
     word = {PASSED: "ok", SKIPPED: "skip"}.get(result, "FAIL")
     line = f"{word:4} {test.name} ({time.monotonic() - test.started:.1f} s)"
     output = test.output().strip()
+    test.reported = bool(SANITIZER.search(output))
     if word == "skip":
         line += f": {output.splitlines()[0] if output else ''}"
     print(line)
@@ -166,7 +170,7 @@ def run_all(tests, options):
 def run_again(results, options):
     """Runs the few tests that failed once more, each alone; the names of those that pass now."""
     failed = [test for test, result in results.items() if result == FAILED]
-    if not options.again or len(failed) > AGAIN_MOST:
+    if not options.again or len(failed) > AGAIN_MOST or any(test.reported for test in failed):
         return []
     for test in failed:
         print(f"again: {test.name}")
