@@ -33,9 +33,9 @@ def config_of(env, server, seed, mode="merge", allow=("127.0.0.0/8",), wait="2s"
     }
 
 
-def balancer_of(env, server, seed, **kwargs):
+def balancer_of(env, server, seed, environ=None, **kwargs):
     config = config_of(env, server, seed, **kwargs)
-    balancer = env.meridian(config)
+    balancer = env.meridian(config, environ=environ)
     balancer.port = int(config["listeners"]["public"]["bind"].split(":")[1])
     return balancer
 

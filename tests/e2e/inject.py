@@ -3,7 +3,8 @@ set here while the program runs."""
 import mmap
 import struct
 
-NAMES = ("one_byte", "interrupt", "again", "accept_error", "socket_error", "connect_error", "write_error", "injected", "calls")
+NAMES = ("one_byte", "interrupt", "again", "accept_error", "socket_error", "connect_error", "write_error",
+         "sync_ms", "injected", "calls")
 
 
 class Faults:

@@ -9,6 +9,7 @@ import time
 from central import addresses, balancer_of, begun, config_of, database, insert, serving, wait_for
 from client import get
 from env import Skip, until
+from inject import Faults
 
 
 def test_a_row_adds_a_server_and_its_end_removes_it(env):
@@ -216,6 +217,26 @@ def test_reload_and_rows_do_not_disturb_each_other(env):
     balancer.reload(config)
     assert addresses(balancer) == {seed.address}
     until(lambda: balancer.metric("meridian_database_up") in (0, None), what="the end of the session")
+
+
+def test_c9_a_registry_taken_out_while_its_file_is_written(env):
+    """On a slow disk: what was to be kept anew when the file is there is no more."""
+    if env.tsan:
+        raise Skip("ThreadSanitizer does not go together with LD_PRELOAD")
+    server, seed, one, two = database(env), *(env.origin(name=name) for name in ("seed", "one", "two"))
+    faults = Faults(env)
+    faults.set(sync_ms=700)
+    balancer = balancer_of(env, server, seed, environ=faults.environ)
+    insert(server, one)
+    wait_for(balancer, seed, one)
+    insert(server, two)
+    wait_for(balancer, seed, one, two)
+    config = config_of(env, server, seed)
+    del config["data_sources"], config["pools"]["api"]["registry"]
+    config["listeners"]["public"]["bind"] = f"127.0.0.1:{balancer.port}"
+    balancer.reload(config)
+    time.sleep(2)  # the file is written meanwhile
+    assert addresses(balancer) == {seed.address}
 
 
 def test_c7_c11_mass_lapse(env):

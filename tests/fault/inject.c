@@ -1,7 +1,7 @@
 /* inject: a library for LD_PRELOAD that makes the C library's calls fail as a kernel may
- * (RELIABILITY section 8: F15, F17, F18, F33). What fails is said by a small file, named by the
- * environment's INJECT, which is mapped: a test changes it while the program runs. Numbers are of
- * 32 bits each, in the order of `struct faults`; 0 is no fault. */
+ * (RELIABILITY section 8: F15, F17, F18, F33), or take long. What fails is said by a small file,
+ * named by the environment's INJECT, which is mapped: a test changes it while the program runs.
+ * Numbers are of 32 bits each, in the order of `struct faults`; 0 is no fault. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -25,6 +25,7 @@ struct faults {
     _Atomic uint32_t socket_error;
     _Atomic uint32_t connect_error;
     _Atomic uint32_t write_error;
+    _Atomic uint32_t sync_ms;  /* what fsync takes more: a slow disk */
     _Atomic uint32_t injected; /* how many calls were treated so */
     _Atomic uint32_t calls;
 };
@@ -169,4 +170,12 @@ ssize_t write(int fd, const void *from, size_t n)
         S_ISREG(st.st_mode) && fails(&f->write_error))
         return -1;
     return REAL(write)(fd, from, n);
+}
+
+int fsync(int fd)
+{
+    uint32_t ms = atomic_load(&faults()->sync_ms);
+    if (ms != 0)
+        usleep(ms * 1000);
+    return REAL(fsync)(fd);
 }
