@@ -12,10 +12,21 @@ static struct h2_call *call_of(struct h2_stream *st)
     return container_of(st, struct h2_call, wire);
 }
 
-/* From events only. */
+static void tell_end(struct h2_call *q, const struct fields *trailers)
+{
+    q->done = true;
+    q->stream.events->on_end(q->stream.user, trailers);
+}
+
+/* From events only. A response without content is whole with its head: what comes of its stream
+ * after that takes nothing from it (RFC 9113 section 8.1). */
 static void fail(struct h2_call *q, enum err why, enum seen seen)
 {
     if (q->failed || q->done) {
+        return;
+    }
+    if (q->whole) {
+        tell_end(q, NULL);
         return;
     }
     q->failed = true;
@@ -38,17 +49,12 @@ static void interim(struct h2_call *q)
     }
 }
 
-static void tell_end(struct h2_call *q, const struct fields *trailers)
-{
-    q->done = true;
-    q->stream.events->on_end(q->stream.user, trailers);
-}
-
 /* A tunnel's end is told apart from its beginning. */
 static void final(struct h2_call *q, bool end)
 {
     bool tunnel = q->reply.upgraded;
     q->done = end && !tunnel;
+    q->whole = q->reply.content == CONTENT_NONE && !tunnel;
     q->stream.events->on_reply(q->stream.user, &q->reply, q->done);
     if (end && tunnel && !q->released && !q->failed) {
         tell_end(q, NULL);

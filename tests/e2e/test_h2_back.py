@@ -383,6 +383,17 @@ def test_a_client_that_is_answered_leaves_before_the_server_has_ended(env):
         assert another.get(method=method).status == status
 
 
+def test_an_answer_without_content_is_whole_with_its_head(env):
+    """RST_STREAM in the same read takes nothing from it."""
+    def reply(connection, stream):
+        connection.sendall(frame(HEADERS, 4, stream, b"\x8b") + frame(RST_STREAM, 0, stream, struct.pack(">I", CANCEL)))
+
+    balancer = env.simple(Frames(env, reply), pool=pool(), listener={"protocols": ["h2", "http/1.1"]}, workers=1)
+    for _ in range(3):
+        assert get(balancer.port).status == 304
+        assert env.h2_client(balancer.port).get("/").status == 304
+
+
 @alone
 def test_g6_a_backend_killed_under_load(env):
     """No idempotent request fails."""
