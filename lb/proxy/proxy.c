@@ -138,7 +138,9 @@ static enum err declare_pool(struct proxy *p, const struct policy_pool *pool, ui
 }
 
 /* Each freed slot is offered to whoever is next; one that cannot use it (it may not go there) keeps
- * its place, and some behind it are asked. The caller holds the slot. */
+ * its place, and some behind it are asked. What one does with it may end the wait of another, be it
+ * of the next: the copy for a mirror waits at the same pool. Then the line is looked at from its
+ * beginning. The caller holds the slot. */
 static void serve_slot(struct pool_slot *s, uint32_t offers, int64_t now_ns)
 {
     enum { LOOKS = 16 };
@@ -148,6 +150,8 @@ static void serve_slot(struct pool_slot *s, uint32_t offers, int64_t now_ns)
         struct exchange *x = container_of(w, struct exchange, waiter);
         next = line_after(&s->line, w, now_ns);
         exchange_retry_pick(x);
+        if (next != NULL && list_empty(&next->link))
+            next = line_first(&s->line, now_ns);
         if (x->slot == NULL)
             offers--;
         else if (++looks == LOOKS)
