@@ -144,7 +144,7 @@ void exchange_leave_challenge(struct exchange *x);
 MUST_CHECK
 enum err exchange_route(struct exchange *x);
 MUST_CHECK
-enum err exchange_find_route(struct exchange *x, struct span path, struct route_match *match);
+enum err exchange_find_route(struct exchange *x, struct route_match *match);
 /* Takes one that waits for a server over to a newer edition, at its place in the line, where the
  * same route and pool would take it there too; else it stays. */
 void exchange_rehome(struct exchange *x, struct edition *to);

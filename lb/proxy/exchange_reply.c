@@ -302,7 +302,7 @@ static struct span allow_value(struct exchange *x)
     struct route_match match;
     struct span fallback = SPAN("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
     if (x->edition == NULL || x->request->path.n == 0 ||
-        exchange_find_route(x, x->request->path, &match) != ERR_BAD_METHOD)
+        exchange_find_route(x, &match) != ERR_BAD_METHOD)
         return fallback;
     struct buf b;
     char *memory = arena_take(x->front->arena, 512);

@@ -3,7 +3,7 @@
 #include "proxy/exchange_impl.h"
 
 #include "base/limits.h"
-#include "http/uri.h"
+#include "proxy/readings.h"
 
 static struct span field_value(void *ctx, struct span name)
 {
@@ -12,47 +12,36 @@ static struct span field_value(void *ctx, struct span name)
     return f != NULL ? f->value : SPAN_NONE;
 }
 
-enum err exchange_find_route(struct exchange *x, struct span path, struct route_match *match)
+static struct route_request ask_of(struct exchange *x)
 {
     struct request *r = x->request;
-    struct route_request req = {
+    return (struct route_request){
         .host = r->host,
-        .path = path,
+        .path = r->path,
         .method = r->method_name,
         .country = x->origin != NULL ? span_str(x->origin->place.country) : SPAN_NONE,
         .get = field_value,
         .ctx = r,
     };
-    return route_find(x->edition->policy->table, &req, match);
+}
+
+enum err exchange_find_route(struct exchange *x, struct route_match *match)
+{
+    struct route_request ask = ask_of(x);
+    return route_find(x->edition->policy->table, &ask, match);
 }
 
 /* H14: where another reading of the path would lead to another route, it is refused. */
-static enum err check_readings(struct exchange *x, const struct route_match *chosen)
-{
-    struct span path = x->request->path;
-    unsigned useful = uri_readings(path);
-    char *memory = arena_take(x->front->arena, path.n);
-    if (memory == NULL)
-        return ERR_NO_MEMORY;
-    for (unsigned readings = 1; readings < URI_READ_END; readings++) {
-        struct route_match other;
-        if ((readings & ~useful) != 0)
-            continue; /* the same as without */
-        struct span variant = uri_variant(path, readings, memory);
-        if (exchange_find_route(x, variant, &other) != ERR_OK || other.index != chosen->index)
-            return ERR_BAD_TARGET;
-    }
-    return ERR_OK;
-}
-
 static enum err choose_route(struct exchange *x)
 {
     struct route_match match;
-    enum err e = exchange_find_route(x, x->request->path, &match);
+    struct route_request ask = ask_of(x);
+    const struct policy *policy = x->edition->policy;
+    enum err e = route_find(policy->table, &ask, &match);
     if (e == ERR_OK && x->request->path_odd)
-        e = check_readings(x, &match);
+        e = readings_agree(policy->table, &ask, &match, x->front->arena);
     if (e == ERR_OK)
-        x->route = &x->edition->policy->routes[match.index];
+        x->route = &policy->routes[match.index];
     return e;
 }
 

@@ -6,6 +6,7 @@
 #include "geo/near.h"
 #include "http/uri.h"
 #include "proxy/access.h"
+#include "proxy/readings.h"
 #include "proxy/redirect.h"
 #include "proxy/split.h"
 
@@ -372,6 +373,17 @@ static enum err explain_route(struct balancer *b, const struct policy_route *rou
     return explain_pick(b, pool, asked, place, out);
 }
 
+/* What a request would be told before any gate; H14 too. */
+static enum err find_route(struct balancer *b, const struct route_request *req,
+                           struct route_match *match)
+{
+    const struct route_table *table = b->current->policy.table;
+    if (!method_served(method_parse(req->method)))
+        return ERR_BAD_METHOD;
+    enum err e = route_find(table, req, match);
+    return e == ERR_OK && uri_is_odd(req->path) ? readings_agree(table, req, match, &b->answer) : e;
+}
+
 enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct admin_explain *out,
                           struct buf *message)
 {
@@ -396,9 +408,7 @@ enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct
                                 .country = span_str(place.country),
                                 .get = header_value,
                                 .ctx = &asked};
-    out->outcome = method_served(method_parse(req.method))
-                       ? route_find(b->current->policy.table, &req, &match)
-                       : ERR_BAD_METHOD;
+    out->outcome = find_route(b, &req, &match);
     if (out->outcome != ERR_OK)
         return ERR_OK;
     return explain_route(b, &b->current->policy.routes[match.index], &asked, &place, out);

@@ -174,6 +174,20 @@ def test_explain_obeys_gates_and_splits(env):
     assert seen == {"one", "two"}
 
 
+def test_explain_refuses_paths_of_two_readings(env):
+    """H14: a path that another reader takes for one of another route is refused, and explained so."""
+    origin = env.origin()
+    port = env.port()
+    balancer = env.meridian({"listeners": {"public": {"bind": f"127.0.0.1:{port}"}},
+                             "pools": {"api": {"backends": {"a": {"address": origin.address}}}},
+                             "routes": [{"match": {"path": "/closed/"}, "respond": {"status": 403}}, {"pool": "api"}]})
+    for path, refused in (("/open%2fx", False), ("/closed%2fx", True), ("//closed/x", True), ("/a;b/../closed/x", False),
+                          ("/a/..;/closed/x", True)):
+        told = balancer.ctl("explain", "--client", "5.1.2.3", f"http://localhost{path}", check=False)
+        assert (get(port, path).status == 400) == refused, path
+        assert ("the request target is malformed" in told.stdout) == refused, (path, told.stdout)
+
+
 def test_backends_of_an_unknown_pool(env):
     balancer, _ = trio(env)
     done = balancer.ctl("backends", "nope", check=False)
