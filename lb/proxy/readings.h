@@ -7,8 +7,8 @@
 #include "base/arena.h"
 #include "pick/route.h"
 
-/* For a path that uri_is_odd: `chosen` is what the table says of the request as it is. ERR_OK: every
- * other reading leads there too. ERR_BAD_TARGET: one does not. ERR_NO_MEMORY. */
+/* For a path that uri_is_odd: `chosen` is what the table says of the request as it is. ERR_OK:
+ * every other reading leads there too. ERR_BAD_TARGET: one does not. ERR_NO_MEMORY. */
 MUST_CHECK
 enum err readings_agree(const struct route_table *table, const struct route_request *req,
                         const struct route_match *chosen, struct arena *arena);

@@ -77,32 +77,43 @@ static void on_open(void *user, struct conn *c)
     conn_write(c, buf_span(&t->request));
 }
 
-/* The status decides; content is not waited for. */
-static size_t on_bytes(void *user, struct conn *c, struct span in)
+/* The head at the start of `in`; *bytes is what it takes. */
+static enum err read_head(struct span in, unsigned *status, size_t *bytes)
 {
     static const struct h1_limits limits = {.line = LIMIT_REQUEST_LINE,
                                             .head = REPLY_BYTES,
                                             .fields = LIMIT_REPLY_FIELDS,
                                             .field = REPLY_BYTES};
-    struct tracer *t = user;
     struct h1_asked asked = {.method = METHOD_POST, .upgrade = UPGRADE_NONE};
     struct arena arena;
     struct h1_scan scan;
     struct h1_head head = {0};
     struct reply reply = {0};
-    (void)c;
     arena_init(&arena, NULL, KIB(4), KIB(64));
     h1_scan_init(&scan, H1_REPLY);
     enum err e = h1_parse_reply(&scan, &limits, in, asked, &arena, &reply, &head);
     arena_reset(&arena);
+    *status = reply.status;
+    *bytes = head.bytes;
+    return e;
+}
+
+/* The final status decides; interim responses are passed over, and content is not waited for. */
+static size_t on_bytes(void *user, struct conn *c, struct span in)
+{
+    struct tracer *t = user;
+    unsigned status;
+    size_t bytes, at = 0;
+    enum err e;
+    (void)c;
+    while ((e = read_head(span_sub(in, at, in.n), &status, &bytes)) == ERR_OK && status < 200)
+        at += bytes;
     if (e == ERR_AGAIN)
-        return 0;
-    if (e == ERR_OK && reply.status < 200)
-        return head.bytes;
-    if (e == ERR_OK && reply.status < 300)
+        return at;
+    if (e == ERR_OK && status < 300)
         taken(t);
     else
-        failed(t, e == ERR_OK ? ERR_BACKEND_UNHEALTHY : e, reply.status);
+        failed(t, e == ERR_OK ? ERR_BACKEND_UNHEALTHY : e, status);
     return in.n;
 }
 

@@ -8,7 +8,7 @@ import signal
 
 from client import Client, client_context, get
 from env import until
-from origin import reset, text
+from origin import raw, reset, text
 from test_abort import QUIET
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\Z")
@@ -430,6 +430,19 @@ def test_spans_go_to_a_collector(env):
     request = collector.requests[0]
     assert (request.method, request.target) == ("POST", "/v1/traces")
     until(lambda: balancer.metric("meridian_trace_spans_total", result="sent") == 1, what="the count")
+
+
+def test_collector_that_says_more_than_one_head(env):
+    """Interim responses are passed over, be they in one packet with the answer, which ends the connection."""
+    hints = b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    collector = env.origin(name="collector", script=[raw(hints + answer, close=True), raw(hints + answer, hold=20)])
+    balancer = env.simple(env.origin(), tracing={"collector": collector.address, "sample": "100%"})
+    for taken in (1, 2):
+        assert get(balancer.port).status == 200
+        until(lambda: sum(balancer.metric("meridian_trace_spans_total", result=end) for end in ("sent", "dropped")) == taken,
+              20, "an end of the span")
+        assert balancer.metric("meridian_trace_spans_total", result="sent") == taken, balancer.errors()
 
 
 def test_collector_that_is_away_costs_spans_only(env):
