@@ -201,9 +201,22 @@ static void on_handshake_late(struct timer *t)
     handshake_failed(container_of(t, struct client, handshake));
 }
 
+/* L3: beyond it the one that has taken longest makes room. Whoever means it is done long before it
+ * is the oldest; to stop accepting would let the silent ones keep all others out. Where all of them
+ * are other workers', one more is let in. */
+static void make_room(struct proxy *p)
+{
+    const struct admission *a = p->admission;
+    bool full = atomic_load_explicit(&a->handshakes, memory_order_relaxed) >=
+                atomic_load_explicit(&a->handshakes_most, memory_order_relaxed);
+    if (full && !list_empty(&p->handshakes))
+        handshake_failed(container_of(p->handshakes.next, struct client, shaking));
+}
+
 static void begin_handshake(struct client *c)
 {
     struct proxy *p = c->proxy;
+    make_room(p);
     c->handshaking = true;
     list_append(&p->handshakes, &c->shaking);
     atomic_fetch_add_explicit(&p->admission->handshakes, 1, memory_order_relaxed);
@@ -296,18 +309,6 @@ static bool may_come(const struct proxy_listener *l, const struct addr *peer)
            cidrs_have(l->spoken_for, l->spoken_for_count, peer);
 }
 
-/* L3: beyond it the one that has taken longest makes room. Whoever means it is done long before it
- * is the oldest; to stop accepting would let the silent ones keep all others out. Where all of them
- * are other workers', one more is let in. */
-static void make_room(struct proxy *p, const struct proxy_listener *l)
-{
-    const struct admission *a = p->admission;
-    bool full = atomic_load_explicit(&a->handshakes, memory_order_relaxed) >=
-                atomic_load_explicit(&a->handshakes_most, memory_order_relaxed);
-    if (l->tls != NULL && full && !list_empty(&p->handshakes))
-        handshake_failed(container_of(p->handshakes.next, struct client, shaking));
-}
-
 enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const struct addr *peer)
 {
     struct client *c = may_come(l, peer) ? mem_alloc(sizeof *c) : NULL;
@@ -323,7 +324,6 @@ enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const str
         p->loop->ops->sock_close(p->loop, fd, false);
         return ERR_TOO_MANY;
     }
-    make_room(p, l);
     list_init(&c->shaking);
     atomic_fetch_add_explicit(&p->admission->connections, 1, memory_order_relaxed);
     counter_add(&p->stats->connections, 1);

@@ -75,6 +75,22 @@ def test_header_and_request_in_one_packet(env):
     assert [one.target for one in origin.requests] == ["/a", "/b"] * 2
 
 
+def test_l3_handshakes_behind_a_proxy(env):
+    """A handshake begins behind the header: who has not sent it takes no place, and who begins one too many has one of
+    the others make room."""
+    balancer, _ = world(env, {"tls": {"certificates": [env.authority.server("localhost").config()]}}, workers=1,
+                        limits={"handshakes": 2}, timeouts={"handshake": "40s"})
+    waiting = [env.client(balancer.port) for _ in range(5)]
+    within = [env.client(balancer.port).send(v1() + b"\x16") for _ in range(2)]
+    waiting += [env.client(balancer.port) for _ in range(5)]
+    assert all(client.silent(0.2) for client in [*within, *waiting])
+    waiting[0].send(v1() + b"\x16")
+    until(lambda: sum(client.silent(0.2) for client in within) == 1, 10, "one makes room")
+    assert all(client.silent(0.2) for client in waiting)
+    for client in waiting:
+        client.close()
+
+
 def test_local_and_unknown_keep_the_peer(env):
     balancer, origin = world(env)
     for header in (b"PROXY UNKNOWN\r\n", v2(command=0x20), SIGNATURE + b"\x20\0\0\0"):
