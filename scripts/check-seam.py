@@ -19,7 +19,8 @@ SEAMS = {
         " vasprintf getline getdelim open_memstream",
         ["lb/base/mem.c"], "base/mem.h"),
     "clock": (
-        "time clock clock_gettime gettimeofday timespec_get sleep usleep nanosleep clock_nanosleep",
+        "time clock clock_gettime gettimeofday timespec_get sleep usleep nanosleep clock_nanosleep"
+        " pthread_timedjoin_np pthread_cond_timedwait pthread_mutex_timedlock sem_timedwait",
         ["lb/base/clock.c"], "base/clock.h or the loop's time"),
     "random": (
         "rand rand_r random srand srandom drand48 lrand48 getrandom getentropy arc4random RAND_bytes"

@@ -23,6 +23,7 @@ struct log_writer {
     pthread_t thread;
     /* writer thread */
     int fd;
+    bool torn; /* the last line in the file has no end: the rest of it was lost */
     /* shared, atomic */
     _Atomic bool ending, reopen;
     _Atomic uint64_t lost;
@@ -62,8 +63,17 @@ static void lose(struct log_writer *w, const char *p, size_t n)
     atomic_fetch_add_explicit(&w->lost, lines, memory_order_relaxed);
 }
 
-/* The bytes go in any case: a log that cannot be written is not kept for later. */
-static void put_out(struct log_writer *w, const char *p, size_t n, int64_t until_ns)
+/* Whatever comes next begins a line of its own. False: nothing can be written. */
+static bool end_torn(struct log_writer *w)
+{
+    if (w->torn)
+        w->torn = write(w->fd, "\n", 1) != 1;
+    return !w->torn;
+}
+
+/* The bytes go in any case: a log that cannot be written is not kept for later. False: some were
+ * lost, as are those that go on with what they began. */
+static bool put_out(struct log_writer *w, const char *p, size_t n, int64_t until_ns)
 {
     while (n != 0) {
         ssize_t put = write(w->fd, p, n);
@@ -73,13 +83,15 @@ static void put_out(struct log_writer *w, const char *p, size_t n, int64_t until
         }
         if (put < 0 && errno != EINTR) {
             lose(w, p, n);
-            return;
+            return false;
         }
         if (put > 0) {
+            w->torn = p[put - 1] != '\n';
             p += put;
             n -= (size_t)put;
         }
     }
+    return true;
 }
 
 static bool drain(struct log_writer *w, unsigned worker)
@@ -87,8 +99,14 @@ static bool drain(struct log_writer *w, unsigned worker)
     struct span parts[2];
     int64_t until_ns = clock_mono_ns() + FLUSH_NS;
     size_t n = line_rings_peek(w->rings, worker, SIZE_MAX, parts);
-    put_out(w, parts[0].p, parts[0].n, until_ns);
-    put_out(w, parts[1].p, parts[1].n, until_ns);
+    bool goes = n == 0 || end_torn(w);
+    if (!goes)
+        lose(w, parts[0].p, parts[0].n);
+    goes = goes && put_out(w, parts[0].p, parts[0].n, until_ns);
+    if (!goes)
+        lose(w, parts[1].p, parts[1].n);
+    else
+        (void)put_out(w, parts[1].p, parts[1].n, until_ns);
     line_rings_taken(w->rings, worker, n);
     return n != 0;
 }
@@ -102,6 +120,7 @@ static void reopen(struct log_writer *w)
         return; /* the old file goes on */
     close_path(w);
     w->fd = fd;
+    w->torn = false;
 }
 
 static void *run(void *arg)
@@ -161,12 +180,12 @@ void log_writer_free(struct log_writer **wp)
     if (w == NULL)
         return;
     atomic_store(&w->ending, true);
-    struct timespec until;
-    int64_t at = clock_wall_ns() + FLUSH_NS;
-    until.tv_sec = at / NS_PER_S;
-    until.tv_nsec = at % NS_PER_S;
-    if (pthread_timedjoin_np(w->thread, NULL, &until) != 0)
-        return; /* it hangs in a write and needs its memory; the process ends anyway */
+    int64_t until_ns = clock_mono_ns() + FLUSH_NS;
+    while (pthread_tryjoin_np(w->thread, NULL) != 0) {
+        if (clock_mono_ns() >= until_ns)
+            return; /* it hangs in a write and needs its memory; the process ends anyway */
+        nanosleep(&(struct timespec){.tv_nsec = NS_PER_MS}, NULL);
+    }
     release(w);
 }
 

@@ -1,6 +1,7 @@
 """Faults that the machine makes (RELIABILITY section 8): calls that fail, full disks, exhausted ports, silent peers,
 a stopped process, hostile names and log fields. tests/fault/README.md says where each F row is tested."""
 import errno
+import json
 import os
 import re
 import signal
@@ -168,6 +169,9 @@ def log_story(env, balancer, break_it, mend_it, log):
         with open(log, errors="replace") as file:
             return "/after" in file.read()
     until(one_is_written, 20, "a line after it")
+    with open(log, errors="replace") as file:
+        after = [line for line in file.read().split("\n")[:-1] if "/after" in line]
+    assert [json.loads(line)["path"] for line in after] == ["/after"] * len(after), "behind a line that was cut short"
 
 
 def test_f18_the_log_cannot_be_written(env):
