@@ -363,7 +363,7 @@ static const struct schema_field fields[] = {
      .type = &type_pool_host,
      .fallback = "preserve",
      .help = "Host field towards backends: the client's (`preserve`), the backend's address "
-             "(`backend`), or the given name."},
+             "(`backend`), or the given one, with a port or without."},
     {.key = "retries",
      .type = &type_map,
      .offset = offsetof(struct conf_pool, retries),

@@ -220,31 +220,41 @@ static struct span url_authority(struct span url)
     return authority;
 }
 
-static size_t host_end(struct span authority)
+struct span text_authority_host(struct span authority)
 {
     bool literal = authority.n > 0 && authority.p[0] == '[';
-    return literal ? span_find(authority, ']') + 1 : span_find(authority, ':');
+    return span_sub(authority, 0,
+                    literal ? span_find(authority, ']') + 1 : span_find(authority, ':'));
+}
+
+bool text_is_authority(struct span s)
+{
+    uint64_t number = 1;
+    struct span host = text_authority_host(s), port = span_sub(s, host.n, s.n);
+    bool good =
+        port.n == 0 || (port.p[0] == ':' && span_u64(span_sub(port, 1, port.n), &number) == ERR_OK);
+    return text_host(host) == NULL && good && number > 0 && number <= UINT16_MAX;
 }
 
 struct span text_url_host(struct span url, uint64_t *port)
 {
     struct span authority = url_authority(url);
-    size_t end = host_end(authority);
+    struct span host = text_authority_host(authority);
     *port = span_starts(url, SPAN("https:")) ? 443 : 80;
-    if (end < authority.n && span_u64(span_sub(authority, end + 1, authority.n), port) != ERR_OK)
+    if (host.n < authority.n &&
+        span_u64(span_sub(authority, host.n + 1, authority.n), port) != ERR_OK)
         *port = 0;
-    return span_sub(authority, 0, end);
+    return host;
 }
 
-static bool is_authority(struct span url, struct span authority)
+/* In small letters. */
+static bool is_url_authority(struct span authority)
 {
-    uint64_t port;
-    struct span host = text_url_host(url, &port);
+    struct span host = text_authority_host(authority);
     for (size_t i = 0; i < host.n; i++)
         if (ascii_lower(host.p[i]) != host.p[i])
             return false;
-    bool joined = host.n == authority.n || authority.p[host.n] == ':';
-    return text_host(host) == NULL && joined && port > 0 && port <= UINT16_MAX;
+    return text_is_authority(authority);
 }
 
 const char *text_public_url(struct span s)
@@ -254,7 +264,7 @@ const char *text_public_url(struct span s)
     struct span path = SPAN_NONE;
     if (authority.n > 0)
         path = span_sub(s, (size_t)(authority.p - s.p) + authority.n, s.n);
-    bool good = authority.n > 0 && is_authority(s, authority) &&
+    bool good = authority.n > 0 && is_url_authority(authority) &&
                 (path.n == 0 || (text_prefix(path) == NULL && path.p[path.n - 1] != '/'));
     return good ? NULL
                 : "https://host or http://host in small letters, with a port or a path if need be, "

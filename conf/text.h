@@ -36,6 +36,9 @@ bool text_is_token(struct span s);
 bool text_is_field_value(struct span s);
 /* Labels of letters, digits, '-' and '_', at most 253 bytes (RFC 1123 section 2.1). */
 bool text_is_host_name(struct span s);
+/* "host" or "host:port", with a host of text_host; and its host, also of what is none. */
+bool text_is_authority(struct span s);
+struct span text_authority_host(struct span authority);
 /* What follows "_service._proto." in such a name (RFC 2782); empty: it is none. */
 struct span text_service_domain(struct span s);
 

@@ -218,14 +218,7 @@ static void pool_host_read(struct reader *r, const struct schema_field *f, const
         pool->host = s.p[0] == 'p' ? CONF_HOST_PRESERVE : CONF_HOST_BACKEND;
         return;
     }
-    struct span name = s, port = SPAN_NONE;
-    uint64_t number = 1;
-    if (span_find(s, ':') < s.n && s.p[0] != '[')
-        port = span_cut(s, ':', &name);
-    bool good =
-        text_host(name) == NULL &&
-        (name.n == s.n || (span_u64(port, &number) == ERR_OK && number > 0 && number < 65536));
-    if (!good) {
+    if (!text_is_authority(s)) {
         reader_must_be(r, n, f->type->allowed);
         return;
     }
@@ -246,7 +239,7 @@ static void pool_host_write(struct writer *w, const struct schema_field *f, cons
 
 const struct schema_type type_pool_host = {
     .name = "host",
-    .allowed = "preserve, backend, or the host name to send",
+    .allowed = "preserve, backend, or the host to send, with a port or without",
     .read = pool_host_read,
     .write = pool_host_write,
 };

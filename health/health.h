@@ -50,7 +50,6 @@ struct health_check {
     int64_t interval_ms, timeout_ms;
     unsigned fall, rise;    /* at least 1 */
     struct tls_client *tls; /* NULL: plain; for the health thread alone */
-    struct span server_name;
 };
 
 struct health_plan;
@@ -63,10 +62,11 @@ void health_plan_free(struct health_plan **plan);
 MUST_CHECK
 enum err health_plan_check(struct health_plan *plan, const struct health_check *check,
                            size_t *index);
-/* Takes a reference to the endpoint. An endpoint may be in a plan once. */
+/* Takes a reference to the endpoint. An endpoint may be in a plan once. server_name: whom its
+ * certificate must be for, where the check has TLS; copied. */
 MUST_CHECK
 enum err health_plan_target(struct health_plan *plan, size_t check, struct endpoint *endpoint,
-                            const struct addr *addr);
+                            const struct addr *addr, struct span server_name);
 /* Connects of the newest target's checks tell its site how far it is (site_connected). Where
  * members is not 0, what the checks take are samples of the site too, which has so many
  * (site_checked). Takes a reference. */

@@ -72,7 +72,7 @@ static bool keep_check(struct arena *a, struct health_check *c)
     }
     c->depends = names;
     return kept && keep_text(a, &c->pool) && keep_page(a, &c->page) && keep_page(a, &c->live) &&
-           keep_text(a, &c->service) && keep_text(a, &c->server_name);
+           keep_text(a, &c->service);
 }
 
 enum err health_plan_check(struct health_plan *plan, const struct health_check *check,
@@ -107,12 +107,27 @@ static const struct health_check *find_check(const struct health_plan *plan, siz
     return NULL;
 }
 
+/* Most have the name of the one before. */
+static bool keep_name(struct health_plan *plan, struct span *name)
+{
+    const struct plan_target *last =
+        plan->target_count != 0 ? &plan->targets[plan->target_count - 1] : NULL;
+    if (last == NULL || !span_eq(last->server_name, *name)) {
+        return keep_text(&plan->arena, name);
+    }
+    *name = last->server_name;
+    return true;
+}
+
 enum err health_plan_target(struct health_plan *plan, size_t check, struct endpoint *endpoint,
-                            const struct addr *addr)
+                            const struct addr *addr, struct span server_name)
 {
     const struct health_check *found = find_check(plan, check);
     if (found == NULL) {
         return ERR_RANGE;
+    }
+    if (!keep_name(plan, &server_name)) {
+        return ERR_NO_MEMORY;
     }
     if (plan->target_count == plan->target_cap) {
         size_t cap = plan->target_cap == 0 ? 16 : plan->target_cap * 2;
@@ -126,6 +141,7 @@ enum err health_plan_target(struct health_plan *plan, size_t check, struct endpo
     plan->targets[plan->target_count++] = (struct plan_target){
         .endpoint = endpoint_ref(endpoint),
         .addr = *addr,
+        .server_name = server_name,
         .check = found,
     };
     return ERR_OK;

@@ -16,6 +16,7 @@ struct plan_check {
 struct plan_target {
     struct endpoint *endpoint; /* referenced */
     struct addr addr;
+    struct span server_name;          /* in the plan's arena */
     const struct health_check *check; /* in the same plan */
     struct site_state *site;          /* referenced; NULL: nobody wants to know */
     uint32_t members; /* of the site, whose samples the checks are; 0: they are not */

@@ -103,7 +103,7 @@ enum err probe_start(struct probe *p, struct conn_env *env, const struct probe_j
     struct conn_target to = {
         .addr = job->addr,
         .tls = job->check->tls,
-        .server_name = job->check->server_name,
+        .server_name = job->server_name,
         .session_key = job->session_key,
         .prelude = buf_span(&header),
     };

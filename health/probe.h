@@ -13,7 +13,8 @@ struct probe_job {
     const struct health_page *page;   /* of it */
     const struct addr *addr;          /* borrowed until the end */
     struct span host;                 /* HTTP: where the check names none; borrowed */
-    uint64_t session_key;             /* as in struct conn_target */
+    struct span server_name;          /* as in struct conn_target; borrowed until the end */
+    uint64_t session_key;             /* as there */
 };
 
 /* Each is called for one stage and may end the probe; bytes may be NULL where it expects none. */

@@ -188,6 +188,7 @@ static void begin(struct target *t)
         .page = first && check->live.path.n > 0 ? &check->live : &check->page,
         .addr = &t->plan->addr,
         .host = t->endpoint->address,
+        .server_name = t->plan->server_name,
         .session_key = (uint64_t)(uintptr_t)t->endpoint,
     };
     t->began_ns = loop_now_ns(h->env.loop);

@@ -1,5 +1,6 @@
 #include "proxy/proxy.h"
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "proxy/client.h"
 #include "proxy/exchange_impl.h"
@@ -126,7 +127,8 @@ static enum err declare_pool(struct proxy *p, const struct policy_pool *pool, ui
             .server_name = e->server_name,
             .protocol = pool->protocol,
             .header = pool->header,
-            .settings = pool->settings,
+            /* Under another name a server is another one. */
+            .settings = pool->settings + hash_plain(e->server_name),
             .connections = pool->connections,
             .idle = pool->idle,
         };

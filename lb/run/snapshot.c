@@ -384,11 +384,8 @@ static struct health_check check_of(const struct snapshot *s, size_t i,
         depends[c.depend_count] = pool->depends_on[c.depend_count].s;
         c.depend_count++;
     }
-    if (s->clients[i] != NULL) {
+    if (s->clients[i] != NULL)
         c.tls = tls_client_ref(s->clients[i][s->workers]);
-        if (s->policy.pools[i].endpoint_count != 0)
-            c.server_name = s->policy.pools[i].endpoints[0].server_name;
-    }
     return c;
 }
 
@@ -411,10 +408,10 @@ enum err snapshot_health(struct snapshot *s, struct health_plan **out)
         size_t index;
         e = health_plan_check(plan, &check, &index);
         for (uint32_t k = 0; e == ERR_OK && k < pool->endpoint_count; k++) {
-            e = health_plan_target(plan, index, pool->endpoints[k].endpoint,
-                                   &pool->endpoints[k].address);
+            const struct policy_endpoint *at = &pool->endpoints[k];
+            e = health_plan_target(plan, index, at->endpoint, &at->address, at->server_name);
             if (e == ERR_OK)
-                tell_site(pool, &pool->endpoints[k], plan);
+                tell_site(pool, at, plan);
         }
     }
     if (e != ERR_OK)

@@ -61,7 +61,7 @@ static struct span server_name(struct snapshot *s, const struct conf_pool *pool,
     if (pool->tls.server_name.s.p != NULL)
         return pool->tls.server_name.s;
     if (pool->host == CONF_HOST_NAME)
-        return pool->host_name.s;
+        return text_authority_host(pool->host_name.s);
     if (b != NULL && b->address.family == CONF_NAME)
         return b->address.path;
     if (b != NULL && b->address.family == CONF_SERVICE)

@@ -6,6 +6,7 @@ import threading
 import warnings
 
 from client import Client, client_context, get
+from dns import NameServer
 from env import until
 from origin import server_context, text
 from wire import Ended
@@ -207,6 +208,32 @@ def test_backend_certificate_is_verified(env):
     assert get(unknown.port).status == 502
     _, unchecked = to_backend(env, stranger.server("inner.example.com"), verify=False)
     assert get(unchecked.port).status == 200
+
+
+def test_backend_certificate_is_for_the_host_that_is_sent(env):
+    """Without its port, which no certificate has; and a connection under one name is no good under the next."""
+    origin = env.origin(tls=server_context(env.authority.server("inner.example.com")))
+    balancer = env.simple(origin, pool={"tls": {"ca": env.authority.ca}, "host": "inner.example.com:8443",
+                                        "health": {"off": True}, "retries": {"extra": 0}})
+    assert get(balancer.port).status == 200
+    assert origin.last().fields.get("host") == "inner.example.com:8443"
+    pool = {**balancer.config["pools"]["api"], "host": "other.example.com"}
+    balancer.reload({**balancer.config, "pools": {"api": pool}})
+    assert get(balancer.port).status == 502
+
+
+def test_checks_ask_for_each_backend_by_its_own_name(env):
+    """Where no name is given a certificate is for the backend's own; so it is for who checks it."""
+    origins = {name: env.origin(tls=server_context(env.authority.server(f"{name}.test"))) for name in "abc"}
+    names = NameServer(env.port(), {f"{name}.test": ["127.0.0.1"] for name in origins})
+    env.at_end(names.close)
+    balancer = env.simple(pool={
+        "backends": {name: {"address": f"{name}.test:{origin.port}"} for name, origin in origins.items()},
+        "tls": {"ca": env.authority.ca}, "health": {"http": {"path": "/healthz"}, "interval": "1s", "fall": 1}},
+        resolve={"servers": [names.address]})
+    until(lambda: all(origin.probes > 1 for origin in origins.values()), 20, "two checks of each")
+    assert "event=backend-health" not in balancer.errors(), balancer.errors()
+    assert {get(balancer.port).fields.get("x-origin") for _ in range(12)} == {origin.name for origin in origins.values()}
 
 
 def test_backend_sessions_are_resumed(env):

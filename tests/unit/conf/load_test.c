@@ -161,7 +161,7 @@ TEST(conf_load, values_of_pools)
     CHECK_INT(c->pools[1].health.probe, CONF_PROBE_OFF);
     CHECK_INT(c->pools[1].balance.distance_from, CONF_DISTANCE_CLIENT);
     CHECK_INT(c->pools[1].host, CONF_HOST_NAME);
-    CHECK_STR(c->pools[1].host_name.s.p, "api.example.com:8443");
+    CHECK_STR(c->pools[1].host_name.s.p, "[2001:db8::8]:8443");
     CHECK_STR(c->pools[1].backends->address.path.p, "/run/a.sock");
     conf_free(&c);
 }

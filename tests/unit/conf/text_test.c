@@ -175,3 +175,35 @@ TEST(conf_text, secrets_are_hidden)
     CHECK_SPAN(buf_span(&out), "user: me\npassword: \"(hidden)\"\n");
     buf_fini(&out);
 }
+
+/* What a pool sends as Host: the host of it is whom a certificate is for. */
+TEST(conf_text, authorities)
+{
+    static const struct {
+        const char *text, *host; /* NULL: it is none */
+    } rows[] = {
+        {"a.b", "a.b"},
+        {"a.b:80", "a.b"},
+        {"192.0.2.1:65535", "192.0.2.1"},
+        {"[2001:db8::1]", "[2001:db8::1]"},
+        {"[2001:db8::1]:8443", "[2001:db8::1]"},
+        {"", NULL},
+        {":80", NULL},
+        {"a:", NULL},
+        {"a:0", NULL},
+        {"a:65536", NULL},
+        {"a:8x", NULL},
+        {"a:80:80", NULL},
+        {"2001:db8::1", NULL},
+        {"[2001:db8::1", NULL},
+        {"[2001:db8::1]8443", NULL},
+        {"[2001:db8::1]:", NULL},
+        {"a b:80", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct span s = span_str(rows[i].text);
+        CHECK(text_is_authority(s) == (rows[i].host != NULL), "'%s'", rows[i].text);
+        if (rows[i].host != NULL)
+            CHECK_SPAN(text_authority_host(s), rows[i].host);
+    }
+}

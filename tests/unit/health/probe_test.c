@@ -11,6 +11,7 @@
 
 /* A server on a real socket of the same loop. What it does with a connection is the test's. */
 struct server {
+    struct span name; /* whom its certificate must be for */
     struct loop *loop;
     struct conn_env env;
     struct listener *listener;
@@ -177,7 +178,12 @@ static enum err probe(struct server *s, const struct health_check *check)
 {
     struct run r = {.loop = s->loop};
     struct probe_job job = {
-        .check = check, .page = &check->page, .addr = &s->at, .host = SPAN("10.0.0.1:80")};
+        .check = check,
+        .page = &check->page,
+        .addr = &s->at,
+        .host = SPAN("10.0.0.1:80"),
+        .server_name = s->name,
+    };
     timer_init(&r.after, s->loop, on_after);
     CHECK(probe_start(&r.probe, &s->env, &job, on_done) == ERR_OK, "start");
     CHECK(r.done == 0, "never from inside");
@@ -430,12 +436,12 @@ TEST(probe, tls)
     struct tls_client_spec client = {.ca = made.cert, .verify = true};
     CHECK(tls_server_new(&server, &s.tls, &message) == ERR_OK, "server");
     CHECK(tls_client_new(&client, &check.tls, &message) == ERR_OK, "client");
-    check.server_name = SPAN("a.example");
+    s.name = SPAN("a.example");
     CHECK_INT(probe(&s, &check), ERR_OK);
     s.sent = 0;
     check.kind = HEALTH_TCP;
     CHECK_INT(probe(&s, &check), ERR_OK);
-    check.server_name = SPAN("b.example");
+    s.name = SPAN("b.example");
     CHECK_INT(probe(&s, &check), ERR_BACKEND_TLS);
     tls_server_free(&s.tls);
     s.reset = true;

@@ -74,7 +74,7 @@ static struct health_plan *plan_of(struct world *w, const struct health_check *c
         struct addr at;
         snprintf(text, sizeof text, "10.0.0.1:%zu", i + 1);
         CHECK(addr_parse(span_str(text), &at) == ERR_OK, "address");
-        CHECK(health_plan_target(plan, index, w->endpoints[i], &at) == ERR_OK, "target");
+        CHECK(health_plan_target(plan, index, w->endpoints[i], &at, SPAN_NONE) == ERR_OK, "target");
     }
     return plan;
 }
