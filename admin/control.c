@@ -26,12 +26,14 @@ static void end(struct control_conn *c, enum conn_end how)
     mem_free(c);
 }
 
-/* Sends the answer, one line, and ends the connection. */
+/* Sends the answer, one line, and ends the connection. A long one has its line end already: while
+ * much waits, a second piece would be too much (conn_write). */
 static void answer(struct asker *asker, struct span line)
 {
     struct control_conn *c = container_of(asker, struct control_conn, asker);
     conn_write(c->conn, line);
-    conn_write(c->conn, SPAN("\n"));
+    if (!span_ends(line, SPAN("\n")))
+        conn_write(c->conn, SPAN("\n"));
     end(c, CONN_END_FLUSH);
 }
 
@@ -53,6 +55,7 @@ static void ask(struct control_conn *c, struct span line)
     buf_init(&out, ADMIN_REPLY_MOST);
     /* On ERR_AGAIN a job answers, or has answered already: c may be gone. */
     if (command_run(c->admin, &c->asker, line, &out) != ERR_AGAIN) {
+        buf_put_char(&out, '\n');
         answer(&c->asker, buf_span(&out));
     }
     buf_fini(&out);

@@ -21,6 +21,18 @@ TEST(control, answers_one_line)
     desk_fini(&desk);
 }
 
+/* More than a connection may hold of what is written piece by piece: all of it comes. */
+TEST(control, answers_with_very_many_backends)
+{
+    static const char end[] = "]}\n";
+    desk_init(&desk);
+    desk.view.backend_copies = 20000;
+    struct span got = desk_ask(&desk, &desk.control, "{\"command\":\"backends\"}\n");
+    CHECK(got.n > MIB(8) && span_ends(got, SPAN(end)), "%zu bytes", got.n);
+    CHECK(span_find(got, '\n') == got.n - 1, "one line");
+    desk_fini(&desk);
+}
+
 /* L40: the socket is for its owner and group only. */
 TEST(control, mode)
 {
