@@ -1,4 +1,4 @@
-/* keep: the last registry that was applied, as a text with a checksum, so that a balancer can start
+/* keep: the last registry that was applied, as JSON with a checksum, so that a balancer can start
  * while the database is away. Pure: whoever owns the file reads and writes it. */
 #ifndef MERIDIAN_DB_KEEP_H
 #define MERIDIAN_DB_KEEP_H

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NAME "/pools.state"
+#define NAME "/pools.json"
 
 char *keep_file_path(const struct conf *conf)
 {

@@ -45,7 +45,7 @@ def test_f20_away_at_start_in_between_and_killed(env):
     insert(server, other)
     balancer = balancer_of(env, server, seed)
     wait_for(balancer, seed, other)
-    kept = os.path.join(balancer.dir, "pools.state")
+    kept = os.path.join(balancer.dir, "pools.json")
     until(lambda: os.path.exists(kept), what="the last-known-good file")
     server.stop(signal.SIGQUIT)
     until(lambda: balancer.metric("meridian_database_up") == 0, what="its loss")

@@ -338,7 +338,7 @@ def test_c11_stopped_under_full_load(env):
                                 registry={"source": "main", "mode": "merge", "allow": ["127.0.0.0/8"]})
     servers.append(Api(env, server, "listed"))
     server.sql(f"INSERT INTO meridian.pool_server (pool, address) VALUES ('api', '{servers[-1].address}')")
-    kept = os.path.join(balancer.dir, "pools.state")
+    kept = os.path.join(balancer.dir, "pools.json")
     until(lambda: os.path.exists(kept) and servers[-1].address in open(kept).read(), what="the last-known-good file")
     load = Load(balancer.port, 4)
     server.stop()
