@@ -64,6 +64,7 @@ struct conf_health {
     struct conf_probe_page live, ready; /* CONF_PROBE_READY; live only together with ready */
     int64_t interval_ms, timeout_ms;
     int64_t fall, rise;
+    int64_t content; /* bytes of an answer's content that are read */
 };
 
 enum conf_algorithm {

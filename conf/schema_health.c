@@ -4,7 +4,7 @@
 
 #define HOUR_MS 3600000
 #define CONTAINS_HELP                                                                              \
-    "Text that stands in the first 4 KiB of a good answer's content; without it the check fails."
+    "Text that stands in what is read of a good answer's content; without it the check fails."
 
 static void http_probe_done(struct reader *r, const struct node *n, void *at)
 {
@@ -171,6 +171,13 @@ static const struct schema_field health_fields[] = {
      .least = 1,
      .most = 64,
      .help = "Good checks in a row after which it is up again."},
+    {.key = "content",
+     .type = &type_size,
+     .offset = offsetof(struct conf_health, content),
+     .initial = LIMIT_CHECK_BODY,
+     .least = LIMIT_CHECK_BODY,
+     .most = LIMIT_CHECK_BODY_MOST,
+     .help = "How much of an answer's content is read, where it matters (L31)."},
 };
 
 static const char *const probes[] = {"http", "grpc", "tcp", "ready", "off", NULL};

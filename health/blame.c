@@ -3,7 +3,7 @@
 #include "base/json_read.h"
 #include "base/limits.h"
 
-#define MEMORY_MOST KIB(128)
+#define MEMORY_MOST MIB(1) /* of LIMIT_CHECK_BODY_MOST, unless it is nothing but brackets */
 
 bool blame_is_type(struct span content_type)
 {

@@ -49,6 +49,7 @@ struct health_check {
     bool h2;             /* without TLS: the server speaks HTTP/2 from the start */
     int64_t interval_ms, timeout_ms;
     unsigned fall, rise;    /* at least 1 */
+    size_t content_most;    /* bytes of an answer that are read; 0: LIMIT_CHECK_BODY */
     struct tls_client *tls; /* NULL: plain; for the health thread alone */
 };
 

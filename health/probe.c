@@ -112,7 +112,7 @@ enum err probe_start(struct probe *p, struct conn_env *env, const struct probe_j
         p->conn = NULL;
         return e;
     }
-    conn_set_hold_limit(p->conn, 2 * LIMIT_CHECK_BODY); /* a head, and content with its framing */
+    conn_set_hold_limit(p->conn, LIMIT_CHECK_HEAD + probe_content_most(p));
     timer_init(&p->deadline, env->loop, on_deadline);
     timer_in_ms(&p->deadline, job->check->timeout_ms);
     return ERR_OK;
@@ -132,6 +132,12 @@ void probe_cancel(struct probe *p)
         stop(p);
         conn_close(&p->conn, CONN_END_NOW);
     }
+}
+
+size_t probe_content_most(const struct probe *p)
+{
+    size_t most = p->job.check->content_most;
+    return most != 0 ? most : LIMIT_CHECK_BODY;
 }
 
 bool probe_status_good(const struct probe *p, uint64_t status)

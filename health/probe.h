@@ -66,6 +66,8 @@ struct span probe_host(const struct probe *p);
 bool probe_wants_content(struct probe *p, uint64_t status, struct span type);
 /* That content, or what has come of it: ends the probe unless it may decide with more. */
 void probe_content(struct probe *p, struct span content, bool whole);
+/* How many bytes of it are read. */
+size_t probe_content_most(const struct probe *p);
 /* Whether the status is a good one. */
 bool probe_status_good(const struct probe *p, uint64_t status);
 

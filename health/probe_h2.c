@@ -9,7 +9,7 @@
 enum {
     MESSAGE_HEAD = 5, /* of gRPC: compressed or not, and the length */
     SERVICE_MOST = 120,
-    REPLY_MOST = 4096, /* bytes of the response's content that are kept (L31) */
+    OTHER_MOST = KIB(64), /* what else may come with the content (L31) */
     SERVING = 1,
 };
 
@@ -20,7 +20,8 @@ struct probe_h2 {
     bool has_grpc_status, wants_content, ended;
     size_t heard; /* bytes from the server (L31) */
     size_t reply_size, message_size, message_sent;
-    char reply[REPLY_MOST], message[MESSAGE_HEAD + 2 + SERVICE_MOST];
+    char message[MESSAGE_HEAD + 2 + SERVICE_MOST];
+    char reply[]; /* probe_content_most */
 };
 
 static bool is_grpc(const struct probe *p)
@@ -86,7 +87,7 @@ static int on_data(nghttp2_session *wire, uint8_t flags, int32_t id, const uint8
     (void)wire;
     (void)flags;
     (void)id;
-    size_t room = sizeof(h->reply) - h->reply_size, kept = n < room ? n : room;
+    size_t room = probe_content_most(h->probe) - h->reply_size, kept = n < room ? n : room;
     memcpy(h->reply + h->reply_size, bytes, kept);
     h->reply_size += kept;
     return 0;
@@ -187,7 +188,7 @@ static bool pump(struct probe_h2 *h)
 
 static void h2_open(struct probe *p)
 {
-    struct probe_h2 *h = mem_alloc(sizeof(*h));
+    struct probe_h2 *h = mem_alloc(sizeof(*h) + probe_content_most(p));
     p->talk = h;
     if (h == NULL) {
         probe_end(p, ERR_NO_MEMORY);
@@ -203,11 +204,12 @@ static size_t h2_bytes(struct probe *p, struct span bytes)
 {
     struct probe_h2 *h = p->talk;
     h->heard += bytes.n;
-    if (h->heard > KIB(64) ||
+    if (h->heard > OTHER_MOST + probe_content_most(p) ||
         nghttp2_session_mem_recv(h->wire, (const uint8_t *)bytes.p, bytes.n) < 0 || !pump(h)) {
         probe_end(p, ERR_BACKEND_PROTOCOL);
     } else if (h->wants_content && (h->ended || p->seeks)) {
-        probe_content(p, span_of(h->reply, h->reply_size), h->ended || h->reply_size == REPLY_MOST);
+        bool whole = h->ended || h->reply_size == probe_content_most(p);
+        probe_content(p, span_of(h->reply, h->reply_size), whole);
     } else if (h->ended) {
         probe_end(p, h->status >= 100 && h->status < 600 ? verdict(h) : ERR_BACKEND_PROTOCOL);
     } else if (nghttp2_session_want_read(h->wire) == 0) {

@@ -35,9 +35,9 @@ static enum err read_head(struct span in, struct answer *answer)
 {
     static const struct h1_limits limits = {
         .line = LIMIT_REQUEST_LINE,
-        .head = LIMIT_CHECK_BODY,
+        .head = LIMIT_CHECK_HEAD,
         .fields = LIMIT_REPLY_FIELDS,
-        .field = LIMIT_CHECK_BODY,
+        .field = LIMIT_CHECK_HEAD,
     };
     struct h1_asked asked = {.method = METHOD_GET, .upgrade = UPGRADE_NONE};
     struct h1_scan scan;
@@ -67,11 +67,12 @@ static enum err read_content(const struct answer *answer, struct span in, struct
 /* What a server says that is not ready, or whether a good one says what it should. */
 static void take_content(struct probe *p, const struct answer *answer, struct span in)
 {
+    size_t most = probe_content_most(p); /* with its framing */
     struct buf content;
-    buf_init(&content, 2 * LIMIT_CHECK_BODY);
+    buf_init(&content, LIMIT_CHECK_HEAD + most);
     enum err e = read_content(answer, in, &content);
-    bool whole = e != ERR_AGAIN || in.n >= LIMIT_CHECK_BODY;
-    probe_content(p, span_sub(buf_span(&content), 0, LIMIT_CHECK_BODY), whole);
+    bool whole = e != ERR_AGAIN || in.n >= most;
+    probe_content(p, span_sub(buf_span(&content), 0, most), whole);
     buf_fini(&content);
 }
 
@@ -82,18 +83,18 @@ static struct span type_of(const struct reply *reply)
 }
 
 /* The final status decides; content is waited for only where it may say more. Interim responses are
- * passed over, all within LIMIT_CHECK_BODY. */
+ * passed over, all within LIMIT_CHECK_HEAD. */
 static void take_answer(struct probe *p, struct answer *answer, struct span in)
 {
     size_t at = 0;
     for (;;) {
         arena_reset(&answer->arena);
         enum err e = read_head(span_sub(in, at, in.n), answer);
-        if (e == ERR_AGAIN && in.n < LIMIT_CHECK_BODY)
+        if (e == ERR_AGAIN && in.n < LIMIT_CHECK_HEAD)
             return;
         at += e == ERR_OK ? answer->head.bytes : 0;
         unsigned status = answer->reply.status;
-        if (e == ERR_OK && status < 200 && at <= LIMIT_CHECK_BODY)
+        if (e == ERR_OK && status < 200 && at <= LIMIT_CHECK_HEAD)
             continue;
         if (e == ERR_OK && status >= 200 && probe_wants_content(p, status, type_of(&answer->reply)))
             take_content(p, answer, span_sub(in, at, in.n));

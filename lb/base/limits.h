@@ -85,7 +85,9 @@
 #define LIMIT_CHECK_FALL              3       /* L31 */
 #define LIMIT_CHECK_RISE              2       /* L31 */
 #define LIMIT_CHECK_SOON_MS           500     /* L31, after a first contrary result */
+#define LIMIT_CHECK_HEAD              KIB(4)  /* L31: of an answer, interim ones included */
 #define LIMIT_CHECK_BODY              KIB(4)  /* L31 */
+#define LIMIT_CHECK_BODY_MOST         KIB(64) /* CAPABILITIES C2: whoever asks for more */
 #define LIMIT_EJECT_CONNECT_FAILS     3       /* L32 */
 #define LIMIT_EJECT_FAILS             5       /* L32 */
 #define LIMIT_EJECT_BASE_MS           5000    /* L32 */

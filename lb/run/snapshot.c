@@ -377,6 +377,7 @@ static struct health_check check_of(const struct snapshot *s, size_t i,
         .timeout_ms = h->timeout_ms,
         .fall = (unsigned)h->fall,
         .rise = (unsigned)h->rise,
+        .content_most = (size_t)h->content,
     };
     if (two && h->live.set)
         c.live = page_of(&h->live);

@@ -156,6 +156,30 @@ TEST(probe_h2, contains)
     }
 }
 
+/* L31: 4 KiB of the content are read, and more where that was asked for (C2). */
+TEST(probe_h2, contains_behind_much)
+{
+    static const char end[] = DATA("\1", "\4", "well");
+    struct health_check c = {.kind = HEALTH_HTTP,
+                             .page = {.path = SPAN("/up"), .contains = SPAN("well")},
+                             .h2 = true,
+                             .timeout_ms = 5000};
+    struct buf reply;
+    c.page.status[200 / 64] |= UINT64_C(1) << (200 % 64);
+    buf_init(&reply, 0);
+    buf_put_span(&reply, FRAMES(SETTINGS STATUS("\4", "\x88")));
+    for (size_t i = 0; i < 50; i++) {
+        char piece[9 + 1024] = "\0\4\0\0\0\0\0\0\1";
+        memset(piece + 9, 'x', 1024);
+        buf_put_span(&reply, span_of(piece, sizeof piece));
+    }
+    buf_put_span(&reply, FRAMES(end));
+    CHECK_INT(check(&c, buf_span(&reply), NULL), ERR_BACKEND_UNHEALTHY);
+    c.content_most = KIB(64);
+    CHECK_INT(check(&c, buf_span(&reply), NULL), ERR_OK);
+    buf_fini(&reply);
+}
+
 TEST(probe_h2, grpc)
 {
     const struct {

@@ -241,6 +241,35 @@ TEST(probe, blame)
     }
 }
 
+/* C2: 4 KiB are read of what it says (L31), and up to 64 KiB where that was asked for. */
+TEST(probe, blame_behind_much)
+{
+    static char reply[64 * 1024];
+    static const struct span names[] = {{"db", 2}};
+    struct health_check check = http();
+    struct server s;
+    int n = snprintf(reply, sizeof reply, HEAD "Connection: close\r\n\r\n{\"notes\":[");
+    while (n < 60000)
+        n += snprintf(reply + n, sizeof reply - (size_t)n, "\"all that can be said\",");
+    snprintf(reply + n, sizeof reply - (size_t)n,
+             "0],\"checks\":{\"db\":[{\"status\":\"fail\"}]}}");
+    check.ready = true;
+    check.depends = names;
+    check.depend_count = 1;
+    for (size_t drip = 0; drip < 2; drip++) {
+        for (size_t most = 0; most <= KIB(64); most += KIB(64)) {
+            server_init(&s);
+            s.reply = reply;
+            s.drip = drip * 1000;
+            s.ends_reply = true;
+            check.content_most = most;
+            CHECK_INT(probe(&s, &check), ERR_BACKEND_UNHEALTHY);
+            CHECK(blamed == (most != 0), "%zu: blames %u", most, blamed);
+            server_fini(&s);
+        }
+    }
+}
+
 /* C2 and L31: what a good answer has to say, in its first 4 KiB, however it is framed. */
 TEST(probe, contains)
 {
@@ -281,6 +310,13 @@ TEST(probe, contains)
             server_fini(&s);
         }
     }
+    struct server s;
+    server_init(&s);
+    s.reply = far;
+    s.ends_reply = true;
+    check.content_most = KIB(8);
+    CHECK(probe(&s, &check) == ERR_OK, "more is read where that was asked for");
+    server_fini(&s);
 }
 
 TEST(probe, request)
