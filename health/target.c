@@ -25,6 +25,7 @@ void target_settle(struct target *t, enum err why)
 {
     struct health *h = t->health;
     enum endpoint_health from = endpoint_health(t->endpoint), to = health_of(t);
+    STORE(t->endpoint->lifeless, t->verdict.health != ENDPOINT_UP);
     if (!endpoint_set_health(t->endpoint, to, loop_now_ms(h->env.loop))) {
         return;
     }

@@ -90,6 +90,7 @@ struct endpoint {
     _Atomic int64_t health_since; /* monotonic ms of the last change of health; 0: never */
     _Atomic uint32_t probe_us;    /* how long the last probe took; health thread writes */
     _Atomic uint8_t probe_err;    /* enum err of the last probe, ERR_OK where it was good */
+    _Atomic bool lifeless;        /* checks say that it does not even live; health thread writes */
     /* set once */
     _Alignas(64) struct pool_state *pool;
     char *key;                    /* "pool/backend@address" */
@@ -114,6 +115,11 @@ void endpoint_unref(struct endpoint **e);
 static inline enum endpoint_health endpoint_health(const struct endpoint *e)
 {
     return (enum endpoint_health)atomic_load_explicit(&e->health, memory_order_relaxed);
+}
+/* Whether checks let it live, be it ready or not. */
+static inline bool endpoint_lives(const struct endpoint *e)
+{
+    return !atomic_load_explicit(&e->lifeless, memory_order_relaxed);
 }
 static inline enum endpoint_admin endpoint_admin(const struct endpoint *e)
 {

@@ -148,7 +148,7 @@ static bool checks_fail(void *ctx, const struct row *row)
     buf_printf(&text, "%.*s/%.*s@%.*s", SPAN_FMT(row->pool), SPAN_FMT(row->address),
                SPAN_FMT(row->address));
     const struct endpoint *e = registry_find(b->registry, buf_span(&text));
-    return e == NULL || endpoint_health(e) != ENDPOINT_UP;
+    return e == NULL || !endpoint_lives(e);
 }
 
 /* An empty result never empties a pool that has no other servers (C7), unless the file says so. */

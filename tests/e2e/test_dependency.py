@@ -182,6 +182,28 @@ def test_c11_one_server_with_broken_credentials_is_ejected(env):
     until(lambda: healths(balancer) == ["up"] * 5, what="its return")
 
 
+def test_c7_a_lapsed_lease_ends_with_life_not_with_readiness(env):
+    """Whoever cannot reach the database is not ready and does not renew its lease: it stays, out of work, while it
+    lives, and has work again without a word to the database."""
+    server = database(env)
+    balancer, servers = setting(env, server, 2, registry={"source": "main", "allow": ["127.0.0.0/8"]})
+    listed = Api(env, server, "listed")
+    server.sql(f"SELECT meridian.heartbeat('api', '{listed.address}', '1 min')")
+    until(lambda: healths(balancer) == ["up"] * 3, what="all of them")
+    listed.broken = True
+    until(lambda: healths(balancer).count("soft") == 1, what="its unreadiness")
+    reads = balancer.ctl_json("database")["reads"]
+    server.sql("UPDATE meridian.pool_server SET seen_at = now() - interval '2 min';"
+               "SELECT meridian.heartbeat('api', '192.0.2.1:80')")
+    until(lambda: balancer.ctl_json("database")["reads"] > reads, what="the read that sees the end of its lease")
+    until(lambda: balancer.metric("meridian_registry_suspects") == 1, what="suspicion")
+    assert len(healths(balancer)) == 3
+    listed.broken = False
+    until(lambda: healths(balancer) == ["up"] * 3, what="its readiness")
+    listed.live = False
+    until(lambda: len(healths(balancer)) == 2, 30, "its end")
+
+
 def test_c4_live_failures_still_eject(env):
     server = database(env)
     balancer, servers = setting(env, server)
