@@ -5,7 +5,7 @@
 
 #include "db/where.h"
 
-#define DB_VERSION 2 /* of the objects that deploy/sql/meridian.sql makes */
+#define DB_VERSION 3 /* of the objects that deploy/sql/meridian.sql makes */
 
 /* Calls `say` for each thing that is wrong, with what to do about it; fatal: it would not work at
  * all. registry: the pool registry is wanted, else it must only answer. ERR_UNSUPPORTED: built

@@ -139,18 +139,23 @@ def test_with_database_checks_its_objects(env):
 
 
 def test_the_upgrade_makes_what_a_new_installation_has(env):
-    """Objects of version 1 with rows in them, watched by a balancer all the while."""
+    """Objects of every older version with rows in them, watched by a balancer all the while."""
     server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
     new = server.dump()
-    server.sql("DROP SCHEMA meridian CASCADE")
-    server.sql("\\i " + os.path.join(env.root, "tests", "data", "sql", "meridian-1.sql"))
+    for version in (1, 2):
+        server.sql("DROP SCHEMA meridian CASCADE")
+        server.sql("\\i " + os.path.join(env.root, "tests", "data", "sql", f"meridian-{version}.sql"))
+        upgraded(env, server, new, seed, other)
+
+
+def upgraded(env, server, new, seed, other):
     balancer = balancer_of(env, server, seed)
     insert(server, other)
     wait_for(balancer, seed, other)
     failures = balancer.metric("meridian_database_failures_total")
     for _ in range(2):
         server.sql("\\i " + os.path.join(env.root, "deploy", "sql", "upgrade.sql"))
-        assert server.sql("SELECT version FROM meridian.meta") == "2"
+        assert server.sql("SELECT version FROM meridian.meta") == "3"
         assert server.dump() == new
     server.sql(f"SELECT meridian.leave('api', '{other.address}')")
     wait_for(balancer, seed)

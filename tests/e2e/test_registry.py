@@ -30,6 +30,23 @@ def test_a_row_adds_a_server_and_its_end_removes_it(env):
     assert serving(balancer) == {b"seed"}
 
 
+def test_a_row_that_moves_and_a_table_that_is_emptied(env):
+    """The log tells of both, long before the table is read anew in any case: the pool that a row leaves has changed."""
+    server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
+    balancer = balancer_of(env, server, seed)
+
+    def change(statement, *wanted):
+        changes = balancer.metric("meridian_database_changes_total")
+        server.sql(statement)
+        until(lambda: balancer.metric("meridian_database_changes_total") > changes, what=statement)
+        wait_for(balancer, *wanted)
+
+    change(f"INSERT INTO meridian.pool_server (pool, address) VALUES ('api', '{other.address}')", seed, other)
+    change("UPDATE meridian.pool_server SET pool = 'elsewhere'", seed)
+    change("UPDATE meridian.pool_server SET pool = 'api'", seed, other)
+    change("TRUNCATE meridian.pool_server", seed)
+
+
 def test_meridianctl_shows_it(env):
     server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
     balancer = balancer_of(env, server, seed)
