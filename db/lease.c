@@ -40,6 +40,14 @@ static bool goes(struct judge *j, const struct row *row)
     return confirmed(j, row) || (row->expired && !j->braked);
 }
 
+/* Its row is still in the table: whoever asks why it serves nobody is told. */
+static void note_end(struct row_set *set, const struct row *row, bool failed)
+{
+    row_set_note(set, row->pool, row->address,
+                 failed ? "its lease is over, and its checks fail"
+                        : "its lease has been over for ten times its length");
+}
+
 struct marks {
     const struct row *first;
     const bool *gone;
@@ -68,6 +76,8 @@ bool lease_settle(struct lease_book *b, struct row_set *set, int64_t now_ms, lea
         return false;
     for (size_t i = 0; i < set->count; i++) {
         gone[i] = goes(&j, &set->rows[i]);
+        if (gone[i])
+            note_end(set, &set->rows[i], confirmed(&j, &set->rows[i]));
         b->suspects += set->rows[i].lapsed && !gone[i];
     }
     b->brakes += j.held;

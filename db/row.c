@@ -128,17 +128,16 @@ enum err row_set_copy(struct row_set *set, const struct row *from)
     return ERR_OK;
 }
 
-static enum err keep_bad(struct row_set *set, const struct span c[ROW_COLUMNS], const char *why)
+void row_set_note(struct row_set *set, struct span pool, struct span address, const char *why)
 {
     struct row_idle *bad = &set->bad[set->bad_count];
-    *bad = (struct row_idle){span_sub(c[COLUMN_POOL], 0, IDLE_TEXT),
-                             span_sub(c[COLUMN_ADDRESS], 0, IDLE_TEXT), why};
-    bad->pool = bad->pool.n != 0 ? arena_copy(&set->arena, bad->pool) : SPAN("");
-    bad->address = bad->address.n != 0 ? arena_copy(&set->arena, bad->address) : SPAN("");
-    if (bad->pool.p == NULL || bad->address.p == NULL)
-        return ERR_NO_MEMORY;
-    set->bad_count++;
-    return ERR_OK;
+    if (set->bad_count == ROWS_IDLE_MOST)
+        return;
+    pool = span_sub(pool, 0, IDLE_TEXT);
+    address = span_sub(address, 0, IDLE_TEXT);
+    *bad = (struct row_idle){pool.n != 0 ? arena_copy(&set->arena, pool) : SPAN(""),
+                             address.n != 0 ? arena_copy(&set->arena, address) : SPAN(""), why};
+    set->bad_count += bad->pool.p != NULL && bad->address.p != NULL;
 }
 
 enum err row_set_add(struct row_set *set, const struct span columns[ROW_COLUMNS])
@@ -148,7 +147,8 @@ enum err row_set_add(struct row_set *set, const struct span columns[ROW_COLUMNS]
     if (why == NULL)
         return row_set_copy(set, &row);
     set->skipped++;
-    return set->bad_count < ROWS_IDLE_MOST ? keep_bad(set, columns, why) : ERR_OK;
+    row_set_note(set, columns[COLUMN_POOL], columns[COLUMN_ADDRESS], why);
+    return ERR_OK;
 }
 
 static int by_place(const void *a, const void *b)

@@ -37,7 +37,7 @@ struct row_set {
     struct row *rows;         /* by pool and address, after row_set_settle */
     size_t count, held, room; /* room: what it may grow to */
     size_t skipped;
-    struct row_idle bad[ROWS_IDLE_MOST]; /* the first of those that cannot be used */
+    struct row_idle bad[ROWS_IDLE_MOST]; /* the first of those that were left out */
     size_t bad_count;
     bool after_gap;     /* the first read of a connection */
     struct span server; /* which database said so, as feed has it; in the arena */
@@ -63,6 +63,8 @@ void row_set_free(struct row_set **set);
 /* ERR_NO_MEMORY; a row that cannot be used is ERR_OK and counted. */
 MUST_CHECK
 enum err row_set_add(struct row_set *set, const struct span columns[ROW_COLUMNS]);
+/* Remembers that a row was left out, as far as there is room and memory. */
+void row_set_note(struct row_set *set, struct span pool, struct span address, const char *why);
 /* Copies a row of another set. ERR_NO_MEMORY. */
 MUST_CHECK
 enum err row_set_copy(struct row_set *set, const struct row *row);

@@ -169,6 +169,8 @@ def test_leases(env):
     lost.close()
     server.sql(f"SELECT meridian.heartbeat('api', '{held.address}', '1 h')")
     until(lambda: addresses(balancer) == {seed.address, held.address}, 30, "the end of the lost one")
+    assert {"pool": "api", "address": lost.address, "reason": "its lease is over, and its checks fail"} in \
+        balancer.ctl_json("database")["idle"]
     time.sleep(1.5)  # its endpoint is swept meanwhile
     server.sql(f"SELECT meridian.heartbeat('api', '{held.address}', '1 h', 50)")
     until(lambda: 50 in {row["weight"] for row in balancer.ctl_json("backends", "api")["backends"]},

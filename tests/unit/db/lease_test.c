@@ -35,6 +35,23 @@ TEST(lease, a_lapsed_lease_is_a_suspicion)
     CHECK(b.brakes == 0, "no brake");
 }
 
+TEST(lease, whoever_goes_is_named_with_the_reason)
+{
+    struct lease_book b = {0};
+    struct row_set *set =
+        rows_of(GOOD("1") GOOD("2") GOOD("4") "a 10.0.0.3:1 9  active 1000 t f\n"
+                                              "b 10.0.0.3:80 9  active 1000 t t\n");
+    (void)lease_settle(&b, set, 5, port_one, NULL);
+    CHECK(set->count == 3 && set->bad_count == 2 && set->skipped == 0, "two");
+    CHECK(span_eq(set->bad[0].address, SPAN("10.0.0.3:1")) &&
+              strcmp(set->bad[0].why, "its lease is over, and its checks fail") == 0,
+          "%s", set->bad[0].why);
+    CHECK(span_eq(set->bad[1].pool, SPAN("b")) &&
+              strcmp(set->bad[1].why, "its lease has been over for ten times its length") == 0,
+          "%s", set->bad[1].why);
+    row_set_free(&set);
+}
+
 TEST(lease, c11_many_at_a_time_are_kept)
 {
     struct lease_book b = {0};
