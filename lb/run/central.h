@@ -14,8 +14,8 @@
 
 struct balancer;
 
-/* The registry's own tags are few; they only share slots. */
-#define TAG_SLOTS 4096
+/* A4: 8 MiB, of which those pages are touched that tags hash to. */
+#define TAG_SLOTS (1 << 20)
 
 enum central_origin { CENTRAL_NONE, CENTRAL_FILE, CENTRAL_DATABASE };
 
