@@ -210,6 +210,7 @@ struct admin_dependency {
 struct admin_database {
     bool followed; /* false: no pool asks for it; the rest is zero */
     bool up;
+    struct span why;        /* it is not, or was not last; empty: it always was */
     const char *origin;     /* of the rows in force: "none", "file", "database" */
     int64_t contact_ms;     /* age of the last answer; -1: never */
     uint32_t poll_us;       /* how long the last poll took */

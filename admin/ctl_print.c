@@ -359,6 +359,8 @@ static void print_database(const struct print *p)
         return;
     }
     print_line(p, "state", json_get_bool(r, "up") ? SPAN("up") : SPAN("away"));
+    if (json_get(r, "reason") != NULL)
+        print_line(p, "reason", ctl_cell(r, "reason"));
     print_line(p, "last answer", cell_age(p->arena, r, "contact_seconds"));
     print_line(p, "rows from", ctl_cell(r, "origin"));
     static const char *const counts[] = {"rows",     "used",  "skipped", "suspects", "connects",

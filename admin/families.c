@@ -1,5 +1,7 @@
 #include "admin/admin_impl.h"
 
+#include <math.h>
+
 /* One writing of all families: which of a table is being written. */
 struct pass {
     struct metrics *m;
@@ -158,6 +160,7 @@ static void each_certificate(void *user, const struct admin_certificate *c)
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
+/* Whoever follows no database has families without samples: nothing that could be away. */
 static void put_database(struct admin *a, struct metrics *m)
 {
     struct admin_database d = {0};
@@ -192,8 +195,16 @@ static void put_database(struct admin *a, struct metrics *m)
     };
     for (size_t i = 0; i < COUNT_OF(all); i++) {
         metrics_family(m, all[i].name, all[i].type, all[i].help);
-        metrics_u64(m, NULL, 0, all[i].value);
+        if (d.followed)
+            metrics_u64(m, NULL, 0, all[i].value);
     }
+    metrics_family(m, "database_lease_age_seconds", METRIC_GAUGE,
+                   "How old what is known of the database is at most.");
+    if (d.followed)
+        metrics_double(m, NULL, 0, d.contact_ms >= 0 ? (double)d.contact_ms / 1000 : INFINITY);
+    metrics_family(m, "database_poll_seconds", METRIC_GAUGE, "How long the last poll took.");
+    if (d.followed)
+        metrics_double(m, NULL, 0, (double)d.poll_us / 1e6);
 }
 
 static void pool_faults(void *user, const struct admin_pool *p)

@@ -355,6 +355,8 @@ void show_database(struct admin *a, struct json *j)
     if (!d.followed)
         return;
     json_bool(j, "up", d.up);
+    if (!d.up)
+        json_span(j, "reason", d.why);
     json_str(j, "origin", d.origin);
     if (d.contact_ms >= 0)
         json_double(j, "contact_seconds", (double)d.contact_ms / 1000, 3);

@@ -34,6 +34,7 @@ struct session_plan {
     struct tags *tags;                                 /* borrowed; written by this session alone */
     struct log *log;                                   /* borrowed, may be NULL */
     void (*on_rows)(void *user, struct row_set *rows); /* the receiver owns them */
+    void (*on_away)(void *user, const char *why); /* one line; when the reason is another one */
     void *user;
 };
 

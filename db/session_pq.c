@@ -68,6 +68,8 @@ static void tell_why(struct session *s, const char *why)
     s->told_why = hash;
 }
 
+        s->plan.on_away(s->plan.user, why);
+    }
 /* Down, and tried again later. */
 static void lose(struct session *s, const char *why)
 {

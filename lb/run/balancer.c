@@ -133,6 +133,9 @@ static void on_mail(void *user, const struct mail *m)
     case MAIN_ROWS:
         central_rows(b, m->p);
         break;
+    case MAIN_AWAY:
+        central_away(b, m->p);
+        break;
     case MAIN_DEPENDENCY:
         central_dependency(b, m->p);
         break;

@@ -221,7 +221,7 @@ void central_fini(struct balancer *b)
     while (mailbox_take(&b->box, &left)) {
         struct row_set *rows = left.kind == MAIN_ROWS ? left.p : NULL;
         row_set_free(&rows);
-        if (left.kind == MAIN_NAMES || left.kind == MAIN_DEPENDENCY)
+        if (left.kind == MAIN_NAMES || left.kind == MAIN_DEPENDENCY || left.kind == MAIN_AWAY)
             mem_free(left.p);
     }
     helper_free(&c->keeper);

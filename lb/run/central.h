@@ -32,6 +32,7 @@ struct central {
     struct lease_book leases;
     struct row_set *rows; /* in force; NULL: none */
     enum central_origin origin;
+    char why[DEPENDENCY_WHY];    /* it was away last; "": never */
     size_t skipped;              /* rows of the last read that could not be used */
     struct db_where where;       /* of the session that runs; conninfo NULL: none */
     char *pools;                 /* whose rows it reads */
@@ -51,6 +52,8 @@ void central_follow(struct balancer *b, bool new_conf);
 void central_dependency(struct balancer *b, struct dependency_news *news);
 /* Rows from the health thread, taken. */
 void central_rows(struct balancer *b, struct row_set *rows);
+/* Why there is no session now, freed. */
+void central_away(struct balancer *b, char *why);
 /* The keeper has written the file. */
 void central_saved(struct balancer *b, struct central_save *save);
 /* Between the files: */

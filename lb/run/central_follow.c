@@ -44,6 +44,16 @@ static void on_rows(void *user, struct row_set *rows)
         row_set_free(&rows);
 }
 
+/* Health thread. It is shown only: without memory an older reason is. */
+static void on_away(void *user, const char *why)
+{
+    struct balancer *b = user;
+    char *text = mem_copy_str(why, strlen(why));
+    if (text != NULL &&
+        mailbox_post(&b->box, (struct mail){.kind = MAIN_AWAY, .p = text}) != ERR_OK)
+        mem_free(text);
+}
+
 /* *servers is to be freed; the rest is the configuration's. */
 static enum err where_of(const struct conf *conf, char **servers, struct db_where *out)
 {
@@ -65,6 +75,7 @@ static enum err start_session(struct balancer *b)
         .facts = &b->central.facts,
         .log = b->log,
         .on_rows = on_rows,
+        .on_away = on_away,
         .user = b,
     };
     return health_thread_session(b->health, &plan);
@@ -202,6 +213,20 @@ void central_follow(struct balancer *b, bool new_conf)
     if (e != ERR_OK)
         log_event(b->log, LOG_ERROR, "database-not-asked", "reason=%s", err_name(e));
     mem_free(servers);
+}
+
+static void learn_why(char kept[DEPENDENCY_WHY], const char *why)
+{
+    struct buf b;
+    memset(kept, 0, DEPENDENCY_WHY);
+    buf_fixed(&b, kept, DEPENDENCY_WHY - 1);
+    buf_put_text(&b, span_str(why), DEPENDENCY_WHY - 1);
+}
+
+void central_away(struct balancer *b, char *why)
+{
+    learn_why(b->central.why, why);
+    mem_free(why);
 }
 
 void central_dependency(struct balancer *b, struct dependency_news *news)

@@ -319,6 +319,7 @@ static void view_database(void *ctx, struct admin_database *out)
     *out = (struct admin_database){
         .followed = c->where.conninfo != NULL,
         .up = FACT(up),
+        .why = span_str(c->why),
         .origin = origins[c->rows != NULL ? c->origin : CENTRAL_NONE],
         .contact_ms = tags_lease_age_ms(&c->tags),
         .poll_us = FACT(poll_us),

@@ -32,6 +32,7 @@ enum main_mail {
     MAIN_RELIEVED,      /* n: worker */
     MAIN_UNSANDBOXED,   /* n: worker; v: enum err: it has no filter of system calls */
     MAIN_ROWS,          /* p: struct row_set, from the health thread */
+    MAIN_AWAY,          /* p: char *, to be freed: why the central database is away */
     MAIN_KEPT,          /* p: struct central_save: the registry's file is written */
     MAIN_NAMES,         /* p: struct name_news, to be freed: other addresses of a host name */
     MAIN_WATCHED,       /* p: struct watch_look */

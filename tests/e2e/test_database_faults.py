@@ -1,5 +1,6 @@
 """A central database that is away, slow, silent, endless or hostile (F20): everything else goes on."""
 import os
+import re
 import shutil
 import signal
 import socket
@@ -49,6 +50,8 @@ def test_f20_away_at_start_in_between_and_killed(env):
     until(lambda: os.path.exists(kept), what="the last-known-good file")
     server.stop(signal.SIGQUIT)
     until(lambda: balancer.metric("meridian_database_up") == 0, what="its loss")
+    until(lambda: "No such file" in balancer.ctl_json("database")["reason"], what="the reason")
+    assert re.search(r"^state +away\nreason +.*No such file", balancer.ctl("database"))
     assert addresses(balancer) == {seed.address, other.address}
     assert {get(balancer.port).status for _ in range(50)} == {200}
 
@@ -66,6 +69,7 @@ def test_f20_away_at_start_in_between_and_killed(env):
 
     server.start()
     until(lambda: balancer.metric("meridian_database_up") == 1, 40, "its return")
+    assert "reason" not in balancer.ctl_json("database")
     assert balancer.metric("meridian_registry_source", pool="api", source="database") == 1
     server.sql("DELETE FROM meridian.pool_server")
     wait_for(balancer, seed)
