@@ -8,11 +8,13 @@
 
 #define CONNECT_MS  5000
 #define ANSWER_MS   7000 /* more than the statements' own time-out */
+#define PATIENCE_MS 1000 /* for a poll (A4.8), while the database is as quick as that */
 #define POLL_MS     1000
 #define REREAD_MS   10000
 #define PRUNE_MS    60000
-#define WAKE_GAP_MS 20 /* between two that wake-ups ask for */
-#define LOST_POLLS  2  /* in a row: then it is perhaps the poll itself that cannot be answered */
+#define PRUNE_ROWS  10000 /* of one prune: so many, and there are more */
+#define WAKE_GAP_MS 20    /* between two that wake-ups ask for */
+#define LOST_POLLS  2     /* in a row: then it is perhaps the poll itself that cannot be answered */
 
 #define POLL_NAME "meridian_poll"
 #define TAG       "meridian:pool/"
@@ -41,12 +43,13 @@ struct session {
     struct rng rng;
     struct backoff backoff;
     struct feed feed;
-    int64_t asked_ns; /* when the present statement was sent */
-    int64_t boot_ns;  /* the last poll, by the boot clock */
-    int64_t read_ns;  /* when the rows were asked for; 0: not on this connection */
-    uint64_t read_at; /* the tags' number then */
-    bool stale;       /* other pools are asked for since then */
-    int64_t pruned_ns;
+    int64_t asked_ns;    /* when the present statement was sent */
+    int64_t boot_ns;     /* the last poll, by the boot clock */
+    int64_t read_ns;     /* when the rows were asked for; 0: not on this connection */
+    uint64_t read_at;    /* the tags' number then */
+    bool stale;          /* other pools are asked for since then */
+    int64_t pruned_ns;   /* 0: there is more */
+    int64_t patience_ms; /* for the next poll */
     unsigned lost_polls; /* in a row: connections that ended when a poll was asked */
     uint64_t told_why;   /* hash of the last reason that was told */
     bool woken;          /* a notification came since the last poll was asked */
@@ -62,14 +65,14 @@ static void count(_Atomic uint64_t *n, uint64_t by)
 static void tell_why(struct session *s, const char *why)
 {
     uint64_t hash = hash_plain(span_str(why));
-    if (s->backoff.failures == 0 || s->told_why != hash)
+    if (s->backoff.failures == 0 || s->told_why != hash) {
         log_event(s->plan.log, LOG_WARN, "database-away",
                   "reason=%s effect=\"what is known stays\"", LOG_QUOTE(span_str(why)));
+        s->plan.on_away(s->plan.user, why);
+    }
     s->told_why = hash;
 }
 
-        s->plan.on_away(s->plan.user, why);
-    }
 /* Down, and tried again later. */
 static void lose(struct session *s, const char *why)
 {
@@ -92,7 +95,14 @@ static void asked(struct session *s, enum step step, int sent)
     s->step = step;
     s->asked_ns = loop_now_ns(s->loop);
     timer_stop(&s->due);
-    wire_ask(&s->wire, sent, ANSWER_MS);
+    wire_ask(&s->wire, sent, step == STEP_POLL ? s->patience_ms : ANSWER_MS);
+}
+
+/* From PATIENCE_MS to ANSWER_MS: a database that is always slower than the first is followed all
+ * the same, and one that is quick is given up as soon as it is not. */
+static void be_patient(struct session *s, int64_t ms)
+{
+    s->patience_ms = ms < PATIENCE_MS ? PATIENCE_MS : ms > ANSWER_MS ? ANSWER_MS : ms;
 }
 
 static void ask_prepare(struct session *s)
@@ -122,6 +132,16 @@ static void ask_prune(struct session *s)
 {
     s->pruned_ns = loop_now_ns(s->loop);
     asked(s, STEP_PRUNE, PQsendQuery(s->wire.pg, SQL_PRUNE));
+}
+
+/* A log that grows faster than one prune a minute can follow is pruned before each poll. */
+static void on_pruned(struct session *s, const PGresult *r)
+{
+    uint64_t rows;
+    if (PQntuples(r) == 1 && span_u64(span_str(PQgetvalue(r, 0, 0)), &rows) == ERR_OK &&
+        rows >= PRUNE_ROWS)
+        s->pruned_ns = 0;
+    ask_poll(s);
 }
 
 /* Whether the rows are as they were when they were read last. */
@@ -186,7 +206,10 @@ static void on_poll(struct session *s, const PGresult *r)
 {
     enum feed_news news;
     if (PQntuples(r) != 1) {
-        give_up(s, "this is a standby; the primary is needed");
+        const char *standby = PQparameterStatus(s->wire.pg, "in_hot_standby");
+        give_up(s, standby != NULL && strcmp(standby, "on") == 0
+                       ? "this is a standby; the primary is needed"
+                       : "meridian.meta must have exactly one row");
         return;
     }
     struct feed_answer a = {cell(r, 0, 0), cell(r, 0, 1), cell(r, 0, 2), cell(r, 0, 3)};
@@ -196,6 +219,7 @@ static void on_poll(struct session *s, const PGresult *r)
         return;
     }
     s->lost_polls = 0;
+    be_patient(s, 2 * (loop_now_ns(s->loop) - s->asked_ns) / NS_PER_MS);
     tags_renew(s->plan.tags, s->boot_ns);
     note_poll(s, news);
     int64_t age_ns = loop_now_ns(s->loop) - s->read_ns;
@@ -260,7 +284,7 @@ static void on_answer(struct wire *w, const PGresult *r)
     else if (s->step == STEP_ROWS)
         on_rows(s, r);
     else if (s->step == STEP_PRUNE)
-        ask_poll(s);
+        on_pruned(s, r);
 }
 
 static void on_wakeup(struct wire *w, uint64_t n)
@@ -281,17 +305,26 @@ static void on_open(struct wire *w)
     asked(s, STEP_BEGIN, PQsendQuery(w->pg, SQL_BEGIN));
 }
 
+/* A poll that is lost each time, with its connection, may be too much to ask: then the log is
+ * followed anew from its present end. Not before it had all the time that there is. */
+static void note_lost_poll(struct session *s)
+{
+    int64_t waited_ns = loop_now_ns(s->loop) - s->asked_ns;
+    bool hurried = s->patience_ms < ANSWER_MS && waited_ns >= s->patience_ms * NS_PER_MS;
+    be_patient(s, 2 * s->patience_ms);
+    if (!hurried && ++s->lost_polls >= LOST_POLLS)
+        feed_forget(&s->feed);
+}
+
 /* A role that may not ask for the identity (42501) polls without; it may also have lost the right
- * to the log itself, so each of both ways is tried in turn. A poll that is lost each time, with its
- * connection, may be too much to ask: then the log is followed anew from its present end.
- */
+ * to the log itself, so each of both ways is tried in turn. */
 static void on_fail(struct wire *w, const struct wire_failure *f)
 {
     struct session *s = container_of(w, struct session, wire);
     bool polls = s->step == STEP_POLL || s->step == STEP_PREPARE;
     s->no_identity ^= polls && strcmp(f->state, "42501") == 0;
-    if (s->step == STEP_POLL && ++s->lost_polls >= LOST_POLLS)
-        feed_forget(&s->feed);
+    if (s->step == STEP_POLL)
+        note_lost_poll(s);
     lose(s, f->text);
 }
 
@@ -342,7 +375,9 @@ enum err session_check(const char *conninfo, struct buf *why)
     char *said = NULL;
     PQconninfoOption *options = PQconninfoParse(conninfo, &said);
     if (options == NULL) {
-        buf_put_text(why, span_trim(span_str(said != NULL ? said : "no memory")), 200);
+        struct span line;
+        (void)span_cut(span_str(said != NULL ? said : "no memory"), '\n', &line);
+        buf_put_text(why, line, 200);
         PQfreemem(said);
         return ERR_SYNTAX;
     }
@@ -359,6 +394,7 @@ enum err session_new(struct loop *loop, const struct session_plan *plan, struct 
         return ERR_NO_MEMORY;
     s->plan = *plan;
     s->loop = loop;
+    s->patience_ms = PATIENCE_MS;
     feed_init(&s->feed);
     rng_seed_system(&s->rng);
     timer_init(&s->due, loop, on_due);

@@ -45,8 +45,11 @@
     "WHERE nth <= 10001 ORDER BY pool, address"
 
 /* The log of changes stays short, whichever balancer sees to it (A4.10). A role that may not is no
- * reason to hang up. */
+ * reason to hang up. Says how many rows went. */
 #define SQL_PRUNE                                                                                  \
-    "DO $$ BEGIN PERFORM meridian.prune('1 hour'); EXCEPTION WHEN OTHERS THEN NULL; END $$"
+    "DO $$ DECLARE n bigint := 0; BEGIN BEGIN n := meridian.prune('1 hour'); "                     \
+    "EXCEPTION WHEN OTHERS THEN NULL; END; "                                                       \
+    "PERFORM set_config('meridian.pruned', n::text, false); END $$; "                              \
+    "SELECT current_setting('meridian.pruned')"
 
 #endif

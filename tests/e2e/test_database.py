@@ -51,7 +51,7 @@ def test_a4_3_very_many_changes_in_one_poll(env):
     insert(server, other)
     wait_for(balancer, seed, other)
     assert balancer.metric("meridian_database_flushes_total") == flushes + 1
-    assert balancer.metric("meridian_database_failures_total") == 0
+    assert only_late(balancer)
 
 
 def test_a4_3_tags_of_any_length(env):
@@ -63,7 +63,7 @@ def test_a4_3_tags_of_any_length(env):
     server.sql("INSERT INTO meridian.change (tag) SELECT repeat('x', 1000000) || i FROM generate_series(1, 70) i;"
                "INSERT INTO meridian.change (tag) VALUES (''), (E'a\\nb'), ('meridian:pool/api\u00e4')")
     until(lambda: balancer.ctl_json("database")["reads"] > reads, what="the read")
-    assert balancer.metric("meridian_database_failures_total") == 0
+    assert only_late(balancer)
 
 
 def test_a4_3_a_poll_that_cannot_be_answered(env):
@@ -102,6 +102,16 @@ def test_a4_10_the_log_is_pruned(env):
     assert int(server.sql("SELECT floor FROM meridian.meta")) > 0
     until(lambda: balancer.ctl_json("database")["polls"] >= 3, what="some polls")
     assert balancer.metric("meridian_database_flushes_total") == 1, "what is pruned had been seen"
+
+
+def test_a4_10_a_log_that_grows_fast_is_pruned_faster(env):
+    """One prune takes 10,000 rows; while there are more, the next one does not wait for a minute."""
+    server, seed = database(env), env.origin(name="seed")
+    server.sql("""INSERT INTO meridian.change (tag) SELECT 'x' FROM generate_series(1, 25000);
+        UPDATE meridian.meta SET mark = pg_snapshot_xmin(pg_current_snapshot()), mark_at = now() - interval '2 hours'""")
+    balancer = balancer_of(env, server, seed)
+    until(lambda: server.sql("SELECT count(*) FROM meridian.change") == "0", 40, "the end of all of them")
+    assert only_late(balancer)
 
 
 def lint(env, server, words=None):
@@ -152,14 +162,14 @@ def upgraded(env, server, new, seed, other):
     balancer = balancer_of(env, server, seed)
     insert(server, other)
     wait_for(balancer, seed, other)
-    failures = balancer.metric("meridian_database_failures_total")
     for _ in range(2):
         server.sql("\\i " + os.path.join(env.root, "deploy", "sql", "upgrade.sql"))
         assert server.sql("SELECT version FROM meridian.meta") == "3"
         assert server.dump() == new
     server.sql(f"SELECT meridian.leave('api', '{other.address}')")
     wait_for(balancer, seed)
-    assert balancer.metric("meridian_database_failures_total") == failures
+    assert only_late(balancer)
+    balancer.stop()
 
 
 def test_a4_a_dump_put_back_flushes(env):
@@ -315,7 +325,7 @@ def test_messages_say_how_to_mend_it(env):
     if "built without libpq" in said("databas=app"):
         return
     assert "passfile=" in said("host=/run/postgresql password=secret")
-    assert "databas" in said("databas=app")
+    assert "invalid connection option \"databas\"\n" in said("databas=app"), "one line"
     assert "not defined under data_sources" in said("host=/run/postgresql", source="other")
 
 

@@ -114,6 +114,9 @@ def test_f20_what_a_database_may_do_meanwhile(env):
           f"\\i {SQL}\nGRANT USAGE ON SCHEMA meridian TO app; GRANT SELECT ON ALL TABLES IN SCHEMA meridian TO app;"
           f"INSERT INTO meridian.pool_server (pool, address) VALUES ('api', '{other.address}'), ('api', '{third.address}')",
           seed, other, third)
+    spell("CREATE TABLE kept AS SELECT * FROM meridian.meta; DELETE FROM meridian.meta",
+          "meridian.meta must have exactly one row", "INSERT INTO meridian.meta SELECT * FROM kept",
+          seed, other, third)
     spell("REVOKE SELECT ON ALL TABLES IN SCHEMA meridian FROM app", "permission denied",
           f"GRANT SELECT ON ALL TABLES IN SCHEMA meridian TO app; SELECT meridian.leave('api', '{third.address}')",
           seed, other)
@@ -198,6 +201,38 @@ def test_f20_slow_10_s(env):
     wait_for(balancer, seed, other, within=60)
     until(lambda: balancer.ctl_json("database")["dependencies"][0]["state"] == "up", 20, "the probe")
     assert "backend-health" not in balancer.errors() and "slow-turn" not in balancer.errors()
+
+
+def relayed(env, server, seed):
+    relay = Relay(env, server)
+    config = config_of(env, relay, seed)
+    balancer = env.meridian(config)
+    balancer.port = int(config["listeners"]["public"]["bind"].split(":")[1])
+    until(lambda: balancer.metric("meridian_database_up") == 1, what="the session")
+    return balancer, relay
+
+
+def test_a4_8_a_poll_has_a_second(env):
+    """A database that was quick falls silent: that is known long before its statements' own time is over."""
+    server, seed = database(env), env.origin(name="seed")
+    balancer, relay = relayed(env, server, seed)
+    until(lambda: balancer.ctl_json("database")["polls"] >= 2, what="some polls")
+    relay.delay = 3600.0
+    until(lambda: not balancer.ctl_json("database")["up"], 30, "the end of patience")
+    assert "no answer in time" in balancer.errors()
+    assert balancer.ctl_json("database")["contact_seconds"] < 6
+
+
+@seconds(120)
+def test_a4_8_a_database_that_needs_longer_is_followed(env):
+    """Each answer takes more than a second: patience grows, and nothing counts as missed for that."""
+    server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
+    balancer, relay = relayed(env, server, seed)
+    flushes = balancer.metric("meridian_database_flushes_total")
+    relay.delay = 1.5
+    insert(server, other)
+    wait_for(balancer, seed, other, within=90)
+    assert balancer.metric("meridian_database_flushes_total") == flushes
 
 
 class Endless:
