@@ -99,25 +99,11 @@ static void on_fail(void *user, struct conn *conn, enum err why)
     end(user, CONN_END_NOW);
 }
 
-static void on_room(void *user, struct conn *conn)
-{
-    /* The answer is written in one piece. */
-    (void)user;
-    (void)conn;
-}
-
-static void on_open(void *user, struct conn *conn)
-{
-    /* Plain accepted connections are open from the start. */
-    (void)user;
-    (void)conn;
-}
-
 static const struct conn_events events = {
-    .on_open = on_open,
+    .on_open = conn_ignore, /* accepted ones are open from the start */
     .on_bytes = on_bytes,
     .on_eof = on_eof,
-    .on_room = on_room,
+    .on_room = conn_ignore, /* the answer is written in one piece */
     .on_fail = on_fail,
 };
 

@@ -5,6 +5,9 @@
 
 #include <arpa/inet.h>
 
+_Static_assert(offsetof(struct conf_address, text) == 0 && offsetof(struct conf_cidr, text) == 0,
+               "both are printed as their text");
+
 #define UNIX_PATH_BYTES 107 /* sun_path without its NUL (unix(7)) */
 
 static bool parse_ip(struct span s, enum conf_family *family, uint8_t bytes[16])
@@ -148,26 +151,12 @@ static void server_read(struct reader *r, const struct schema_field *f, const st
         reader_must_be(r, n, f->type->allowed);
 }
 
-static bool address_present(const struct schema_field *f, const void *at)
-{
-    (void)f;
-    return ((const struct conf_address *)at)->text.s.p != NULL;
-}
-
-static void address_write(struct writer *w, const struct schema_field *f, const void *at)
-{
-    (void)f;
-    buf_put_char(w->out, ' ');
-    write_text(w, ((const struct conf_address *)at)->text.s);
-    write_end(w);
-}
-
 const struct schema_type type_bind = {
     .name = "address",
     .allowed = "\"IPv4:port\", \"[IPv6]:port\", \"unix:/path\" or \"systemd:NAME\"",
     .read = bind_read,
-    .present = address_present,
-    .write = address_write,
+    .present = schema_text_present,
+    .write = schema_text_write,
 };
 
 const struct schema_type type_backend_address = {
@@ -175,16 +164,16 @@ const struct schema_type type_backend_address = {
     .allowed = "\"IPv4:port\", \"[IPv6]:port\", \"name:port\", \"_service._proto.name\" "
                "(SRV records) or \"unix:/path\"",
     .read = backend_read,
-    .present = address_present,
-    .write = address_write,
+    .present = schema_text_present,
+    .write = schema_text_write,
 };
 
 const struct schema_type type_name_server = {
     .name = "address",
     .allowed = "an address and port: \"IPv4:port\" or \"[IPv6]:port\"",
     .read = server_read,
-    .present = address_present,
-    .write = address_write,
+    .present = schema_text_present,
+    .write = schema_text_write,
 };
 
 /* Zeroes the bits after the first `bits`; whether any of them was set. */
@@ -231,26 +220,12 @@ static void cidr_read(struct reader *r, const struct schema_field *f, const stru
     }
 }
 
-static bool cidr_present(const struct schema_field *f, const void *at)
-{
-    (void)f;
-    return ((const struct conf_cidr *)at)->text.s.p != NULL;
-}
-
-static void cidr_write(struct writer *w, const struct schema_field *f, const void *at)
-{
-    (void)f;
-    buf_put_char(w->out, ' ');
-    write_text(w, ((const struct conf_cidr *)at)->text.s);
-    write_end(w);
-}
-
 const struct schema_type type_cidr = {
     .name = "network",
     .allowed = "an address or a network, such as 10.0.0.0/8 or 2001:db8::/32",
     .read = cidr_read,
-    .present = cidr_present,
-    .write = cidr_write,
+    .present = schema_text_present,
+    .write = schema_text_write,
 };
 
 /* The field's struct is conf_admin: the switch and the address are two members. */
@@ -285,9 +260,7 @@ static void admin_http_write(struct writer *w, const struct schema_field *f, con
 {
     (void)f;
     const struct conf_admin *admin = at;
-    buf_put_char(w->out, ' ');
-    write_text(w, admin->http_on ? admin->http.text.s : SPAN("off"));
-    write_end(w);
+    write_value(w, admin->http_on ? admin->http.text.s : SPAN("off"));
 }
 
 const struct schema_type type_admin_http = {

@@ -30,12 +30,12 @@ enum conf_family {
 };
 
 struct conf_address {
+    struct conf_text text; /* as written; first, as in all that is written as one text */
     enum conf_family family;
     uint16_t port;     /* CONF_IPV4, CONF_IPV6 and CONF_NAME */
     uint8_t bytes[16]; /* network order; IPv4 is in the first four */
     struct span path;  /* CONF_UNIX: the path, CONF_SYSTEMD: the name; a NUL follows. CONF_NAME: the
                           host name; CONF_SERVICE: the name of SRV records */
-    struct conf_text text; /* as written */
 };
 
 /* Whether a name server says what the address is. */
@@ -45,10 +45,10 @@ static inline bool conf_address_is_name(const struct conf_address *a)
 }
 
 struct conf_cidr {
+    struct conf_text text;   /* first, as in struct conf_address */
     enum conf_family family; /* CONF_IPV4 or CONF_IPV6 */
     uint8_t bits;            /* 0..32 or 0..128; the address bits beyond them are zero */
     uint8_t bytes[16];
-    struct conf_text text;
 };
 
 /* Degrees; latitude -90..90, longitude -180..180. */

@@ -94,20 +94,6 @@ const struct schema_type type_fields = {
     .write = fields_write,
 };
 
-static bool text_present(const struct schema_field *f, const void *at)
-{
-    (void)f;
-    return ((const struct conf_text *)at)->s.p != NULL;
-}
-
-static void text_write(struct writer *w, const struct schema_field *f, const void *at)
-{
-    (void)f;
-    buf_put_char(w->out, ' ');
-    write_text(w, ((const struct conf_text *)at)->s);
-    write_end(w);
-}
-
 static void field_name_read(struct reader *r, const struct schema_field *f, const struct node *n,
                             void *at)
 {
@@ -122,8 +108,8 @@ const struct schema_type type_field_name = {
     .name = "field name",
     .allowed = "the name of a field",
     .read = field_name_read,
-    .present = text_present,
-    .write = text_write,
+    .present = schema_text_present,
+    .write = schema_text_write,
 };
 
 /* A name that is known too late for every template but the access log's, or not any more for that.
@@ -224,8 +210,8 @@ const struct schema_type type_template = {
     .name = "template",
     .allowed = "text, in which {name} stands for a value",
     .read = template_read,
-    .present = text_present,
-    .write = text_write,
+    .present = schema_text_present,
+    .write = schema_text_write,
 };
 
 #define LOG_LINE_MOST KIB(2)
@@ -289,7 +275,7 @@ static void log_line_read(struct reader *r, const struct schema_field *f, const 
 
 static void log_line_write(struct writer *w, const struct schema_field *f, const void *at)
 {
-    text_write(w, f, &((const struct conf_log_line *)at)->template);
+    schema_text_write(w, f, &((const struct conf_log_line *)at)->template);
 }
 
 const struct schema_type type_log_line = {
@@ -306,6 +292,6 @@ const struct schema_type type_redirect_to = {
     .allowed = "a path from '/', or an https:// or http:// address with a host that is fixed or "
                "made of names such as {host}",
     .read = redirect_to_read,
-    .present = text_present,
-    .write = text_write,
+    .present = schema_text_present,
+    .write = schema_text_write,
 };

@@ -101,6 +101,25 @@ void write_text(struct writer *w, struct span s)
         buf_put_json(w->out, s, SIZE_MAX);
 }
 
+void write_value(struct writer *w, struct span s)
+{
+    buf_put_char(w->out, ' ');
+    write_text(w, s);
+    write_end(w);
+}
+
+bool schema_text_present(const struct schema_field *f, const void *at)
+{
+    const struct conf_text *text = at;
+    return text->s.p != NULL && ((f->flags & SCHEMA_WRITTEN) == 0 || text->mark.line > 0);
+}
+
+void schema_text_write(struct writer *w, const struct schema_field *f, const void *at)
+{
+    const struct conf_text *text = at;
+    write_value(w, (f->flags & SCHEMA_SECRET) != 0 ? SPAN("(hidden)") : text->s);
+}
+
 void conf_print(const struct conf *conf, struct buf *out)
 {
     struct writer w = {.out = out, .conf = conf};

@@ -137,5 +137,10 @@ static inline const void *schema_at(const void *base, size_t offset)
 void write_text(struct writer *w, struct span s); /* plain where that is safe, else quoted */
 void write_end(struct writer *w);                 /* the line's end */
 void write_indent(struct writer *w);
+/* The value of a field that is one text, to the line's end. */
+void write_value(struct writer *w, struct span s);
+/* For types whose struct is, or begins with, struct conf_text. */
+bool schema_text_present(const struct schema_field *f, const void *at);
+void schema_text_write(struct writer *w, const struct schema_field *f, const void *at);
 
 #endif

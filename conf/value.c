@@ -136,26 +136,12 @@ static void host_read(struct reader *r, const struct schema_field *f, const stru
     memcpy(at, &text, sizeof text);
 }
 
-static bool host_present(const struct schema_field *f, const void *at)
-{
-    (void)f;
-    return ((const struct conf_text *)at)->s.p != NULL;
-}
-
-static void host_write(struct writer *w, const struct schema_field *f, const void *at)
-{
-    (void)f;
-    buf_put_char(w->out, ' ');
-    write_text(w, ((const struct conf_text *)at)->s);
-    write_end(w);
-}
-
 const struct schema_type type_host = {
     .name = "host",
     .allowed = "a host name without port, such as api.example.com or \"*.example.com\"",
     .read = host_read,
-    .present = host_present,
-    .write = host_write,
+    .present = schema_text_present,
+    .write = schema_text_write,
 };
 
 /* The field's struct is conf_match: the path and whether it is exact. */
@@ -230,11 +216,9 @@ static void pool_host_write(struct writer *w, const struct schema_field *f, cons
 {
     (void)f;
     const struct conf_pool *pool = at;
-    buf_put_char(w->out, ' ');
-    write_text(w, pool->host == CONF_HOST_NAME      ? pool->host_name.s
-                  : pool->host == CONF_HOST_BACKEND ? SPAN("backend")
-                                                    : SPAN("preserve"));
-    write_end(w);
+    write_value(w, pool->host == CONF_HOST_NAME      ? pool->host_name.s
+                   : pool->host == CONF_HOST_BACKEND ? SPAN("backend")
+                                                     : SPAN("preserve"));
 }
 
 const struct schema_type type_pool_host = {

@@ -212,25 +212,11 @@ static void text_read(struct reader *r, const struct schema_field *f, const stru
     memcpy(at, &text, sizeof text);
 }
 
-static bool text_present(const struct schema_field *f, const void *at)
-{
-    const struct conf_text *text = at;
-    return text->s.p != NULL && ((f->flags & SCHEMA_WRITTEN) == 0 || text->mark.line > 0);
-}
-
-static void text_write(struct writer *w, const struct schema_field *f, const void *at)
-{
-    buf_put_char(w->out, ' ');
-    write_text(w, (f->flags & SCHEMA_SECRET) != 0 ? SPAN("(hidden)")
-                                                  : ((const struct conf_text *)at)->s);
-    write_end(w);
-}
-
 const struct schema_type type_text = {
     .name = "text",
     .allowed = "text",
     .preset = text_preset,
     .read = text_read,
-    .present = text_present,
-    .write = text_write,
+    .present = schema_text_present,
+    .write = schema_text_write,
 };

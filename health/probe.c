@@ -49,13 +49,6 @@ static void on_eof(void *user, struct conn *c, bool clean)
     p->stages->eof(p, clean);
 }
 
-static void on_room(void *user, struct conn *c)
-{
-    /* A request is far below the mark above which room is announced. */
-    (void)user;
-    (void)c;
-}
-
 static void on_fail(void *user, struct conn *c, enum err why)
 {
     (void)c;
@@ -66,7 +59,7 @@ static const struct conn_events events = {
     .on_open = on_open,
     .on_bytes = on_bytes,
     .on_eof = on_eof,
-    .on_room = on_room,
+    .on_room = conn_ignore, /* a request is far below the mark above which it is announced */
     .on_fail = on_fail,
 };
 

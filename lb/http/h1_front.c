@@ -242,14 +242,8 @@ static void on_room(void *user, struct conn *c)
     }
 }
 
-static void on_open(void *user, struct conn *c)
-{
-    (void)user;
-    (void)c;
-}
-
 static const struct conn_events events = {
-    .on_open = on_open,
+    .on_open = conn_ignore, /* it was open when it came */
     .on_bytes = on_bytes,
     .on_eof = on_eof,
     .on_room = on_room,

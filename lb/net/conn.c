@@ -466,6 +466,12 @@ struct buf_store *conn_store(const struct conn *c)
     return c->env->store;
 }
 
+void conn_ignore(void *user, struct conn *c)
+{
+    (void)user;
+    (void)c;
+}
+
 struct loop *conn_loop(const struct conn *c)
 {
     return c->env->loop;

@@ -43,6 +43,9 @@ struct conn_events {
     void (*on_fail)(void *user, struct conn *c, enum err why);
 };
 
+/* For on_open and on_room of owners to whom they say nothing. */
+void conn_ignore(void *user, struct conn *c);
+
 /* What all connections of one worker share. Owner thread only. */
 struct conn_env {
     struct loop *loop;

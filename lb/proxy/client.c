@@ -163,12 +163,6 @@ static void on_eof(void *user, struct conn *conn, bool clean)
     handshake_failed(user);
 }
 
-static void on_room(void *user, struct conn *conn)
-{
-    (void)user;
-    (void)conn;
-}
-
 /* Who asks in clear where TLS is spoken learns it. */
 static void on_fail(void *user, struct conn *conn, enum err why)
 {
@@ -192,7 +186,7 @@ static const struct conn_events handshake_events = {
     .on_open = on_open,
     .on_bytes = on_bytes,
     .on_eof = on_eof,
-    .on_room = on_room,
+    .on_room = conn_ignore,
     .on_fail = on_fail,
 };
 
@@ -281,7 +275,7 @@ static const struct conn_events header_events = {
     .on_open = on_open,
     .on_bytes = on_header,
     .on_eof = on_eof,
-    .on_room = on_room,
+    .on_room = conn_ignore,
     .on_fail = on_fail,
 };
 

@@ -248,12 +248,6 @@ static void on_eof(void *user, struct conn *conn, bool clean)
     (void)clean;
 }
 
-static void on_room(void *user, struct conn *conn)
-{
-    (void)user;
-    (void)conn;
-}
-
 static void on_fail(void *user, struct conn *conn, enum err why)
 {
     struct pooled *c = user;
@@ -267,7 +261,7 @@ static const struct conn_events connecting = {
     .on_open = on_open,
     .on_bytes = on_bytes,
     .on_eof = on_eof,
-    .on_room = on_room,
+    .on_room = conn_ignore,
     .on_fail = on_fail,
 };
 

@@ -130,16 +130,10 @@ static void on_fail(void *user, struct conn *c, enum err why)
     failed(user, why, 0);
 }
 
-static void on_room(void *user, struct conn *c)
-{
-    (void)user;
-    (void)c;
-}
-
 static const struct conn_events events = {.on_open = on_open,
                                           .on_bytes = on_bytes,
                                           .on_eof = on_eof,
-                                          .on_room = on_room,
+                                          .on_room = conn_ignore,
                                           .on_fail = on_fail};
 
 static void on_late(struct timer *timer)
