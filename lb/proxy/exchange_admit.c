@@ -384,6 +384,9 @@ void exchange_note(struct exchange *x, enum pick_outcome outcome)
     pick_note(&x->ticket, outcome, sample_ms(x), loop_now_ms(x->proxy->loop));
 }
 
+/* The pool's state is looked at when the ticket is gone, so that one who begins to wait meanwhile
+ * is seen. It is still there: the endpoint holds it, and is held by the edition, or else by the
+ * connection pool, to which the stream's connection belongs to the end of the turn. */
 void exchange_let_go(struct exchange *x, struct pick_ticket *ticket)
 {
     if (ticket->endpoint == NULL)
