@@ -59,11 +59,55 @@ void orders_fini(struct orders *o)
         drop(o, e);
 }
 
+static bool fits(struct span a, struct span b, bool both)
+{
+    return a.n == 0 || (both && b.n == 0) || span_eq(a, b);
+}
+
+/* Whether the one is for all that the other is for. Who is at a site is not known here. */
+static bool covers(struct span wide, struct span narrow)
+{
+    struct order_target w, n;
+    if (span_eq(wide, narrow))
+        return true;
+    return order_target_parse(wide, &w) == ERR_OK && order_target_parse(narrow, &n) == ERR_OK &&
+           w.site.n == 0 && n.site.n == 0 && span_eq(w.pool, n.pool) &&
+           fits(w.backend, n.backend, false) && fits(w.address, n.address, false);
+}
+
+/* Whether both may be for one server. */
+static bool meet(struct span a, struct span b)
+{
+    struct order_target x, y;
+    if (order_target_parse(a, &x) != ERR_OK || order_target_parse(b, &y) != ERR_OK)
+        return false;
+    if (x.site.n != 0 || y.site.n != 0)
+        return fits(x.site, y.site, true);
+    return span_eq(x.pool, y.pool) && fits(x.backend, y.backend, true) &&
+           fits(x.address, y.address, true);
+}
+
 /* Whether all that it says is said again. */
 static bool outdone(const struct order *old, struct span target, const struct order_what *what)
 {
-    return span_eq(span_str(old->target), target) && (what->admin_said || !old->what.admin_said) &&
+    return covers(target, span_str(old->target)) && (what->admin_said || !old->what.admin_said) &&
            (what->weight_said || !old->what.weight_said);
+}
+
+/* What a server that comes is without any word. */
+static bool says_nothing(const struct order_what *what)
+{
+    return (!what->admin_said || what->admin == ENDPOINT_ACTIVE) &&
+           (!what->weight_said || what->weight == 0);
+}
+
+/* It takes a place only where it contradicts somebody. */
+static bool is_needed(const struct orders *o, struct span target, const struct order_what *what)
+{
+    bool needed = !says_nothing(what);
+    for (const struct link *l = o->all.next; l != &o->all && !needed; l = l->next)
+        needed = meet(target, span_str(container_of(l, const struct order, link)->target));
+    return needed;
 }
 
 enum err orders_add(struct orders *o, struct span target, const struct order_what *what)
@@ -74,6 +118,10 @@ enum err orders_add(struct orders *o, struct span target, const struct order_wha
     list_each (e, &o->all)
         if (outdone(container_of(e, struct order, link), target, what))
             drop(o, e);
+    if (!is_needed(o, target, what)) {
+        mem_free(new);
+        return ERR_OK;
+    }
     if (o->count == ORDERS_MOST)
         drop(o, o->all.next);
     new->what = *what;

@@ -35,8 +35,9 @@ struct orders {
 };
 void orders_init(struct orders *o);
 void orders_fini(struct orders *o);
-/* Keeps it after all others; earlier ones with the same target and nothing else to say go.
- * ERR_NO_MEMORY. */
+/* Keeps it after all others; earlier ones for no more than its target and with nothing else to say
+ * go. What says as much as no word (reset) is only kept against others that remain. ERR_NO_MEMORY.
+ */
 MUST_CHECK
 enum err orders_add(struct orders *o, struct span target, const struct order_what *what);
 /* Does with each endpoint of the pool that is new what was said of it before it was there. sited:
