@@ -2,6 +2,8 @@
 #ifndef MERIDIAN_TESTS_PROXY_H2_H
 #define MERIDIAN_TESTS_PROXY_H2_H
 
+#include "proxy_world.h"
+
 #include <nghttp2/nghttp2.h>
 #include <string.h>
 
@@ -10,6 +12,18 @@ static inline nghttp2_nv field(const char *name, const char *value)
 {
     return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name),
                         strlen(value), NGHTTP2_NV_FLAG_NONE};
+}
+
+/* All of it is frames: the other side is Meridian. */
+static inline void session_read(const struct world *w, nghttp2_session *s, struct span bytes)
+{
+    ssize_t n = nghttp2_session_mem_recv(s, (const uint8_t *)bytes.p, bytes.n);
+    need(w, n == (ssize_t)bytes.n, "frames that are none", (long long)n);
+}
+
+static inline bool session_over(nghttp2_session *s)
+{
+    return nghttp2_session_want_read(s) == 0 && nghttp2_session_want_write(s) == 0;
 }
 
 #endif

@@ -3,7 +3,6 @@
  * at any point. They demand the same of every request as the others do (RELIABILITY P2, P3). */
 #include "base/mem.h"
 #include "proxy_h2.h"
-#include "proxy_world.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -263,8 +262,7 @@ static void go_on(struct h2_client *k)
         ask(k);
     send_all(k);
     bool done = k->open == 0 && !more_to_ask(k);
-    bool ended =
-        nghttp2_session_want_read(k->session) == 0 && nghttp2_session_want_write(k->session) == 0;
+    bool ended = session_over(k->session);
     bool stuck = k->open == 0 && nghttp2_session_check_request_allowed(k->session) == 0;
     if (done || ended || stuck || k->over)
         leave(k, CONN_END_NOW);
@@ -276,8 +274,7 @@ static size_t h2_bytes(void *user, struct conn *c, struct span bytes)
     (void)c;
     if (bytes.n == 0)
         return 0;
-    ssize_t n = nghttp2_session_mem_recv(k->session, (const uint8_t *)bytes.p, bytes.n);
-    need(k->w, n == (ssize_t)bytes.n, "frames that are none", (long long)n);
+    session_read(k->w, k->session, bytes);
     go_on(k);
     return bytes.n;
 }

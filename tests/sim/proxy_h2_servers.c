@@ -3,7 +3,6 @@
  * it, sound or not. */
 #include "base/mem.h"
 #include "proxy_h2.h"
-#include "proxy_world.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -402,8 +401,7 @@ static void go_on(struct h2_server *k)
     while (conn_pending(k->c) < LIMIT_FLOW_HIGH &&
            (n = nghttp2_session_mem_send(k->session, &bytes)) > 0)
         conn_write(k->c, span_of((const char *)bytes, (size_t)n));
-    bool ended =
-        nghttp2_session_want_read(k->session) == 0 && nghttp2_session_want_write(k->session) == 0;
+    bool ended = session_over(k->session);
     if (k->then == THEN_RESET)
         leave(k, CONN_END_RESET);
     else if (k->then == THEN_CLOSE || ended)
@@ -430,8 +428,7 @@ static size_t on_bytes(void *user, struct conn *c, struct span bytes)
     (void)c;
     if (bytes.n == 0)
         return 0;
-    ssize_t n = nghttp2_session_mem_recv(k->session, (const uint8_t *)bytes.p, bytes.n);
-    need(k->w, n == (ssize_t)bytes.n, "frames that are none", (long long)n);
+    session_read(k->w, k->session, bytes);
     go_on(k);
     return bytes.n;
 }
@@ -454,12 +451,7 @@ static void on_room(void *user, struct conn *c)
     go_on(user);
 }
 
-static void on_open(void *user, struct conn *c)
-{
-    (void)user, (void)c;
-}
-
-static const struct conn_events events = {on_open, on_bytes, on_eof, on_room, on_fail};
+static const struct conn_events events = {conn_ignore, on_bytes, on_eof, on_room, on_fail};
 
 void h2_server_begin(struct world *w, struct conn *c)
 {
