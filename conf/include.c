@@ -115,31 +115,62 @@ static enum err add_file(struct include *in, const struct chain *chain, const ch
     return e == ERR_OK ? add_entries(in, &next) : e;
 }
 
+/* Up to the last slash, which is part of it; what begins with one needs none. */
+static struct span folder_of(const struct include *in, const struct chain *chain, struct span name)
+{
+    struct span own = in->source->files[chain->file].name;
+    while (own.n > 0 && own.p[own.n - 1] != '/')
+        own.n--;
+    return name.p[0] == '/' ? SPAN("") : own;
+}
+
+/* The folder is called what it is called: its name has no wildcards. NULL: no memory. */
+static char *pattern_of(struct arena *arena, struct span folder, struct span names)
+{
+    size_t size = 2 * folder.n + names.n + 1;
+    char *memory = arena_take(arena, size);
+    struct buf b;
+    if (memory == NULL)
+        return NULL;
+    buf_fixed(&b, memory, size);
+    for (size_t i = 0; i < folder.n; i++) {
+        if (strchr("*?[]\\", folder.p[i]) != NULL)
+            buf_put_char(&b, '\\');
+        buf_put_char(&b, folder.p[i]);
+    }
+    buf_put_span(&b, names);
+    buf_put_char(&b, '\0');
+    return memory;
+}
+
 /* All files that the pattern names, in the order of their names. */
+static enum err add_pattern(struct include *in, const struct chain *chain, struct span folder,
+                            const struct node *n)
+{
+    char *pattern = pattern_of(in->nodes, folder, n->text);
+    glob_t found = {0};
+    if (pattern == NULL)
+        return ERR_NO_MEMORY;
+    int result = glob(pattern, 0, NULL, &found);
+    enum err e = result == GLOB_NOSPACE ? ERR_NO_MEMORY : ERR_OK;
+    for (size_t i = 0; result == 0 && i < found.gl_pathc && e == ERR_OK; i++)
+        e = add_file(in, chain, found.gl_pathv[i], n->mark);
+    globfree(&found);
+    return e;
+}
+
 static enum err add_matches(struct include *in, const struct chain *chain, const struct node *n)
 {
     if (n->kind != NODE_SCALAR || n->text.n == 0) {
         conf_report(in->m, n->mark, "include must be a file name, a pattern, or a list of them");
         return ERR_SYNTAX;
     }
-    struct span own = in->source->files[chain->file].name;
-    size_t folder = own.n;
-    while (folder > 0 && own.p[folder - 1] != '/')
-        folder--;
-    if (n->text.p[0] == '/')
-        folder = 0;
-    char *pattern = arena_printf(in->nodes, "%.*s%.*s", (int)folder, own.p, SPAN_FMT(n->text));
-    if (pattern == NULL)
+    struct span folder = folder_of(in, chain, n->text);
+    char *path = arena_printf(in->nodes, "%.*s%.*s", SPAN_FMT(folder), SPAN_FMT(n->text));
+    if (path == NULL)
         return ERR_NO_MEMORY;
-    /* A name without wildcards that is not there stays as it is, and is told of as a file. */
-    bool wild = strpbrk(pattern + folder, "*?[") != NULL;
-    glob_t found = {0};
-    int result = glob(pattern, wild ? 0 : GLOB_NOCHECK, NULL, &found);
-    enum err e = result == GLOB_NOSPACE ? ERR_NO_MEMORY : ERR_OK;
-    for (size_t i = 0; result == 0 && i < found.gl_pathc && e == ERR_OK; i++)
-        e = add_file(in, chain, found.gl_pathv[i], n->mark);
-    globfree(&found);
-    return e;
+    bool wild = strpbrk(path + folder.n, "*?[") != NULL;
+    return wild ? add_pattern(in, chain, folder, n) : add_file(in, chain, path, n->mark);
 }
 
 static enum err expand(struct include *in, const struct chain *chain, struct node *value)

@@ -7,7 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define HERE "/tmp/meridian-include-XXXXXX"
+/* A name that a pattern would take for one of two letters. */
+#define HERE "/tmp/meridian-[in]clude-XXXXXX"
 
 struct folder {
     char path[64];
