@@ -2,6 +2,17 @@
 #include "conf/check.h"
 
 #define DEPENDENCIES_MOST 16 /* as health has it */
+#define SOURCES_MOST      DEPENDENCIES_MOST
+
+const struct conf_data_source *conf_registry_source(const struct conf *conf)
+{
+    for (size_t i = 0; i < conf->pool_count; i++) {
+        const struct conf_registry *r = &conf->pools[i].registry;
+        if (r->set && r->mode != CONF_REGISTRY_OFF && r->source != NULL)
+            return r->source;
+    }
+    return NULL;
+}
 
 static const struct conf_data_source *find_source(const struct conf *conf, struct span name)
 {
@@ -39,9 +50,9 @@ static void check_dependency(struct reader *r, const struct conf *conf, struct c
 
 void check_sources(struct reader *r, struct conf *conf)
 {
-    if (conf->source_count > 1)
-        conf_report(r->m, conf->sources[1].name.mark,
-                    "a second data source; at most one is allowed");
+    if (conf->source_count > SOURCES_MOST)
+        conf_report(r->m, conf->sources[SOURCES_MOST].name.mark,
+                    "too many data sources; at most %d are allowed", SOURCES_MOST);
     if (conf->dependency_count > DEPENDENCIES_MOST)
         conf_report(r->m, conf->dependencies[DEPENDENCIES_MOST].name.mark,
                     "too many dependencies; at most %d are allowed", DEPENDENCIES_MOST);
@@ -114,11 +125,26 @@ static void check_row_name(struct reader *r, const struct conf_pool *pool)
                     SPAN_FMT(source_clip(name->s)));
 }
 
+/* One session follows the registry: all pools have theirs in the same database. */
+static void check_registry_source(struct reader *r, const struct conf *conf,
+                                  struct conf_registry *registry)
+{
+    const struct conf_data_source *all = conf_registry_source(conf);
+    registry->source = need_source(r, conf, &registry->source_name);
+    if (registry->source == NULL || all == NULL || registry->mode == CONF_REGISTRY_OFF ||
+        registry->source == all)
+        return;
+    conf_report(r->m, registry->source_name.mark,
+                "another pool's registry is in '%.*s'; the registries of all pools must be in the "
+                "same data source",
+                SPAN_FMT(all->name.s));
+}
+
 void check_central(struct reader *r, const struct conf *conf, struct conf_pool *pool)
 {
     struct conf_registry *registry = &pool->registry;
     if (registry->set && registry->source_name.s.p != NULL)
-        registry->source = need_source(r, conf, &registry->source_name);
+        check_registry_source(r, conf, registry);
     if (registry->allow_empty && registry->mode != CONF_REGISTRY_AUTHORITATIVE)
         conf_report(r->m, registry->mark,
                     "allow_empty is for mode: authoritative; leave it out, or set that mode");

@@ -79,7 +79,7 @@ struct conf {
     size_t name_server_count;
     struct conf_site *sites;
     size_t site_count;
-    struct conf_data_source *sources; /* at most one */
+    struct conf_data_source *sources;
     size_t source_count;
     struct conf_dependency *dependencies;
     size_t dependency_count;
@@ -118,6 +118,8 @@ void conf_free(struct conf **conf);
 /* Appends the effective configuration as YAML: defaults filled in, secrets hidden. It loads again
  * to the same configuration. */
 void conf_print(const struct conf *conf, struct buf *out);
+/* Where the registry of all pools is that have one in force; NULL: none has. */
+const struct conf_data_source *conf_registry_source(const struct conf *conf);
 
 /* A place to report to. After loading, callers make one of their own for what only they can check.
  */

@@ -43,7 +43,7 @@ static void wait_for_rows(struct balancer *b, const struct conf *conf)
 {
     struct timer patience;
     timer_init(&patience, b->loop, on_patience);
-    timer_aim(&patience, clock_mono_ns() + conf->sources[0].start_wait_ms * NS_PER_MS);
+    timer_aim(&patience, clock_mono_ns() + conf_registry_source(conf)->start_wait_ms * NS_PER_MS);
     loop_run(b->loop);
     timer_stop(&patience);
 }
@@ -53,10 +53,10 @@ void central_begin(struct balancer *b, const struct conf *conf)
     static const char *const names[] = {"seed", "snapshot", "database"};
     struct central *c = &b->central;
     int64_t begun_ns = clock_mono_ns();
-    if (!central_is_followed(conf))
+    if (conf_registry_source(conf) == NULL)
         return;
     restore(b, conf);
-    if (conf->sources[0].start_wait_ms == 0)
+    if (conf_registry_source(conf)->start_wait_ms == 0)
         return;
     c->starting = conf;
     enum err e = central_ask(b, conf);

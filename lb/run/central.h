@@ -57,7 +57,6 @@ void central_away(struct balancer *b, char *why);
 /* The keeper has written the file. */
 void central_saved(struct balancer *b, struct central_save *save);
 /* Between the files: */
-bool central_is_followed(const struct conf *conf);
 /* Begins the session that the configuration asks for, or ends the one that it does not. */
 MUST_CHECK
 enum err central_ask(struct balancer *b, const struct conf *conf);

@@ -10,15 +10,6 @@ static bool is_followed(const struct conf_pool *pool)
     return pool->registry.set && pool->registry.mode != CONF_REGISTRY_OFF;
 }
 
-bool central_is_followed(const struct conf *conf)
-{
-    for (size_t i = 0; i < conf->pool_count; i++) {
-        if (is_followed(&conf->pools[i]))
-            return true;
-    }
-    return false;
-}
-
 /* "api,web"; NULL without memory. */
 static char *pools_of(const struct conf *conf)
 {
@@ -54,16 +45,13 @@ static void on_away(void *user, const char *why)
         mem_free(text);
 }
 
-/* *servers is to be freed; the rest is the configuration's. */
-static enum err where_of(const struct conf *conf, char **servers, struct db_where *out)
+/* All of it is borrowed. */
+static struct db_where where_of(const struct conf_data_source *source, char *servers)
 {
-    const struct conf_data_source *source = &conf->sources[0];
-    *servers = name_book_servers(conf);
-    *out = (struct db_where){.conninfo = (char *)(uintptr_t)source->postgres.s.p,
+    return (struct db_where){.conninfo = (char *)(uintptr_t)source->postgres.s.p,
                              .password = (char *)(uintptr_t)source->password.s.p,
-                             .name_servers = *servers,
+                             .name_servers = servers,
                              .secret = secret_fetch};
-    return *servers != NULL ? ERR_OK : ERR_NO_MEMORY;
 }
 
 static enum err start_session(struct balancer *b)
@@ -134,19 +122,16 @@ static enum err end_session(struct balancer *b)
     return start_session(b);
 }
 
-static enum err follow_registry(struct balancer *b, const struct db_where *where,
-                                const struct conf *conf)
-{
-    return central_is_followed(conf) ? follow_session(b, where, conf) : end_session(b);
-}
-
 enum err central_ask(struct balancer *b, const struct conf *conf)
 {
-    struct db_where where;
-    char *servers;
-    enum err e = where_of(conf, &servers, &where);
-    if (e == ERR_OK)
-        e = follow_registry(b, &where, conf);
+    const struct conf_data_source *source = conf_registry_source(conf);
+    if (source == NULL)
+        return end_session(b);
+    char *servers = name_book_servers(conf);
+    if (servers == NULL)
+        return ERR_NO_MEMORY;
+    struct db_where where = where_of(source, servers);
+    enum err e = follow_session(b, &where, conf);
     mem_free(servers);
     return e;
 }
@@ -154,9 +139,11 @@ enum err central_ask(struct balancer *b, const struct conf *conf)
 _Static_assert((int)DB_ACCEPT == (int)CONF_LEVEL_ACCEPT && (int)DB_LAG == (int)CONF_LEVEL_LAG,
                "the levels of both layers are in the same order");
 
-static enum err add_wish(struct balancer *b, const struct conf_dependency *from,
-                         const struct db_where *where, bool session, struct dependency_plan *plan)
+static enum err add_wish(struct balancer *b, const struct conf_dependency *from, char *servers,
+                         struct dependency_plan *plan)
 {
+    bool session = from->source == conf_registry_source(b->current->conf);
+    struct db_where where = where_of(from->source, servers);
     struct central_dependency *known = &b->central.dependencies[plan->count];
     struct dependency_wish *wish = &plan->v[plan->count++];
     size_t n = from->name.s.n < DEPENDENCY_NAME ? from->name.s.n : DEPENDENCY_NAME;
@@ -178,16 +165,18 @@ static enum err add_wish(struct balancer *b, const struct conf_dependency *from,
         memcpy(known->name, wish->name, sizeof known->name);
         known->why[0] = '\0';
     }
-    return db_where_copy(&wish->probe.where, where);
+    return db_where_copy(&wish->probe.where, &where);
 }
 
-static enum err follow_dependencies(struct balancer *b, const struct db_where *where, bool session)
+static enum err follow_dependencies(struct balancer *b)
 {
     const struct conf *conf = b->current->conf;
     struct dependency_plan *plan = mem_alloc(sizeof *plan);
-    enum err e = plan != NULL ? ERR_OK : ERR_NO_MEMORY;
+    char *servers = name_book_servers(conf);
+    enum err e = plan != NULL && servers != NULL ? ERR_OK : ERR_NO_MEMORY;
     for (size_t i = 0; e == ERR_OK && i < conf->dependency_count; i++)
-        e = add_wish(b, &conf->dependencies[i], where, session, plan);
+        e = add_wish(b, &conf->dependencies[i], servers, plan);
+    mem_free(servers);
     if (e == ERR_OK)
         return health_thread_dependencies(b->health, &plan);
     dependency_plan_free(&plan);
@@ -197,22 +186,15 @@ static enum err follow_dependencies(struct balancer *b, const struct db_where *w
 void central_follow(struct balancer *b, bool new_conf)
 {
     const struct conf *conf = b->current->conf;
-    struct db_where where = {.secret = NULL};
-    char *servers = NULL;
-    enum err e = ERR_OK;
     if (!new_conf)
         return;
-    if (central_is_followed(conf))
+    if (conf_registry_source(conf) != NULL)
         central_begin_keeping(b);
-    if (conf->source_count != 0)
-        e = where_of(conf, &servers, &where);
+    enum err e = central_ask(b, conf);
     if (e == ERR_OK)
-        e = follow_registry(b, &where, conf);
-    if (e == ERR_OK)
-        e = follow_dependencies(b, &where, central_is_followed(conf));
+        e = follow_dependencies(b);
     if (e != ERR_OK)
         log_event(b->log, LOG_ERROR, "database-not-asked", "reason=%s", err_name(e));
-    mem_free(servers);
 }
 
 static void learn_why(char kept[DEPENDENCY_WHY], const char *why)

@@ -17,14 +17,16 @@ static void say(void *user, bool fatal, const char *text)
         conf_warn(&s->to, s->mark, "%s", text);
 }
 
-static bool has_registry(const struct conf *conf)
+static void lint_source(const struct conf *conf, const struct conf_data_source *source,
+                        struct said *said)
 {
-    for (size_t i = 0; i < conf->pool_count; i++) {
-        const struct conf_registry *r = &conf->pools[i].registry;
-        if (r->set && r->mode != CONF_REGISTRY_OFF)
-            return true;
-    }
-    return false;
+    struct db_where where = {.conninfo = (char *)(uintptr_t)source->postgres.s.p,
+                             .password = (char *)(uintptr_t)source->password.s.p,
+                             .secret = secret_fetch};
+    said->mark = source->postgres.mark;
+    enum err e = db_lint(&where, source == conf_registry_source(conf), say, said);
+    if (e != ERR_OK)
+        conf_report(&said->to, said->mark, "%s", err_phrase(e));
 }
 
 enum err lint_database(const struct conf *conf, struct buf *messages)
@@ -36,13 +38,7 @@ enum err lint_database(const struct conf *conf, struct buf *messages)
                     "--with-database: there is no database; define one under data_sources");
         return ERR_SYNTAX;
     }
-    const struct conf_data_source *source = &conf->sources[0];
-    struct db_where where = {.conninfo = (char *)(uintptr_t)source->postgres.s.p,
-                             .password = (char *)(uintptr_t)source->password.s.p,
-                             .secret = secret_fetch};
-    said.mark = source->postgres.mark;
-    enum err e = db_lint(&where, has_registry(conf), say, &said);
-    if (e != ERR_OK)
-        conf_report(&said.to, said.mark, "%s", err_phrase(e));
+    for (size_t i = 0; i < conf->source_count; i++)
+        lint_source(conf, &conf->sources[i], &said);
     return said.to.errors != 0 ? ERR_SYNTAX : ERR_OK;
 }

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 
-from central import begun, database
+from central import begun, config_of, database
 from client import Client, get
 from env import alone, seconds, until
 from origin import text
@@ -293,6 +293,29 @@ def test_c3_primary_and_lag(env):
     until(lambda: state_of(behind) == "up", what="up: it has replayed all that it has received")
     server.sql("SELECT pg_promote()")
     until(lambda: state_of(balancer) == "up", 20, "up: the primary")
+
+
+def test_c3_a_replica_beside_the_registrys_database(env):
+    """Servers read a standby, which is a data source of its own; the registry is at the primary."""
+    server, seed = database(env), env.origin(name="seed")
+    replica = server.standby()
+    env.at_end(replica.close)
+    config = config_of(env, server, seed)
+    config["data_sources"]["replica"] = {"postgres": replica.words}
+    config["dependencies"] = {"reads": {"data_source": "replica", "level": "lag", "interval": "300ms", "timeout": "300ms"},
+                              "writes": {"data_source": "main", "level": "primary"}}
+    config["pools"]["api"].update(depends_on=["reads"], health={"http": {"path": "/"}, "interval": "500ms", "timeout": "500ms"})
+    balancer = env.meridian(config)
+
+    def states():
+        return {row["name"]: row["state"] for row in balancer.ctl_json("database")["dependencies"]}
+
+    until(lambda: states() == {"reads": "up", "writes": "up"}, what="both")
+    done = balancer.run("-t", "--with-database")
+    assert done.returncode == 0, "the standby is not asked for the registry's objects: " + done.stderr
+    replica.stop()
+    until(lambda: states() == {"reads": "down", "writes": "up"}, what="the end of the replica")
+    assert balancer.metric("meridian_database_up") == 1
 
 
 def test_c3_starting_is_not_up(env):
