@@ -123,7 +123,7 @@
 #define LIMIT_DRAIN_REQUESTS_MS       30000   /* L41 */
 #define LIMIT_DRAIN_TUNNELS_MS        300000  /* L41 */
 #define LIMIT_LINGER_BYTES            KIB(64) /* H20 */
-#define LIMIT_LINGER_MS               1000    /* H20 */
+#define LIMIT_LINGER_MS               1000    /* H20; of HTTP/2 servers' streams to their end */
 #define LIMIT_LINGERING               1024    /* connections per worker that linger at a time */
 #define LIMIT_UPGRADE_HELD            KIB(16) /* H21 */
 #define LIMIT_FORWARDED               32      /* H16 */

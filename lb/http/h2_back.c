@@ -18,15 +18,10 @@ static void tell_end(struct h2_call *q, const struct fields *trailers)
     q->stream.events->on_end(q->stream.user, trailers);
 }
 
-/* From events only. A response without content is whole with its head: what comes of its stream
- * after that takes nothing from it (RFC 9113 section 8.1). */
+/* From events only. */
 static void fail(struct h2_call *q, enum err why, enum seen seen)
 {
     if (q->failed || q->done) {
-        return;
-    }
-    if (q->whole) {
-        tell_end(q, NULL);
         return;
     }
     q->failed = true;
@@ -49,12 +44,13 @@ static void interim(struct h2_call *q)
     }
 }
 
-/* A tunnel's end is told apart from its beginning. */
+/* A response without content is whole with its head: what comes of its stream after that takes
+ * nothing from it and holds up nobody (RFC 9113 section 8.1). A tunnel's end is told apart from its
+ * beginning. */
 static void final(struct h2_call *q, bool end)
 {
     bool tunnel = q->reply.upgraded;
-    q->done = end && !tunnel;
-    q->whole = q->reply.content == CONTENT_NONE && !tunnel;
+    q->done = q->reply.content == CONTENT_NONE && !tunnel;
     q->stream.events->on_reply(q->stream.user, &q->reply, q->done);
     if (end && tunnel && !q->released && !q->failed) {
         tell_end(q, NULL);
@@ -89,7 +85,9 @@ static void on_end(struct h2_stream *st, const struct fields *trailers)
 {
     struct h2_call *q = call_of(st);
     q->stream.bytes_in = st->bytes_in;
-    tell_end(q, trailers);
+    if (!q->done) {
+        tell_end(q, trailers);
+    }
 }
 
 static void on_room(struct h2_stream *st)

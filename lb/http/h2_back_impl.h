@@ -42,7 +42,6 @@ struct h2_call {
     struct reply reply;
     unsigned interims;
     bool wants;
-    bool whole;  /* its head was told, and no content follows */
     bool done;   /* its end was told */
     bool failed; /* on_fail was called, or will be by `later` */
     enum err why;

@@ -126,7 +126,11 @@ static void release(struct back *b)
     q->released = true;
     if (q->opened) {
         task_cancel(&q->later);
-        h2_stream_release(&q->wire);
+        if (q->done) {
+            h2_stream_leave(&q->wire);
+        } else {
+            h2_stream_release(&q->wire);
+        }
     } else {
         task_post(q->back->loop, &q->later);
     }

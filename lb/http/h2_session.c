@@ -62,7 +62,8 @@ static void pump(struct h2_session *s)
 static bool needs_watch(const struct h2_session *s)
 {
     bool holds_up = !s->server && s->held > LIMIT_H2_HELD;
-    return s->block_ns != 0 || s->waiting > 0 || holds_up || (s->draining && !s->drain_said);
+    return s->block_ns != 0 || s->waiting > 0 || s->lingering > 0 || holds_up ||
+           (s->draining && !s->drain_said);
 }
 
 static void settle_wire(struct h2_session *s)

@@ -38,6 +38,7 @@ struct h2_stream {
     bool silent;        /* no more events but on_free: reset by the codec, or on_reset was told */
     bool peer_reset;    /* the peer sent RST_STREAM */
     bool failed;        /* to be reset by us, and told */
+    bool lingers;       /* released, and waits for its end */
     bool head_final;    /* what comes next are trailers */
     struct chain held;  /* received and not wanted yet */
     size_t owed;        /* bytes not given back to the peer's windows */
@@ -144,5 +145,8 @@ size_t h2_stream_room(struct h2_stream *st);
 void h2_stream_reset(struct h2_stream *st, uint32_t code);
 /* A stream that is neither finished nor ended is reset with CANCEL. */
 void h2_stream_release(struct h2_stream *st);
+/* Client: the same for one that was told all that matters. Where only its END_STREAM is missing the
+ * peer has LIMIT_LINGER_MS for it before the reset, which peers may count as an attack. */
+void h2_stream_leave(struct h2_stream *st);
 
 #endif

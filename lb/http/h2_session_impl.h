@@ -24,7 +24,7 @@ struct h2_session {
     struct timer timer; /* what is bounded in time */
     struct link streams;
     struct link news; /* streams that have something to tell at the end of the turn */
-    uint32_t stream_count;
+    uint32_t stream_count, lingering;
     struct h2_scan scan;
     struct h2_guard guard;
     struct h2_past past; /* server */

@@ -53,16 +53,19 @@ static bool ended_well(const struct h2_stream *st)
 
 void h2_stream_closed(struct h2_stream *st, uint32_t code, bool own)
 {
-    bool well = ended_well(st) && (code == NGHTTP2_NO_ERROR || !st->session->server);
+    struct h2_session *s = st->session;
+    bool well = ended_well(st) && (code == NGHTTP2_NO_ERROR || !s->server);
     if (!st->open) {
         return;
     }
     st->open = false;
+    s->lingering -= st->lingers;
+    st->lingers = false;
     drop_out(st);
     if (!well && h2_stream_hears(st)) {
         st->silent = true;
         h2_stream_drop_held(st);
-        st->session->events->on_reset(st, code, own);
+        s->events->on_reset(st, code, own);
     }
     h2_stream_tell_later(st);
 }
@@ -289,7 +292,8 @@ void h2_streams_expire(struct h2_session *s, int64_t now_ns)
     }
     list_each (e, &s->streams) {
         struct h2_stream *st = container_of(e, struct h2_stream, link);
-        if (st->released && st->open && now_ns - st->moved_ns > LIMIT_H2_STALLED_MS * NS_PER_MS) {
+        int64_t most_ms = st->lingers ? LIMIT_LINGER_MS : LIMIT_H2_STALLED_MS;
+        if (st->released && st->open && now_ns - st->moved_ns > most_ms * NS_PER_MS) {
             h2_stream_reset(st, NGHTTP2_CANCEL);
         }
     }
@@ -444,7 +448,7 @@ void h2_stream_release(struct h2_stream *st)
     st->released = true;
     h2_stream_drop_held(st);
     bool over = st->finished && st->peer_done; /* the wire closes it when this event ends */
-    if (st->open && !st->silent && !over) {
+    if (st->open && !st->silent && !over && !st->lingers) {
         if (!s->server || !st->finish) {
             h2_stream_reset(st, NGHTTP2_CANCEL);
         } else if (st->finished && !st->peer_done) {
@@ -452,4 +456,15 @@ void h2_stream_release(struct h2_stream *st)
         }
     }
     h2_stream_tell_later(st);
+}
+
+void h2_stream_leave(struct h2_stream *st)
+{
+    struct h2_session *s = st->session;
+    st->lingers = st->open && !st->silent && st->finished && !st->peer_done && !s->ended;
+    if (st->lingers) {
+        s->lingering++;
+        st->moved_ns = loop_now_ns(s->loop);
+    }
+    h2_stream_release(st);
 }

@@ -394,6 +394,25 @@ def test_an_answer_without_content_is_whole_with_its_head(env):
         assert env.h2_client(balancer.port).get("/").status == 304
 
 
+def test_an_answer_without_content_holds_up_nobody(env):
+    """It ends with its head, also where the server never ends its stream: that one is reset after a while."""
+    resets = []
+
+    def reply(stream):
+        stream.connection.headers(stream.id, [(":status", stream.path[1:])])
+        stream.connection.wait(lambda: stream.reset is not None or stream.connection.ended_at, 20, "the end")
+        resets.append(stream.reset)
+
+    server = env.h2_origin(reply=reply)
+    balancer = env.simple(server, pool=pool(), workers=1)
+    with Client(balancer.port) as client:
+        for method, status in (("HEAD", 200), ("GET", 204), ("HEAD", 404), ("GET", 304)):
+            assert client.get(f"/{status}", method=method).status == status, (method, status)
+    assert [(line["status"], line["end"]) for line in balancer.access_log(4)] == [(n, "ok") for n in (200, 204, 404, 304)]
+    until(lambda: len(resets) == 4, 20, "resets")
+    assert resets == [CANCEL] * 4 and len(server.connections) == 1, (resets, server.connections)
+
+
 @alone
 def test_g6_a_backend_killed_under_load(env):
     """No idempotent request fails."""

@@ -125,6 +125,14 @@ static void submit_head(struct serve *x, const struct head_plan *plan)
     (void)nghttp2_submit_response(x->server->session, x->id, nv, n, plan->content ? &data : NULL);
 }
 
+/* Whose end may come apart from the head, or never. */
+static bool plan_late_end(struct serve *x)
+{
+    bool late = one_in(x->server->w, 4);
+    x->more = late && one_in(x->server->w, 4);
+    return late;
+}
+
 static void plan_answer(struct serve *x, const char *const *odd)
 {
     struct world *w = x->server->w;
@@ -135,7 +143,7 @@ static void plan_answer(struct serve *x, const char *const *odd)
     submit_head(x, &(struct head_plan){.status = "200",
                                        .length = one_in(w, 2) ? (long long)wish->get : -1,
                                        .odd = odd,
-                                       .content = content});
+                                       .content = content || plan_late_end(x)});
 }
 
 static void plan_interims(struct serve *x, unsigned n)
@@ -192,7 +200,9 @@ static void answer(struct serve *x, enum deed deed)
     x->answered = true;
     switch (deed) {
     case DEED_EMPTY:
-        submit_head(x, &(struct head_plan){.status = one_in(w, 2) ? "204" : "304", .length = -1});
+        submit_head(x, &(struct head_plan){.status = one_in(w, 2) ? "204" : "304",
+                                           .length = -1,
+                                           .content = plan_late_end(x)});
         break;
     case DEED_INTERIM:
         plan_interims(x, 1 + (unsigned)rng_below(&w->rng, 4));

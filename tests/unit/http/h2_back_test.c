@@ -377,6 +377,58 @@ TEST(h2_back, streams_share_one_connection)
     server_end(&s);
 }
 
+/* A head alone; the stream does not end with it. */
+static void begin_answer(struct server *s, int32_t id, const char *status)
+{
+    nghttp2_nv head = nv(":status", status);
+    nghttp2_submit_headers(s->wire, 0, id, NULL, &head, 1, NULL);
+}
+
+/* RFC 9113 section 8.1. A reset for each would look like an attack to the server; one that does not
+ * end its streams is not waited for. */
+TEST(h2_back, an_answer_without_content_is_whole_and_its_stream_ends_later)
+{
+    nghttp2_data_provider nothing = {.read_callback = content};
+    struct server s;
+    server_open(&s);
+    ask_many(&s, 3);
+    begin_answer(&s, 1, "204");
+    begin_answer(&s, 3, "304");
+    begin_answer(&s, 5, "304");
+    CHECK_STR(told(&s), "a:reply:204:end b:reply:304:end c:reply:304:end");
+    nghttp2_submit_data(s.wire, NGHTTP2_FLAG_END_STREAM, 5, &nothing);
+    CHECK_STR(told(&s), "");
+    for (int i = 0; i < 3; i++) {
+        release(&s.calls[i]);
+    }
+    CHECK_STR(told(&s), "slots:2/2");
+    nghttp2_submit_data(s.wire, NGHTTP2_FLAG_END_STREAM, 1, &nothing);
+    CHECK_STR(told(&s), "slots:3/1");
+    for (int i = 0; i < 5 * LIMIT_LINGER_MS && buf_len(&s.w.log) == 0; i++) {
+        timer_in_ms(&s.w.stop, 1);
+        loop_run(s.w.loop);
+        turn(&s);
+    }
+    CHECK_STR(world_log(&s.w), "slots:4/0 >3 reset:8");
+    server_end(&s);
+}
+
+/* Nobody needs the rest of the request: that stream must not go on. */
+TEST(h2_back, an_early_answer_without_content_is_reset)
+{
+    struct request r = post(CONTENT_STREAM, 0);
+    struct server s;
+    server_open(&s);
+    struct call *a = take(&s);
+    OP(a, send_head, &r, false);
+    told(&s);
+    begin_answer(&s, 1, "204");
+    CHECK_STR(told(&s), "a:reply:204:end");
+    release(a);
+    CHECK_STR(told(&s), "slots:4/0 >1 reset:8");
+    server_end(&s);
+}
+
 TEST(h2_back, a_slot_that_is_given_back_unused)
 {
     struct server s;
