@@ -404,11 +404,12 @@ class H2Client(Connection):
 
 class H2Origin:
     """A backend: `reply(stream)` is called in a thread of its own when a request's head is there. What
-    it may do to the connection is everything: `stream.connection`."""
+    it may do to the connection is everything: `stream.connection`. `hold`: an event before which it
+    says nothing."""
 
-    def __init__(self, port, reply=None, terms=(), tls=None, **options):
+    def __init__(self, port, reply=None, terms=(), tls=None, hold=None, **options):
         self.port, self.reply, self.terms, self.tls, self.options = port, reply or self.hello, terms, tls, options
-        self.name = f"origin-{port}"
+        self.name, self.hold, self.accepted = f"origin-{port}", hold, 0
         self.connections, self.requests = [], []
         self.listener = socket.create_server(("127.0.0.1", port), backlog=512)
         threading.Thread(target=self._accept, daemon=True).start()
@@ -436,10 +437,13 @@ class H2Origin:
                 accepted, _ = self.listener.accept()
             except OSError:
                 return
+            self.accepted += 1
             threading.Thread(target=self._serve, args=(accepted,), daemon=True).start()
 
     def _serve(self, accepted):
         accepted.settimeout(15)
+        if self.hold:
+            self.hold.wait(30)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             if self.tls:

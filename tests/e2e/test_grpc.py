@@ -5,10 +5,12 @@ import os
 import shutil
 import subprocess
 
-from env import Skip, seconds
+from env import Skip, seconds, until
+from h2 import CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-OK, CANCELLED, DEADLINE_EXCEEDED, FAILED_PRECONDITION, UNIMPLEMENTED, UNAVAILABLE = 0, 1, 4, 9, 12, 14
+OK, CANCELLED, DEADLINE_EXCEEDED, PERMISSION_DENIED, RESOURCE_EXHAUSTED = 0, 1, 4, 7, 8
+FAILED_PRECONDITION, UNIMPLEMENTED, UNAVAILABLE = 9, 12, 14
 
 
 class Node:
@@ -105,3 +107,117 @@ def test_every_kind_of_call(env):
     results = node.stories(balancer.port, env.authority.ca, "empty")
     assert results["empty"]["end"]["code"] == UNAVAILABLE, results
 
+
+
+# --- frame by frame: what the library above would hide ---
+
+CALL = [("content-type", "application/grpc"), ("te", "trailers")]
+MESSAGE = b"\0\0\0\0\5hello"
+H2 = {"protocol": "h2", "health": {"off": True}}
+
+
+def between(env, *servers, pool=None, **config):
+    """A client of HTTP/2, and the balancer between it and servers of HTTP/2."""
+    balancer = env.simple(*servers, pool={**H2, **(pool or {})}, listener={"protocols": ["h2"]}, workers=1, **config)
+    return balancer, env.h2_client(balancer.port).ready()
+
+
+def call(client, path="/shop.Orders/Get", fields=(), body=MESSAGE):
+    stream = client.request("POST", path, [*CALL, *fields], body)
+    client.wait(lambda: stream.over, 20, "the end of the call")
+    return stream
+
+
+def trailers_only(stream):
+    """The grpc-status of an answer of one head, which is trailers too."""
+    assert stream.ended and stream.reset in (None, NO_ERROR) and len(stream.heads) == 1 and not stream.body, stream
+    assert (stream.status, stream.get("content-type")) == (200, "application/grpc") and stream.get("grpc-message"), stream
+    return int(stream.get("grpc-status"))
+
+
+def good(stream):
+    stream.read()
+    stream.respond(200, [("content-type", "application/grpc")], MESSAGE, [("grpc-status", "0")])
+
+
+def test_errors_made_here_are_trailers_only(env):
+    """Each with the status that gRPC's clients understand."""
+    refuses = {"address": f"127.0.0.1:{env.port()}"}
+    config = {"pools": {"api": {**H2, "backends": {"a": refuses}}}, "routes": [
+        {"match": {"path": "/shop.Orders/"}, "pool": "api"},
+        {"match": {"path": "/shop.Secret/"}, "pool": "api", "access": {"deny": ["127.0.0.0/8"]}},
+        {"match": {"path": "/shop.Small/"}, "pool": "api", "limits": {"body": "4B"}}]}
+    _, client = between(env, **config)
+    wanted = {"Orders": UNAVAILABLE, "Nothing": UNIMPLEMENTED, "Secret": PERMISSION_DENIED, "Small": RESOURCE_EXHAUSTED}
+    got = {name: trailers_only(call(client, f"/shop.{name}/Get", [("content-length", len(MESSAGE))])) for name in wanted}
+    assert got == wanted, got
+
+
+def test_a11_grpc_timeout_bounds_the_call(env):
+    """Before an answer has begun it is DEADLINE_EXCEEDED; afterwards it breaks off, and never looks whole. The server
+    hears of it."""
+    left = []
+
+    def silent(stream):
+        if stream.path.endswith("/Begin"):
+            stream.connection.headers(stream.id, [(":status", 200), ("content-type", "application/grpc")])
+            stream.connection.send(stream.id, MESSAGE)
+        stream.connection.wait(lambda: stream.reset is not None, 20, "RST_STREAM")
+        left.append((stream.path, stream.reset))
+
+    balancer, client = between(env, env.h2_origin(reply=silent))
+    assert trailers_only(call(client, fields=[("grpc-timeout", "200m")])) == DEADLINE_EXCEEDED
+    begun = call(client, "/shop.Orders/Begin", [("grpc-timeout", "700m")])
+    assert begun.body == MESSAGE and not begun.ended and begun.reset not in (None, NO_ERROR), begun
+    until(lambda: len(left) == 2, what="two resets")
+    assert left == [("/shop.Orders/Get", CANCEL), ("/shop.Orders/Begin", CANCEL)]
+    assert [line["end"] for line in balancer.access_log(2)] == ["deadline"] * 2
+    assert client.ping()
+
+
+def test_law_1_calls_are_repeated_only_where_nobody_saw_them(env):
+    """A call is a POST: REFUSED_STREAM and GOAWAY go elsewhere, what a server has begun or answered does not."""
+    refuse = (lambda stream: stream.cancel(REFUSED_STREAM), lambda stream: stream.connection.go_away(0))
+    for deed in refuse:
+        bad, fine = env.h2_origin(reply=deed), env.h2_origin(reply=good)
+        _, client = between(env, bad, fine, pool={"retries": {"budget": "100%"}})
+        for _ in range(6):
+            answer = call(client)
+            assert (answer.body, answer.trailers) == (MESSAGE, {"grpc-status": "0"}), answer
+        assert bad.requests and len(fine.requests) == 6
+    begins = (lambda stream: stream.cancel(INTERNAL_ERROR),
+              lambda stream: stream.respond(200, [("content-type", "application/grpc"), ("grpc-status", "14"),
+                                                  ("grpc-message", "busy")]))
+    for deed in begins:
+        bad, fine = env.h2_origin(reply=deed), env.h2_origin(reply=good)
+        _, client = between(env, bad, fine, pool={"retries": {"budget": "100%"}})
+        calls = [call(client) for _ in range(8)]
+        assert {int(one.get("grpc-status") or one.trailers["grpc-status"]) for one in calls} == {OK, UNAVAILABLE}, calls
+        assert len(bad.requests) + len(fine.requests) == 8 and bad.requests
+
+
+def test_health_by_grpc(env):
+    """grpc.health.v1: what the server says of itself, or of the one service that is asked for."""
+    says, asked = {"state": 1}, []
+
+    def reply(stream):
+        if stream.path != "/grpc.health.v1.Health/Check":
+            return good(stream)
+        assert stream.method == "POST" and stream.get("content-type") == "application/grpc", stream
+        asked.append(bytes(stream.read()))
+        answer = b"\0\0\0\0\2\x08" + bytes([says["state"]])
+        return stream.respond(200, [("content-type", "application/grpc")], answer, [("grpc-status", "0")])
+
+    checks = {"grpc": {"service": "shop.Orders"}, "interval": "200ms", "timeout": "150ms", "fall": 2, "rise": 2}
+    balancer, client = between(env, env.h2_origin(reply=reply), pool={"health": checks})
+
+    def health():
+        return balancer.ctl_json("backends")["backends"][0]["health"]
+
+    until(lambda: balancer.metric("meridian_health_checks_total", result="good") >= 2, what="good checks")
+    assert asked[0] == b"\0\0\0\0\x0d\x0a\x0bshop.Orders" and health() == "up"
+    assert call(client).trailers == {"grpc-status": "0"}
+    says["state"] = 2  # NOT_SERVING
+    until(lambda: health() == "soft", what="its end")
+    says["state"] = 1
+    until(lambda: health() == "up", what="its return")

@@ -11,6 +11,7 @@ import time
 
 from client import Client, get
 from env import Skip, alone, seconds, until
+from h2 import MAX_STREAMS
 from origin import server_context
 
 NO_ERROR, REFUSED_STREAM, CANCEL = 0, 7, 8
@@ -164,6 +165,30 @@ def test_more_connections_when_streams_are_used_up(env):
     load = env.load(f"http://127.0.0.1:{balancer.port}/large", "--seconds", 2, "--connections", 20)
     assert load["failed"] == 0 and load["completed"] > 20, load
     assert 2 <= server.connections() <= 6, server.connections()
+
+
+def test_one_connection_is_opened_for_all_who_wait(env):
+    """Until the server has said how many streams it takes one connection stands for all; then as many as they need."""
+    for streams, connections in ((100, 1), (20, 3)):
+        speaks, gate, asked = threading.Event(), threading.Event(), []
+
+        def reply(stream, gate=gate, asked=asked):
+            asked.append(stream)
+            gate.wait(30)
+            stream.respond(200, [], b"here")
+
+        server = env.h2_origin(reply=reply, terms=((MAX_STREAMS, streams),), hold=speaks)
+        balancer = env.simple(server, pool=pool(), listener={"protocols": ["h2"]}, workers=1, timeouts={"connect": "30s"})
+        client = env.h2_client(balancer.port).ready()
+        waiting = [client.request() for _ in range(60)]
+        until(lambda balancer=balancer: balancer.metric("meridian_requests_running") == 60, what="60 requests")
+        until(lambda server=server: server.accepted, what="a connection")
+        assert server.accepted == 1
+        speaks.set()
+        until(lambda asked=asked: len(asked) == 60, what="60 streams")
+        assert server.accepted == connections == len({id(one.connection) for one in asked}), (server.accepted, connections)
+        gate.set()
+        assert {client.answer(one).status for one in waiting} == {200}
 
 
 def test_the_handshake_chooses(env):

@@ -3,6 +3,7 @@ client's side: each case says what is sent and what may come of it. A recording 
 a whole request of a malformed one (RELIABILITY H9 to H12)."""
 import struct
 import threading
+import time
 
 import hpack
 from client import Client, client_context, get
@@ -462,6 +463,33 @@ def test_window_of_the_balancer_is_held(env):
     client.wait(lambda: stream.reset == FLOW_CONTROL_ERROR or client.ended_at, what="the end")
     assert FLOW_CONTROL_ERROR in (stream.reset, client.code), client
     gate.set()
+
+
+def test_l21_a_window_grows_on_a_long_path(env):
+    """One upload on a path of 100 ms: what is used up within a round trip doubles, to 1 MiB; a slow one keeps 64 KiB."""
+    origin = env.origin()
+    balancer = env.simple(origin, listener={"protocols": ["h2"]}, workers=1)
+    client = env.h2_client(balancer.port, polite=False)
+    client.wait(lambda: INITIAL_WINDOW in client.peer_settings, what="SETTINGS")
+    time.sleep(0.1)  # the path
+    client.frame(SETTINGS, ACK)
+    stream, most = client.request("POST", end=False), 0
+    for _ in range(40):
+        client.wait(lambda: min(stream.window, client.window) >= most / 2, what="windows")
+        most = max(most, stream.window)
+        if most == 1 << 20:
+            break
+        client.send(1, bytes(min(stream.window, client.window)))
+    assert most == 1 << 20, most
+    client.send(1, b"", end=True)
+    client.answer(stream)
+    slow = client.request("POST", end=False)
+    for _ in range(3):
+        client.send(3, bytes(1000))
+        assert client.ping()
+    assert slow.window <= 65536, slow.window
+    client.send(3, b"", end=True)
+    client.answer(slow)
 
 
 def test_hpack_tables_of_the_client(env):

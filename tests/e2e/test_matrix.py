@@ -76,6 +76,16 @@ class Asker1:
         lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {length}", "", ""]
         self.client.send("\r\n".join(lines).encode() + body)
 
+    def expects(self, body):
+        """Sends the content only once it is asked for."""
+        self.client.send(f"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        until(lambda: b"\r\n\r\n" in self.client.reader.buffer or self.client.reader.more(), what="a first answer")
+        until(lambda: b"\r\n\r\n" in self.client.reader.buffer or self.client.reader.more(), what="all of it")
+        if self.client.reader.buffer.startswith(b"HTTP/1.1 100 "):
+            self.client.send(body)
+        got = self.client.response()
+        return Answer(got.status, got.fields, got.body, got.trailers, [one.status for one in got.interim])
+
     def half_a_head(self):
         self.client.send(b"GET / HTTP/1.1\r\nHos")
 
@@ -117,6 +127,15 @@ class Asker2:
     def begin(self, body=b"", path="/", length=1000000):
         self.stream = self.client.request("POST", path, [("content-length", length)], end=False)
         self.client.send(self.stream.id, body)
+
+    def expects(self, body):
+        fields = [("expect", "100-continue"), ("content-length", len(body))]
+        stream = self.client.request("POST", "/", fields, end=False)
+        self.client.wait(lambda: stream.heads, 10, "a first answer")
+        if stream.interim:
+            self.client.send(stream.id, body, end=True)
+        self.client.wait(lambda: stream.over, 10, "the answer")
+        return Answer(stream.status, stream.fields, stream.body, stream.trailers, [int(one[0][1]) for one in stream.interim])
 
     def half_a_head(self):
         self.client.frame(HEADERS, 0, 1, b"\x82")
@@ -342,6 +361,27 @@ def test_interim_answers(env):
     def story(asker, _balancer):
         answer = asker.ask()
         assert (answer.status, answer.body, answer.interim) == (200, b"after", [103]), (answer.status, answer.interim)
+    each(env, deed, story)
+
+
+def test_100_is_made_here(env):
+    """H7: once a server is there to take the content, and once; servers are not asked for it, and what they say of
+    it is not passed on. Whoever is refused before that gets no 100."""
+    def deed(talk):
+        assert "expect" not in talk.fields
+        talk.interim(100, [])
+        talk.respond(200, [], talk.body)
+
+    def story(asker, balancer):
+        for body in (b"content", b"c" * 100_000):
+            answer = asker.expects(body)
+            assert (answer.status, answer.body, answer.interim) == (200, body, [100]), (answer.status, answer.interim)
+        answer = asker.ask("POST", "/", body=b"unasked")
+        assert (answer.body, answer.interim) == (b"unasked", []), answer.interim
+        balancer.ctl("drain", "api/a")
+        refused = type(asker)(balancer.port).expects(b"never sent")
+        assert (refused.status, refused.interim) == (503, []), (refused.status, refused.interim)
+        balancer.ctl("enable", "api/a")
     each(env, deed, story)
 
 

@@ -36,6 +36,87 @@ def test_h21_bytes_pass_both_ways(env):
     assert fields.get("upgrade") == "websocket" and fields.get("connection").lower() == "upgrade"
 
 
+EXTENDED = [(b":method", b"CONNECT"), (b":protocol", b"websocket"), (b":scheme", b"http"), (b":authority", b"a"),
+            (b":path", b"/ws"), (b"sec-websocket-version", b"13")]
+
+
+class Tunnel1:
+    """A client's side of a tunnel over HTTP/1.1."""
+
+    def __init__(self, env, port):
+        self.client = open_websocket(env, port)
+
+    def send(self, data):
+        self.client.send(data)
+
+    def take(self, size):
+        return self.client.reader.exactly(size)
+
+    def end(self):
+        self.client.half_close()
+        return self.client.ended()
+
+
+class Tunnel2:
+    """The same as a stream of HTTP/2 (RFC 8441)."""
+
+    def __init__(self, env, port):
+        self.client = env.h2_client(port).ready()
+        self.stream, self.taken = self.client.stream(1), 0
+        self.client.headers(1, EXTENDED)
+        self.client.wait(lambda: self.stream.status, what="the tunnel")
+        assert self.stream.status == 200 and "sec-websocket-accept" not in dict(self.stream.fields), self.stream
+
+    def send(self, data):
+        self.client.send(1, data)
+
+    def take(self, size):
+        self.client.wait(lambda: len(self.stream.body) >= self.taken + size or self.stream.over, what="bytes")
+        self.taken += size
+        return bytes(self.stream.body[self.taken - size:self.taken])
+
+    def end(self):
+        self.client.send(1, b"", end=True)
+        self.client.wait(lambda: self.stream.over, what="the end")
+        return self.stream.ended and self.client.ping()
+
+
+def echo_stream(stream):
+    """A server of RFC 8441 that says everything again."""
+    sent = 0
+    assert (stream.method, stream.get(":protocol")) == ("CONNECT", "websocket"), stream
+    stream.connection.headers(stream.id, [(b":status", b"200")])
+    while not stream.over or len(stream.body) > sent:
+        stream.connection.wait(lambda: stream.over or len(stream.body) > sent, 30, "bytes")
+        piece = bytes(stream.body[sent:])
+        sent += len(piece)
+        stream.connection.send(stream.id, piece)
+    stream.connection.send(stream.id, b"", end=True)
+
+
+def test_every_pair_of_versions_and_a_reload(env):
+    """RFC 6455, RFC 8441: client and server speak what they like; a reload cuts nothing off."""
+    servers = ((env.origin(script=[accept_websocket]), {}),
+               (env.h2_origin(reply=echo_stream, terms=((ENABLE_CONNECT, 1),)), {"protocol": "h2"}))
+    for server, pool in servers:
+        balancer = env.simple(server, pool=pool, route={"websocket": True}, listener={"protocols": ["h2", "http/1.1"]})
+        tunnels = [kind(env, balancer.port) for kind in (Tunnel1, Tunnel2)]
+        for size in (1, 5000, 300_000):
+            for tunnel in tunnels:
+                data = os.urandom(size)
+                tunnel.send(data)
+                assert tunnel.take(size) == data, (tunnel, pool, size)
+        balancer.config["routes"][0]["websocket"] = False
+        balancer.reload(balancer.config)
+        for tunnel in tunnels:
+            tunnel.send(b"still there")
+            assert tunnel.take(11) == b"still there", (tunnel, pool)
+        assert balancer.metric("meridian_tunnels") == 2
+        assert env.client(balancer.port).get("/", UPGRADE).status == 403
+        assert all(tunnel.end() for tunnel in tunnels), pool
+        until(lambda balancer=balancer: balancer.metric("meridian_tunnels") == 0, what="no tunnel")
+
+
 def test_h21_bytes_sent_too_early_are_held(env):
     origin, balancer = tunnel(env)
     with Client(balancer.port) as client:
