@@ -139,6 +139,7 @@ struct conf_route {
     struct conf_pages pages;
     struct conf_timeouts timeouts; /* the global ones with the route's own put over them */
     int64_t body_bytes;            /* largest request content; 0: no limit */
+    int64_t request_rate;          /* its least mean rate, bytes per second; 0: none */
     enum conf_priority priority;   /* among requests that wait for a server */
     bool websocket;
     bool streaming; /* every answer counts as a stream */

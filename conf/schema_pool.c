@@ -380,7 +380,9 @@ static const struct schema_field fields[] = {
      .type = &type_map,
      .offset = offsetof(struct conf_pool, queue),
      .map = &queue_map,
-     .help = "Requests that wait while every backend is at its `max_inflight`."},
+     .help =
+         "Requests that wait while every backend is at its `max_inflight`, or has no connection "
+         "left for them (`limits.backend_connections`)."},
     {.key = "registry",
      .type = &type_map,
      .offset = offsetof(struct conf_pool, registry),

@@ -144,6 +144,16 @@ static const struct schema_field limit_fields[] = {
      .flags = SCHEMA_INHERIT,
      .fallback = "the global one",
      .help = "Largest request content (L16). 0B: no limit."},
+    {.key = "request_rate",
+     .type = &type_byte_rate,
+     .offset = offsetof(struct conf_route, request_rate),
+     .inherit = offsetof(struct conf, limits.request_rate),
+     .initial = NOT_WRITTEN,
+     .most = BODY_MOST,
+     .flags = SCHEMA_INHERIT,
+     .fallback = "the global one",
+     .help = "Least mean rate of a request's content over 10 s (L6). 0B/s: none, for streams of "
+             "clients that seldom say something."},
 };
 
 static const struct schema_map limit_map = {SCHEMA_FIELDS(limit_fields)};

@@ -48,7 +48,7 @@ static enum err choose_route(struct exchange *x)
 static void take_times(struct exchange *x)
 {
     x->timeouts = x->route->timeouts;
-    x->request_rate = x->edition->policy->request_rate;
+    x->request_rate = x->route->request_rate;
     x->response_rate = x->edition->policy->response_rate;
 }
 

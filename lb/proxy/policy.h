@@ -124,7 +124,8 @@ struct policy_route {
     struct policy_pages pages;      /* before the policy's */
     struct compress_rule *compress; /* NULL: never */
     struct policy_timeouts timeouts;
-    uint64_t body_bytes; /* L16; 0: none */
+    uint64_t body_bytes;   /* L16; 0: none */
+    uint64_t request_rate; /* L6, bytes per second; 0: none */
     bool websocket;
     bool streaming;             /* every answer counts as a stream */
     enum rank rank;             /* among those that wait for a server */
@@ -162,8 +163,8 @@ struct policy {
     bool has_here;
     bool log_decisions; /* the access log tells how each server was chosen */
     struct policy_location here;
-    uint64_t request_rate, response_rate; /* L6, L7 */
-    struct route_stats **unrouted;        /* one per worker: requests that no route took */
+    uint64_t response_rate;        /* L7, bytes per second */
+    struct route_stats **unrouted; /* one per worker: requests that no route took */
 };
 
 #endif

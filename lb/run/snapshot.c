@@ -235,7 +235,6 @@ static enum err build(const struct snapshot_context *c, struct snapshot *s,
     s->policy.has_here = conf->here.set;
     s->policy.log_decisions = conf->log.access_decision;
     s->policy.here = (struct policy_location){conf->here.latitude, conf->here.longitude};
-    s->policy.request_rate = (uint64_t)conf->limits.request_rate;
     s->policy.response_rate = (uint64_t)conf->limits.response_rate;
     s->policy.unrouted = c->stats->unrouted->by_worker;
     enum err e = snapshot_pages(s, &conf->pages, &s->policy.pages);

@@ -56,6 +56,7 @@ static enum err fill_route(const struct snapshot_context *c, struct snapshot *s,
     to->name = from->name.s;
     to->timeouts = timeouts_of(&from->timeouts);
     to->body_bytes = (uint64_t)from->body_bytes;
+    to->request_rate = (uint64_t)from->request_rate;
     to->websocket = from->websocket;
     to->streaming = from->streaming;
     to->rank = (enum rank)from->priority;

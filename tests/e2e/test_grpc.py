@@ -221,3 +221,22 @@ def test_health_by_grpc(env):
     until(lambda: health() == "soft", what="its end")
     says["state"] = 1
     until(lambda: health() == "up", what="its return")
+
+
+def test_l6_a_client_that_streams_little(env):
+    """Where the route says so no least speed is asked of its messages, and pauses may be long; elsewhere it is."""
+    slow = {"timeouts": {"request_body": "30s"}, "limits": {"request_rate": "0B/s"}}
+    routes = [{"match": {"path": "/shop.Feed/"}, "pool": "api", **slow},
+              {"pool": "api", "timeouts": {"request_body": "500ms"}}]
+    balancer, client = between(env, env.h2_origin(reply=good), routes=routes)
+    feed, other = (client.request("POST", path, CALL, end=False) for path in ("/shop.Feed/Put", "/shop.Orders/Put"))
+    client.wait(lambda: other.over, 20, "the end of the call that pauses")
+    assert trailers_only(other) == DEADLINE_EXCEEDED and balancer.access_log(1)[0]["end"] == "limit-L6"
+    client.send(feed.id, MESSAGE)
+    try:
+        client.wait(lambda: feed.over, 11, "the end")  # longer than the rate's window
+        raise AssertionError(feed)
+    except TimeoutError:
+        pass
+    client.send(feed.id, b"", end=True)
+    assert client.answer(feed).trailers == {"grpc-status": "0"}

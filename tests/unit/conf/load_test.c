@@ -54,6 +54,7 @@ TEST(conf_load, defaults_are_the_limits)
         {c->pools->health.rise, LIMIT_CHECK_RISE},
         {c->pools->balance.slow_start_ms, LIMIT_SLOW_START_MS},
         {c->routes->body_bytes, (int64_t)LIMIT_BODY},
+        {c->routes->request_rate, LIMIT_REQUEST_RATE},
         {c->routes->timeouts.first_byte_ms, LIMIT_FIRST_BYTE_MS},
         {c->routes->timeouts.handshake_ms, LIMIT_HANDSHAKE_MS},
     };
@@ -178,10 +179,12 @@ TEST(conf_load, values_of_routes)
     CHECK_INT(r->timeouts.first_byte_ms, 90000);
     CHECK_INT(r->timeouts.idle_ms, 90000);
     CHECK_INT(r->body_bytes, 1 << 30);
+    CHECK_INT(r->request_rate, 512);
     CHECK_INT(r[1].action, CONF_RESPOND);
     CHECK(r[1].match.exact && !r[0].match.exact, "exact");
     CHECK_INT(r[1].respond.status, 418);
     CHECK_INT(r[1].body_bytes, 0);
+    CHECK_INT(r[1].request_rate, 0);
     CHECK_INT(r[2].action, CONF_REDIRECT);
     CHECK_INT(r[2].redirect.status, 301);
     CHECK_SPAN(r[3].respond.type.s, "text/plain; charset=utf-8");
