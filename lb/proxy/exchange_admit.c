@@ -142,10 +142,8 @@ static void ask_for_room(struct exchange *x)
     int64_t now_ns = loop_now_ns(x->proxy->loop);
     if (x->room_ns != 0 && now_ns - x->room_ns < ROOM_GAP_MS * NS_PER_MS)
         return;
-    int64_t before_ns = x->room_ns;
-    x->room_ns = now_ns; /* before, as whoever gives way has those who wait try at once */
-    if (!exchange_make_room(x->slot, now_ns))
-        x->room_ns = before_ns;
+    if (exchange_make_room(x->slot, now_ns))
+        x->room_ns = now_ns;
 }
 
 /* No slot now (L9). Registered before the second try, so that a slot freed in between is not

@@ -1,11 +1,10 @@
-/* exchange_impl: what the files of the exchange share, and nobody else may see. exchange.c moves
- * and ends; exchange_route.c finds the route and keeps
- * its gate; exchange_admit.c decides who serves,
+/* exchange_impl: what the files of the exchange share, and nobody else may see but those that look
+ * at all exchanges of a worker (proxy.c, relief.c, sight.c). exchange.c moves and ends;
+ * exchange_route.c finds the route and keeps its gate; exchange_admit.c decides who serves,
  * exchange_sticky.c where the client was before; exchange_send.c carries the request,
- * exchange_hedge.c a second attempt beside the first,
- * exchange_mirror.c its copy,
- * exchange_redirect.c sends clients elsewhere,
- * exchange_reply.c the response; exchange_time.c watches the time. */
+ * exchange_hedge.c a second attempt beside the first, exchange_mirror.c its copy;
+ * exchange_redirect.c sends clients elsewhere; exchange_reply.c is the response; exchange_time.c
+ * watches the time; challenge.c answers authorities; account.c counts and logs what has ended. */
 #ifndef MERIDIAN_PROXY_EXCHANGE_IMPL_H
 #define MERIDIAN_PROXY_EXCHANGE_IMPL_H
 
