@@ -365,6 +365,16 @@ def test_l3_silent_handshakes_keep_nobody_out(env):
         one.close()
 
 
+def test_a_stop_does_not_wait_for_silent_handshakes(env):
+    """Who has asked for nothing yet holds nobody up, however long requests may take."""
+    balancer = env.simple(env.origin(), drain={"requests": "5m"}, timeouts={"handshake": "60s"}, listener={
+        "tls": {"certificates": [env.authority.server("localhost").config()]}})
+    silent = [env.client(balancer.port) for _ in range(3)] + [env.client(balancer.port).send(b"\x16\x03\x01")]
+    assert get(balancer.port, tls=client_context(env.authority.ca)).status == 200
+    balancer.stop()  # which does not wait for minutes
+    assert all(client.ended() for client in silent)
+
+
 def test_acme_challenges_come_before_the_redirect(env):
     """As certbot --webroot writes them (RFC 8555 section 8.3): files of the folder and nothing else, also after a reload."""
     root = env.path("acme")
