@@ -122,8 +122,8 @@ static const struct schema_field fields[] = {
      .type = &type_flag,
      .offset = offsetof(struct conf_listener, redirect_to_https),
      .help =
-         "Answer every request with 308 and the same address under https; 404 where no route is "
-         "for its host."},
+         "Answer every request with 308 and the same address under https, at the first port of a "
+         "listener with tls; 404 where no route is for its host."},
     {.key = "acme_challenges",
      .type = &type_text,
      .offset = offsetof(struct conf_listener, acme_challenges),

@@ -20,12 +20,15 @@ static struct front_limits limits_of(const struct conf *conf)
     };
 }
 
-/* Where redirect_to_https points: the port of the first listener that has TLS. */
+/* Where redirect_to_https points: the first port of a listener that has TLS. Sockets of the file
+ * system have none, and what the service manager has bound is not known here. */
 static uint16_t https_port(const struct conf *conf)
 {
     for (size_t i = 0; i < conf->listener_count; i++) {
-        if (conf->listeners[i].tls.set && conf->listeners[i].binds[0].port != 0)
-            return conf->listeners[i].binds[0].port;
+        const struct conf_listener *l = &conf->listeners[i];
+        for (size_t b = 0; l->tls.set && b < l->bind_count; b++)
+            if (l->binds[b].port != 0)
+                return l->binds[b].port;
     }
     return 443;
 }

@@ -265,6 +265,18 @@ def test_redirect_to_https(env):
     assert not origin.requests
 
 
+def test_redirect_to_https_goes_to_the_first_port_with_tls(env):
+    """Whatever stands before it: a socket of the file system has none."""
+    plain, secure = env.port(), env.port()
+    env.meridian({
+        "listeners": {"public": {"bind": f"127.0.0.1:{plain}", "redirect_to_https": True},
+                      "secure": {"bind": [f"unix:{env.path('s')}", f"127.0.0.1:{secure}"],
+                                 "tls": {"certificates": [env.authority.server("localhost").config()]}}},
+        "pools": {"api": {"backends": {"a": {"address": env.origin().address}}}}, "routes": [{"pool": "api"}]})
+    answer = get(plain, "/a?b")
+    assert (answer.status, answer.fields.get("location")) == (308, f"https://localhost:{secure}/a?b"), answer.fields
+
+
 def test_h17_redirect_to_https_knows_its_hosts(env):
     balancer = env.simple(env.origin(), listener={"redirect_to_https": True}, route={"match": {"host": "good.test"}})
     answer = get(balancer.port, "/x?y", headers={"Host": "good.test"})
