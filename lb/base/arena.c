@@ -1,20 +1,9 @@
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/poison.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
-#define __SANITIZE_ADDRESS__ 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(p, n)   ((void)(p), (void)(n))
-#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
-#endif
 
 enum { ALIGN = 16, BLOCK_LEAST = 256 };
 

@@ -137,6 +137,11 @@ void mem_free(void *p)
     free(p);
 }
 
+size_t mem_room(void *p)
+{
+    return malloc_usable_size(p);
+}
+
 char *mem_copy_str(const char *p, size_t n)
 {
     if (n == SIZE_MAX)

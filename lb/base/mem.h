@@ -17,6 +17,8 @@ void *mem_resize(void *p, size_t size) __attribute__((warn_unused_result));
 /* size must be a multiple of align; zeroed. For cache-line-separated objects. */
 void *mem_aligned(size_t align, size_t size) __attribute__((warn_unused_result));
 void mem_free(void *p);
+/* Bytes at p that its owner may use: those asked for, or some more. */
+size_t mem_room(void *p);
 /* n bytes at p and a NUL after them, or NULL. */
 char *mem_copy_str(const char *p, size_t n) __attribute__((warn_unused_result));
 

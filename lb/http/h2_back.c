@@ -5,8 +5,6 @@
 
 /* The connection, its slots, and what the server says. */
 
-enum { SPARE_MOST = 4 };
-
 static struct h2_call *call_of(struct h2_stream *st)
 {
     return container_of(st, struct h2_call, wire);
@@ -127,12 +125,7 @@ void h2_call_free(struct h2_call *q)
     struct h2_back *h = q->back;
     task_cancel(&q->later);
     h->busy--;
-    if (h->spares < SPARE_MOST) {
-        list_push(&h->spare, &q->link);
-        h->spares++;
-    } else {
-        mem_free(q);
-    }
+    small_give(h->small, q);
     task_post(h->loop, &h->later);
 }
 
@@ -180,9 +173,6 @@ static const struct h2_events session_events = {
 static void back_free(struct h2_back *h)
 {
     task_cancel(&h->later);
-    list_each (e, &h->spare) {
-        mem_free(container_of(e, struct h2_call, link));
-    }
     mem_free(h);
 }
 
@@ -224,17 +214,6 @@ static uint32_t busy(const struct back_link *l)
     return container_of(l, const struct h2_back, link)->busy;
 }
 
-static struct h2_call *call_new(struct h2_back *h)
-{
-    if (list_empty(&h->spare)) {
-        return mem_alloc(sizeof(struct h2_call));
-    }
-    struct h2_call *q = container_of(h->spare.next, struct h2_call, link);
-    list_remove(&q->link);
-    h->spares--;
-    return q;
-}
-
 static void on_call_later(struct task *t)
 {
     struct h2_call *q = container_of(t, struct h2_call, later);
@@ -248,7 +227,7 @@ static void on_call_later(struct task *t)
 static struct back *take(struct back_link *l)
 {
     struct h2_back *h = of(l);
-    struct h2_call *q = slots(l) > 0 ? call_new(h) : NULL;
+    struct h2_call *q = slots(l) > 0 ? small_take(h->small, sizeof(*q)) : NULL;
     if (q == NULL) {
         return NULL;
     }
@@ -256,7 +235,6 @@ static struct back *take(struct back_link *l)
                           .stream = {.ops = &h2_back_ops, .reused = h->served},
                           .reserved = true,
                           .wants = true};
-    list_init(&q->link);
     task_init(&q->later, on_call_later);
     h->served = true;
     h->reserved++;
@@ -304,8 +282,8 @@ enum err h2_back_new(struct conn *c, const struct back_limits *limits,
         .limits = limits,
         .session_limits = limits_of(limits),
         .loop = conn_loop(c),
+        .small = conn_small(c),
     };
-    list_init(&h->spare);
     task_init(&h->later, on_later);
     enum err e = h2_session_new(c, false, &h->session_limits, &session_events, h, &h->session);
     if (e != ERR_OK) {

@@ -13,17 +13,16 @@ struct h2_back {
     const struct back_limits *limits;
     struct h2_limits session_limits;
     struct loop *loop;
+    struct small_store *small; /* the memory of calls */
     /* the connection */
     struct h2_session *session; /* NULL after its end */
     struct task later;          /* tells the owner */
-    struct link spare;          /* calls to be used again */
-    uint32_t spares;
-    uint32_t busy;     /* taken, and their memory not back yet */
-    uint32_t reserved; /* taken, and their heads not sent yet */
-    bool known;        /* the server's SETTINGS have come */
-    bool served;       /* a stream has been taken before */
-    bool closed;       /* by the owner, who hears no more */
-    enum err why;      /* it ended */
+    uint32_t busy;              /* taken, and their memory not back yet */
+    uint32_t reserved;          /* taken, and their heads not sent yet */
+    bool known;                 /* the server's SETTINGS have come */
+    bool served;                /* a stream has been taken before */
+    bool closed;                /* by the owner, who hears no more */
+    enum err why;               /* it ended */
 };
 
 /* One request and its response. */
@@ -31,7 +30,6 @@ struct h2_call {
     struct h2_stream wire;
     struct back stream;
     struct h2_back *back;
-    struct link link; /* in the connection's spare ones */
     struct task later;
     /* the request */
     const struct request *asked; /* the exchange's, until release */
@@ -50,7 +48,7 @@ struct h2_call {
 
 extern const struct back_ops h2_back_ops;
 
-/* The memory, for the next one; the owner hears of the slot. */
+/* The memory; the owner hears of the slot. */
 void h2_call_free(struct h2_call *q);
 
 #endif

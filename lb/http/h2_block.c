@@ -96,7 +96,8 @@ static bool forbidden(enum field_id id, struct span value)
 
 static void add_field(struct h2_block *b, struct span name, struct span value)
 {
-    enum name_kind kind = name_kind(name);
+    enum field_id id = field_id_of(name);
+    enum name_kind kind = id != FIELD_OTHER ? NAME_PLAIN : name_kind(name);
     if (kind == NAME_BAD) {
         b->bad = ERR_BAD_FIELD;
         return;
@@ -105,7 +106,6 @@ static void add_field(struct h2_block *b, struct span name, struct span value)
         b->dropped++;
         return;
     }
-    enum field_id id = field_id_of(name);
     if (forbidden(id, value)) {
         b->bad = ERR_BAD_FIELD;
         return;

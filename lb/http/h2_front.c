@@ -6,7 +6,7 @@
 
 /* The connection, and the requests that its streams bring. */
 
-enum { ARENA_BLOCK = 8 * 1024, SPARE_MOST = 4 };
+enum { ARENA_BLOCK = 8 * 1024 };
 
 static struct h2_request *request_of(struct h2_stream *st)
 {
@@ -21,19 +21,11 @@ static int64_t now_ns(const struct h2_front *h)
 static struct h2_stream *on_begin(void *user)
 {
     struct h2_front *h = user;
-    struct h2_request *q;
-    if (list_empty(&h->spare)) {
-        q = mem_alloc(sizeof(*q));
-    } else {
-        q = container_of(h->spare.next, struct h2_request, link);
-        list_remove(&q->link);
-        h->spares--;
-    }
+    struct h2_request *q = small_take(h->small, sizeof(*q));
     if (q == NULL) {
         return NULL;
     }
     *q = (struct h2_request){.front = h};
-    list_init(&q->link);
     arena_init(&q->arena, h->cache, ARENA_BLOCK,
                front_arena_most(h->session_limits.head.size, h->limits->fields));
     q->wire.arena = &q->arena;
@@ -116,12 +108,7 @@ static void on_free(struct h2_stream *st)
     if (h2_session_streams(h->session) == 0 && !h2_session_ending(h->session)) {
         idle_from_now(h);
     }
-    if (h->spares >= SPARE_MOST || h2_session_ending(h->session)) {
-        mem_free(q);
-        return;
-    }
-    list_push(&h->spare, &q->link);
-    h->spares++;
+    small_give(h->small, q);
 }
 
 static void on_terms(void *user)
@@ -133,9 +120,6 @@ static void on_end_of_session(void *user, enum err why)
 {
     struct h2_front *h = user;
     timer_stop(&h->timer);
-    list_each (e, &h->spare) {
-        mem_free(container_of(e, struct h2_request, link));
-    }
     h->owner->on_closed(h->owner_user, why);
     mem_free(h);
 }
@@ -227,8 +211,8 @@ enum err h2_front_new(struct conn *c, bool tls, const struct front_limits *limit
                            .owner = owner,
                            .owner_user = owner_user,
                            .cache = cache,
+                           .small = conn_small(c),
                            .tls = tls};
-    list_init(&h->spare);
     timer_init(&h->timer, conn_loop(c), on_time);
     enum err e = h2_session_new(c, true, &h->session_limits, &session_events, h, &h->session);
     if (e != ERR_OK) {

@@ -15,14 +15,13 @@ struct h2_front {
     const struct front_owner *owner;
     void *owner_user;
     struct arena_cache *cache;
+    struct small_store *small; /* the memory of requests */
     bool tls;
     int64_t old_ns;  /* L11: no further request from then on */
     int64_t idle_ns; /* while no stream is there: since when */
     /* the connection */
     struct h2_session *session;
     struct timer timer; /* L4 for the first request, then L5 while no stream is there */
-    struct link spare;  /* streams to be used again */
-    uint32_t spares;
     uint32_t served;
 };
 
@@ -33,12 +32,11 @@ struct h2_request {
     struct h2_front *front;
     struct arena arena;
     struct request request;
-    struct link link; /* in the front's spare ones */
-    uint64_t left;    /* content still to come from the exchange, where the length is known */
-    bool counted;     /* it is */
-    bool tunnel;      /* the answer has begun one */
-    bool told;        /* on_request was called */
-    bool gone;        /* on_gone was called, or there is no request to hear of */
+    uint64_t left; /* content still to come from the exchange, where the length is known */
+    bool counted;  /* it is */
+    bool tunnel;   /* the answer has begun one */
+    bool told;     /* on_request was called */
+    bool gone;     /* on_gone was called, or there is no request to hear of */
     bool begun, done, mute;
 };
 

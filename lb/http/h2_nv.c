@@ -9,14 +9,37 @@ bool h2_nv_begin(struct h2_nv *to, struct arena *a, const struct fields *fields)
     return to->v != NULL;
 }
 
-void h2_nv_put(struct h2_nv *to, struct span name, struct span value)
+/* The library never writes here, and copies what no flag says it need not. */
+static void put(struct h2_nv *to, struct span name, struct span value, uint8_t flags)
 {
-    /* The library copies, and never writes here. */
     to->v[to->n++] = (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name.p,
                                   .value = (uint8_t *)(uintptr_t)value.p,
                                   .namelen = name.n,
                                   .valuelen = value.n,
-                                  .flags = NGHTTP2_NV_FLAG_NONE};
+                                  .flags = flags};
+}
+
+void h2_nv_put(struct h2_nv *to, struct span name, struct span value)
+{
+    put(to, name, value, NGHTTP2_NV_FLAG_NO_COPY_NAME);
+}
+
+/* Values of which no second message has the same: in the compression's table they would only push
+ * out what comes again. */
+static bool is_unique(enum field_id id)
+{
+    return id == FIELD_X_REQUEST_ID || id == FIELD_TRACEPARENT || id == FIELD_TRACESTATE ||
+           id == FIELD_IDEMPOTENCY_KEY;
+}
+
+static void put_field(struct h2_nv *to, const struct field *f)
+{
+    if (f->id == FIELD_OTHER) {
+        put(to, f->name, f->value, NGHTTP2_NV_FLAG_NONE);
+        return;
+    }
+    put(to, field_name(f->id), f->value,
+        NGHTTP2_NV_FLAG_NO_COPY_NAME | (is_unique(f->id) ? NGHTTP2_NV_FLAG_NO_INDEX : 0));
 }
 
 void h2_nv_fields(struct h2_nv *to, const struct fields *fields)
@@ -26,7 +49,7 @@ void h2_nv_fields(struct h2_nv *to, const struct fields *fields)
         bool leave = field_is_hop(f->id) || field_is_framing(f->id) ||
                      f->id == FIELD_SEC_WEBSOCKET_KEY || f->id == FIELD_SEC_WEBSOCKET_ACCEPT;
         if (!leave) {
-            h2_nv_put(to, f->name, f->value);
+            put_field(to, f);
         }
     }
 }

@@ -7,6 +7,7 @@
 
 /* Room for the fields and what comes before and after them; false without memory. */
 bool h2_nv_begin(struct h2_nv *to, struct arena *a, const struct fields *fields);
+/* name lives for ever. */
 void h2_nv_put(struct h2_nv *to, struct span name, struct span value);
 /* All but those that belong to one connection, and HTTP/1's WebSocket keys (RFC 8441 section 5). */
 void h2_nv_fields(struct h2_nv *to, const struct fields *fields);

@@ -67,6 +67,7 @@ static int begin_stream(struct h2_session *s, const nghttp2_frame *frame)
     h2_stream_init(s, st, id);
     st->bytes_in = frame->hd.length + 9;
     h2_block_begin(&st->block, st->arena, true);
+    s->heading = st;
     return nghttp2_session_set_stream_user_data(s->wire, id, st) == 0
                ? 0
                : NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -75,13 +76,15 @@ static int begin_stream(struct h2_session *s, const nghttp2_frame *frame)
 static int on_begin_headers(nghttp2_session *wire, const nghttp2_frame *frame, void *user)
 {
     struct h2_session *s = user;
-    struct h2_stream *st = stream_of(wire, frame->hd.stream_id);
+    s->heading = NULL;
     if (frame->hd.type != NGHTTP2_HEADERS) {
         return 0;
     }
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         return begin_stream(s, frame);
     }
+    struct h2_stream *st = stream_of(wire, frame->hd.stream_id);
+    s->heading = st;
     if (st != NULL && !st->released) {
         h2_block_begin(&st->block, st->arena, s->server);
     }
@@ -105,7 +108,9 @@ static int on_header(nghttp2_session *wire, const nghttp2_frame *frame, const ui
                      void *user)
 {
     struct h2_session *s = user;
-    struct h2_stream *st = stream_of(wire, frame->hd.stream_id);
+    struct h2_stream *st = s->heading;
+    (void)wire;
+    (void)frame;
     (void)flags;
     if (st != NULL && !st->released) { /* its arena may have gone */
         h2_block_add(&st->block, st->head_final ? &s->limits->trailers : &s->limits->head,
@@ -120,14 +125,17 @@ static int on_invalid_header(nghttp2_session *wire, const nghttp2_frame *frame, 
                              size_t name_size, const uint8_t *value, size_t value_size,
                              uint8_t flags, void *user)
 {
-    struct h2_stream *st = stream_of(wire, frame->hd.stream_id);
+    struct h2_session *s = user;
+    struct h2_stream *st = s->heading;
+    (void)wire;
+    (void)frame;
     (void)name;
     (void)value;
     (void)flags;
     if (st != NULL && st->block.bad == ERR_OK) {
         st->block.bad = ERR_BAD_FIELD;
     }
-    return grows(user, name_size + value_size);
+    return grows(s, name_size + value_size);
 }
 
 static void received_trailers(struct h2_session *s, struct h2_stream *st)

@@ -235,35 +235,40 @@ static bool set_options(nghttp2_option *o, const struct h2_guard *guard)
     return true;
 }
 
-/* What the library holds counts like everything else (A3). */
+/* What the library holds counts like everything else (A3). It takes and gives many small pieces for
+ * each stream. */
 static void *wire_alloc(size_t size, void *user)
 {
-    (void)user;
-    return mem_resize(NULL, size);
+    return small_take(user, size);
 }
 
 static void *wire_array(size_t count, size_t size, void *user)
 {
-    (void)user;
-    return mem_array(count, size);
+    size_t total;
+    void *p = __builtin_mul_overflow(count, size, &total) ? NULL : small_take(user, total);
+    if (p != NULL) {
+        memset(p, 0, total);
+    }
+    return p;
 }
 
 static void *wire_resize(void *p, size_t size, void *user)
 {
-    (void)user;
-    return mem_resize(p, size);
+    return small_resize(user, p, size);
 }
 
 static void wire_free(void *p, void *user)
 {
-    (void)user;
-    mem_free(p);
+    small_give(user, p);
 }
 
 static bool wire_new(struct h2_session *s)
 {
-    nghttp2_mem mem = {
-        .malloc = wire_alloc, .free = wire_free, .calloc = wire_array, .realloc = wire_resize};
+    nghttp2_mem mem = {.mem_user_data = conn_small(s->conn),
+                       .malloc = wire_alloc,
+                       .free = wire_free,
+                       .calloc = wire_array,
+                       .realloc = wire_resize};
     nghttp2_session_callbacks *callbacks = NULL;
     nghttp2_option *options = NULL;
     bool made = nghttp2_session_callbacks_new(&callbacks) == 0 &&

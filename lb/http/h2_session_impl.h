@@ -34,9 +34,10 @@ struct h2_session {
     bool owes;           /* some of them take up the connection's window */
     int64_t rtt_ns;      /* SETTINGS to its acknowledgement */
     int64_t born_ns;
-    size_t decoded;   /* bytes of the present header block, counted as L13 does */
-    int64_t block_ns; /* since when a header block is incomplete; 0: none is */
-    bool condemned;   /* GOAWAY for cause: nothing is read any more */
+    struct h2_stream *heading; /* whose header block is coming; NULL: nobody's who cares */
+    size_t decoded;            /* bytes of the present header block, counted as L13 does */
+    int64_t block_ns;          /* since when a header block is incomplete; 0: none is */
+    bool condemned;            /* GOAWAY for cause: nothing is read any more */
     bool draining, drain_said;
     int64_t drain_ns; /* since when */
     bool goaway;      /* the peer takes no more streams */

@@ -61,6 +61,9 @@ void h2_stream_closed(struct h2_stream *st, uint32_t code, bool own)
     st->open = false;
     s->lingering -= st->lingers;
     st->lingers = false;
+    if (s->heading == st) {
+        s->heading = NULL;
+    }
     drop_out(st);
     if (!well && h2_stream_hears(st)) {
         st->silent = true;

@@ -59,6 +59,7 @@ void conn_env_fini(struct conn_env *env)
     release_dead(env);
     task_cancel(&env->turn_end);
     buf_store_free(&env->store);
+    small_store_fini(&env->small);
     mem_free(env->in);
     mem_free(env->clear);
     env->in = env->clear = NULL;
@@ -475,4 +476,9 @@ void conn_ignore(void *user, struct conn *c)
 struct loop *conn_loop(const struct conn *c)
 {
     return c->env->loop;
+}
+
+struct small_store *conn_small(const struct conn *c)
+{
+    return &c->env->small;
 }

@@ -21,6 +21,7 @@
 #define MERIDIAN_NET_CONN_H
 
 #include "base/buf.h"
+#include "base/small.h"
 #include "net/loop.h"
 
 struct conn;
@@ -59,8 +60,9 @@ struct conn_env {
     size_t lingering_count;
     struct link dead; /* closed in this turn */
     struct task turn_end;
-    struct buf_store *store; /* output and hold buffers, lent while bytes are in flight */
-    unsigned unsent;         /* events since the last flush that have left something */
+    struct buf_store *store;  /* output and hold buffers, lent while bytes are in flight */
+    struct small_store small; /* and small pieces, for codecs */
+    unsigned unsent;          /* events since the last flush that have left something */
     bool in_event;
     bool pressed; /* memory is short: windows stay narrow (L21, RELIABILITY section 5) */
     /* counters, read by the owner only */
@@ -164,5 +166,7 @@ void conn_write_clear(struct conn *c, struct span bytes);
 struct loop *conn_loop(const struct conn *c);
 /* The memory that its env lends while bytes are in flight. */
 struct buf_store *conn_store(const struct conn *c);
+/* Small pieces of its env; they live longer than the connection. */
+struct small_store *conn_small(const struct conn *c);
 
 #endif

@@ -271,6 +271,34 @@ TEST(h2_message, replies_are_read)
     arena_reset(&g.arena);
 }
 
+/* What never comes again would push out what does. */
+TEST(h2_message, the_table_of_the_compression_is_kept_for_values_that_come_again)
+{
+    static const struct {
+        enum field_id id;
+        bool kept_out;
+    } rows[] = {{FIELD_X_REQUEST_ID, true},      {FIELD_TRACEPARENT, true},
+                {FIELD_TRACESTATE, true},        {FIELD_IDEMPOTENCY_KEY, true},
+                {FIELD_USER_AGENT, false},       {FIELD_X_FORWARDED_FOR, false},
+                {FIELD_X_FORWARDED_PROTO, false}};
+    enum { COUNT = sizeof(rows) / sizeof(rows[0]) };
+    struct reading g;
+    struct h2_nv nv;
+    struct reply r = {.status = 204};
+    reading_open(&g);
+    CHECK_INT(fields_add(&r.fields, &g.arena, FIELD_OTHER, SPAN("x-own"), SPAN("1")), ERR_OK);
+    for (size_t i = 0; i < COUNT; i++) {
+        CHECK_INT(fields_put(&r.fields, &g.arena, rows[i].id, SPAN("1")), ERR_OK);
+    }
+    CHECK_INT(h2_reply_write(&r, SPAN_NONE, &g.arena, &nv), ERR_OK);
+    CHECK_INT(nv.n, COUNT + 2); /* :status, x-own */
+    CHECK_INT(nv.v[1].flags, NGHTTP2_NV_FLAG_NONE);
+    for (size_t i = 0; i < COUNT; i++) {
+        CHECK_INT((nv.v[i + 2].flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0, rows[i].kept_out);
+    }
+    arena_reset(&g.arena);
+}
+
 TEST(h2_message, replies_are_written)
 {
     struct reading g;

@@ -1,0 +1,80 @@
+#include "base/small.h"
+#include "base/mem.h"
+#include "base/poison.h"
+
+#include <string.h>
+
+struct small_piece {
+    struct small_piece *next;
+};
+
+enum { CLASSES = SMALL_MOST / SMALL_STEP };
+
+static size_t size_of(size_t class)
+{
+    return (class + 1) * SMALL_STEP;
+}
+
+void *small_take(struct small_store *s, size_t size)
+{
+    size_t i = size > 0 ? (size - 1) / SMALL_STEP : 0;
+    if (i >= CLASSES)
+        return mem_resize(NULL, size);
+    struct small_piece *p = s->free[i];
+    if (p == NULL)
+        return mem_resize(NULL, size_of(i));
+    ASAN_UNPOISON_MEMORY_REGION(p, size_of(i));
+    s->free[i] = p->next;
+    s->kept -= size_of(i);
+    return p;
+}
+
+/* The class that a piece with so much room serves: the heap may have given more than was asked
+ * for, never less. */
+static bool class_of(size_t room, size_t *class)
+{
+    *class = room / SMALL_STEP - 1;
+    return *class < CLASSES;
+}
+
+void small_give(struct small_store *s, void *given)
+{
+    struct small_piece *p = given;
+    size_t i;
+    if (p == NULL)
+        return;
+    if (!class_of(mem_room(p), &i) || s->kept + size_of(i) > SMALL_KEPT) {
+        mem_free(p);
+        return;
+    }
+    p->next = s->free[i];
+    s->free[i] = p;
+    s->kept += size_of(i);
+    ASAN_POISON_MEMORY_REGION(p, size_of(i));
+}
+
+void *small_resize(struct small_store *s, void *p, size_t size)
+{
+    size_t room = p != NULL ? mem_room(p) : 0;
+    if (p != NULL && size <= room)
+        return p;
+    void *q = small_take(s, size);
+    if (q == NULL || p == NULL)
+        return q;
+    memcpy(q, p, room);
+    small_give(s, p);
+    return q;
+}
+
+void small_store_fini(struct small_store *s)
+{
+    for (size_t i = 0; i < CLASSES; i++) {
+        while (s->free[i] != NULL) {
+            struct small_piece *p = s->free[i];
+            ASAN_UNPOISON_MEMORY_REGION(p, size_of(i));
+            s->free[i] = p->next;
+            mem_free(p);
+        }
+    }
+    s->kept = 0;
+}
