@@ -227,20 +227,29 @@ static bool receive(struct conn *c)
     return (size_t)got == size;
 }
 
-/* After the owner has gone: what comes is dropped. A peer that sends on and on gets its time all
- * the same: closed at once, with bytes unread, it might be reset before it has read the answer
- * (F7). */
-static void receive_and_drop(struct conn *c)
+static ssize_t drop_some(struct conn *c)
 {
     struct conn_env *env = c->env;
     struct loop *l = env->loop;
     ssize_t got = l->ops->sock_recv(l, c->io.fd, env->in, env->in_size);
-    if (got == -EAGAIN)
-        return;
     if (got > 0) {
         env->bytes_in += (uint64_t)got;
         c->dropped += (size_t)got;
     }
+    return got;
+}
+
+/* After the owner has gone: what comes is dropped. A peer that sends on and on gets its time all
+ * the same: closed at once, with bytes unread, it might be reset before it has read the answer
+ * (F7). Behind a TLS peer's close_notify there is mostly its end already. */
+static void receive_and_drop(struct conn *c)
+{
+    struct loop *l = c->env->loop;
+    ssize_t got = drop_some(c);
+    if (got > 0 && c->tls != NULL && c->dropped <= LIMIT_LINGER_BYTES)
+        got = drop_some(c);
+    if (got == -EAGAIN)
+        return;
     c->eof = got == 0;
     if (got < 0 || (got == 0 && c->fin_sent)) {
         conn_bury_short(c);
