@@ -16,29 +16,24 @@ enum conn_state {
     CONN_DEAD,   /* in the graveyard */
 };
 
+/* What each event touches comes first, so that it lies in few cache lines: with thousands of
+ * connections most of them are out of the caches when their turn comes. */
 struct conn {
-    /* set once */
-    struct conn_env *env;
-    struct tls *tls; /* NULL: plain */
-    struct addr peer, local;
-    bool outgoing;
+    struct conn_env *env; /* set once */
+    struct tls *tls;      /* set once; NULL: plain */
     /* owner thread */
-    enum conn_state state;
     const struct conn_events *events;
     void *user;
     struct io io;
-    struct timer linger;
-    int64_t connect_ns;    /* when connecting began, then how long it took */
-    int64_t linger_end_ns; /* when all that is pending must have left */
-    struct link dirty;     /* in env->dirty: has something to send */
-    struct link resume;    /* in env->resume: has something to tell */
-    struct link place;     /* in env->lingering or env->dead */
-    struct chain out;      /* as it goes to the socket */
-    struct chunk *held;    /* handed over and not taken */
+    struct link dirty;  /* in env->dirty: has something to send */
+    struct link resume; /* in env->resume: has something to tell */
+    struct chain out;   /* as it goes to the socket */
+    struct chunk *held; /* handed over and not taken */
     size_t hold_limit, read_most;
-    size_t dropped; /* bytes read while lingering */
     uint64_t written, sent, received;
+    enum conn_state state;
     enum err broken; /* told at the end of the turn */
+    bool outgoing;   /* set once */
     bool want;       /* the reader wants bytes */
     bool parked;     /* an event came that nobody wanted: not watched for reading */
     bool blocked;    /* the kernel did not take all: watched for writing */
@@ -54,7 +49,15 @@ struct conn {
     bool eof_told;   /* on_eof was called */
     bool tail;       /* TLS has ended, and the connection not: its end is to be told too */
     bool redeliver;  /* what is kept is to be handed over again */
+    /* its beginning and its end */
+    struct addr peer, local; /* set once */
+    struct timer linger;
+    int64_t connect_ns;    /* when connecting began, then how long it took */
+    int64_t linger_end_ns; /* when all that is pending must have left */
+    struct link place;     /* in env->lingering or env->dead */
+    size_t dropped;        /* bytes read while lingering */
 };
+_Static_assert(offsetof(struct conn, peer) <= 4 * 64, "four cache lines");
 
 static inline bool conn_alive(const struct conn *c)
 {
