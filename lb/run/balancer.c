@@ -363,10 +363,14 @@ static void stop_threads(struct balancer *b)
     if (b->workers != NULL && b->workers_done < b->worker_count)
         order_all(b, (struct mail){.kind = WORKER_KILL});
     challenges_fini(&b->challenges);
+    for (unsigned w = 0; b->workers != NULL && w < b->worker_count; w++) {
+        if (b->workers[w] != NULL)
+            worker_join(b->workers[w]);
+    }
+    upgrade_tell_rest(b);
     for (unsigned w = 0; b->workers != NULL && w < b->worker_count; w++)
         worker_free(&b->workers[w]);
     mem_free(b->workers);
-    upgrade_tell_rest(b);
     health_thread_free(&b->health);
     helper_free(&b->helper);
     watch_fini(b);

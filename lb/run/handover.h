@@ -7,6 +7,7 @@
 #define MERIDIAN_RUN_HANDOVER_H
 
 #include "base/buf.h"
+#include "net/loop.h"
 #include "net/tls_ctx.h"
 #include "pick/registry.h"
 #include "run/name_book.h"
@@ -27,6 +28,8 @@ struct handover {
     const struct handover_total *totals;
     size_t total_count;
     struct orders *orders;
+    struct loop_turns turns;         /* what is told */
+    struct loop_turns *turns_before; /* what is read is added here */
 };
 
 /* Appends to out; its first line holds secrets. */

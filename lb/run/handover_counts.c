@@ -310,6 +310,28 @@ static void add_total(const struct tally *t, const uint64_t *n, struct span name
             ADD(t->h->totals[i].at, sign(t, n[0]));
 }
 
+/* --- of loops --- */
+
+enum { TURNS_NUMBERS = LOOP_TURN_BUCKETS + 1 }; /* the buckets, and the sum */
+
+static void put_turns(const struct loop_turns *turns, struct buf *out)
+{
+    uint64_t numbers[TURNS_NUMBERS] = {[LOOP_TURN_BUCKETS] = SEEN(&turns->sum_ns)};
+    for (size_t i = 0; i < LOOP_TURN_BUCKETS; i++)
+        numbers[i] = SEEN(&turns->bucket[i]);
+    buf_put_str(out, "turns");
+    handover_put(out, numbers, TURNS_NUMBERS);
+    buf_put_str(out, " workers\n");
+}
+
+static void add_turns(const struct tally *t, const uint64_t *n, struct span name)
+{
+    (void)name;
+    for (size_t i = 0; i < LOOP_TURN_BUCKETS; i++)
+        ADD(&t->h->turns_before->bucket[i], sign(t, n[i]));
+    ADD(&t->h->turns_before->sum_ns, sign(t, n[LOOP_TURN_BUCKETS]));
+}
+
 /* --- all --- */
 
 void handover_write_counts(const struct handover *h, struct buf *out)
@@ -323,6 +345,7 @@ void handover_write_counts(const struct handover *h, struct buf *out)
     registry_each_site(h->registry, put_site, out);
     registry_each_pool(h->registry, put_pool, out);
     put_totals(h, out);
+    put_turns(&h->turns, out);
 }
 
 static const struct {
@@ -339,11 +362,16 @@ static const struct {
     {"clients", 1, add_clients},
     {"faults", 1, add_faults},
     {"total", 1, add_total},
+    {"turns", TURNS_NUMBERS, add_turns},
 };
+
+#define NUMBERS_MOST 8
+_Static_assert((int)TURNS_NUMBERS <= NUMBERS_MOST && (int)SERVER_NUMBERS <= NUMBERS_MOST,
+               "room for the numbers of every kind");
 
 static void count_line(const struct tally *t, struct span line)
 {
-    uint64_t numbers[SERVER_NUMBERS];
+    uint64_t numbers[NUMBERS_MOST];
     struct span rest, name;
     for (size_t i = 0; i < COUNT_OF(kinds); i++)
         if (handover_is(line, kinds[i].word, &rest) &&

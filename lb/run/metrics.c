@@ -287,18 +287,16 @@ static void put_overload(const struct balancer *b, struct metrics *m)
 static void put_turns(const struct balancer *b, struct metrics *m)
 {
     double bounds[LOOP_TURN_BUCKETS - 1];
-    uint64_t counts[LOOP_TURN_BUCKETS] = {0}, ns = 0;
+    uint64_t counts[LOOP_TURN_BUCKETS];
+    struct loop_turns sum;
+    totals_turns(b, &sum);
     for (size_t i = 0; i < LOOP_TURN_BUCKETS - 1; i++)
         bounds[i] = loop_turn_ms[i] / 1e3;
-    for (unsigned w = 0; w < b->worker_count; w++) {
-        const struct loop_turns *t = worker_turns(b->workers[w]);
-        for (size_t i = 0; i < LOOP_TURN_BUCKETS; i++)
-            counts[i] += atomic_load_explicit(&t->bucket[i], memory_order_relaxed);
-        ns += atomic_load_explicit(&t->sum_ns, memory_order_relaxed);
-    }
+    for (size_t i = 0; i < LOOP_TURN_BUCKETS; i++)
+        counts[i] = sum.bucket[i];
     metrics_family(m, "turn_seconds", METRIC_HISTOGRAM,
                    "Turns of the workers' loops: how long one works before it looks again.");
-    metrics_histogram(m, NULL, 0, bounds, LOOP_TURN_BUCKETS - 1, counts, (double)ns / 1e9);
+    metrics_histogram(m, NULL, 0, bounds, LOOP_TURN_BUCKETS - 1, counts, (double)sum.sum_ns / 1e9);
 }
 
 void balancer_metrics(void *ctx, struct metrics *out)

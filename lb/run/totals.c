@@ -24,6 +24,21 @@ void totals_lost(struct totals *t, struct log_writer *w)
         atomic_fetch_add(&t->lines_lost, log_writer_take_lost(w));
 }
 
+static void add_turns(struct loop_turns *to, const struct loop_turns *turns)
+{
+    for (size_t i = 0; i < LOOP_TURN_BUCKETS; i++)
+        to->bucket[i] += atomic_load_explicit(&turns->bucket[i], memory_order_relaxed);
+    to->sum_ns += atomic_load_explicit(&turns->sum_ns, memory_order_relaxed);
+}
+
+void totals_turns(const struct balancer *b, struct loop_turns *sum)
+{
+    *sum = (struct loop_turns){0};
+    add_turns(sum, &b->totals.turns);
+    for (unsigned w = 0; w < b->worker_count; w++)
+        add_turns(sum, worker_turns(b->workers[w]));
+}
+
 static void put_threads(struct list *l, struct balancer *b)
 {
     struct health_counts *checks = health_thread_counts(b->health);

@@ -22,6 +22,9 @@
 #define NAME_READY   "meridian.ready"
 #define NAME_CONTROL "meridian.control"
 #define NAME_HTTP    "meridian.http"
+/* Of processes further back. */
+#define NAME_REST  "meridian.rest"
+#define NAME_ALIVE "meridian.alive"
 
 struct side {
     struct handover h;
@@ -38,7 +41,9 @@ static void side_of(struct balancer *b, struct side *s)
         .orders = &b->orders,
         .totals = s->totals,
         .total_count = totals_of(b, s->totals),
+        .turns_before = &b->totals.turns,
     };
+    totals_turns(b, &s->h.turns);
 }
 
 void upgrade_init(struct balancer *b)
@@ -46,7 +51,7 @@ void upgrade_init(struct balancer *b)
     struct takeover *u = &b->upgrade;
     ssize_t n = readlink("/proc/self/exe", u->program, sizeof u->program - 1);
     u->program[n > 0 ? n : 0] = '\0';
-    u->ready = u->told = u->tell = -1;
+    u->tell = -1;
     buf_init(&u->inherited, STATE_MOST);
 }
 
@@ -63,18 +68,39 @@ static void read_all(int fd, struct buf *to)
     }
 }
 
+static void on_earlier_ended(struct io *io, unsigned events);
+
+/* Whether there was one. */
+static bool take_earlier(struct balancer *b, struct span state, struct span alive)
+{
+    struct takeover *u = &b->upgrade;
+    if (u->earlier_count == UPGRADE_EARLIER)
+        return false;
+    struct earlier *e = &u->earlier[u->earlier_count];
+    int told = sockets_take(&b->sockets, state);
+    int end = sockets_take(&b->sockets, alive);
+    if (end < 0) {
+        if (told >= 0)
+            close(told);
+        return false;
+    }
+    *e = (struct earlier){.balancer = b, .told = told};
+    io_init(&e->alive, b->loop, end, on_earlier_ended);
+    u->earlier_count++;
+    return true;
+}
+
 void upgrade_inherit(struct balancer *b)
 {
     struct takeover *u = &b->upgrade;
-    int state = sockets_take(&b->sockets, SPAN(NAME_STATE));
-    u->ready = sockets_take(&b->sockets, SPAN(NAME_READY));
+    u->ready = take_earlier(b, SPAN(NAME_STATE), SPAN(NAME_READY));
+    while (take_earlier(b, SPAN(NAME_REST), SPAN(NAME_ALIVE)))
+        continue;
     b->control_fd = sockets_take(&b->sockets, SPAN(NAME_CONTROL));
     b->http_fd = sockets_take(&b->sockets, SPAN(NAME_HTTP));
-    if (state < 0)
+    if (!u->ready || u->earlier[0].told < 0)
         return;
-    read_all(state, &u->inherited);
-    u->told = state;
-    u->told_bytes = buf_len(&u->inherited);
+    read_all(u->earlier[0].told, &u->inherited);
     handover_read_tickets(b->tickets, buf_span(&u->inherited));
     handover_read_names(&b->names, buf_span(&u->inherited));
     orders_read(&b->orders, buf_span(&u->inherited));
@@ -97,53 +123,70 @@ void upgrade_take_state(struct balancer *b)
         return;
     side_of(b, &side);
     handover_read(&side.h, buf_span(text));
-    wipe_secrets(b->upgrade.told, buf_span(text));
+    wipe_secrets(b->upgrade.earlier[0].told, buf_span(text));
     mem_wipe(text->p, text->n);
     buf_fini(text);
 }
 
-/* What it counted while it drained; nothing where it was killed. */
-static void count_rest(struct balancer *b)
+/* What it counted while it drained; nothing where it was killed. Whoever wrote the file has left
+ * its offset after what was told at the start. */
+static void count_rest(struct balancer *b, int file)
 {
-    struct takeover *u = &b->upgrade;
     struct side side;
     struct buf text;
+    off_t told = lseek(file, 0, SEEK_CUR);
     buf_init(&text, 2 * STATE_MOST);
-    read_all(u->told, &text);
-    if (buf_len(&text) > u->told_bytes) {
+    read_all(file, &text);
+    if (told > 0 && buf_len(&text) > (size_t)told) {
         side_of(b, &side);
-        handover_count(&side.h, span_sub(buf_span(&text), 0, u->told_bytes), true);
-        handover_count(&side.h, span_sub(buf_span(&text), u->told_bytes, buf_len(&text)), false);
+        handover_count(&side.h, span_sub(buf_span(&text), 0, (size_t)told), true);
+        handover_count(&side.h, span_sub(buf_span(&text), (size_t)told, buf_len(&text)), false);
     }
     buf_fini(&text);
 }
 
-static void forget_before(struct takeover *u)
+static void forget_earlier(struct earlier *e)
 {
-    io_want(&u->before, 0);
-    close(u->ready);
-    if (u->told >= 0)
-        close(u->told);
-    u->ready = u->told = -1;
+    io_want(&e->alive, 0);
+    close(e->alive.fd);
+    if (e->told >= 0)
+        close(e->told);
+    e->told = e->alive.fd = -1;
 }
 
-static void on_before_ended(struct io *io, unsigned events)
+static void on_earlier_ended(struct io *io, unsigned events)
 {
-    struct balancer *b = container_of(io, struct balancer, upgrade.before);
+    struct earlier *e = container_of(io, struct earlier, alive);
     (void)events;
-    if (b->upgrade.told >= 0)
-        count_rest(b);
-    forget_before(&b->upgrade);
+    if (e->told >= 0)
+        count_rest(e->balancer, e->told);
+    forget_earlier(e);
+}
+
+/* want: IO_READ; nothing is read: the other end is closed. 0: not for now. */
+static void watch_earlier(struct takeover *u, unsigned want)
+{
+    for (size_t i = 0; i < u->earlier_count; i++) {
+        if (u->earlier[i].alive.fd >= 0)
+            io_want(&u->earlier[i].alive, want);
+    }
+}
+
+static void forget_all_earlier(struct takeover *u)
+{
+    for (size_t i = 0; i < u->earlier_count; i++) {
+        if (u->earlier[i].alive.fd >= 0)
+            forget_earlier(&u->earlier[i]);
+    }
+    u->earlier_count = 0;
 }
 
 void upgrade_ready(struct balancer *b)
 {
     struct takeover *u = &b->upgrade;
-    if (u->ready < 0)
-        return;
-    (void)!write(u->ready, "1", 1);
-    io_init(&u->before, b->loop, u->ready, on_before_ended);
-    io_want(&u->before, IO_READ); /* nothing is read: the other end is closed */
+    if (u->ready)
+        (void)!write(u->earlier[0].alive.fd, "1", 1);
+    watch_earlier(u, IO_READ);
 }
 
 /* --- the old one --- */
@@ -168,6 +211,7 @@ static void refused(struct balancer *b, const char *why, int status)
               "this process goes on; what the new one said is above");
     service_notify("READY=1\nSTATUS=generation %llu; the last upgrade failed",
                    (unsigned long long)b->generation);
+    watch_earlier(&b->upgrade, IO_READ);
 }
 
 static void child_failed(struct balancer *b, const char *why)
@@ -188,6 +232,7 @@ static void child_serves(struct balancer *b)
     int pid = (int)u->child;
     forget_child(u);
     u->done = true;
+    forget_all_earlier(u);
     sockets_handed_over(&b->sockets);
     admin_yield(b->admin);
     service_notify("MAINPID=%d", pid);
@@ -231,6 +276,26 @@ static int state_file(struct balancer *b)
     return -1;
 }
 
+/* The next process waits for them in our place, so that nothing is lost where we end first. */
+static void pass_earlier_on(struct balancer *b, struct spawn *s)
+{
+    struct takeover *u = &b->upgrade;
+    size_t left = UPGRADE_EARLIER - 1; /* besides this one */
+    watch_earlier(u, 0);
+    for (size_t i = 0; i < u->earlier_count; i++) {
+        const struct earlier *e = &u->earlier[i];
+        if (e->alive.fd < 0 || e->told < 0)
+            continue;
+        if (left-- == 0) {
+            log_event(b->log, LOG_WARN, "counts-left", "effect=\"%s\"",
+                      "what the oldest draining process still counts will be in no metric");
+            return;
+        }
+        spawn_give(s, e->told, SPAN(NAME_REST));
+        spawn_give(s, e->alive.fd, SPAN(NAME_ALIVE));
+    }
+}
+
 static enum err start(struct balancer *b, int state, const int pipe_fds[2])
 {
     struct takeover *u = &b->upgrade;
@@ -241,6 +306,7 @@ static enum err start(struct balancer *b, int state, const int pipe_fds[2])
     spawn_give(&s, pipe_fds[1], SPAN(NAME_READY));
     spawn_give(&s, admin_control_fd(b->admin), SPAN(NAME_CONTROL));
     spawn_give(&s, admin_http_fd(b->admin), SPAN(NAME_HTTP));
+    pass_earlier_on(b, &s);
     enum err e = spawn_run(&s, u->program, b->options->argv, &u->child);
     spawn_fini(&s);
     return e;
@@ -308,8 +374,5 @@ void upgrade_fini(struct balancer *b)
     buf_fini(&u->inherited);
     if (u->tell >= 0)
         hang_up(u);
-    if (u->before.loop != NULL && u->ready >= 0)
-        forget_before(u);
-    else if (u->ready >= 0)
-        close(u->ready);
+    forget_all_earlier(u);
 }

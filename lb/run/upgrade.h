@@ -13,6 +13,16 @@
 
 struct balancer;
 
+#define UPGRADE_EARLIER 16 /* processes that may drain at a time and be counted */
+
+/* A process before this one that drains: what it still counts is added when it ends. It is passed
+ * on in the next upgrade. */
+struct earlier {
+    struct balancer *balancer;
+    struct io alive; /* an end of a pipe whose other end is closed when it ends */
+    int told;        /* the file with handover's text, read to its offset at the start; -1: none */
+};
+
 struct takeover {
     /* set once */
     char program[PATH_MAX]; /* where it was when this process began */
@@ -23,11 +33,10 @@ struct takeover {
     bool done; /* the other one serves */
     int tell;  /* the file with handover's text while somebody may read it; -1: none */
     /* the new process's side */
-    int ready;            /* -1: this one was not started so */
-    struct io before;     /* the same, for the end of the old one */
-    struct buf inherited; /* handover's text until it is read */
-    int told;             /* its file; -1: none, or read to the end */
-    size_t told_bytes;    /* of the file: read at the start */
+    struct buf inherited; /* the handover's text until it is read */
+    bool ready;           /* the one before, which is the first of these, waits for a word */
+    struct earlier earlier[UPGRADE_EARLIER];
+    size_t earlier_count; /* latest first */
 };
 
 /* Early, before anything is loaded. */

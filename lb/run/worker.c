@@ -278,15 +278,21 @@ enum err worker_start(struct worker *w)
     return w->started ? ERR_OK : ERR_SYSTEM;
 }
 
+void worker_join(struct worker *w)
+{
+    if (w->started)
+        pthread_join(w->thread, NULL);
+    w->started = false;
+}
+
 void worker_free(struct worker **wp)
 {
     struct worker *w = *wp;
     *wp = NULL;
     if (w == NULL)
         return;
-    if (w->started)
-        pthread_join(w->thread, NULL);
-    else if (w->proxy != NULL)
+    worker_join(w);
+    if (w->proxy != NULL)
         take_down(w);
     mailbox_fini(&w->box);
     if (w->loop != NULL)

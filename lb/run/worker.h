@@ -60,7 +60,9 @@ MUST_CHECK
 enum err worker_new(const struct worker_spec *spec, struct worker **out);
 MUST_CHECK
 enum err worker_start(struct worker *w);
-/* Joins the thread (it must have been told to end) and frees. */
+/* Waits for the end of its thread, which must have been told to end. */
+void worker_join(struct worker *w);
+/* The same, and frees. */
 void worker_free(struct worker **w);
 /* Any thread. */
 MUST_CHECK

@@ -144,8 +144,8 @@ def test_state_is_handed_over(env):
 
 
 def counted(text):
-    """{series: value} of the counters on a page of metrics, parts of histograms among them. Turns of loops are a process's own."""
-    counters = set(re.findall(r"^# TYPE (meridian_\w+) (?:counter|histogram)$", text, re.M)) - {"meridian_turn_seconds"}
+    """{series: value} of the counters on a page of metrics, parts of histograms among them."""
+    counters = set(re.findall(r"^# TYPE (meridian_\w+) (?:counter|histogram)$", text, re.M))
     rows = re.findall(r"^(meridian_\w+?)((?:_bucket|_sum|_count)?(?:\{.*\})?) (\S+)$", text, re.M)
     return {name + more: float(value) for name, more, value in rows if name in counters}
 
@@ -180,6 +180,82 @@ def test_p7_no_counter_goes_back_and_none_is_lost(env):
     assert balancer.metric("meridian_backend_requests_total", backend="a") == 8
     assert balancer.metric("meridian_request_seconds_count", route="api") == 8
     assert balancer.metric("meridian_listener_accepted_total", listener="public") == 8
+    line.close()
+
+
+def held(env):
+    """A balancer whose requests for /slow wait for the gate, which are seen at the origin."""
+    gate = threading.Event()
+    origin = env.origin(reply=lambda request: gated(gate, text()) if request.target == "/slow" else text())
+    return env.simple(origin), origin, gate
+
+
+def busy(balancer, origin):
+    """A client whose request is under way: in this process, or in the one before, which accepts until its workers have heard."""
+    before = len(origin.requests)
+    client = Client(balancer.port).request("GET", "/slow")
+    until(lambda: len(origin.requests) > before, what="the request")
+    return client
+
+
+def served(balancer):
+    return balancer.metric("meridian_requests_total", route="api", code="2xx")
+
+
+def test_p7_what_drains_longest_is_counted_after_many_upgrades(env):
+    """The first process ends last: those between are gone by then, and the last one gets what it has counted."""
+    balancer, origin, gate = held(env)
+    line = Line(balancer)
+    client = busy(balancer, origin)
+    for _ in range(3):
+        line.upgrade()
+        assert get(balancer.port).status == 200
+    for between in (1, 2):
+        line.ended(between)
+    gate.set()
+    assert client.response().status == 200
+    line.ended(0)
+    until(lambda: served(balancer) == 4, what="what the first one counted")
+    assert balancer.metric("meridian_request_seconds_count", route="api") == 4
+    line.close()
+
+
+def test_p7_nothing_is_counted_twice_where_an_upgrade_fails(env):
+    """The one before ends while a next one is tried, which fails: what it counted is added once, here."""
+    balancer, origin, gate = held(env)
+    good, line = balancer.config, Line(balancer)
+    client = busy(balancer, origin)
+    line.upgrade()
+    balancer.write("listeners: {")
+    os.kill(line.pids[-1], signal.SIGUSR2)
+    until(lambda: "upgrade-failed" in balancer.errors(), 20, "the failure")
+    balancer.write(good)
+    gate.set()
+    assert client.response().status == 200
+    line.ended()
+    until(lambda: served(balancer) == 1, what="what the first one counted")
+    line.upgrade()
+    line.ended()
+    assert served(balancer) == 1
+    line.close()
+
+
+@long
+def test_p7_more_drain_than_are_counted(env):
+    """Seventeen drain at a time: the oldest is left out with a warning, all others are counted."""
+    balancer, origin, gate = held(env)
+    line, clients = Line(balancer), []
+    for _ in range(17):
+        while not balancer.metric("meridian_requests_running"):
+            clients.append(busy(balancer, origin))
+        line.upgrade()
+    assert balancer.errors().count("counts-left") == 1, balancer.errors()
+    gate.set()
+    assert [client.response().status for client in clients] == [200] * len(clients)
+    for which in range(17):
+        line.ended(which)
+    until(lambda: served(balancer) >= len(clients) - 2, what="what was counted")  # the oldest may have got the second one, too
+    assert served(balancer) < len(clients)
     line.close()
 
 

@@ -18,6 +18,7 @@ struct side {
     struct stat_listener *listener;
     _Atomic uint64_t reloads;
     struct handover_total total;
+    struct loop_turns turns;
 };
 
 static void side_init(struct side *s, unsigned workers)
@@ -41,6 +42,8 @@ static void side_init(struct side *s, unsigned workers)
     s->total = (struct handover_total){"reloads", &s->reloads};
     s->h.totals = &s->total;
     s->h.total_count = 1;
+    s->turns = s->h.turns = (struct loop_turns){0};
+    s->h.turns_before = &s->turns;
 }
 
 static void side_fini(struct side *s)
@@ -128,6 +131,8 @@ TEST(handover, counters_are_told_twice)
         atomic_fetch_add(&from.site->clients[0], 11);
         atomic_fetch_add(&from.pool->faults, 12);
         from.reloads += 13;
+        from.h.turns.bucket[LOOP_TURN_BUCKETS - 1] += 14;
+        from.h.turns.sum_ns += 15;
         handover_write_counts(&from.h, round == 1 ? &first : &second);
     }
     counter_add(&to.route->by_worker[0]->classes[2], 100); /* what the new one counts itself */
@@ -148,6 +153,8 @@ TEST(handover, counters_are_told_twice)
     CHECK_INT(atomic_load(&to.site->clients[0]), 22);
     CHECK_INT(atomic_load(&to.pool->faults), 24);
     CHECK_INT(to.reloads, 26);
+    CHECK_INT(to.turns.bucket[LOOP_TURN_BUCKETS - 1], 28);
+    CHECK_INT(to.turns.sum_ns, 30);
     buf_fini(&first);
     buf_fini(&second);
     side_fini(&from);
@@ -206,6 +213,7 @@ TEST(handover, strange_lines)
         "load 18446744073709551615 1 1 1 api/fra\nload 1 1 api/fra\nload 1 1 1 1 api\n",
         "clients 1 FR api\nclients 1\nredirects 1 apifra\nfaults 1 other\ntotal 1 other\n",
         "end 5 no-such-reason\nend\n",
+        "turns 1 2 3 workers\nturns\nturns 1 2 3 4 5 x workers\n",
         "route\nroute 1\n",
         "name\nname \nname x 1.2.3\nname y 1.2.3.4 -\n",
         "tickets \ntickets 00\ntickets zz\nfuture words of all kinds\n",
@@ -228,6 +236,7 @@ TEST(handover, strange_lines)
     CHECK_INT(site_load(s.site).samples, 0);
     CHECK_INT(atomic_load(&s.site->redirects), 0);
     CHECK_INT(s.reloads, 0);
+    CHECK_INT(s.turns.bucket[0] + s.turns.sum_ns, 0);
     /* a later version, which has more to tell of a route */
     handover_read(&s.h, SPAN("route 3 1 2 3 the route\n"));
     CHECK_INT(counter_get(&s.route->by_worker[1]->classes[2]), 3);
