@@ -137,7 +137,7 @@ static const struct {
     {"backend_responses_total", METRIC_COUNTER, backend_responses, "Responses received."},
     {"backend_errors_total", METRIC_COUNTER, backend_errors, "Requests that failed."},
     {"backend_connect_errors_total", METRIC_COUNTER, backend_connect_errors,
-     "Connections that could not be made."},
+     "Requests that failed because no connection could be made; they are in the errors too."},
     {"backend_ejections_total", METRIC_COUNTER, backend_ejections, "Ejections for failures."},
     {"backend_probe_duration_seconds", METRIC_GAUGE, backend_probe_seconds,
      "How long the last check took."},

@@ -174,7 +174,7 @@ static void each_backend(void *user, const struct admin_backend *e)
     number(b, e->inflight);
     buf_printf(b, "<td class=n>%u%s</td>", e->weight, e->weight_forced ? "*" : "");
     number(b, e->requests);
-    number(b, e->errors + e->connect_errors);
+    number(b, e->errors);
     if (e->recent_ms > 0)
         buf_printf(b, "<td class=n>%.1f</td>", e->recent_ms);
     else
@@ -216,10 +216,9 @@ static void each_pool(void *user, const struct admin_pool *pool)
 static void each_end(void *user, enum err reason, uint64_t n)
 {
     struct page *p = user;
-    buf_printf(p->out, "<tr><th scope=row>%s</th><td>%s</td>", err_name(reason),
-               err_phrase(reason));
+    buf_printf(p->out, "<tr><th scope=row>%s</th>", err_name(reason));
     number(p->out, n);
-    buf_put_str(p->out, "</tr>");
+    buf_printf(p->out, "<td>%s</td></tr>", err_phrase(reason));
 }
 
 static void each_certificate(void *user, const struct admin_certificate *c)
@@ -228,14 +227,14 @@ static void each_certificate(void *user, const struct admin_certificate *c)
     int64_t days = c->left_s >= 0 ? c->left_s / DAY_S : -((-c->left_s + DAY_S - 1) / DAY_S);
     buf_put_str(p->out, "<tr><th scope=row>");
     text(p->out, span_sub(c->names, 0, 200));
-    buf_put_str(p->out, "</th>");
-    cell(p->out, c->listener);
-    cell(p->out, c->path);
-    buf_printf(p->out, "<td class=\"n %s\">%lld%s</td></tr>",
+    buf_printf(p->out, "</th><td class=\"n %s\">%lld%s</td>",
                days >= 14  ? "good"
                : days >= 0 ? "wait"
                            : "bad",
                (long long)days, days < 0 ? " (expired)" : "");
+    cell(p->out, c->listener);
+    cell(p->out, c->path);
+    buf_put_str(p->out, "</tr>");
 }
 
 /* Rows with the most clients, most first. */
@@ -295,14 +294,14 @@ static void ends_and_certificates(struct page *p)
     const struct admin_ops *ops = p->admin->ops;
     if (ops->ends != NULL) {
         buf_put_str(p->out, "<section class=card><h2>How requests ended</h2>");
-        TABLE(p->out, "Requests by end reason", "reason", "meaning", "#requests");
+        TABLE(p->out, "Requests by end reason", "reason", "#requests", "meaning");
         ops->ends(p->admin->ctx, each_end, p);
         table_end(p->out);
         buf_put_str(p->out, "</section>");
     }
     if (ops->certificates != NULL) {
         buf_put_str(p->out, "<section class=card><h2>Certificates</h2>");
-        TABLE(p->out, "Certificates", "names", "listener", "file", "#days left");
+        TABLE(p->out, "Certificates", "names", "#days left", "listener", "file");
         ops->certificates(p->admin->ctx, each_certificate, p);
         table_end(p->out);
         buf_put_str(p->out, "</section>");
@@ -348,14 +347,15 @@ void page_write(struct admin *a, struct buf *out)
     chart(out, "times", "Response time of 50, 90, 99 %", 3);
     chart(out, "failed", "Requests without a good end", 1);
     buf_put_str(out, "</div><p id=reasons class=bad></p></section>");
-    if (asset_map_js_bytes != 0)
-        buf_put_str(out, map);
     buf_put_str(out, "<div id=live>");
     server(&p, &s);
     pools(&p);
     places(&p);
     ends_and_certificates(&p);
-    buf_put_str(out, "</div></main><footer>The same for programs: <a href=/metrics>/metrics</a>, "
+    buf_put_str(out, "</div>");
+    if (asset_map_js_bytes != 0)
+        buf_put_str(out, map);
+    buf_put_str(out, "</main><footer>The same for programs: <a href=/metrics>/metrics</a>, "
                      "<a href=/v1/status>/v1/status</a>, <a href=/v1/backends>/v1/backends</a>"
                      "</footer></body></html>\n");
 }

@@ -84,6 +84,13 @@ function chart(text) {
   before = now;
 }
 
+// Tables that are wider than the screen stay scrolled to where they are.
+function replace(live, fresh) {
+  const wide = () => [...live.querySelectorAll('.wide')], at = wide().map((one) => one.scrollLeft);
+  live.replaceChildren(...fresh.childNodes);
+  wide().forEach((one, i) => { one.scrollLeft = at[i] || 0; });
+}
+
 async function renew() {
   const word = document.getElementById('fresh');
   try {
@@ -95,7 +102,7 @@ async function renew() {
     const fresh = new DOMParser().parseFromString(page, 'text/html').getElementById('live');
     const live = document.getElementById('live');
     // Neither what is being selected nor what has the focus is taken away.
-    if (String(getSelection()) === '' && !live.contains(document.activeElement)) live.replaceChildren(...fresh.childNodes);
+    if (String(getSelection()) === '' && !live.contains(document.activeElement)) replace(live, fresh);
     chart(metrics);
     word.textContent = 'live';
   } catch (error) {

@@ -80,9 +80,9 @@ def test_page_without_a_script(env):
     rows = {row[0]: row for row in page.tables["Backends of the pool"]}
     assert rows["gone"][1].startswith("hard") and "the server refused the connection" in rows["gone"][1] and rows["fra-0"][1] == "up", rows
     ends = {row[0]: row for row in page.tables["Requests by end reason"]}
-    assert int(ends["ok"][2]) >= 50
+    assert int(ends["ok"][1]) >= 50
     certificates = {row[0]: row for row in page.tables["Certificates"]}
-    assert certificates["www.example.com"][3].strip() in ("59", "60"), certificates
+    assert certificates["www.example.com"][1].strip() in ("59", "60"), certificates
 
 
 @seconds(150)
@@ -120,6 +120,8 @@ def test_page_in_a_browser(env):
             assert browser.value("document.documentElement.scrollWidth <= innerWidth"), f"{name}: it scrolls sideways"
             assert browser.value("matchMedia('(prefers-color-scheme: dark)').matches") is dark
             browser.picture(os.path.join(folder, name + ".png"))
+            if width < 500:
+                check_scrolled(browser)
             assert os.path.getsize(os.path.join(folder, name + ".png")) > 10000, name
             check_accessible(env, browser, name)
     finally:
@@ -127,6 +129,13 @@ def test_page_in_a_browser(env):
         thread.join()
     assert browser.said() == [], browser.said()
     assert {one.split("/")[2] for one in browser.requested()} == {f"127.0.0.1:{balancer.admin_port}"}
+
+
+def check_scrolled(browser):
+    """A table that is wider than the screen stays where a finger has moved it, while its rows are replaced."""
+    browser.value("document.querySelector('#live .wide').scrollLeft = 40; document.querySelector('#live tr').id = 'old'; true")
+    until(lambda: browser.value("document.getElementById('old') === null"), 20, "new rows")
+    assert browser.value("document.querySelector('#live .wide').scrollLeft") == 40
 
 
 def check_accessible(env, browser, name):
