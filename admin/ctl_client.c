@@ -25,6 +25,15 @@ void ctl_default_socket(char *out, size_t size)
     snprintf(out, size, "%s", SYSTEM_SOCKET);
 }
 
+static enum err no_answer(const char *path, struct buf *problem)
+{
+    buf_printf(problem,
+               "the balancer at %s closed the connection without an answer; it is ending, or %d "
+               "others ask it already: try again",
+               path, LIMIT_ADMIN_CONNECTIONS);
+    return ERR_SYSTEM;
+}
+
 static enum err explain_errno(int errnum, const char *path, struct buf *problem)
 {
     switch (errnum) {
@@ -40,6 +49,8 @@ static enum err explain_errno(int errnum, const char *path, struct buf *problem)
                    "group",
                    path);
         return ERR_PERMISSION;
+    case ECONNRESET:
+        return no_answer(path, problem);
     case EAGAIN:
         buf_printf(problem, "the balancer at %s did not answer within %d s", path, REPLY_WAIT_S);
         return ERR_IDLE_TIMEOUT;
@@ -129,10 +140,5 @@ enum err ctl_ask(const char *socket_path, struct span request, struct buf *reply
     if (e < 0) {
         return explain_errno(-e, socket_path, problem);
     }
-    if (buf_len(reply) == 0) {
-        buf_printf(problem, "the balancer at %s closed the connection without an answer",
-                   socket_path);
-        return ERR_SYSTEM;
-    }
-    return ERR_OK;
+    return buf_len(reply) != 0 ? ERR_OK : no_answer(socket_path, problem);
 }

@@ -272,6 +272,7 @@ static void on_request(void *owner, struct front *f, struct request *r, enum err
     struct answer answer = {.status = 200};
     f->events = &events;
     f->user = c;
+    c->answered = true;
     bool command = bad == ERR_OK && http_post_takes(c->admin, r);
     if (command && host_is_ours(c->admin, r->host)) {
         http_post(c, f, r);
@@ -303,13 +304,34 @@ static void on_closed(void *owner, enum err why)
 
 static const struct front_owner owner = {.on_request = on_request, .on_closed = on_closed};
 
+/* A connection that is kept for a next request gives way to a new one, the one that has been idle
+ * for longest first: browsers that show the page must not keep probes and scrapes out. Whoever has
+ * asked nothing yet has the time for it. False: there is none. */
+static bool make_room(struct admin *a)
+{
+    struct front_codec *longest = NULL;
+    int64_t since_ns = FRONT_NOT_IDLE;
+    list_each (e, &a->http.conns) {
+        const struct http_conn *c = container_of(e, struct http_conn, link);
+        int64_t idle_ns = c->codec->ops->idle_ns(c->codec);
+        if (c->answered && idle_ns < since_ns) {
+            longest = c->codec;
+            since_ns = idle_ns;
+        }
+    }
+    if (longest != NULL)
+        longest->ops->kill(longest, ERR_FULL);
+    return longest != NULL;
+}
+
 static const struct conn_events no_events;
 
 bool http_accept(void *user, int fd, const struct addr *peer)
 {
     struct admin *a = user;
     struct conn *conn;
-    if (!admin_socket_admit(a, &a->http, fd)) {
+    bool full = a->http.open >= LIMIT_ADMIN_CONNECTIONS;
+    if (!(full && make_room(a)) && !admin_socket_admit(a, &a->http, fd)) {
         return true;
     }
     if (conn_accept(a->env, fd, peer, &a->http.at, NULL, &no_events, NULL, &conn) != ERR_OK) {

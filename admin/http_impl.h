@@ -11,6 +11,7 @@ struct http_conn {
     struct link link;    /* in admin->http.conns */
     struct admin *admin; /* NULL: gone */
     struct front_codec *codec;
+    bool answered; /* at least once */
     /* a command that is under way */
     struct front *front; /* NULL: none */
     const struct request *request;

@@ -102,6 +102,8 @@ TEST(http, page)
     CHECK(has(got, "o&quot;d\\d ") && !has(got, "o\"d"), "%.*s", SPAN_FMT(got));
     CHECK(has(got, "1 of 2 usable") && has(got, "10.1.0.11:8080"), "%.*s", SPAN_FMT(got));
     CHECK(has(got, "(expired)"), "%.*s", SPAN_FMT(got));
+    /* Connections that could not be made are in the errors already. */
+    CHECK(has(got, "<td class=n>10</td><td class=n>2</td>"), "%.*s", SPAN_FMT(got));
     CHECK(!has(got, "style=") && !has(got, "onclick") && !has(got, "http://") &&
               !has(got, "https://"),
           "%.*s", SPAN_FMT(got));
@@ -181,6 +183,28 @@ TEST(http, bounded)
     struct span got = desk_ask(&desk, &desk.control, "{\"command\":\"pools\"}\n");
     CHECK(got.n > 0, "the control socket has its own places");
     for (int i = 0; i < 17; i++) {
+        desk_close(&c[i]);
+    }
+    desk_fini(&desk);
+}
+
+/* Those that are kept open by browsers and scrapers give way, the longest idle one first. */
+TEST(http, idle_ones_make_room)
+{
+    struct desk_client c[18];
+    desk_init(&desk);
+    for (int i = 0; i < 18; i++) {
+        desk_connect(&desk, &desk.http, &c[i]);
+        if (i != 1) {
+            desk_send(&c[i], "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+        }
+        desk_run(&desk, 10);
+    }
+    desk_run(&desk, 50);
+    CHECK(has(buf_span(&c[16].got), "ok") && has(buf_span(&c[17].got), "ok"), "new ones");
+    CHECK(c[0].ended && !c[1].ended && c[2].ended && !c[3].ended, "0 and 2 have been idle longest");
+    CHECK(!c[16].ended && !c[17].ended, "new ones stay");
+    for (int i = 0; i < 18; i++) {
         desk_close(&c[i]);
     }
     desk_fini(&desk);
