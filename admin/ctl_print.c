@@ -2,7 +2,8 @@
 
 #include "admin/ctl_table.h"
 
-#define CHECKS_SHOWN 10
+#define CHECKS_SHOWN  10
+#define CHECKS_NARROW 5 /* where the screen has less than 100 columns */
 
 struct print {
     const struct json_value *reply;
@@ -111,10 +112,10 @@ static struct span cell_fault(struct arena *arena, const struct json_value *row)
 static void print_pools(const struct print *p)
 {
     static const struct ctl_column columns[] = {
-        {"POOL", false, true},     {"ENDPOINTS", true, false}, {"USABLE", true, false},
-        {"SITES", true, false},    {"RUNNING", true, false},   {"WAITING", true, false},
-        {"REQUESTS", true, false}, {"ERRORS", true, false},    {"CHECK", false, false},
-        {"DOWN", false, true},
+        {"POOL", false, CTL_CUT},      {"ENDPOINTS", true, CTL_WHOLE}, {"USABLE", true, CTL_WHOLE},
+        {"SITES", true, CTL_WHOLE},    {"RUNNING", true, CTL_WHOLE},   {"WAITING", true, CTL_WHOLE},
+        {"REQUESTS", true, CTL_WHOLE}, {"ERRORS", true, CTL_WHOLE},    {"CHECK", false, CTL_WHOLE},
+        {"DOWN", false, CTL_BELOW},
     };
     static const char *const names[] = {"name",    "endpoints", "usable", "sites", "inflight",
                                         "waiting", "requests",  "errors", "probe"};
@@ -135,8 +136,8 @@ static void print_pools(const struct print *p)
 static void print_listeners(const struct print *p)
 {
     static const struct ctl_column columns[] = {
-        {"LISTENER", false, true},    {"ADDRESS", false, true},  {"TLS", false, false},
-        {"CONNECTIONS", true, false}, {"ACCEPTED", true, false},
+        {"LISTENER", false, CTL_CUT},     {"ADDRESS", false, CTL_CUT},   {"TLS", false, CTL_WHOLE},
+        {"CONNECTIONS", true, CTL_WHOLE}, {"ACCEPTED", true, CTL_WHOLE},
     };
     static const char *const names[] = {"name", "address", "tls", "connections", "accepted"};
     print_simple(p, "listeners", columns, names, 5);
@@ -145,8 +146,8 @@ static void print_listeners(const struct print *p)
 static void print_routes(const struct print *p)
 {
     static const struct ctl_column columns[] = {
-        {"ROUTE", false, true}, {"HOST", false, true},   {"PATH", false, true},
-        {"DOES", false, false}, {"TARGET", false, true}, {"REQUESTS", true, false},
+        {"ROUTE", false, CTL_CUT},  {"HOST", false, CTL_CUT},   {"PATH", false, CTL_CUT},
+        {"DOES", false, CTL_WHOLE}, {"TARGET", false, CTL_CUT}, {"REQUESTS", true, CTL_WHOLE},
     };
     static const char *const names[] = {"name", "host", "path", "action", "target", "requests"};
     print_simple(p, "routes", columns, names, 6);
@@ -189,7 +190,7 @@ static void print_loads(const struct print *p)
 static void print_ends(const struct print *p)
 {
     static const struct ctl_column columns[] = {
-        {"REQUESTS", true, false}, {"ENDED", false, true}, {"MEANING", false, true}};
+        {"REQUESTS", true, CTL_WHOLE}, {"ENDED", false, CTL_CUT}, {"MEANING", false, CTL_BELOW}};
     static const char *const names[] = {"requests", "reason", "meaning"};
     print_simple(p, "ends", columns, names, 3);
 }
@@ -245,10 +246,11 @@ static struct span cell_state(struct arena *arena, const struct json_value *row)
                             : arena_printf(arena, "%.*s backup", SPAN_FMT(state)));
 }
 
-static void fill_backend(struct arena *arena, const struct json_value *row, struct span *cells)
+static void fill_backend(struct arena *arena, const struct json_value *row, size_t checks,
+                         struct span *cells)
 {
     struct span history = ctl_cell(row, "history");
-    size_t from = history.n > CHECKS_SHOWN ? history.n - CHECKS_SHOWN : 0;
+    size_t from = history.n > checks ? history.n - checks : 0;
     cells[0] = text_of(arena_printf(arena, "%.*s/%.*s", SPAN_FMT(ctl_cell(row, "pool")),
                                     SPAN_FMT(ctl_cell(row, "name"))));
     cells[1] = ctl_cell(row, "site");
@@ -265,17 +267,18 @@ static void fill_backend(struct arena *arena, const struct json_value *row, stru
 static void print_backends(const struct print *p)
 {
     static const struct ctl_column columns[] = {
-        {"BACKEND", false, true},  {"SITE", false, true},   {"ADDRESS", false, true},
-        {"STATE", false, false},   {"WEIGHT", true, false}, {"RUN", true, false},
-        {"REQUESTS", true, false}, {"ERRORS", true, false}, {"CHECKS", false, false},
-        {"REASON", false, true},
+        {"BACKEND", false, CTL_CUT},   {"SITE", false, CTL_CUT},    {"ADDRESS", false, CTL_CUT},
+        {"STATE", false, CTL_WHOLE},   {"WEIGHT", true, CTL_WHOLE}, {"RUN", true, CTL_WHOLE},
+        {"REQUESTS", true, CTL_WHOLE}, {"ERRORS", true, CTL_WHOLE}, {"CHECKS", false, CTL_WHOLE},
+        {"REASON", false, CTL_BELOW},
     };
+    size_t checks = p->width != 0 && p->width < 100 ? CHECKS_NARROW : CHECKS_SHOWN;
     struct ctl_table t;
     ctl_table_init(&t, p->arena, columns, sizeof columns / sizeof *columns);
     for (const struct json_value *r = rows_of(p, "backends"); r != NULL; r = r->next) {
         struct span *cells = ctl_table_row(&t);
         if (cells != NULL) {
-            fill_backend(p->arena, r, cells);
+            fill_backend(p->arena, r, checks, cells);
         }
     }
     ctl_table_print(&t, p->width, p->out);
@@ -284,9 +287,9 @@ static void print_backends(const struct print *p)
 static void print_connections(const struct print *p)
 {
     static const struct ctl_column columns[] = {
-        {"CLIENT", false, true},  {"LISTENER", false, true}, {"PROTOCOL", false, false},
-        {"TLS", false, false},    {"STATE", false, false},   {"POOL", false, true},
-        {"BACKEND", false, true}, {"AGE", true, false},      {"REQS", true, false},
+        {"CLIENT", false, CTL_CUT},  {"LISTENER", false, CTL_CUT}, {"PROTOCOL", false, CTL_WHOLE},
+        {"TLS", false, CTL_WHOLE},   {"STATE", false, CTL_WHOLE},  {"POOL", false, CTL_CUT},
+        {"BACKEND", false, CTL_CUT}, {"AGE", true, CTL_WHOLE},     {"REQS", true, CTL_WHOLE},
     };
     static const char *const names[] = {"client", "listener", "protocol", "tls",
                                         "state",  "pool",     "backend"};
@@ -312,8 +315,8 @@ static void print_connections(const struct print *p)
 static void print_certificates(const struct print *p)
 {
     static const struct ctl_column columns[] = {
-        {"LISTENER", false, true}, {"NAMES", false, true}, {"EXPIRES", false, false},
-        {"LEFT", true, false},     {"PATH", false, true},
+        {"LISTENER", false, CTL_CUT}, {"NAMES", false, CTL_CUT}, {"EXPIRES", false, CTL_WHOLE},
+        {"LEFT", true, CTL_WHOLE},    {"PATH", false, CTL_CUT},
     };
     struct ctl_table t;
     ctl_table_init(&t, p->arena, columns, sizeof columns / sizeof *columns);
@@ -333,9 +336,9 @@ static void print_certificates(const struct print *p)
 static void print_dependencies(const struct print *p)
 {
     static const struct ctl_column columns[] = {
-        {"DEPENDENCY", false, true}, {"LEVEL", false, false}, {"STATE", false, false},
-        {"FOR", true, false},        {"GOOD", true, false},   {"BAD", true, false},
-        {"REASON", false, true},
+        {"DEPENDENCY", false, CTL_CUT}, {"LEVEL", false, CTL_WHOLE}, {"STATE", false, CTL_WHOLE},
+        {"FOR", true, CTL_WHOLE},       {"GOOD", true, CTL_WHOLE},   {"BAD", true, CTL_WHOLE},
+        {"REASON", false, CTL_BELOW},
     };
     static const char *const names[] = {"name", "level", "state", "", "good", "bad", "reason"};
     struct ctl_table t;
@@ -369,7 +372,7 @@ static void print_database(const struct print *p)
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         print_line(p, counts[i], ctl_cell(r, counts[i]));
     static const struct ctl_column columns[] = {
-        {"IDLE ROW OF", false, true}, {"ADDRESS", false, true}, {"REASON", false, true}};
+        {"IDLE ROW OF", false, CTL_CUT}, {"ADDRESS", false, CTL_CUT}, {"REASON", false, CTL_BELOW}};
     static const char *const names[] = {"pool", "address", "reason"};
     if (rows_of(p, "idle") != NULL)
         print_simple(p, "idle", columns, names, 3);
@@ -378,13 +381,14 @@ static void print_database(const struct print *p)
 static void print_map(const struct print *p)
 {
     static const struct ctl_column sites[] = {
-        {"SITE", false, true},      {"LATITUDE", true, false}, {"LONGITUDE", true, false},
-        {"ENDPOINTS", true, false}, {"USABLE", true, false},   {"RUNNING", true, false},
+        {"SITE", false, CTL_CUT},       {"LATITUDE", true, CTL_WHOLE},
+        {"LONGITUDE", true, CTL_WHOLE}, {"ENDPOINTS", true, CTL_WHOLE},
+        {"USABLE", true, CTL_WHOLE},    {"RUNNING", true, CTL_WHOLE},
     };
     static const char *const site_names[] = {"name",      "latitude", "longitude",
                                              "endpoints", "usable",   "inflight"};
     static const struct ctl_column clients[] = {
-        {"COUNTRY", false, false}, {"SITE", false, true}, {"CLIENTS", true, false}};
+        {"COUNTRY", false, CTL_WHOLE}, {"SITE", false, CTL_CUT}, {"CLIENTS", true, CTL_WHOLE}};
     static const char *const client_names[] = {"country", "site", "clients"};
     print_simple(p, "sites", sites, site_names, 6);
     buf_put_char(p->out, '\n');

@@ -48,10 +48,12 @@ static void print_sites(const struct json_value *reply, size_t width, struct are
                         struct buf *out)
 {
     static const struct ctl_column columns[] = {
-        {"SITE", false, true},     {"VERDICT", false, false}, {"COST", true, false},
-        {"DISTANCE", true, false}, {"LOAD", true, false},     {"PREDICTED", true, false},
-        {"RECENT", true, false},   {"NORMAL", true, false},   {"SAMPLES", true, false},
-        {"RUN", true, false},      {"SEEN", true, false},     {"USABLE", true, false},
+        {"SITE", false, CTL_CUT},     {"VERDICT", false, CTL_WHOLE},
+        {"COST", true, CTL_WHOLE},    {"DISTANCE", true, CTL_WHOLE},
+        {"LOAD", true, CTL_WHOLE},    {"PREDICTED", true, CTL_WHOLE},
+        {"RECENT", true, CTL_SPARE},  {"NORMAL", true, CTL_WHOLE},
+        {"SAMPLES", true, CTL_SPARE}, {"RUN", true, CTL_WHOLE},
+        {"SEEN", true, CTL_SPARE},    {"USABLE", true, CTL_WHOLE},
     };
     static const char *const times[] = {"cost_ms",      "distance_ms", "load_ms",
                                         "predicted_ms", "recent_ms",   "normal_ms"};
@@ -97,8 +99,8 @@ static void print_candidates(const struct json_value *reply, size_t width, struc
                              struct buf *out)
 {
     static const struct ctl_column columns[] = {
-        {"BACKEND", false, true}, {"ADDRESS", false, true}, {"SITE", false, true},
-        {"RUN", true, false},     {"WEIGHT", true, false},  {"VERDICT", false, false},
+        {"BACKEND", false, CTL_CUT}, {"ADDRESS", false, CTL_CUT}, {"SITE", false, CTL_CUT},
+        {"RUN", true, CTL_WHOLE},    {"WEIGHT", true, CTL_WHOLE}, {"VERDICT", false, CTL_WHOLE},
     };
     static const char *const names[] = {"backend",  "address", "site",
                                         "inflight", "weight",  "verdict"};
@@ -122,9 +124,9 @@ static void print_others(const struct json_value *reply, size_t width, struct ar
                          struct buf *out)
 {
     static const struct ctl_column columns[] = {
-        {"BACKEND", false, true}, {"ADDRESS", false, true}, {"SITE", false, true},
-        {"RUN", true, false},     {"WEIGHT", true, false},  {"OUT", true, false},
-        {"WHY NOT", false, true},
+        {"BACKEND", false, CTL_CUT},   {"ADDRESS", false, CTL_CUT}, {"SITE", false, CTL_CUT},
+        {"RUN", true, CTL_WHOLE},      {"WEIGHT", true, CTL_WHOLE}, {"OUT", true, CTL_WHOLE},
+        {"WHY NOT", false, CTL_BELOW},
     };
     static const char *const names[] = {"backend", "address", "site", "inflight", "weight"};
     struct ctl_table t;

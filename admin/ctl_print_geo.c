@@ -39,8 +39,8 @@ static void print_databases(const struct json_value *reply, size_t width, struct
                             struct buf *out)
 {
     static const struct ctl_column columns[] = {
-        {"DATABASE", false, true}, {"NETWORK", false, false}, {"PLACE", false, false},
-        {"AT", false, false},      {"CITY", false, true},     {"ASN", true, false},
+        {"DATABASE", false, CTL_CUT}, {"NETWORK", false, CTL_WHOLE}, {"PLACE", false, CTL_WHOLE},
+        {"AT", false, CTL_WHOLE},     {"CITY", false, CTL_CUT},      {"ASN", true, CTL_WHOLE},
     };
     struct ctl_table t;
     ctl_table_init(&t, arena, columns, sizeof columns / sizeof *columns);
@@ -84,8 +84,9 @@ static struct span sites_cell(struct arena *arena, const struct json_value *pool
 void ctl_print_geo(const struct json_value *reply, size_t width, struct arena *arena,
                    struct buf *out)
 {
-    static const struct ctl_column columns[] = {
-        {"POOL", false, true}, {"FROM", false, false}, {"SITES (ms), NEAREST FIRST", false, true}};
+    static const struct ctl_column columns[] = {{"POOL", false, CTL_CUT},
+                                                {"FROM", false, CTL_WHOLE},
+                                                {"SITES (ms), NEAREST FIRST", false, CTL_BELOW}};
     struct ctl_table t;
     put_known(reply, "city", out);
     put_known(reply, "asn", out);

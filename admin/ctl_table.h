@@ -8,10 +8,18 @@
 
 #define CTL_COLUMNS 12
 
+/* What becomes of a column where the table is too wide. */
+enum ctl_fit {
+    CTL_WHOLE,
+    CTL_BELOW, /* words: each on a line of its own below its row; these go first */
+    CTL_SPARE, /* then these are left out; programs have them in the JSON */
+    CTL_CUT,   /* and these are cut in their middle */
+};
+
 struct ctl_column {
     const char *title;
     bool right; /* numbers */
-    bool flex;  /* may be cut where the table is too wide */
+    enum ctl_fit fit;
 };
 
 struct ctl_row {
@@ -30,8 +38,8 @@ void ctl_table_init(struct ctl_table *t, struct arena *arena, const struct ctl_c
                     size_t count);
 /* The cells of a new row, all empty; NULL without memory. */
 struct span *ctl_table_row(struct ctl_table *t);
-/* Writes it without columns that are empty in all rows; columns with `flex` are cut, the widest
- * first, until lines have at most `width` characters; 0: no bound. */
+/* Writes it without columns that are empty in all rows, as its columns say where lines would have
+ * more than `width` characters (0: no bound); of those that are cut the widest first. */
 void ctl_table_print(const struct ctl_table *t, size_t width, struct buf *out);
 
 /* s without control characters; line feeds stay where `lines`. */

@@ -360,6 +360,40 @@ def test_tables_fit_80_columns(env):
         assert max(map(len, lines)) <= 80, (command, [line for line in lines if len(line) > 80])
 
 
+def test_what_is_wrong_can_be_read_on_80_columns(env):
+    """Names that differ at their ends stay apart, and why a server is down stands there whole; so do the terms of explain."""
+    origin = env.origin()
+    places = env.geo_database([("5.1.0.0/16", "DE", "EU", "", 52.5, 13.4, 10)])
+    sites = {name: {"location": [50 + i, 8.7], "country": "DE"} for i, name in enumerate(("frankfurt", "amsterdam"))}
+    names = [f"frankfurt-{i}" for i in range(1, 4)]
+    backends = {name: {"address": f"127.0.0.1:{env.port()}", "site": "frankfurt"} for name in names}
+    backends["amsterdam-1"] = {"address": origin.address, "site": "amsterdam"}
+    balancer = env.simple(origin, geo={"databases": [places]}, sites=sites,
+                          pool={"backends": backends, "health": {"tcp": {}, "interval": "100ms", "timeout": "100ms"}})
+    until(lambda: [row["health"] for row in balancer.ctl_json("backends")["backends"]].count("hard") == 3, what="three dead ones")
+    until(lambda: all(len(row["history"]) == 64 for row in balancer.ctl_json("backends")["backends"]), 30, what="all checks")
+    lines = on_a_terminal(balancer, "backends")
+    assert max(map(len, lines)) <= 80, lines
+    assert "\n".join(lines).count("it cannot be reached: the server refused the connection") == 3, lines
+    shown = [line.split()[0] for line in lines[1:] if line.startswith("api/")]
+    assert len(set(shown)) == 4 and [one[-5:] for one in shown] == [name[-5:] for name in backends], lines
+    lines = on_a_terminal(balancer, "explain", "--client", "5.1.0.1", "http://localhost/")
+    assert max(len(line) for line in lines if not line.startswith("client")) <= 80, lines
+    wide = balancer.ctl("explain", "--client", "5.1.0.1", "http://localhost/")
+    assert all(title in wide for title in ("SAMPLES", "SEEN", "RECENT", "WHY NOT")), wide
+
+
+def test_l40_too_many_at_once_is_said(env):
+    balancer = env.simple(env.origin())
+    others = [socket.socket(socket.AF_UNIX) for _ in range(16)]
+    for one in others:
+        one.connect(balancer.control)
+    until(lambda: "16 others ask it already: try again" in balancer.ctl("status", check=False).stderr, what="the refusal")
+    for one in others:
+        one.close()
+    until(lambda: balancer.ctl("status", check=False).returncode == 0, what="room again")
+
+
 def test_watch_shows_again(env):
     """Every two seconds, a table anew each time, until it is interrupted or the balancer has gone."""
     balancer = env.simple(env.origin())
