@@ -79,6 +79,8 @@ static const char *why_not(enum err err)
         return "permission denied; the user that Meridian runs as must be able to read it";
     case ERR_EXISTS:
         return "it is a folder; name the file in it";
+    case ERR_UNSUPPORTED:
+        return "it is a pipe or a device; a file is wanted";
     default:
         return err_phrase(err);
     }

@@ -42,6 +42,15 @@ static bool comes_with_start(struct span folder)
     return span_starts(folder, SPAN("/run/"));
 }
 
+enum err folders_check(const struct conf *conf, struct conf_messages *to)
+{
+    const struct conf_text *log = &conf->log.access_path;
+    if (log->s.p == NULL || !is_file(log->s) || !is_folder(log->s))
+        return ERR_OK;
+    conf_report(to, log->mark, "'%.*s' is a folder; name the file in it", SPAN_FMT(log->s));
+    return ERR_EXISTS;
+}
+
 void folders_warn(const struct conf *conf, struct conf_messages *to, bool before_start)
 {
     const struct conf_text *log = &conf->log.access_path, *control = &conf->admin.socket;

@@ -231,8 +231,9 @@ void material_load(struct material *m)
     bool keys = sticky_keys_load(m->conf, m->tickets != NULL, &to, &m->sticky_keys) == ERR_OK;
     bool token = load_token(m, &to);
     bool names = check_names(m->conf, &to);
+    bool log = folders_check(m->conf, &to) == ERR_OK;
     buf_fini(&said);
-    if (fronts && backs && geo && pages && sources && keys && token && names) {
+    if (fronts && backs && geo && pages && sources && keys && token && names && log) {
         folders_warn(m->conf, &to, m->tickets == NULL);
         conf_warnings(m->conf, &m->messages);
         return;

@@ -36,6 +36,14 @@ static bool front_init(const struct conf_listener *l, struct material_front *fro
     return true;
 }
 
+/* Of the value that names the file which the message is about: it is named first. */
+static struct conf_mark mark_of(const struct conf_certificate *c, struct span said)
+{
+    const char *chain = memmem(said.p, said.n, c->chain.s.p, c->chain.s.n);
+    const char *key = memmem(said.p, said.n, c->key.s.p, c->key.s.n);
+    return key != NULL && (chain == NULL || key < chain) ? c->key.mark : c->chain.mark;
+}
+
 static bool load_certs(const struct conf_listener *l, struct material_front *front,
                        struct conf_messages *to, struct buf *said)
 {
@@ -46,7 +54,7 @@ static bool load_certs(const struct conf_listener *l, struct material_front *fro
         const struct conf_certificate *c = &l->tls.certificates[i];
         enum err e = tls_cert_load(c->chain.s.p, c->key.s.p, &front->certs[i], said);
         if (e != ERR_OK) {
-            material_report(to, c->chain.mark, said, e);
+            material_report(to, mark_of(c, buf_span(said)), said, e);
             fine = false;
         }
         buf_clear(said);

@@ -196,13 +196,26 @@ def test_t_checks_files(env):
     def with_tls(chain, key):
         return json.dumps({"listeners": {"p": {"bind": f"127.0.0.1:{port}", "tls": {"certificates": [
             {"chain": chain, "key": key}]}}}, "pools": {"api": {"backends": {"a": {"address": "127.0.0.1:1"}}}},
-            "routes": [{"pool": "api"}], "admin": {"http": "off"}})
+            "routes": [{"pool": "api"}], "admin": {"http": "off"}}, indent=1)
     assert checked(env, with_tls(pair.chain, pair.key)).returncode == 0
-    assert "key" in messages(env, with_tls(pair.chain, other.key))
+    said = messages(env, with_tls(pair.chain, other.key)).splitlines()
+    at = next(i for i, line in enumerate(said) if "does not belong to the certificate" in line)
+    assert said[at + 1][said[at + 2].index("^"):].lstrip('"').startswith(other.key), said
     assert "absent.pem" in messages(env, with_tls(env.path("absent.pem"), pair.key))
     assert messages(env, with_tls(env.write("junk.pem", "junk"), pair.key))
     said = messages(env, GOOD % port + f"geo: {{databases: [{env.write('junk.mmdb', 'junk')}]}}\n")
     assert "junk.mmdb" in said
+
+
+def test_what_is_no_file_is_said(env):
+    """A folder in the place of the access log, and a pipe in that of the configuration."""
+    done = checked(env, GOOD % env.port() + f"log: {{access: {{path: {env.path()}}}}}\n")
+    assert done.returncode == 1 and f"'{env.path()}' is a folder; name the file in it" in done.stderr, done.stderr
+    balancer = env.meridian(GOOD % env.port(), start=False)
+    os.remove(balancer.file)
+    os.mkfifo(balancer.file)
+    done = subprocess.run(balancer.command("-t"), capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1 and "it is a pipe or a device; a file is wanted" in done.stderr, done.stderr
 
 
 def test_t_warns_of_folders_that_a_start_needs(env):
