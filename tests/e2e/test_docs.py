@@ -72,6 +72,14 @@ def completed(env, block):
     return block
 
 
+def test_manual_names_every_section(env):
+    """meridian.yaml(5) has all keys of the top level that the reference has, and no other."""
+    del env
+    sections = read("docs", "man", "meridian.yaml.5").split(".SH SECTIONS")[1].split(".PP")[0]
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"^\.BR? (.*)$", sections, re.M))))
+    assert named == set(re.findall(r"^## ([a-z_]+)$", read("docs", "configuration.md"), re.M))
+
+
 def test_yaml_of_the_pages_is_valid(env):
     """All blocks of all pages; those that leave out parts are completed."""
     count = 0
