@@ -92,6 +92,7 @@
     X(BACKEND_SEND_TIMEOUT, "backend-send-timeout", 504, "the server stopped taking the request")  \
     X(BACKEND_TRUNCATED, "backend-truncated", 502, "the server's response ended early")            \
     X(BACKEND_NO_TUNNEL, "backend-no-tunnel", 502, "the server takes no WebSocket over HTTP/2")    \
+    X(BACKEND_WANTS_H1, "backend-wants-h1", 502, "the server requires HTTP/1.1")                   \
     X(BACKEND_UNHEALTHY, "backend-unhealthy", 502, "the server's answer is not the expected one")
 
 enum err {

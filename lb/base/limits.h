@@ -98,6 +98,7 @@
 #define LIMIT_BACKEND_IDLE            64      /* L34 */
 #define LIMIT_BACKEND_IDLE_MS         50000   /* L34 */
 #define LIMIT_FRESH_IDLE_MS           1000    /* L34 */
+#define LIMIT_WANTS_H1_MS             300000  /* a server that required HTTP/1.1 is asked in it */
 #define LIMIT_STALLED_MS              2000    /* L34, before a response makes room for others */
 #define LIMIT_STALLED_BYTES           KIB(2)  /* L34, whose client has taken less meanwhile (L7) */
 #define LIMIT_CONF_BYTES              MIB(4)  /* L36 */

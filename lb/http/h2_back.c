@@ -107,6 +107,9 @@ static enum err reason_of(const struct h2_stream *st, uint32_t code, bool own)
     if (own && code == NGHTTP2_ENHANCE_YOUR_CALM) {
         return ERR_SEND_TIMEOUT; /* the client's fault: it held up others */
     }
+    if (!own && code == NGHTTP2_HTTP_1_1_REQUIRED) {
+        return ERR_BACKEND_WANTS_H1;
+    }
     if (!own || code == NGHTTP2_CANCEL || code == NGHTTP2_REFUSED_STREAM) {
         return ERR_BACKEND_RESET;
     }
@@ -116,8 +119,13 @@ static enum err reason_of(const struct h2_stream *st, uint32_t code, bool own)
 /* RFC 9113 section 8.7: what was refused, or lies above GOAWAY's last stream, was not processed. */
 static void on_reset(struct h2_stream *st, uint32_t code, bool own)
 {
+    struct h2_back *h = call_of(st)->back;
     enum seen seen = code == NGHTTP2_REFUSED_STREAM ? SEEN_NO : SEEN_MAYBE;
-    fail(call_of(st), reason_of(st, code, own), seen);
+    enum err why = reason_of(st, code, own);
+    if (why == ERR_BACKEND_WANTS_H1 && !h->closed) {
+        h->link.owner->on_wants_h1(h->link.owner_user);
+    }
+    fail(call_of(st), why, seen);
 }
 
 void h2_call_free(struct h2_call *q)

@@ -95,6 +95,7 @@ struct conn_target {
     struct tls_client *tls;  /* NULL: plain */
     struct span server_name; /* SNI and the name verified; none: no SNI, no name check */
     uint64_t session_key;    /* tells backends apart in the client's session cache */
+    struct span alpn;        /* the only protocol offered; none: those of the TLS client */
     struct span prelude;     /* bytes that go first, before TLS; copied; not counted as sent */
 };
 /* Starts connecting; the result comes as on_open or on_fail, never from inside this call. */

@@ -139,7 +139,7 @@ enum err tls_connect(const struct tls_home *home, const struct conn_target *to, 
     t->client = tls_client_ref(to->tls);
     t->origin = (struct tls_origin){
         .client = t->client, .key = to->session_key, .name_hash = hash_plain(to->server_name)};
-    t->ssl = tls_client_ssl(t->client, to->server_name, &t->origin);
+    t->ssl = tls_client_ssl(t->client, to, &t->origin);
     enum err e = attach(t, t->client->bio);
     if (e != ERR_OK) {
         tls_free(&t);

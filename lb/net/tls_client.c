@@ -1,5 +1,6 @@
 #include "base/mem.h"
 #include "net/addr.h"
+#include "net/conn.h"
 #include "net/tls_ctx_impl.h"
 
 #include <openssl/err.h>
@@ -83,13 +84,26 @@ static bool set_name(struct tls_client *c, SSL *ssl, struct span server_name)
     return !c->verify || SSL_set1_host(ssl, name) == 1;
 }
 
-SSL *tls_client_ssl(struct tls_client *c, struct span server_name, struct tls_origin *origin)
+/* Instead of what the context offers. */
+static bool offer(SSL *ssl, struct span protocol)
+{
+    unsigned char wire[1 + 32];
+    if (protocol.n == 0)
+        return true;
+    if (protocol.n >= sizeof wire)
+        return false;
+    wire[0] = (unsigned char)protocol.n;
+    memcpy(wire + 1, protocol.p, protocol.n);
+    return SSL_set_alpn_protos(ssl, wire, (unsigned)protocol.n + 1) == 0;
+}
+
+SSL *tls_client_ssl(struct tls_client *c, const struct conn_target *to, struct tls_origin *origin)
 {
     SSL *ssl = SSL_new(c->context);
     if (ssl == NULL)
         return NULL;
     SSL_set_app_data(ssl, origin);
-    if (server_name.n > 0 && !set_name(c, ssl, server_name)) {
+    if ((to->server_name.n > 0 && !set_name(c, ssl, to->server_name)) || !offer(ssl, to->alpn)) {
         SSL_free(ssl);
         ERR_clear_error();
         return NULL;

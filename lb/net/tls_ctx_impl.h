@@ -73,10 +73,11 @@ struct tls_origin {
 /* tls.c: how OpenSSL reads and writes a struct tls. NULL without memory. */
 BIO_METHOD *tls_bio_new(void);
 
+struct conn_target;
 /* tls_client.c */
 /* An SSL that will verify and name what it should, with a kept session where there is one. origin
  * must outlive it. NULL without memory. */
-SSL *tls_client_ssl(struct tls_client *c, struct span server_name, struct tls_origin *origin);
+SSL *tls_client_ssl(struct tls_client *c, const struct conn_target *to, struct tls_origin *origin);
 /* tls_common.c */
 /* Versions, suites, groups and options that both sides share (L28). */
 MUST_CHECK

@@ -359,8 +359,7 @@ static void grow(struct connpool *p)
     mem_free(old);
 }
 
-/* All connections to the endpoint, whoever they are for. */
-static void close_all_unused(struct connpool_host *root)
+void connpool_close_unused(struct connpool_host *root)
 {
     close_unused(root);
     list_each (e, &root->clients) {
@@ -389,7 +388,7 @@ enum err connpool_declare(struct connpool *p, const struct connpool_target *t, u
     h->generation = generation;
     if (h->settings != t->settings) {
         h->single = false;
-        close_all_unused(h);
+        connpool_close_unused(h);
     }
     h->settings = t->settings;
     return ERR_OK;
@@ -399,7 +398,7 @@ static void host_retire(struct connpool_host *h)
 {
     h->generation = 0;
     tls_set(h, NULL);
-    close_all_unused(h);
+    connpool_close_unused(h);
     connpool_host_settle(h);
 }
 

@@ -27,6 +27,7 @@ struct pooled {
     uint64_t settings;
     uint32_t promise; /* slots expected of it while in PLACE_OPENING */
     bool opened;      /* it has had slots */
+    bool h2;          /* what it speaks */
 };
 
 /* How long a connection may take to open once nobody waits for it any more. */
@@ -50,6 +51,7 @@ struct connpool_host {
     char *server_name;
     size_t server_name_size;
     uint64_t settings, generation; /* 0: not wanted any more */
+    int64_t h1_until_ns;           /* of two versions it wants this one until then */
     uint32_t most, most_idle;
     uint32_t count, counts[PLACES];
     uint32_t promised; /* slots of all in PLACE_OPENING */
@@ -79,7 +81,15 @@ static inline uint32_t connpool_count(struct connpool_host *h)
     return d->count + d->clients_count;
 }
 
+/* Where declared: the server has said that it requires HTTP/1.1, and there is a choice. */
+static inline bool connpool_wants_h1(const struct connpool_host *d)
+{
+    return d->protocol == CONNPOOL_AUTO && d->h1_until_ns > loop_now_ns(d->pool->env->loop);
+}
+
 /* connpool.c */
+/* All connections to the endpoint, whoever they are for: those with streams get no more. */
+void connpool_close_unused(struct connpool_host *root);
 void connpool_wait_done(struct connpool_wait *w);
 /* Frees a host that nobody wants and nothing belongs to. */
 void connpool_host_settle(struct connpool_host *h);

@@ -82,10 +82,16 @@ bool pooled_check(struct pooled *c)
     return true;
 }
 
-static bool outdated(const struct pooled *c)
+/* Opened under settings that do not hold any more. */
+static bool superseded(const struct pooled *c)
 {
     const struct connpool_host *d = connpool_declared(c->host);
-    return c->settings != d->settings || d->generation == 0;
+    return c->settings != d->settings || (c->h2 && connpool_wants_h1(d));
+}
+
+static bool outdated(const struct pooled *c)
+{
+    return superseded(c) || connpool_declared(c->host)->generation == 0;
 }
 
 /* The oldest one; `used` connections are not for all. */
@@ -139,7 +145,7 @@ static void settle(struct pooled *c, int64_t keep_ms)
     bool used = c->opened;
     c->opened = true;
     pooled_move(c, PLACE_BUSY);
-    if (!used || c->settings == connpool_declared(c->host)->settings)
+    if (!used || !superseded(c))
         serve_waiters(c, used);
     bool free = c->codec->ops->slots(c->codec) > 0;
     if (c->codec->ops->busy(c->codec) > 0) {
@@ -198,7 +204,18 @@ static void on_closed(void *owner, enum err why)
     closed(owner, why);
 }
 
-static const struct back_owner back_owner = {.on_slots = on_slots, .on_closed = on_closed};
+/* For a while connections are opened that offer HTTP/1.1 alone, where the configuration leaves the
+ * choice. */
+static void on_wants_h1(void *owner)
+{
+    struct connpool_host *d = connpool_declared(((struct pooled *)owner)->host);
+    d->h1_until_ns = loop_now_ns(d->pool->env->loop) + LIMIT_WANTS_H1_MS * NS_PER_MS;
+    if (connpool_wants_h1(d))
+        connpool_close_unused(d);
+}
+
+static const struct back_owner back_owner = {
+    .on_slots = on_slots, .on_closed = on_closed, .on_wants_h1 = on_wants_h1};
 
 static bool speaks_h2(const struct pooled *c)
 {
@@ -212,8 +229,9 @@ static bool speaks_h2(const struct pooled *c)
 
 static enum err speak(struct pooled *c)
 {
-    c->host->single = !speaks_h2(c);
-    if (!c->host->single)
+    c->h2 = speaks_h2(c);
+    c->host->single = !c->h2;
+    if (c->h2)
         return h2_back_new(c->conn, &back_limits, &back_owner, c, &c->codec);
     return h1_back_new(c->conn, &back_limits, &back_owner, c, &c->codec);
 }
@@ -268,8 +286,9 @@ static const struct conn_events connecting = {
 /* Until it is known how many slots a connection has. */
 static uint32_t promise_of(struct connpool_host *h)
 {
-    enum connpool_protocol protocol = connpool_declared(h)->protocol;
-    bool many = protocol == CONNPOOL_H2 || (protocol == CONNPOOL_AUTO && !h->single);
+    const struct connpool_host *d = connpool_declared(h);
+    bool chosen = d->protocol == CONNPOOL_AUTO && !h->single && !connpool_wants_h1(d);
+    bool many = d->protocol == CONNPOOL_H2 || chosen;
     return many ? LIMIT_H2_STREAMS : 1;
 }
 
@@ -298,6 +317,7 @@ static enum err begin(struct pooled *c)
         .server_name = span_of(d->server_name, d->server_name_size),
         .session_key = (uint64_t)(uintptr_t)h->endpoint,
         .prelude = buf_span(&header),
+        .alpn = connpool_wants_h1(d) ? SPAN("http/1.1") : SPAN_NONE,
     };
     return conn_connect(h->pool->env, &to, &connecting, c, &c->conn);
 }

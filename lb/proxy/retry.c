@@ -15,7 +15,8 @@ static uint32_t kind_of(const struct retry_facts *f)
     /* It never got as far as the request: not the version that was agreed on, or bytes unasked. */
     if (f->why == ERR_BACKEND_PROTOCOL && f->seen == SEEN_NO)
         return RETRY_CONNECT;
-    if (f->why == ERR_BACKEND_RESET || f->why == ERR_BACKEND_TRUNCATED)
+    if (f->why == ERR_BACKEND_RESET || f->why == ERR_BACKEND_TRUNCATED ||
+        f->why == ERR_BACKEND_WANTS_H1)
         return RETRY_RESET;
     return f->why == ERR_BACKEND_TIMEOUT ? RETRY_FIRST_BYTE : 0;
 }

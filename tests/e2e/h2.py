@@ -24,7 +24,8 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 END_STREAM, ACK, END_HEADERS, PADDED, WITH_PRIORITY = 1, 1, 4, 8, 0x20
 (NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, FLOW_CONTROL_ERROR, SETTINGS_TIMEOUT, STREAM_CLOSED, FRAME_SIZE_ERROR,
- REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, CONNECT_ERROR, ENHANCE_YOUR_CALM) = range(12)
+ REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, CONNECT_ERROR, ENHANCE_YOUR_CALM, INADEQUATE_SECURITY,
+ HTTP_1_1_REQUIRED) = range(14)
 (TABLE_SIZE, ENABLE_PUSH, MAX_STREAMS, INITIAL_WINDOW, MAX_FRAME, MAX_HEADER_LIST) = range(1, 7)
 ENABLE_CONNECT = 8
 WINDOW, FRAME_MOST = 65535, 16384
@@ -411,6 +412,7 @@ class H2Origin:
         self.port, self.reply, self.terms, self.tls, self.options = port, reply or self.hello, terms, tls, options
         self.name, self.hold, self.accepted = f"origin-{port}", hold, 0
         self.connections, self.requests = [], []
+        self.other = None  # what serves TLS connections of another version
         self.listener = socket.create_server(("127.0.0.1", port), backlog=512)
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -448,6 +450,9 @@ class H2Origin:
         try:
             if self.tls:
                 accepted = self.tls.wrap_socket(accepted, server_side=True)
+                if self.other and accepted.selected_alpn_protocol() != "h2":
+                    self.other(accepted)
+                    return
             hello = frame(SETTINGS, 0, 0, settings(*self.terms))
             self.connections.append(_Served(accepted, hello, on_head=self._asked, **self.options))
         except OSError:

@@ -11,8 +11,8 @@ import time
 
 from client import Client, get
 from env import Skip, alone, seconds, until
-from h2 import MAX_STREAMS
-from origin import server_context
+from h2 import HTTP_1_1_REQUIRED, MAX_STREAMS
+from origin import server_context, text
 
 NO_ERROR, REFUSED_STREAM, CANCEL = 0, 7, 8
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
@@ -201,6 +201,34 @@ def test_the_handshake_chooses(env):
         balancer = env.simple(server, pool=pool(tls=tls, protocol=protocol), workers=1)
         assert get(balancer.port, "/small").status == status, (server, protocol)
     assert [request.version for request in old.requests] == ["HTTP/1.1"] * 2
+
+
+class Both:
+    """A server of both versions over TLS, which takes no request of HTTP/2 (RFC 9113 section 7)."""
+
+    def __init__(self, env, pair):
+        self.old = env.origin(reply=lambda request: text(b"old"), listen=False)
+        self.new = env.h2_origin(reply=lambda stream: stream.cancel(HTTP_1_1_REQUIRED))
+        context = server_context(pair)
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        self.new.tls, self.new.other = context, self.old._serve
+        self.address = self.new.address
+
+
+def test_a_server_that_requires_http_1_1(env):
+    """It is asked in it where the pool leaves the choice; what it may have acted on is not repeated (law 1)."""
+    pair = env.authority.server("localhost")
+    tls = {"ca": env.authority.ca, "server_name": "localhost"}
+    server = Both(env, pair)
+    balancer = env.simple(server, pool=pool(tls=tls, protocol="auto"), workers=1)
+    assert get(balancer.port).body == b"old"
+    assert [get(balancer.port, method="POST", body=b"once").status for _ in range(3)] == [200] * 3
+    assert (len(server.new.requests), len(server.old.requests)) == (1, 4)
+    first = env.simple(Both(env, pair), pool=pool(tls=tls, protocol="auto"), workers=1)
+    assert [get(first.port, method="POST", body=b"once").status for _ in range(3)] == [502, 200, 200]
+    assert first.access_log()[0]["end"] == "backend-wants-h1"
+    only = env.simple(Both(env, pair), pool=pool(tls=tls, protocol="h2"), workers=1)
+    assert [get(only.port).status for _ in range(3)] == [502] * 3
 
 
 def test_a_server_of_the_other_version(env):

@@ -99,7 +99,7 @@ static void on_closed(void *owner, enum err why)
     s->h = NULL;
 }
 
-static const struct back_owner owner = {on_slots, on_closed};
+static const struct back_owner owner = {.on_slots = on_slots, .on_closed = on_closed};
 
 static void on_open(void *user, struct conn *c)
 {

@@ -117,7 +117,13 @@ static void on_closed(void *owner, enum err why)
     s->h = NULL;
 }
 
-static const struct back_owner owner = {on_slots, on_closed};
+static void on_wants_h1(void *owner)
+{
+    struct server *s = owner;
+    world_note(&s->w, "wants-h1");
+}
+
+static const struct back_owner owner = {on_slots, on_closed, on_wants_h1};
 
 /* The server's side. */
 
@@ -652,6 +658,7 @@ TEST(h2_back, resets)
         {NGHTTP2_INTERNAL_ERROR, "a:fail:backend-reset:maybe"},
         {NGHTTP2_CANCEL, "a:fail:backend-reset:maybe"},
         {NGHTTP2_NO_ERROR, "a:fail:backend-reset:maybe"},
+        {NGHTTP2_HTTP_1_1_REQUIRED, "wants-h1 a:fail:backend-wants-h1:maybe"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct server s;

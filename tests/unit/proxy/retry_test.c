@@ -65,6 +65,7 @@ static uint32_t kind_wanted(enum err e)
         return RETRY_CONNECT;
     case ERR_BACKEND_RESET:
     case ERR_BACKEND_TRUNCATED:
+    case ERR_BACKEND_WANTS_H1:
         return RETRY_RESET;
     case ERR_BACKEND_TIMEOUT:
         return RETRY_FIRST_BYTE;
