@@ -34,7 +34,6 @@ struct tls {
     bool more;                /* reading stopped before the input was used up */
     bool dead;                /* OpenSSL must not be called any more */
     bool ended;               /* close_notify is written */
-    bool ticket_due;          /* server, TLS 1.3: with the first bytes */
 };
 
 /* ---- OpenSSL's view of the connection ---- */
@@ -234,19 +233,12 @@ static void note_sni(struct tls *t)
         *p = ascii_lower(*p);
 }
 
-/* The ticket that OpenSSL would send by itself would be a packet of its own. */
-static bool owes_ticket(const struct tls *t)
-{
-    return t->server != NULL && t->server->tickets != NULL && SSL_version(t->ssl) >= TLS1_3_VERSION;
-}
-
 enum err tls_handshake(struct tls *t)
 {
     ERR_clear_error();
     int r = SSL_do_handshake(t->ssl);
     if (r == 1) {
         t->done = true;
-        t->ticket_due = owes_ticket(t);
         t->more = t->fed.n > 0;
         note_sni(t);
         return ERR_OK;
@@ -298,10 +290,6 @@ enum err tls_read(struct tls *t, char *into, size_t size, size_t *got)
 /* OpenSSL splits what is longer than a record by itself, and our BIO takes all. */
 static enum err encrypt(struct tls *t, struct span bytes)
 {
-    if (t->ticket_due) {
-        t->ticket_due = false;
-        (void)SSL_new_session_ticket(t->ssl); /* the next write sends it before */
-    }
     while (bytes.n > 0 && !t->dead) {
         size_t n = 0;
         int r = SSL_write_ex(t->ssl, bytes.p, bytes.n, &n);

@@ -137,12 +137,11 @@ static bool set_session_context(SSL_CTX *ctx)
     return good && SSL_CTX_set_session_id_context(ctx, id, n) == 1;
 }
 
-/* Tickets carry all state: nothing is kept here per session. After the authorities are known. Those
- * of TLS 1.3 are sent with the first bytes (tls.c). */
+/* Tickets carry all state: nothing is kept here per session. After the authorities are known. */
 static enum err setup_sessions(struct tls_server *s, SSL_CTX *ctx)
 {
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    if (!set_session_context(ctx) || SSL_CTX_set_num_tickets(ctx, 0) != 1)
+    if (!set_session_context(ctx) || SSL_CTX_set_num_tickets(ctx, 1) != 1)
         return ERR_INTERNAL;
     SSL_CTX_set_app_data(ctx, s);
     if (s->tickets == NULL)

@@ -111,7 +111,7 @@ TEST(economy, a_plain_exchange)
     pair_fini(&p);
 }
 
-static void with_tls(struct tls_tickets *tickets, void (*work)(struct pair *p))
+TEST(economy, a_tls_exchange)
 {
     struct pair p;
     struct buf message;
@@ -123,11 +123,11 @@ static void with_tls(struct tls_tickets *tickets, void (*work)(struct pair *p))
     buf_init(&message, 0);
     pair_init(&p);
     CHECK_INT(tls_cert_load(made.cert, made.key, &cert, &message), ERR_OK);
-    struct tls_server_spec server = {.certs = &cert, .cert_count = 1, .tickets = tickets};
+    struct tls_server_spec server = {.certs = &cert, .cert_count = 1};
     struct tls_client_spec client = {.verify = false};
     CHECK_INT(tls_server_new(&server, &p.tls_server, &message), ERR_OK);
     CHECK_INT(tls_client_new(&client, &p.tls_client, &message), ERR_OK);
-    work(&p);
+    measure(&p);
     struct tls_server *s = p.tls_server;
     struct tls_client *c = p.tls_client;
     pair_fini(&p);
@@ -136,34 +136,6 @@ static void with_tls(struct tls_tickets *tickets, void (*work)(struct pair *p))
     tls_cert_unref(&cert);
     made_dir_remove(dir);
     buf_fini(&message);
-}
-
-TEST(economy, a_tls_exchange)
-{
-    with_tls(NULL, measure);
-}
-
-/* Two flights of the client, one of the server, and the request; then the answer. */
-static void count_first_answer(struct pair *p)
-{
-    p->server.on_bytes = answer;
-    p->client.on_bytes = ask;
-    wrap(p->loop);
-    memset(&counts, 0, sizeof counts);
-    CHECK(pair_open(p), "open");
-    rounds = EXCHANGES - 1;
-    conn_write(p->client.c, SPAN("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-    CHECK(pair_run(p, all_rounds), "answered");
-    CHECK_INT(counts.send, 5);
-    p->loop->ops = real;
-}
-
-TEST(economy, a_ticket_leaves_with_the_first_answer)
-{
-    struct tls_tickets *tickets;
-    CHECK_INT(tls_tickets_new(&tickets), ERR_OK);
-    with_tls(tickets, count_first_answer);
-    tls_tickets_free(&tickets);
 }
 
 TEST(economy, an_idle_connection_is_small)
