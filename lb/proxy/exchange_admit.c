@@ -76,9 +76,10 @@ void exchange_admit(struct exchange *x)
     }
     struct pool_slot *slot = x->edition->pools[x->pool->index].slot;
     exchange_find_stick(x);
-    retry_budget_request(&slot->budget, loop_now_ms(x->proxy->loop));
+    int64_t now_ms = loop_now_ms(x->proxy->loop);
+    retry_budget_request(&slot->budget, now_ms, x->pool->retries.budget_percent);
     if (x->pool->hedge.on)
-        retry_budget_request(&slot->hedges, loop_now_ms(x->proxy->loop));
+        retry_budget_request(&slot->hedges, now_ms, x->pool->hedge.budget_percent);
     exchange_pick(x);
 }
 
@@ -424,13 +425,15 @@ bool exchange_stale(const struct back *b, enum err why)
 }
 
 /* This worker's share of the least that is always allowed (L30), never none. */
-bool exchange_take_retry(struct exchange *x)
+bool exchange_take_retry(struct exchange *x, bool answered)
 {
     struct proxy *p = x->proxy;
-    struct pool_slot *slot = x->edition->pools[x->pool->index].slot;
+    struct retry_budget *budget = &x->edition->pools[x->pool->index].slot->budget;
+    unsigned percent = x->pool->retries.budget_percent;
     uint32_t least = LIMIT_RETRY_BUDGET_MIN * RETRY_BUDGET_S / p->workers;
-    return retry_budget_take(&slot->budget, loop_now_ms(p->loop), x->pool->retries.budget_percent,
-                             least > 0 ? least : 1);
+    least = least > 0 ? least : 1;
+    return answered ? retry_budget_take_answered(budget, loop_now_ms(p->loop), percent, least)
+                    : retry_budget_take(budget, loop_now_ms(p->loop), percent, least);
 }
 
 static bool another_attempt(struct exchange *x, enum err why, enum seen seen)
@@ -447,7 +450,7 @@ static bool another_attempt(struct exchange *x, enum err why, enum seen seen)
     };
     if (x->pool == NULL || !retry_allowed(&x->pool->retries, &facts))
         return false;
-    return exchange_take_retry(x);
+    return exchange_take_retry(x, false);
 }
 
 void exchange_attempt_failed(struct exchange *x, enum err why, enum seen seen)

@@ -174,10 +174,13 @@ MUST_CHECK
 enum err exchange_ask(struct exchange *x, struct pick_request *out);
 /* Notes how far away the present attempt's site is. */
 void exchange_settle_site(struct exchange *x);
+/* For the access log, where the choice was explained. Without memory it is not told. */
+void exchange_keep_decision(struct exchange *x, const struct pick_request *asked);
 /* Whether it was only an old connection that ended before any byte of the answer. */
 bool exchange_stale(const struct back *b, enum err why);
-/* Takes one retry from the pool's budget; false: it is used up. */
-bool exchange_take_retry(struct exchange *x);
+/* Takes one retry from the budget of the pool, after an answer or where none came; false: it is
+ * used up. */
+bool exchange_take_retry(struct exchange *x, bool answered);
 /* After a failed attempt: another one, or the failure. */
 void exchange_attempt_failed(struct exchange *x, enum err why, enum seen seen);
 

@@ -35,7 +35,7 @@ static bool retry_status(struct exchange *x, const struct reply *r)
     const struct pool_view *view = x->edition->pools[x->pool->index].view;
     uint64_t sites;
     return exchange_sites(x, &sites) == ERR_OK && retry_allowed(&x->pool->retries, &facts) &&
-           pool_view_usable(view, sites) > x->tried_count + 1 && exchange_take_retry(x);
+           pool_view_usable(view, sites) > x->tried_count + 1 && exchange_take_retry(x, true);
 }
 
 static void again_elsewhere(struct exchange *x)

@@ -2,6 +2,9 @@
 
 #include "base/limits.h"
 
+#define COST         105  /* of a retry after an answer, of 100: what was saved up is paid back */
+#define CREDIT_LEAST 1000 /* ten retries */
+
 static uint32_t kind_of(const struct retry_facts *f)
 {
     if (f->why == ERR_OK)
@@ -50,9 +53,20 @@ static unsigned place_of(struct retry_budget *b, int64_t now_ms)
     return i;
 }
 
-void retry_budget_request(struct retry_budget *b, int64_t now_ms)
+/* What may be left for later, or owed: the last whole second's share. */
+static int64_t credit_most(const struct retry_budget *b, int64_t now_ms, unsigned percent)
+{
+    int64_t second = now_ms / 1000;
+    unsigned i = (unsigned)((second + RETRY_BUDGET_S - 1) % RETRY_BUDGET_S);
+    int64_t most = b->second[i] == second - 1 ? (int64_t)b->requests[i] * percent : 0;
+    return most > CREDIT_LEAST ? most : CREDIT_LEAST;
+}
+
+void retry_budget_request(struct retry_budget *b, int64_t now_ms, unsigned percent)
 {
     b->requests[place_of(b, now_ms)]++;
+    int64_t most = credit_most(b, now_ms, percent);
+    b->credit = b->credit + percent < most ? b->credit + percent : most;
 }
 
 bool retry_budget_take(struct retry_budget *b, int64_t now_ms, unsigned percent, uint32_t least)
@@ -69,5 +83,17 @@ bool retry_budget_take(struct retry_budget *b, int64_t now_ms, unsigned percent,
     if (retries >= (most > least ? most : least))
         return false;
     b->retries[at]++;
+    return true;
+}
+
+bool retry_budget_take_answered(struct retry_budget *b, int64_t now_ms, unsigned percent,
+                                uint32_t least)
+{
+    unsigned at = place_of(b, now_ms);
+    bool small = b->retries[at] * RETRY_BUDGET_S < least; /* whatever the traffic */
+    if ((b->credit < COST && !small) || !retry_budget_take(b, now_ms, percent, least))
+        return false;
+    int64_t least_credit = -credit_most(b, now_ms, percent);
+    b->credit = b->credit - COST > least_credit ? b->credit - COST : least_credit;
     return true;
 }

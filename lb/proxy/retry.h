@@ -39,16 +39,23 @@ bool retry_allowed(const struct retry_rules *rules, const struct retry_facts *fa
  * made: one, of a safe method without content that nothing depends on being done once. */
 bool retry_beside(const struct request *r, unsigned attempts);
 
-/* What one pool had on one worker in the last ten seconds (L30). Owner thread only. */
+/* What one pool had on one worker in the last ten seconds (L30), and what it may spend on answers.
+ * Owner thread only. */
 #define RETRY_BUDGET_S 10
 struct retry_budget {
     int64_t second[RETRY_BUDGET_S]; /* which one each place counts */
     uint32_t requests[RETRY_BUDGET_S], retries[RETRY_BUDGET_S];
+    int64_t credit; /* hundredths of a retry; below 0: taken before it was earned */
 };
-/* One first attempt. */
-void retry_budget_request(struct retry_budget *b, int64_t now_ms);
+/* One first attempt, which earns `percent` hundredths of a retry. */
+void retry_budget_request(struct retry_budget *b, int64_t now_ms, unsigned percent);
 /* Takes one retry where the last ten seconds leave one: at most `percent` of their requests, or
  * `least` whatever the traffic, whichever is more. */
 bool retry_budget_take(struct retry_budget *b, int64_t now_ms, unsigned percent, uint32_t least);
+/* The same for a server that has answered that it cannot: it may have too much to do, and so may
+ * the next one. So what was saved up before pays only for the first of them, and is then paid back
+ * (F14): over a crowd of some seconds these are at most `percent` of the crowd's own requests. */
+bool retry_budget_take_answered(struct retry_budget *b, int64_t now_ms, unsigned percent,
+                                uint32_t least);
 
 #endif
