@@ -22,10 +22,21 @@ static bool is_private(const struct conf_address *a)
     return true; /* the file system or the service manager decides */
 }
 
+/* Whoever is believed about the client's address decides about access, rates and residency. */
+static void warn_trust(const struct conf_cidr *from, size_t count, struct conf_messages *m)
+{
+    for (size_t i = 0; i < count; i++)
+        if (from[i].bits == 0)
+            conf_warn(m, from[i].text.mark,
+                      "everybody is believed about the client's address, so that access, rate "
+                      "limits and residency hold for nobody; name the proxies");
+}
+
 static void warn_listeners(const struct conf *conf, struct conf_messages *m)
 {
     for (size_t i = 0; i < conf->listener_count; i++) {
         const struct conf_listener *l = &conf->listeners[i];
+        warn_trust(l->proxy_protocol.from, l->proxy_protocol.from_count, m);
         bool plain = !l->tls.set && !l->redirect_to_https && conf->trusted.from_count == 0;
         for (size_t j = 0; plain && j < l->bind_count; j++)
             if (!is_private(&l->binds[j]))
@@ -61,8 +72,28 @@ static bool *used_pools(const struct conf *conf)
     return used;
 }
 
+static bool names_no_place(const struct conf_residency_rule *rule)
+{
+    return rule->group_count + rule->country_count + rule->continent_count +
+                   rule->subdivision_count ==
+               0 &&
+           !rule->unknown;
+}
+
+static void warn_residency(const struct conf_residency *residency, struct conf_messages *m)
+{
+    for (size_t i = 0; i + 1 < residency->rule_count; i++)
+        if (names_no_place(&residency->rules[i])) {
+            conf_warn(m, residency->rules[i + 1].mark,
+                      "the rule is never reached; the one of line %u is for everybody",
+                      (unsigned)residency->rules[i].mark.line);
+            return;
+        }
+}
+
 static void warn_pool(const struct conf_pool *pool, struct conf_messages *m)
 {
+    warn_residency(&pool->residency, m);
     if (pool->health.probe == CONF_PROBE_OFF && pool->backend_count > 1)
         conf_warn(m, pool->name.mark,
                   "pool '%.*s' has no health check; a server that is down keeps its share until "
@@ -227,6 +258,7 @@ void conf_warnings(const struct conf *conf, struct buf *out)
 {
     struct conf_messages m;
     conf_messages_init(&m, conf, out);
+    warn_trust(conf->trusted.from, conf->trusted.from_count, &m);
     warn_listeners(conf, &m);
     warn_admin(conf, &m);
     warn_pools(conf, &m);

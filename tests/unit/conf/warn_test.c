@@ -6,7 +6,10 @@
     "pools: {api: {backends: {a: {address: \"10.0.0.1:80\"}, b: {address: \"10.0.0.2:80\"}}}}\n"
 #define LISTENER "listeners: {p: {bind: \"127.0.0.1:8080\"}}\n"
 #define BASE     LISTENER POOL
-#define ROUTES   "routes:\n  - pool: api\n"
+#define SITES                                                                                      \
+    "geo: {databases: [/x.mmdb]}\nsites: {s: {location: [1, 2]}}\n"                                \
+    "pools: {api: {backends: {a: {address: \"10.0.0.1:80\", site: s}}, "
+#define ROUTES "routes:\n  - pool: api\n"
 
 static size_t count(struct span text, const char *what)
 {
@@ -70,6 +73,20 @@ TEST(conf_warnings, each_risk_has_one)
         {BASE "routes:\n  - match: {path: /a, methods: [GET, HEAD]}\n    pool: api\n"
               "  - match: {path: /b, methods: [GET]}\n    pool: api\n",
          NULL},
+        {BASE ROUTES "trusted_proxies: {from: [10.0.0.0/8, \"0.0.0.0/0\"]}\n",
+         "warning: everybody is believed"},
+        {"listeners: {p: {bind: \"127.0.0.1:8080\", proxy_protocol: {from: [\"::/0\"]}}}\n" POOL
+             ROUTES,
+         "warning: everybody is believed"},
+        {LISTENER SITES
+         "residency: {rules: [{countries: [DE], sites: [s]}, {sites: [s]}]}}}\n" ROUTES,
+         NULL},
+        {LISTENER SITES "residency: {rules: [{unknown: true, sites: [s]}, {countries: [DE], sites: "
+                        "[s]}]}}}\n" ROUTES,
+         NULL},
+        {LISTENER SITES
+         "residency: {rules: [{sites: [s]}, {countries: [DE], deny: 451}]}}}\n" ROUTES,
+         "the rule is never reached; the one of line 4 is for everybody"},
         {BASE "routes:\n  - match: {path: /v1/*}\n    pool: api\n", "leave '*' out"},
         {BASE ROUTES "admin: {http: \"10.0.0.1:9977\", allow_remote: true}\n", NULL},
         {BASE ROUTES "admin: {http: \"0.0.0.0:9977\", allow_remote: true}\n",
