@@ -89,6 +89,8 @@ enum err pick_site(const struct pick_request *req, uint32_t *site)
         err = choose(&c);
     if (err != ERR_OK)
         return err;
+    if (req->explain != NULL)
+        explain_choice(&c, req->explain); /* as it was before this client counts */
     *site = c.site;
     site_redirected(c.tier->sites[c.site].state, req->now_ms);
     return ERR_OK;

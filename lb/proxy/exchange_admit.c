@@ -294,11 +294,12 @@ enum err exchange_ask(struct exchange *x, struct pick_request *out)
     return ERR_OK;
 }
 
-/* Without memory it is not told. */
-static void keep_decision(struct exchange *x, const struct pick_request *asked)
+void exchange_keep_decision(struct exchange *x, const struct pick_request *asked)
 {
     char memory[DECISION_MOST];
     struct buf text;
+    if (asked->explain == NULL)
+        return;
     buf_fixed(&text, memory, sizeof memory);
     decision_put(asked, &text);
     if (!text.failed)
@@ -359,8 +360,7 @@ void exchange_pick(struct exchange *x)
         origin_sent_to(x->origin, x->ticket.site);
     x->last_resort = x->last_resort || x->ticket.mode == PICK_LAST_RESORT;
     exchange_settle_site(x);
-    if (req.explain != NULL)
-        keep_decision(x, &req);
+    exchange_keep_decision(x, &req);
     open_stream(x);
 }
 

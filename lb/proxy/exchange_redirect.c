@@ -53,11 +53,15 @@ static enum err choose_site(struct exchange *x, uint32_t *site)
         .allowed = sites,
         .now_ms = now_ms,
         .dice = pick_dice_rng(&x->proxy->rng),
+        .explain = x->edition->policy->log_decisions ? &x->proxy->terms : NULL,
     };
     e = pick_site(&req, site);
-    if (e == ERR_OK && req.distance_ms != NULL)
+    if (e != ERR_OK)
+        return e;
+    exchange_keep_decision(x, &req);
+    if (req.distance_ms != NULL)
         x->distance_ms = req.distance_ms[*site];
-    return e;
+    return ERR_OK;
 }
 
 void exchange_redirect_to_site(struct exchange *x)

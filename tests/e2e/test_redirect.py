@@ -68,6 +68,16 @@ def test_each_client_goes_to_its_region_and_is_served_there(env):
         assert regions.at["fra"].metric("meridian_site_redirects_total", pool="regions", site=site) == 1
 
 
+def test_the_access_log_tells_why_a_site_was_chosen(env):
+    regions = Regions(env)
+    balancer = regions.at["fra"]
+    balancer.reload({**balancer.config, "log": {"access": {"path": balancer.log_file, "decision": True}}})
+    assert regions.site_of(regions.ask("fra", "NA")) == "iad"
+    decision = balancer.access_log(1)[-1]["decision"]
+    verdicts = {site["site"]: site["verdict"] for site in decision["sites"]}
+    assert verdicts == {"fra": "costlier", "iad": "chosen"}, decision
+
+
 def test_content_is_left_to_the_next_server(env):
     """H20: the connection goes on where little content is left to read, else it ends; never a mix-up."""
     regions = Regions(env)
