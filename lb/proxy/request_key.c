@@ -1,7 +1,7 @@
 #include "proxy/request_key.h"
 
 /* RFC 6265 section 4.2: "a=1; b=2"; fields may be many (RFC 9113 section 8.2.3). */
-struct span request_cookie(const struct request *r, struct span wanted)
+struct span request_cookie(const struct request *r, struct span wanted, unsigned nth)
 {
     for (size_t i = 0; i < r->fields.n; i++) {
         struct span rest = r->fields.v[i].value, pair, name;
@@ -10,7 +10,7 @@ struct span request_cookie(const struct request *r, struct span wanted)
         while (rest.n > 0) {
             rest = span_cut(rest, ';', &pair);
             struct span value = span_cut(span_trim(pair), '=', &name);
-            if (value.p != NULL && span_eq(name, wanted))
+            if (value.p != NULL && span_eq(name, wanted) && nth-- == 0)
                 return value;
         }
     }
@@ -42,7 +42,7 @@ static struct span part_of(const struct key_rule *rule, const struct request *r)
     case KEY_HEADER:
         return header(r, rule->name);
     case KEY_COOKIE:
-        return request_cookie(r, rule->name);
+        return request_cookie(r, rule->name, 0);
     case KEY_PATH:
         return r->path;
     case KEY_QUERY:

@@ -28,7 +28,7 @@ struct key_rule {
 uint64_t request_key(const struct key_rule *rule, const struct request *r,
                      const struct addr *client, const struct hash_key *secret);
 
-/* The value of the first cookie of that name; SPAN_NONE: there is none. */
-struct span request_cookie(const struct request *r, struct span name);
+/* The value of the nth cookie of that name, from 0; SPAN_NONE: there are not so many. */
+struct span request_cookie(const struct request *r, struct span name, unsigned nth);
 
 #endif

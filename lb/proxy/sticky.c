@@ -9,6 +9,9 @@
 /* id, end of its time in seconds since 1970, and what signs both, in hexadecimal digits. */
 enum { ID = 16, END = 16, MAC = 32, TOKEN = ID + END + MAC };
 
+/* Another host of the domain may have set one of the same name; the first good one counts. */
+#define COOKIES_MOST 4
+
 static uint64_t id_of(const struct sticky *s, const struct endpoint *e)
 {
     unsigned char mac[DIGEST_MAC];
@@ -61,22 +64,34 @@ static const struct pool_member *member_of(const struct sticky *s, const struct 
     return mark != NULL ? &pool->members[mark->member] : NULL;
 }
 
+/* Whether it is ours and still good. */
+static bool read_token(const struct sticky *s, struct span token, int64_t now_s, uint64_t *id,
+                       int64_t *left)
+{
+    char mac[MAC];
+    uint64_t end;
+    struct span said = span_sub(token, 0, ID + END);
+    if (token.n != TOKEN || span_hex_u64(span_sub(said, 0, ID), id) != ERR_OK ||
+        span_hex_u64(span_sub(said, ID, ID + END), &end) != ERR_OK || !sign(s, said, mac) ||
+        !digest_same(span_of(mac, MAC), span_sub(token, ID + END, TOKEN)))
+        return false;
+    *left = end <= INT64_MAX ? (int64_t)end - now_s : 0;
+    return *left > 0;
+}
+
 struct sticky_found sticky_find(const struct sticky *s, const struct pick_pool *pool,
                                 const struct request *r, int64_t now_s)
 {
-    struct sticky_found none = {0};
-    char mac[MAC];
-    uint64_t id, end;
-    struct span token = request_cookie(r, s->cookie);
-    struct span said = span_sub(token, 0, ID + END);
-    if (token.n != TOKEN || span_hex_u64(span_sub(said, 0, ID), &id) != ERR_OK ||
-        span_hex_u64(span_sub(said, ID, ID + END), &end) != ERR_OK || !sign(s, said, mac) ||
-        !digest_same(span_of(mac, MAC), span_sub(token, ID + END, TOKEN)))
-        return none;
-    int64_t left = end <= INT64_MAX ? (int64_t)end - now_s : 0;
-    if (left <= 0)
-        return none;
-    return (struct sticky_found){member_of(s, pool, id), left < s->ttl_s / 2};
+    uint64_t id;
+    int64_t left;
+    for (unsigned i = 0; i < COOKIES_MOST; i++) {
+        struct span token = request_cookie(r, s->cookie, i);
+        if (token.p == NULL)
+            break;
+        if (read_token(s, token, now_s, &id, &left))
+            return (struct sticky_found){member_of(s, pool, id), left < s->ttl_s / 2};
+    }
+    return (struct sticky_found){0};
 }
 
 struct span sticky_cookie(const struct sticky *s, const struct endpoint *e, bool secure,

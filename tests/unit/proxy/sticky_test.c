@@ -118,5 +118,11 @@ TEST(sticky, is_found_among_others)
     char *many = arena_printf(&arena, "meridia=1; %.*s;x=meridian=2", SPAN_FMT(pair));
     CHECK(find(&s, span_str(many), 1).member == &pool->members[2], "%s", many);
     CHECK(find(&s, SPAN("a=b"), 1).member == NULL, "there is none");
+    /* Another host of the domain can set one of the same name, and comes first with a longer path.
+     */
+    many = arena_printf(&arena, "meridian=x; meridian=; %.*s", SPAN_FMT(pair));
+    CHECK(find(&s, span_str(many), 1).member == &pool->members[2], "%s", many);
+    many = arena_printf(&arena, "meridian=; meridian=; meridian=; meridian=; %.*s", SPAN_FMT(pair));
+    CHECK(find(&s, span_str(many), 1).member == NULL, "not all of many are looked at");
     close_pool();
 }
