@@ -169,6 +169,7 @@ struct admin_explain {
     struct span redirect;        /* where the client is sent; empty: requests are passed on */
     const char *distance_from;   /* "client" or "here" */
     const char *distance_source; /* "coordinates" or "measured" */
+    const char *sticky;          /* "made", "kept", "broken"; NULL: the pool sets no cookie */
     enum err outcome; /* of picking: OK, ERR_NO_BACKEND, ERR_FULL; of routing: ERR_NO_ROUTE,
                          ERR_BAD_METHOD, ERR_FORBIDDEN */
     struct span site_names[LIMIT_SITES]; /* as terms.sites */

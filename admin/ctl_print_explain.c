@@ -203,7 +203,11 @@ void ctl_print_explain(const struct json_value *reply, size_t width, struct aren
     put_fact(out, "to", ctl_cell(reply, "redirect"));
     put_distance(out, ctl_cell(reply, "distance_from"), ctl_cell(reply, "distance_source"));
     put_fact(out, "rule", ctl_cell(reply, "algorithm"));
-    put_fact(out, "mode", ctl_cell(reply, "mode"));
+    /* Of a client who may be served nowhere nothing was chosen in any mode. */
+    if (!span_eq(json_get_text(reply, "outcome"), SPAN("residency"))) {
+        put_fact(out, "mode", ctl_cell(reply, "mode"));
+    }
+    put_fact(out, "sticky", ctl_cell(reply, "sticky"));
     if (json_get_bool(reply, "backup")) {
         put_fact(out, "backup", SPAN("yes: nobody else can serve"));
     }

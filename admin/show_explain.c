@@ -166,9 +166,14 @@ void show_explain(struct json *j, const struct admin_explain *e)
     if (e->distance_source != NULL) {
         json_str(j, "distance_source", e->distance_source);
     }
+    if (e->sticky != NULL) {
+        json_str(j, "sticky", e->sticky);
+    }
     show_fault(j, &e->fault);
     json_str(j, "outcome", err_name(e->outcome));
-    json_str(j, "outcome_text", err_phrase(e->outcome));
+    json_str(j, "outcome_text",
+             e->outcome == ERR_FULL ? "it would wait: no server has a place free"
+                                    : err_phrase(e->outcome));
     if (e->pool.n > 0) {
         show_terms(j, e);
     }

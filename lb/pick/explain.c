@@ -4,8 +4,9 @@
 
 const char *pick_verdict_name(enum pick_verdict verdict)
 {
-    static const char *const names[] = {"chosen",      "forbidden", "empty",     "costlier",
-                                        "more-loaded", "tied",      "elsewhere", "over-share"};
+    static const char *const names[] = {"chosen", "forbidden", "empty",
+                                        "full",   "costlier",  "more-loaded",
+                                        "tied",   "elsewhere", "over-share"};
     return names[verdict];
 }
 
@@ -26,17 +27,25 @@ static enum pick_verdict lost_by(const struct choose_cost *cost, const struct ch
     return choose_better(chosen, cost) ? PICK_MORE_LOADED : PICK_TIED;
 }
 
-static enum pick_verdict site_verdict(const struct choice *c, uint32_t site,
+static bool is_stuck(const struct choice *c)
+{
+    const struct pool_member *stick = c->req->stick;
+    return stick != NULL && c->item != NULL && c->item->endpoint == stick->endpoint;
+}
+
+static enum pick_verdict site_verdict(const struct choice *c, uint32_t site, uint32_t usable,
                                       const struct choose_cost *cost)
 {
     uint64_t bit = UINT64_C(1) << site;
     if ((choose_mask(c->req) & bit) == 0)
         return PICK_FORBIDDEN;
     if ((c->open & bit) == 0)
-        return PICK_EMPTY;
+        return usable == 0 ? PICK_EMPTY : PICK_FULL;
+    if (c->item == NULL)
+        return PICK_FULL; /* the others have not been taken out one by one */
     if (site == c->site)
         return PICK_CHOSEN;
-    if (c->req->view->pool->knobs.algorithm != PICK_NEAREST)
+    if (c->req->view->pool->knobs.algorithm != PICK_NEAREST || is_stuck(c))
         return PICK_ELSEWHERE;
     struct choose_cost chosen = choose_cost(c, c->site);
     return lost_by(cost, &chosen);
@@ -51,7 +60,7 @@ static void explain_site(const struct choice *c, uint32_t i, struct pick_site_te
     struct site_load load = site_load(site->state);
     uint32_t n = r.to - r.from;
     *out = (struct pick_site_terms){
-        .verdict = site_verdict(c, i, &cost),
+        .verdict = site_verdict(c, i, n, &cost),
         .usable = n,
         .inflight = (uint32_t)cost.q,
         .weight = r.weight,
@@ -99,6 +108,7 @@ void explain_choice(const struct choice *c, struct pick_explain *out)
                                  .mode = c->mode,
                                  .tier = (uint32_t)(c->tier - c->req->view->tiers),
                                  .keyed = c->req->has_key,
+                                 .stuck = is_stuck(c),
                                  .base_ms = c->base_ms,
                                  .site_count = c->req->view->site_count,
                                  .candidate_count = c->item != NULL ? c->candidate_count : 0};

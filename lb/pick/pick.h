@@ -97,10 +97,11 @@ enum pick_verdict {
     PICK_CHOSEN,
     PICK_FORBIDDEN, /* not in the mask */
     PICK_EMPTY,     /* no endpoint can be used */
+    PICK_FULL,      /* all that could be used are at max_inflight, or have been tried */
     PICK_COSTLIER,
     PICK_MORE_LOADED, /* equal cost, higher Q/W; or an endpoint with more in flight per weight */
     PICK_TIED,        /* equal in all, later in order */
-    PICK_ELSEWHERE,   /* a site: the algorithm knows no sites, and went to another one's endpoint */
+    PICK_ELSEWHERE,   /* a site: nothing was compared, or the algorithm knows no sites */
     PICK_OVER_SHARE   /* an endpoint: the key's, but it has its share (PICK_CONSISTENT_HASH) */
 };
 const char *pick_verdict_name(enum pick_verdict verdict); /* "chosen", "forbidden", … */
@@ -126,6 +127,7 @@ struct pick_explain {
     enum pick_mode mode;
     uint32_t tier;  /* whose figures these are; 0: those in front, else backups */
     bool keyed;     /* the request has what PICK_CONSISTENT_HASH goes by */
+    bool stuck;     /* it goes where it was before: nothing was compared */
     double base_ms; /* 0: no site with enough samples */
     uint32_t site_count, candidate_count;
     struct pick_site_terms sites[LIMIT_SITES];

@@ -62,9 +62,11 @@ void decision_put(const struct pick_request *asked, struct buf *out)
 {
     const struct pick_explain *terms = asked->explain;
     buf_printf(out,
-               "{\"algorithm\":\"%s\",\"mode\":\"%s\",\"backup\":%s,\"rank\":%u,\"base_ms\":%.2f",
+               "{\"algorithm\":\"%s\",\"mode\":\"%s\",\"backup\":%s,\"rank\":%u,\"stuck\":%s,"
+               "\"base_ms\":%.2f",
                pick_algorithm_name(terms->algorithm), pick_mode_name(terms->mode),
-               terms->tier != 0 ? "true" : "false", terms->tier, terms->base_ms);
+               terms->tier != 0 ? "true" : "false", terms->tier, terms->stuck ? "true" : "false",
+               terms->base_ms);
     put_sites(terms, asked->view->pool, out);
     put_candidates(terms, out);
     put_tried(asked, out);

@@ -9,6 +9,7 @@
 #include "proxy/readings.h"
 #include "proxy/redirect.h"
 #include "proxy/split.h"
+#include "proxy/sticky.h"
 
 static void fill_place(const struct place *p, struct admin_place *out)
 {
@@ -296,6 +297,16 @@ static void explain_redirect(struct balancer *b, const struct policy_pool *pool,
     }
 }
 
+/* Where the cookie that was given leads. */
+static const struct pool_member *
+find_stick(const struct balancer *b, const struct policy_pool *pool, const struct asked *asked)
+{
+    if (pool->sticky == NULL)
+        return NULL;
+    int64_t now_s = b->loop->ops->wall_ns(b->loop) / NS_PER_S;
+    return sticky_find(pool->sticky, pool->pick, &asked->request, now_s).member;
+}
+
 static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
                              const struct asked *asked, const struct place *place,
                              struct admin_explain *out)
@@ -315,12 +326,17 @@ static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
         .allowed = sites,
         .key = request_key(&pool->hash, &asked->request, &asked->client, NULL),
         .has_key = pool->hash.kind != KEY_NONE,
+        .stick = find_stick(b, pool, asked),
         .no_last_resort = pool->targets != NULL,
         .now_ms = loop_now_ms(b->loop),
         .dice = pick_dice_rng(&rng),
         .explain = &out->terms,
     };
     out->outcome = pick_explain(&req);
+    if (out->outcome == ERR_FULL && pool->queue_limit == 0)
+        out->outcome = ERR_QUEUE_FULL;
+    if (pool->sticky != NULL && out->outcome == ERR_OK)
+        out->sticky = req.stick == NULL ? "made" : out->terms.stuck ? "kept" : "broken";
     if (pool->fail_fast && pool_has_fault(pool->pick->state))
         out->outcome = ERR_DEPENDENCY_DOWN;
     if (refused != ERR_OK)

@@ -186,6 +186,13 @@ def test_a_full_pool_fails_fast_where_nobody_may_wait(env):
         answer = get(balancer.port)
         assert answer.status == 503 and b"queue-full" in answer.body and "retry-after" in answer.fields
     assert [len(origin.requests) for origin in origins] == [2, 2]
+    ask = ("explain", "--client", "127.0.0.1", "http://localhost/")
+    assert "too many requests wait already" in balancer.ctl(*ask, check=False).stdout
+    balancer.config["pools"]["api"]["queue"] = {"limit": 1}
+    balancer.reload(balancer.config)
+    told = balancer.ctl(*ask, check=False)
+    assert told.returncode == 1 and "it would wait: no server has a place free" in told.stdout, told.stdout
+    assert "default  full" in told.stdout and "at its max_inflight" in told.stdout, told.stdout
     gate.set()
     assert [client.response().status for client in clients] == [200] * 4
     assert get(balancer.port).status == 200

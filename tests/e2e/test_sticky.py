@@ -51,6 +51,23 @@ def test_sticky_cookie(env):
     assert "set-cookie" in get(balancer.port, headers=forged).fields
 
 
+def test_sticky_is_explained(env):
+    """What is explained is what a request with the cookie gets."""
+    balancer = made(env, {"cookie": "meridian"})
+
+    def explain(*more):
+        return balancer.ctl_json("explain", "--client", "127.0.0.1", *more, "http://localhost/")
+    first, home = served(balancer.origins, lambda: get(balancer.port))
+    cookie = ("-H", "Cookie: " + cookie_of(first))
+    for _ in range(5):
+        told = explain(*cookie)
+        assert told["sticky"] == "kept" and told["candidates"][0]["backend"] == "abcd"[home], told
+    balancer.ctl("drain", f"api/{'abcd'[home]}")
+    assert explain(*cookie)["sticky"] == "broken"
+    assert explain()["sticky"] == "made"
+    assert "sticky   broken" in balancer.ctl("explain", "--client", "127.0.0.1", *cookie, "http://localhost/")
+
+
 def test_sticky_broken_by_drain(env):
     balancer = made(env, {"cookie": "meridian"}, count=2)
     first, home = served(balancer.origins, lambda: get(balancer.port))

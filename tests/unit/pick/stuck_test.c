@@ -59,6 +59,28 @@ TEST(stuck, goes_before_distance_and_load)
     fixture_free(&f);
 }
 
+/* Nobody was compared with it: a cheaper site has lost nothing. */
+TEST(stuck, is_explained_as_what_it_is)
+{
+    struct fixture f;
+    struct pick_explain told;
+    fixture_make(&f, SHAPE(2, 3));
+    float distances[] = {100, 5};
+    struct pick_request req = fixture_request(&f);
+    req.distance_ms = distances;
+    req.explain = &told;
+    req.stick = &f.pool->members[1];
+    CHECK_INT(pick_explain(&req), ERR_OK);
+    CHECK(told.stuck, "it is where it was before");
+    CHECK_INT(told.sites[0].verdict, PICK_CHOSEN);
+    CHECK_INT(told.sites[1].verdict, PICK_ELSEWHERE);
+    req.stick = NULL;
+    CHECK_INT(pick_explain(&req), ERR_OK);
+    CHECK(!told.stuck, "there was no stick");
+    CHECK_INT(told.sites[0].verdict, PICK_COSTLIER);
+    fixture_free(&f);
+}
+
 /* One that waits for a slot of its own endpoint would wait while others are free. */
 TEST(stuck, a_full_one_is_left)
 {
@@ -72,6 +94,11 @@ TEST(stuck, a_full_one_is_left)
     CHECK(first.endpoint == req.stick->endpoint && second.endpoint != first.endpoint, "moved on");
     struct pick_ticket third;
     CHECK_INT(pick(&req, &third), ERR_FULL);
+    struct pick_explain told;
+    req.explain = &told;
+    CHECK_INT(pick_explain(&req), ERR_FULL);
+    CHECK_INT(told.sites[0].verdict, PICK_FULL);
+    CHECK_INT(told.sites[0].usable, 2);
     pick_release(&first);
     pick_release(&second);
     fixture_free(&f);
