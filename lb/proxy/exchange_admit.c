@@ -147,13 +147,14 @@ static void ask_for_room(struct exchange *x)
         x->room_ns = now_ns;
 }
 
-/* No slot now (L9). Registered before the second try, so that a slot freed in between is not
- * missed. */
-static void wait_for_slot(struct exchange *x)
+/* No slot now (L9), or with `own` no connection on this worker. Registered before the second try,
+ * so that a slot freed in between is not missed. */
+static void wait_for_slot(struct exchange *x, bool own)
 {
     bool waits = x->state == EXCHANGE_WAIT;
     if (!waits && !join_queue(x))
         return;
+    x->slot->own = own;
     ask_for_room(x);
     if (waits)
         exchange_aim(x);
@@ -233,7 +234,7 @@ static void open_stream(struct exchange *x)
     enum err e = exchange_ask_stream(x, x->ticket.endpoint, age_for(x), &x->wait, &b);
     if (e == ERR_FULL) {
         pick_release(&x->ticket); /* nothing has become free: nobody is told */
-        wait_for_slot(x);
+        wait_for_slot(x, true);
         return;
     }
     x->attempts++;
@@ -347,7 +348,7 @@ void exchange_pick(struct exchange *x)
     if (e == ERR_NO_BACKEND && x->refused)
         e = same_again(x, &req);
     if (e == ERR_FULL) {
-        wait_for_slot(x);
+        wait_for_slot(x, false);
         return;
     }
     if (e != ERR_OK) {

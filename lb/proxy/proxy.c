@@ -9,6 +9,7 @@
 
 #define LINE_MOST  (LIMIT_LOG_LINE + KIB(4))
 #define ARENA_KEEP 64
+#define OFFER_MS   2 /* in which a worker takes what another one offers it */
 
 static struct pool_slot *slot_find(struct proxy *p, const struct pool_state *state)
 {
@@ -20,6 +21,12 @@ static struct pool_slot *slot_find(struct proxy *p, const struct pool_state *sta
     return NULL;
 }
 
+static void on_unused(struct timer *t)
+{
+    struct pool_slot *s = container_of(t, struct pool_slot, unused);
+    proxy_look(s->proxy, s);
+}
+
 static struct pool_slot *slot_get(struct proxy *p, struct pool_state *state)
 {
     struct pool_slot *s = slot_find(p, state);
@@ -28,6 +35,8 @@ static struct pool_slot *slot_get(struct proxy *p, struct pool_state *state)
         if (s == NULL)
             return NULL;
         s->state = state;
+        s->proxy = p;
+        timer_init(&s->unused, p->loop, on_unused);
         line_init(&s->line);
         list_init(&s->stalled);
         list_append(&p->slots, &s->link);
@@ -48,6 +57,7 @@ void pool_slot_unref(struct pool_slot **sp)
     if (s == NULL || --s->refs != 0)
         return;
     list_remove(&s->link);
+    timer_stop(&s->unused);
     mem_free(s);
 }
 
@@ -269,21 +279,35 @@ void proxy_slot_free(struct proxy *p, struct pool_state *state)
     task_post(p->loop, &p->serve);
 }
 
+/* Whose turn it is of the workers with waiters: all have the same, else those of a worker that has
+ * no slots would wait for ever. Connections are this worker's own, and so is who waits for them. */
+static unsigned next_worker(const struct proxy *p, const struct pool_slot *s, uint64_t waiting)
+{
+    unsigned last = s != NULL ? s->served : p->worker;
+    if (s != NULL && s->line.count != 0 && s->own)
+        return p->worker;
+    for (unsigned i = 1; i <= p->workers; i++) {
+        unsigned next = (last + i) % p->workers;
+        if ((waiting >> next & 1) != 0)
+            return next;
+    }
+    return p->worker;
+}
+
 void proxy_slot_released(struct proxy *p, struct pool_state *state)
 {
     struct pool_slot *s = slot_find(p, state);
-    if (s != NULL && s->line.count != 0) {
+    uint64_t waiting = atomic_load_explicit(&state->waiting_workers, memory_order_relaxed);
+    unsigned next = next_worker(p, s, waiting);
+    if (s != NULL)
+        s->served = next;
+    if (next == p->worker) {
         proxy_slot_free(p, state);
         return;
     }
-    uint64_t bits = atomic_load_explicit(&state->waiting_workers, memory_order_relaxed);
-    for (unsigned i = 1; i < p->workers && bits != 0; i++) {
-        unsigned next = (p->worker + i) % p->workers;
-        if ((bits >> next & 1) != 0) {
-            p->hooks.slot_free(p->hooks.user, next, state);
-            return;
-        }
-    }
+    p->hooks.slot_free(p->hooks.user, next, state);
+    if (s != NULL && s->line.count != 0 && s->unused.due_ns == 0)
+        timer_in_ms(&s->unused, OFFER_MS);
 }
 
 void proxy_drain(struct proxy *p)

@@ -24,6 +24,10 @@ struct pool_slot {
     struct line line;    /* exchanges in WAIT */
     struct link stalled; /* exchanges whose clients take nothing, the longest first */
     uint32_t freed;      /* slots to be given to waiters at the end of the turn */
+    unsigned served;     /* the worker whose waiters got the last one that was released here */
+    bool own;            /* who waited last did so for a connection of this worker */
+    struct proxy *proxy;
+    struct timer unused; /* what others were offered and did not take is for the waiters here */
     int64_t looked_ms;   /* when proxy_look last asked them all */
     struct link link;    /* in proxy.slots */
     uint32_t refs;       /* editions, waiting exchanges, those that relay a response */
@@ -161,8 +165,8 @@ bool proxy_accept(struct proxy *p, struct proxy_listener *l, int fd, const struc
 /* Whether accepting may go on after proxy_accept has said no. */
 bool proxy_accepting(const struct proxy *p);
 
-/* A slot of the pool became free here: this worker's oldest waiter gets it at the end of the turn,
- * else the next worker that has waiters is told. */
+/* A slot of the pool became free here: the workers that have waiters get such slots in turns, this
+ * one's oldest waiter at the end of the loop's turn. */
 void proxy_slot_released(struct proxy *p, struct pool_state *pool);
 /* The same, told by another worker: only this one's waiters are served. */
 void proxy_slot_free(struct proxy *p, struct pool_state *pool);

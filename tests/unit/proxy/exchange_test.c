@@ -243,6 +243,33 @@ TEST(exchange, who_waits_longest_is_served_first)
     scene_close(&s);
 }
 
+/* Another worker whose requests wait gets every second slot that is released here; what it does not
+ * take is for those who wait here, and at once. */
+TEST(exchange, workers_with_waiters_are_served_in_turns_L9)
+{
+    open_fine();
+    SCRIPT(0, 1, {.act = ACT_REPLY, .text = OK_TEXT, .delay_ms = 350});
+    SCRIPT(1, 1, {.act = ACT_REPLY, .text = OK_TEXT, .delay_ms = 350});
+    s.max_inflight = 1;
+    s.proxy->workers = 2;
+    scene_start(&s);
+    atomic_fetch_or(&s.pool.pick->state->waiting_workers, 2);
+    struct ask *a[6];
+    for (int i = 0; i < 6; i++)
+        a[i] = scene_ask(&s, "GET", "/", 0);
+    scene_wait(&s, a[1]);
+    CHECK(s.offered == 1 || !a[0]->done, "offered %u", s.offered);
+    scene_pass(&s, 20);
+    CHECK_INT(s.offered, 1);
+    CHECK_INT(scene_inflight(&s), 2);
+    for (int i = 0; i < 6; i++) {
+        scene_wait(&s, a[i]);
+        ANSWERED(a[i], 200, "ok");
+    }
+    atomic_fetch_and(&s.pool.pick->state->waiting_workers, ~UINT64_C(2));
+    scene_close(&s);
+}
+
 TEST(exchange, a_server_that_comes_back_serves_those_who_wait_first)
 {
     open_fine();

@@ -150,9 +150,9 @@ static void on_edition_end(void *user, const struct policy *policy)
 
 static void on_slot_free(void *user, unsigned worker, struct pool_state *pool)
 {
-    (void)user;
-    (void)worker;
-    (void)pool;
+    struct scene *s = user;
+    CHECK(worker == 1 && pool == s->pool.pick->state, "worker %u", worker);
+    s->offered++;
 }
 
 static void on_line(void *user, struct span line)

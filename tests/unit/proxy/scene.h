@@ -76,6 +76,7 @@ struct scene {
     unsigned asked;
     uint32_t max_inflight;
     unsigned editions_ended;
+    unsigned offered; /* slots that were offered to another worker */
 };
 
 /* Routes: "/" all; "/get" GET and HEAD only; "/small" content of 10 bytes at most; "/ws" WebSocket;
