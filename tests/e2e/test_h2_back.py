@@ -354,6 +354,21 @@ def test_l17_a_head_without_end(env):
     assert balancer.alive()
 
 
+def test_l22_a_block_of_table_sizes(env):
+    """RFC 7541 section 4.2, as from clients: one above what was announced ends the connection, many below it do nothing."""
+    sizes = b"\x20" + b"\x3f\xe1\x1f"  # 0, 4096
+    for block, status in ((sizes * 15_000 + STATUS_200, 200), (b"\x3f\xe2\x1f" + STATUS_200, 502),
+                          (STATUS_200 + sizes, 502), (sizes * 40_000 + STATUS_200, 502)):
+        def reply(connection, stream, block=block):
+            pieces = [block[at:at + 16384] for at in range(0, len(block), 16384)]
+            connection.sendall(b"".join(frame(9 if at else HEADERS, 4 if at == len(pieces) - 1 else 0, stream, piece)
+                                        for at, piece in enumerate(pieces)) + frame(DATA, 1, stream, b"sizes"))
+
+        balancer = env.simple(Frames(env, reply), pool=pool(), workers=1)
+        assert get(balancer.port, method="POST").status == status, (len(block), status)
+        assert balancer.alive()
+
+
 def test_tunnels_only_where_the_server_takes_them(env):
     server = Frames(env, answer)
     balancer = env.simple(server, pool=pool(), route={"websocket": True}, workers=1)

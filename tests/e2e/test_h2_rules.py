@@ -9,7 +9,7 @@ import hpack
 from client import Client, client_context, get
 from env import until
 from h2 import (ACK, CANCEL, COMPRESSION_ERROR, CONTINUATION, DATA, ENABLE_PUSH, END_HEADERS, END_STREAM,
-                FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, GOAWAY, H2Client, HEADERS, INITIAL_WINDOW, MAX_FRAME, MAX_STREAMS,
+                ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, GOAWAY, H2Client, HEADERS, INITIAL_WINDOW, MAX_FRAME, MAX_STREAMS,
                 NO_ERROR, PADDED, PING, PREFACE, PRIORITY, PROTOCOL_ERROR, PUSH_PROMISE, REFUSED_STREAM, RST_STREAM,
                 SETTINGS, STREAM_CLOSED, TABLE_SIZE, WINDOW_UPDATE, WITH_PRIORITY, frame, pairs, settings)
 from origin import gated, text
@@ -503,6 +503,36 @@ def test_hpack_tables_of_the_client(env):
         for turn in range(5):
             assert client.get(f"/{turn}").get("x-19") == f"/{turn}" * 5
         assert client.reader.table.used <= min(size, 4096)
+
+
+def test_l22_a_block_of_table_sizes(env):
+    """RFC 7541 section 4.2: senders need two at most, receivers need not count them. They cost next to nothing, keep no
+    memory, and are bytes of a block like others (L22); the table works on after them."""
+    balancer = env.simple(env.origin(), listener={"protocols": ["h2"]}, workers=1)
+    client = env.h2_client(balancer.port).ready()
+    other = env.h2_client(balancer.port).ready()
+    sizes = (hpack.resize(0) + hpack.resize(4096)) * 15_000
+    fill = hpack.literal(b"x-kept", b"v" * 100, add=True)
+    for turn, block in enumerate((BLOCK + fill, sizes + BLOCK + fill, BLOCK + hpack.indexed(62))):
+        pieces = [block[at:at + 16384] for at in range(0, len(block), 16384)]
+        for at, piece in enumerate(pieces):
+            flags = (END_STREAM if at == 0 else 0) | (END_HEADERS if at == len(pieces) - 1 else 0)
+            client.frame(CONTINUATION if at else HEADERS, flags, 2 * turn + 1, piece)
+        assert client.answer(client.stream(2 * turn + 1)).status == 200, turn
+    assert other.get().status == 200
+    client.frame(HEADERS, END_STREAM | END_HEADERS, 7, hpack.resize(0) + BLOCK + hpack.indexed(62))
+    client.wait(lambda: client.ended_at, what="the end: it was emptied")
+    assert client.code == COMPRESSION_ERROR, client
+    client = env.h2_client(balancer.port).ready()
+    client.frame(HEADERS, END_STREAM, 1, sizes[:16384])
+    try:
+        for _ in range(20):
+            client.frame(CONTINUATION, 0, 1, sizes[:16384])
+    except (ConnectionError, TimeoutError):
+        pass
+    client.wait(lambda: client.ended_at, what="the end: it is too long")
+    assert client.code in (None, ENHANCE_YOUR_CALM), client
+    assert other.get().status == 200
 
 
 def test_protocols_of_a_listener(env):
