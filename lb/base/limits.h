@@ -46,8 +46,10 @@
 #define LIMIT_EXCHANGE_BYTES          KIB(128) /* L18 */
 #define LIMIT_READ                    KIB(96)  /* L18, of one read: what the others leave */
 #define LIMIT_READ_LEAST              KIB(16) /* L18, the same where many share a client's connection */
+#define LIMIT_READ_CROWDED            KIB(4)  /* L18, the same where L27's bound has been reached */
 #define LIMIT_H2_STREAMS              100     /* L20 */
 #define LIMIT_H2_WINDOW               KIB(64) /* L21, of a stream at first */
+#define LIMIT_H2_WINDOW_LEAST         KIB(16) /* L18, of a server's stream among many of a client */
 #define LIMIT_H2_WINDOW_MOST          MIB(1)  /* L21, of a stream */
 #define LIMIT_H2_WINDOW_CONNECTION    MIB(1)  /* L21 */
 #define LIMIT_H2_FRAME                16384   /* L21 */

@@ -16,6 +16,7 @@
 #ifndef MERIDIAN_HTTP_BACK_H
 #define MERIDIAN_HTTP_BACK_H
 
+#include "http/ahead.h"
 #include "http/msg.h"
 #include "net/conn.h"
 
@@ -53,6 +54,7 @@ struct back {
     const struct back_events *events; /* the exchange's */
     void *user;                       /* the exchange */
     struct arena *arena;              /* set by the exchange before send_head: reply memory */
+    struct ahead *ahead;              /* likewise: its front's */
     uint64_t bytes_in, bytes_out;     /* as on the wire, of this request */
     int64_t first_byte_ns;            /* loop time of the response's first byte; 0: none yet */
     int64_t sent_ns;                  /* loop time of the last request byte handed over */

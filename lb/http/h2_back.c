@@ -242,7 +242,7 @@ static struct back *take(struct back_link *l)
     *q = (struct h2_call){.back = h,
                           .stream = {.ops = &h2_back_ops, .reused = h->served},
                           .reserved = true,
-                          .wants = true};
+                          .wants = LIMIT_READ_LEAST};
     task_init(&q->later, on_call_later);
     h->served = true;
     h->reserved++;

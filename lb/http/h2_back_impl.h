@@ -39,7 +39,7 @@ struct h2_call {
     /* its response */
     struct reply reply;
     unsigned interims;
-    bool wants;
+    size_t wants;
     bool done;   /* its end was told */
     bool failed; /* on_fail was called, or will be by `later` */
     enum err why;

@@ -48,6 +48,7 @@ static enum err open_stream(struct h2_call *q, const struct request *r, bool end
     enum err e = h2_request_write(r, q->stream.arena, &nv);
     if (e == ERR_OK) {
         q->wire.arena = q->stream.arena;
+        q->wire.ahead = q->stream.ahead;
         e = h2_stream_open(s, &q->wire, nv.v, nv.n, end && !tunnel);
     }
     return e == ERR_FULL ? ERR_BACKEND_RESET : e; /* its terms changed meanwhile */
@@ -102,11 +103,10 @@ static void send_end(struct back *b, const struct fields *trailers)
     q->stream.sent_ns = loop_now_ns(q->back->loop);
 }
 
-/* Pieces are frames: smaller than anybody asks for. */
 static void want_body(struct back *b, size_t most)
 {
     struct h2_call *q = of(b);
-    q->wants = most > 0;
+    q->wants = most;
     if (q->opened && !q->failed) {
         h2_stream_want(&q->wire, q->wants);
     }

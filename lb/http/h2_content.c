@@ -53,6 +53,32 @@ void h2_settle_held(struct h2_session *s)
     }
 }
 
+/* As far as memory and the client's other streams leave it (L18). */
+static bool set_window(struct h2_stream *st, size_t to)
+{
+    struct h2_session *s = st->session;
+    if (conn_pressed(s->conn) || !ahead_widen(st->ahead, st->window, to)) {
+        return false;
+    }
+    st->window = to;
+    st->epoch_bytes = 0;
+    (void)nghttp2_session_set_local_window_size(s->wire, NGHTTP2_FLAG_NONE, st->id, (int32_t)to);
+    return true;
+}
+
+/* All begin with the least window, for its sum's sake (L18). One more frame for each request makes
+ * it the usual one, but where that is hardly ever needed. */
+void h2_stream_first_window(struct h2_stream *st)
+{
+    enum { BRIEF = 8 };
+    struct h2_session *s = st->session;
+    bool known = s->rtt_ns > 0 && nghttp2_session_find_stream(s->wire, st->id) != NULL;
+    if (!s->server && known && h2_stream_hears(st) && st->window < LIMIT_H2_WINDOW &&
+        s->brief < BRIEF) {
+        (void)set_window(st, LIMIT_H2_WINDOW);
+    }
+}
+
 /* L21: a window that is used up within a round trip is what bounds the stream's speed. */
 static void widen(struct h2_stream *st, size_t n)
 {
@@ -64,11 +90,9 @@ static void widen(struct h2_stream *st, size_t n)
     }
     st->epoch_bytes += n;
     if (st->epoch_bytes >= st->window / 2 && st->window < LIMIT_H2_WINDOW_MOST && s->rtt_ns > 0 &&
-        st->open && !st->peer_done && !conn_pressed(s->conn)) {
-        st->window *= 2;
-        st->epoch_bytes = 0;
-        (void)nghttp2_session_set_local_window_size(s->wire, NGHTTP2_FLAG_NONE, st->id,
-                                                    (int32_t)st->window);
+        st->open && !st->peer_done &&
+        (st->window >= LIMIT_H2_WINDOW || !set_window(st, LIMIT_H2_WINDOW))) {
+        (void)set_window(st, 2 * st->window);
     }
 }
 
@@ -102,22 +126,31 @@ void h2_stream_drop_held(struct h2_stream *st)
     give_back(st);
 }
 
+/* What is wanted of it, in pieces as they are wanted. The rest. */
+static struct span hand(struct h2_stream *st, struct span bytes)
+{
+    while (bytes.n > 0 && st->wants > 0 && st->held.bytes == 0 && h2_stream_hears(st)) {
+        struct span piece = span_sub(bytes, 0, st->wants);
+        st->session->events->on_body(st, piece);
+        bytes = span_sub(bytes, piece.n, bytes.n);
+    }
+    return bytes;
+}
+
 void h2_stream_received(struct h2_stream *st, struct span bytes)
 {
-    struct h2_session *s = st->session;
     st->owed += bytes.n;
+    struct span rest = hand(st, bytes);
     if (!h2_stream_hears(st)) {
         give_back(st);
         return;
     }
-    if (st->wants && st->held.bytes == 0) {
-        s->events->on_body(st, bytes);
-    } else if (!hold(st, bytes)) {
+    if (rest.n > 0 && !hold(st, rest)) {
         st->failed = true;
         h2_stream_tell_later(st);
         return;
     }
-    if (st->wants && st->held.bytes == 0) {
+    if (st->wants > 0 && st->held.bytes == 0) {
         widen(st, bytes.n);
         give_back(st);
     } else {
@@ -127,7 +160,7 @@ void h2_stream_received(struct h2_stream *st, struct span bytes)
 
 static void tell_end(struct h2_stream *st)
 {
-    if (!h2_stream_hears(st) || st->end_told || !st->peer_done || !st->wants ||
+    if (!h2_stream_hears(st) || st->end_told || !st->peer_done || st->wants == 0 ||
         st->held.bytes > 0) {
         return;
     }
@@ -144,8 +177,8 @@ void h2_stream_received_end(struct h2_stream *st)
 void h2_stream_hand_over(struct h2_stream *st)
 {
     struct h2_session *s = st->session;
-    while (st->wants && h2_stream_hears(st) && st->held.bytes > 0) {
-        struct span piece = chunk_span(st->held.first);
+    while (st->wants > 0 && h2_stream_hears(st) && st->held.bytes > 0) {
+        struct span piece = span_sub(chunk_span(st->held.first), 0, st->wants);
         s->events->on_body(st, piece);
         if (st->released) {
             return; /* what was held went with it */
@@ -153,7 +186,7 @@ void h2_stream_hand_over(struct h2_stream *st)
         holds_no_more(st, piece.n);
         chain_take(&st->held, s->store, piece.n);
     }
-    if (st->wants && st->held.bytes == 0) {
+    if (st->wants > 0 && st->held.bytes == 0) {
         give_back(st);
     } else {
         give_back_to_others(st);

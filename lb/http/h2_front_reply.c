@@ -102,7 +102,7 @@ static void want_body(struct front *f, bool want)
 {
     struct h2_request *q = of(f);
     if (!q->mute && !q->gone) {
-        h2_stream_want(&q->wire, want);
+        h2_stream_want(&q->wire, want ? LIMIT_H2_FRAME : 0);
     }
 }
 

@@ -175,6 +175,9 @@ static void received_settings(struct h2_session *s, bool ack)
     if (ack && s->rtt_ns == 0) {
         s->rtt_ns = loop_now_ns(s->loop) - s->born_ns;
         s->rtt_ns = s->rtt_ns > NS_PER_MS ? s->rtt_ns : NS_PER_MS;
+        list_each (e, &s->streams) {
+            h2_stream_first_window(container_of(e, struct h2_stream, link));
+        }
     } else if (!ack) {
         s->events->on_terms(s->user);
     }

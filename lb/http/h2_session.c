@@ -296,7 +296,7 @@ static bool say_terms(struct h2_session *s)
     };
     const nghttp2_settings_entry client[] = {
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, LIMIT_H2_WINDOW},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, LIMIT_H2_WINDOW_LEAST},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)s->limits->head.size},
     };
     int r = s->server ? nghttp2_submit_settings(s->wire, NGHTTP2_FLAG_NONE, server,

@@ -14,11 +14,13 @@
  *
  * Flow control. The peer's window opens only by bytes that were handed to on_body and still wanted
  * after it. What comes while a stream does not want is held, at most one window. A server's streams
- * serve different clients: what one does not take leaves the connection's window open to the others
- * up to LIMIT_H2_HELD; beyond it, those that have not moved for LIMIT_STALLED_MS are reset. */
+ * serve different clients: how wide each one's window may be is for `ahead` to say; what one does
+ * not take leaves the connection's window open to the others up to LIMIT_H2_HELD; beyond it, those
+ * that have not moved for LIMIT_STALLED_MS are reset. */
 #ifndef MERIDIAN_HTTP_H2_SESSION_H
 #define MERIDIAN_HTTP_H2_SESSION_H
 
+#include "http/ahead.h"
 #include "http/h2_block.h"
 #include "net/buf_store.h"
 #include "net/conn.h"
@@ -47,7 +49,8 @@ struct h2_stream {
     size_t epoch_bytes; /* received since epoch_ns, for the window's size */
     int64_t epoch_ns;
     size_t window;
-    bool wants, peer_done, end_told, has_trailers;
+    size_t wants; /* how much is handed over at a time; 0: nothing */
+    bool peer_done, end_told, has_trailers;
     struct chain out;       /* to be sent */
     struct fields trailers; /* to be sent after it; the values are borrowed until on_free */
     int64_t moved_ns;       /* when a head was put, content left, or was put into an empty chain */
@@ -61,6 +64,7 @@ struct h2_stream {
     /* for the codec to read */
     struct h2_block block; /* of the last header block */
     struct arena *arena;   /* the codec's, set before it hands the stream out */
+    struct ahead *ahead;   /* likewise; the server's session has none */
     uint64_t bytes_in, bytes_out;
     int64_t begun_ns; /* first frame of the stream (loop time) */
 };
@@ -135,8 +139,8 @@ void h2_stream_head(struct h2_stream *st, const nghttp2_nv *nv, size_t n, bool i
 void h2_stream_put(struct h2_stream *st, struct span bytes);
 /* No more content. trailers may be NULL or empty; names and values are borrowed until on_free. */
 void h2_stream_finish(struct h2_stream *st, const struct fields *trailers);
-/* Off at first. */
-void h2_stream_want(struct h2_stream *st, bool want);
+/* How much is handed over at a time; 0, as at first: nothing. */
+void h2_stream_want(struct h2_stream *st, size_t most);
 /* Bytes put and not handed to the connection. */
 size_t h2_stream_pending(const struct h2_stream *st);
 /* How much may be put at a time by now (L18); 0: nothing before on_room. */

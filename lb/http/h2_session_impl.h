@@ -31,8 +31,9 @@ struct h2_session {
     size_t waiting;      /* bytes put on all streams */
     bool crowded;        /* it passed its bound: streams wait for room (L18) */
     size_t held;         /* bytes held on all streams */
-    bool owes;           /* some of them take up the connection's window */
-    int64_t rtt_ns;      /* SETTINGS to its acknowledgement */
+    unsigned brief; /* client: how many streams in a row needed no more than the least window */
+    bool owes;      /* some of them take up the connection's window */
+    int64_t rtt_ns; /* SETTINGS to its acknowledgement */
     int64_t born_ns;
     struct h2_stream *heading; /* whose header block is coming; NULL: nobody's who cares */
     size_t decoded;            /* bytes of the present header block, counted as L13 does */
@@ -85,6 +86,8 @@ void h2_stream_received_end(struct h2_stream *st);
 /* What was held, if it is wanted by now, and the end. */
 void h2_stream_hand_over(struct h2_stream *st);
 void h2_stream_drop_held(struct h2_stream *st);
+/* Client: the server knows the stream, and our terms. */
+void h2_stream_first_window(struct h2_stream *st);
 /* At the end of the turn: where less is held by now, others may go on. */
 void h2_settle_held(struct h2_session *s);
 

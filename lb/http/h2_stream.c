@@ -7,7 +7,7 @@ void h2_stream_init(struct h2_session *s, struct h2_stream *st, int32_t id)
     st->session = s;
     st->id = id;
     st->open = true;
-    st->window = LIMIT_H2_WINDOW;
+    st->window = s->server ? LIMIT_H2_WINDOW : LIMIT_H2_WINDOW_LEAST;
     st->begun_ns = loop_now_ns(s->loop);
     list_init(&st->news);
     list_append(&s->streams, &st->link);
@@ -65,6 +65,7 @@ void h2_stream_closed(struct h2_stream *st, uint32_t code, bool own)
         s->heading = NULL;
     }
     drop_out(st);
+    st->session->brief = st->bytes_in > LIMIT_H2_WINDOW_LEAST ? 0 : st->session->brief + 1;
     if (!well && h2_stream_hears(st)) {
         st->silent = true;
         h2_stream_drop_held(st);
@@ -191,6 +192,9 @@ static int on_frame_send(nghttp2_session *wire, const nghttp2_frame *frame, void
     bool carries = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
     if (frame->hd.type == NGHTTP2_DATA) {
         h2_guard_data_sent(&s->guard);
+    }
+    if (st != NULL && frame->hd.type == NGHTTP2_HEADERS) {
+        h2_stream_first_window(st);
     }
     if (frame->hd.type == NGHTTP2_RST_STREAM && provoked(frame->rst_stream.error_code) &&
         !h2_guard_reset(&s->guard, loop_now_ms(s->loop))) {
@@ -330,6 +334,7 @@ enum err h2_stream_open(struct h2_session *s, struct h2_stream *st, const nghttp
         return id == NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE ? ERR_FULL : ERR_NO_MEMORY;
     }
     h2_stream_init(s, st, id);
+    ahead_join(st->ahead);
     st->finish = end;
     st->bytes_out += size_of(nv, n);
     h2_later(s);
@@ -403,10 +408,10 @@ void h2_stream_finish(struct h2_stream *st, const struct fields *trailers)
     resume(st);
 }
 
-void h2_stream_want(struct h2_stream *st, bool want)
+void h2_stream_want(struct h2_stream *st, size_t most)
 {
-    bool begins = want && !st->wants;
-    st->wants = want;
+    bool begins = most > 0 && st->wants == 0;
+    st->wants = most;
     if (begins && h2_stream_hears(st)) {
         h2_stream_tell_later(st);
     }
@@ -417,8 +422,8 @@ size_t h2_stream_pending(const struct h2_stream *st)
     return st->out.bytes;
 }
 
-/* Where many share the connection each piece is small: what all of them have asked for comes even
- * when the peer takes nothing more. */
+/* Where many share the connection each piece is small, and smaller still beyond the bound: what all
+ * of them have asked for comes even when the peer takes nothing more. */
 size_t h2_stream_room(struct h2_stream *st)
 {
     const struct h2_session *s = st->session;
@@ -427,7 +432,10 @@ size_t h2_stream_room(struct h2_stream *st)
     if (st->above) {
         return 0;
     }
-    if (s->crowded || share < LIMIT_READ_LEAST) {
+    if (s->crowded) {
+        return LIMIT_READ_CROWDED;
+    }
+    if (share < LIMIT_READ_LEAST) {
         return LIMIT_READ_LEAST;
     }
     return share < LIMIT_READ ? share : LIMIT_READ;
@@ -450,6 +458,8 @@ void h2_stream_release(struct h2_stream *st)
     struct h2_session *s = st->session;
     st->released = true;
     h2_stream_drop_held(st);
+    ahead_leave(st->ahead, st->window);
+    st->ahead = NULL;
     bool over = st->finished && st->peer_done; /* the wire closes it when this event ends */
     if (st->open && !st->silent && !over && !st->lingers) {
         if (!s->server || !st->finish) {

@@ -149,6 +149,7 @@ void exchange_attach(struct exchange *x, struct back *b)
     b->events = &exchange_back_events;
     b->user = x;
     b->arena = x->front->arena;
+    b->ahead = x->front->ahead;
     x->back_most = LIMIT_READ_LEAST;
 }
 

@@ -166,10 +166,10 @@ static bool content_lost(const struct exchange *x)
 }
 
 /* The first read of the response may bring what the client's side has room for (L18). */
-static void expect_much(struct exchange *x)
+static void expect(struct exchange *x)
 {
     size_t room = x->front->ops->room(x->front);
-    if (room <= x->back_most)
+    if (room == 0 || room == x->back_most)
         return;
     x->back_most = room;
     x->back->ops->want_body(x->back, room);
@@ -186,7 +186,7 @@ void exchange_send(struct exchange *x)
     }
     exchange_move(x, EXCHANGE_SENDING);
     x->dispatched_ns = loop_now_ns(x->proxy->loop);
-    expect_much(x);
+    expect(x);
     x->back->ops->send_head(x->back, &x->sent, !content);
     counter_add(&x->stats->attempts, 1);
     if (!content) {

@@ -9,7 +9,7 @@ import hpack
 from client import get
 from env import alone, long, seconds, until
 from h2 import (ACK, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, INITIAL_WINDOW,
-                MAX_HEADER_LIST, PING, PRIORITY, PROTOCOL_ERROR, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, settings)
+                MAX_HEADER_LIST, MAX_STREAMS, PING, PRIORITY, PROTOCOL_ERROR, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, settings)
 from origin import text
 
 CUT_S = 1.0                      # F11
@@ -272,6 +272,32 @@ def test_l27_readers_that_pause_are_let_be(env):
 
 
 @alone
+def test_g11_answers_of_http2_servers(env):
+    """100 streams of one client, answered over many connections of HTTP/2, each of which has windows of its own. What
+    servers may send and the client has not taken is 4 MiB at most, also where it took fast before it stopped (L18)."""
+    for taste, streams_each in ((TASTE, 25), (65535, 25), (300_000, 4)):
+        origin = env.h2_origin(reply=lambda stream: stream.respond(200, body=bytes(4 << 20)), terms=[(MAX_STREAMS, streams_each)])
+        balancer = env.simple(origin, pool={"protocol": "h2", "health": {"off": True}}, listener={"protocols": ["h2"]}, workers=1)
+        client = env.h2_client(balancer.port, terms=[(INITIAL_WINDOW, taste)], generous=False).ready()
+        client.open_window(0, 100 << 20)
+        client.raw(b"".join(ask(2 * turn + 1) for turn in range(100)))
+        client.wait(lambda taste=taste, client=client: sum(len(one.body) for one in client.streams.values()) == 100 * taste,
+                    60, "what the windows allow")
+
+        def blocked(origin=origin):
+            return all(min(stream.window, stream.connection.window) <= 0 for stream in origin.requests)
+
+        until(lambda: len(origin.requests) == 100 and blocked(), 20, "servers that may send no more")
+        assert client.ping() and until(blocked, 20, "no more")
+        updates = sum(struct.unpack(">I", one.payload)[0] for connection in origin.connections
+                      for one in list(connection.frames) if one.kind == WINDOW_UPDATE and one.stream)
+        may_be_held = sum(stream.connection.initial_window for stream in origin.requests) + updates - 100 * taste
+        assert may_be_held <= HELD_MOST, f"{may_be_held / 1024:.0f} KiB after {taste} bytes of each"
+        client.close()
+        until(lambda balancer=balancer: balancer.metric("meridian_requests_running") == 0, what="no request")
+
+
+@alone
 @seconds(90)
 def test_l18_readers_that_take_little(env):
     """100 streams on each of 2 connections ask for a megabyte, take a kilobyte and stop."""
@@ -334,19 +360,26 @@ def test_l34_readers_that_move_keep_their_place(env):
 
 @alone
 def test_l18_readers_that_stall_before_a_server_of_http2(env):
-    """They share its connections with others, who notice nothing."""
+    """They share its connections with others, who notice nothing. None holds much, all together do."""
+    readers, each, come = 9, 10, threading.Event()
+
     def serve(stream):
+        if stream.path == "/":
+            if len(origin.requests) == readers * each:
+                come.set()
+            come.wait(20)
         stream.respond(200, [], b"m" * (1 << 20) if stream.path == "/" else b"hello")
     origin = env.h2_origin(reply=serve)
     balancer = env.simple(origin, pool={"protocol": "h2", "health": {"off": True}},
                           listener={"protocols": ["h2", "http/1.1"]}, workers=1)
-    client = env.h2_client(balancer.port, terms=[(INITIAL_WINDOW, TASTE)], generous=False).ready()
-    client.raw(b"".join(ask(2 * turn + 1) for turn in range(60)))
-    streams = [client.stream(2 * turn + 1) for turn in range(60)]
-    client.wait(lambda: all(one.status for one in streams), 20, "heads")
+    clients = [env.h2_client(balancer.port, terms=[(INITIAL_WINDOW, TASTE)], generous=False).ready() for _ in range(readers)]
+    for client in clients:
+        client.raw(b"".join(ask(2 * turn + 1) for turn in range(each)))
+    streams = [client.stream(2 * turn + 1) for client in clients for turn in range(each)]
+    until(lambda: all(one.status for one in streams), 20, "heads")
     for _ in range(20):
         assert get(balancer.port, "/polite").body == b"hello"
-    client.wait(lambda: any(one.over for one in streams), 20, "a stream that gave way")
+    until(lambda: any(one.over for one in streams), 20, "a stream that gave way")
     until(lambda: balancer.access_log()[-1]["end"] == "limit-L7", what="its line")
 
 
