@@ -53,8 +53,9 @@
 #define LIMIT_H2_WINDOW_MOST          MIB(1)  /* L21, of a stream */
 #define LIMIT_H2_WINDOW_CONNECTION    MIB(1)  /* L21 */
 #define LIMIT_H2_FRAME                16384   /* L21 */
-#define LIMIT_H2_TABLE                4096    /* L21, HPACK, each direction */
-#define LIMIT_H2_CONTINUATIONS        8       /* L22, more where the block may be larger */
+#define LIMIT_H2_TURN                 32   /* requests of one connection that are begun in a turn */
+#define LIMIT_H2_TABLE                4096 /* L21, HPACK, each direction */
+#define LIMIT_H2_CONTINUATIONS        8    /* L22, more where the block may be larger */
 #define LIMIT_H2_BLOCK                KIB(32) /* L22, encoded; twice L13 and L17 where that is more */
 #define LIMIT_H2_GROWTH               4       /* L22, decoded, as a multiple of L13 and L17 */
 #define LIMIT_H2_RESETS               200     /* L23, burst */
@@ -127,7 +128,8 @@
 #define LIMIT_DRAIN_TUNNELS_MS        300000  /* L41 */
 #define LIMIT_LINGER_BYTES            KIB(64) /* H20 */
 #define LIMIT_LINGER_MS               1000    /* H20; of HTTP/2 servers' streams to their end */
-#define LIMIT_LINGERING               1024    /* connections per worker that linger at a time */
+#define LIMIT_LINGER_CUT_MS           500  /* F11, of one that is cut off: all that is left to it */
+#define LIMIT_LINGERING               1024 /* connections per worker that linger at a time */
 #define LIMIT_UPGRADE_HELD            KIB(16) /* H21 */
 #define LIMIT_FORWARDED               32      /* H16 */
 #define LIMIT_SITES                   64      /* per pool (BALANCING.md section 4) */

@@ -59,6 +59,7 @@ static bool has_room(const struct h2_session *s)
 static int begin_stream(struct h2_session *s, const nghttp2_frame *frame)
 {
     int32_t id = frame->hd.stream_id;
+    s->begun++;
     bool room = has_room(s) && s->waiting <= LIMIT_H2_WAITING;
     struct h2_stream *st = room ? s->events->on_begin(s->user) : NULL;
     if (st == NULL) {

@@ -66,12 +66,18 @@ static bool needs_watch(const struct h2_session *s)
            (s->draining && !s->drain_said);
 }
 
+/* F11: a peer that breaks the rules is gone within a second of that. */
+static enum conn_end way_out(const struct h2_session *s)
+{
+    return s->why == ERR_H2_FLOOD || s->why == ERR_H2_PROTOCOL ? CONN_END_CUT : CONN_END_FLUSH;
+}
+
 static void settle_wire(struct h2_session *s)
 {
     pump(s);
     if (s->condemned ||
         (nghttp2_session_want_read(s->wire) == 0 && nghttp2_session_want_write(s->wire) == 0)) {
-        end(s, ERR_OK, CONN_END_FLUSH);
+        end(s, ERR_OK, way_out(s));
         return;
     }
     bool read = nghttp2_session_get_outbound_queue_size(s->wire) < QUEUE_MOST;
@@ -93,6 +99,7 @@ static void settle_streams(struct h2_session *s)
 static void on_later(struct task *t)
 {
     struct h2_session *s = container_of(t, struct h2_session, later);
+    s->begun = 0;
     settle_streams(s);
     h2_settle_held(s);
     if (!s->ended) {
@@ -164,9 +171,12 @@ static size_t on_bytes(void *user, struct conn *c, struct span bytes)
 {
     struct h2_session *s = user;
     size_t all = bytes.n;
-    (void)c;
     h2_later(s);
     while (bytes.n > 0 && !s->condemned && !s->ended) {
+        if (s->begun >= LIMIT_H2_TURN) {
+            conn_yield(c);
+            return all - bytes.n;
+        }
         struct h2_frame f;
         bool begun;
         size_t n = h2_scan_next(&s->scan, bytes, &f, &begun);

@@ -25,6 +25,7 @@ struct h2_session {
     struct link streams;
     struct link news; /* streams that have something to tell at the end of the turn */
     uint32_t stream_count, lingering;
+    uint32_t begun; /* of the peer's, in this turn */
     struct h2_scan scan;
     struct h2_guard guard;
     struct h2_past past; /* server */

@@ -28,6 +28,8 @@ enum err conn_env_init(struct conn_env *env, struct loop *loop)
     list_init(&env->resume);
     list_init(&env->dead);
     list_init(&env->lingering);
+    list_init(&env->yielding);
+    timer_init(&env->next, loop, conn_next_turn);
     task_init(&env->turn_end, turn_end);
     if (env->in != NULL && env->clear != NULL && buf_store_new(&env->store) == ERR_OK)
         return ERR_OK;
@@ -58,6 +60,7 @@ void conn_env_fini(struct conn_env *env)
         conn_bury_short(container_of(e, struct conn, place));
     release_dead(env);
     task_cancel(&env->turn_end);
+    timer_stop(&env->next);
     buf_store_free(&env->store);
     small_store_fini(&env->small);
     mem_free(env->in);
@@ -360,8 +363,10 @@ static void linger(struct conn *c)
     c->state = CONN_LINGER;
     c->parked = false;
     c->room_due = c->redeliver = false;
-    c->linger_end_ns = loop_now_ns(env->loop) + most_ms * NS_PER_MS;
+    c->linger_end_ns =
+        loop_now_ns(env->loop) + (c->cut ? LIMIT_LINGER_CUT_MS : most_ms) * NS_PER_MS;
     list_remove(&c->resume);
+    list_remove(&c->place);
     list_append(&env->lingering, &c->place);
     env->lingering_count++;
     conn_shutdown(c);
@@ -372,12 +377,13 @@ void conn_close(struct conn **c, enum conn_end how)
 {
     struct conn *closed = *c;
     *c = NULL;
-    bool flush = how == CONN_END_FLUSH || how == CONN_END_LAST;
+    bool flush = how == CONN_END_FLUSH || how == CONN_END_LAST || how == CONN_END_CUT;
     if (!flush || !can_linger(closed)) {
         conn_bury(closed, how == CONN_END_RESET);
         return;
     }
     closed->said_all = how == CONN_END_LAST;
+    closed->cut = how == CONN_END_CUT;
     linger(closed);
 }
 

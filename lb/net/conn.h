@@ -56,6 +56,8 @@ struct conn_env {
     size_t clear_size;
     struct link dirty;     /* connections with bytes gathered */
     struct link resume;    /* connections whose kept bytes are to be delivered */
+    struct link yielding;  /* those that go on in the next turn */
+    struct timer next;     /* when it begins */
     struct link lingering; /* closed by their owners, not yet ended; oldest first */
     size_t lingering_count;
     struct link dead; /* closed in this turn */
@@ -112,6 +114,9 @@ void conn_set_read_most(struct conn *c, size_t bytes);
 void conn_write(struct conn *c, struct span bytes);
 /* Bytes written and not yet taken by the kernel. */
 size_t conn_pending(const struct conn *c);
+/* From inside on_bytes that does not take all: the rest comes in the next turn, and nothing is read
+ * before, so that what many bytes ask for holds up no other connection for long. */
+void conn_yield(struct conn *c);
 /* Total bytes that the kernel has taken / given since the connection began (application bytes). */
 uint64_t conn_sent(const struct conn *c);
 uint64_t conn_received(const struct conn *c);
@@ -133,6 +138,8 @@ enum conn_end {
                        peer's bytes are read and dropped up to LIMIT_LINGER_BYTES, and it has
                        LIMIT_LINGER_MS to end (RELIABILITY H20), then close; where it cannot all
                        leave, RST. At most LIMIT_LINGERING at a time: the oldest gives way */
+    CONN_END_CUT,   /* as CONN_END_FLUSH, for a peer that does harm: LIMIT_LINGER_CUT_MS from now,
+                       whatever it takes or sends meanwhile (F11) */
     CONN_END_LAST,  /* as CONN_END_FLUSH, for a peer that has said that it sends no more: closed as
                        soon as all has left, without waiting for its end */
 };

@@ -35,11 +35,13 @@ struct conn {
     enum err broken; /* told at the end of the turn */
     bool outgoing;   /* set once */
     bool want;       /* the reader wants bytes */
+    bool yields;     /* what it has waits for the next turn */
     bool parked;     /* an event came that nobody wanted: not watched for reading */
     bool blocked;    /* the kernel did not take all: watched for writing */
     bool above;      /* conn_pending passed the high mark */
     bool room_due;   /* on_room is to be called */
     bool mute;       /* writing failed: bytes are dropped */
+    bool cut;        /* CONN_END_CUT: nothing gives it more time */
     bool said_all;   /* CONN_END_LAST: the peer's end is not waited for */
     bool fin_asked;  /* conn_shutdown */
     bool fin_sent;   /* by the socket */
@@ -54,7 +56,7 @@ struct conn {
     struct timer linger;
     int64_t connect_ns;    /* when connecting began, then how long it took */
     int64_t linger_end_ns; /* when all that is pending must have left */
-    struct link place;     /* in env->lingering or env->dead */
+    struct link place;     /* in env->yielding, env->lingering or env->dead */
     size_t dropped;        /* bytes read while lingering */
 };
 _Static_assert(offsetof(struct conn, peer) <= 4 * 64, "four cache lines");
@@ -82,6 +84,8 @@ void conn_bury_short(struct conn *c);
 void conn_on_readable(struct conn *c);
 /* The TLS handshake goes on with the bytes at hand; on_open or on_fail where it ends. */
 void conn_handshake(struct conn *c);
+/* Those that yielded go on. */
+void conn_next_turn(struct timer *t);
 /* Tells what had to wait for the end of the turn. */
 void conn_settle(struct conn *c);
 

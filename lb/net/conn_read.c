@@ -18,7 +18,7 @@ static size_t held_bytes(const struct conn *c)
 static size_t room(const struct conn *c)
 {
     size_t held = held_bytes(c);
-    if (c->state != CONN_OPEN || !c->want || c->eof || held >= c->hold_limit)
+    if (c->state != CONN_OPEN || !c->want || c->yields || c->eof || held >= c->hold_limit)
         return 0;
     size_t left = c->hold_limit - held;
     return left < c->read_most ? left : c->read_most;
@@ -115,7 +115,7 @@ static void deliver(struct conn *c, struct span fresh)
 /* After the last byte: what is kept is handed over again first, where it is due. */
 static void tell_eof(struct conn *c)
 {
-    if (!c->eof || c->eof_told || !c->want || c->redeliver || c->state != CONN_OPEN)
+    if (!c->eof || c->eof_told || !c->want || c->yields || c->redeliver || c->state != CONN_OPEN)
         return;
     c->eof_told = true;
     c->events->on_eof(c->user, c, c->eof_clean);
@@ -254,8 +254,9 @@ static void receive_and_drop(struct conn *c)
     if (got < 0 || (got == 0 && c->fin_sent)) {
         conn_bury_short(c);
     } else if (c->dropped > LIMIT_LINGER_BYTES) {
+        int64_t end_ns = loop_now_ns(l) + LIMIT_LINGER_MS * NS_PER_MS;
         c->parked = true;
-        c->linger_end_ns = loop_now_ns(l) + LIMIT_LINGER_MS * NS_PER_MS;
+        c->linger_end_ns = c->cut && c->linger_end_ns < end_ns ? c->linger_end_ns : end_ns;
         conn_linger_aim(c);
     }
 }
@@ -307,7 +308,7 @@ static void read_to_the_end(struct conn *c)
 static void hand_over_again(struct conn *c)
 {
     c->redeliver = false;
-    if (!c->want)
+    if (!c->want || c->yields)
         return;
     c->parked = false;
     hand_over_held(c);
@@ -328,6 +329,27 @@ void conn_settle(struct conn *c)
         read_to_the_end(c);
     if (conn_alive(c))
         conn_set_interest(c);
+}
+
+void conn_next_turn(struct timer *t)
+{
+    struct conn_env *env = container_of(t, struct conn_env, next);
+    while (!list_empty(&env->yielding)) {
+        struct conn *c = container_of(env->yielding.next, struct conn, place);
+        list_remove(&c->place);
+        c->yields = c->parked = false;
+        c->redeliver = true;
+        conn_settle_later(c);
+    }
+}
+
+void conn_yield(struct conn *c)
+{
+    if (c->yields || c->state != CONN_OPEN)
+        return;
+    c->yields = true;
+    list_append(&c->env->yielding, &c->place);
+    timer_in_ms(&c->env->next, 0);
 }
 
 bool conn_has_unread(const struct conn *c)

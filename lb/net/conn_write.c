@@ -21,7 +21,8 @@ void conn_linger_aim(struct conn *c)
     int64_t now = loop_now_ns(c->env->loop);
     bool waits = conn_pending(c) > 0;
     int64_t at = now + (waits ? LIMIT_SEND_MS : LIMIT_LINGER_MS) * NS_PER_MS;
-    timer_aim(&c->linger, (waits || c->parked) && at > c->linger_end_ns ? c->linger_end_ns : at);
+    bool bounded = waits || c->parked || c->cut;
+    timer_aim(&c->linger, bounded && at > c->linger_end_ns ? c->linger_end_ns : at);
 }
 
 void conn_mark_dirty(struct conn *c)

@@ -77,6 +77,47 @@ TEST(conn, refused_is_told_later)
     pair_fini(&p);
 }
 
+static void yield_and_close(struct side *s)
+{
+    conn_yield(s->c);
+    conn_close(&s->c, s->close_how);
+}
+
+static void next_turn_please(struct side *s)
+{
+    static uint64_t last;
+    uint64_t turn = conn_loop(s->c)->turns;
+    CHECK(turn != last, "delivery %u comes in the same turn", s->deliveries);
+    last = turn;
+    conn_yield(s->c);
+}
+
+/* P1: what one connection has sent is no reason to keep all others waiting. */
+TEST(conn, yielding_goes_on_in_the_next_turn)
+{
+    struct pair p;
+    pair_init(&p);
+    p.server.take_most = 250;
+    p.server.on_bytes = next_turn_please;
+    CHECK(pair_open(&p), "open");
+    send_fill(p.client.c, 1000, 1, 1000);
+    conn_shutdown(p.client.c);
+    CHECK(pair_run(&p, server_done), "all, and the end after it");
+    CHECK(side_has(&p.server, 1000, 1), "%zu came", buf_len(&p.server.got));
+    CHECK_INT(p.server.deliveries, 4);
+    CHECK_INT(p.server.eofs, 1);
+    pair_fini(&p);
+    /* Closed before that turn comes. */
+    pair_init(&p);
+    p.server.take_most = 1;
+    p.server.close_how = CONN_END_FLUSH;
+    p.server.on_bytes = yield_and_close;
+    CHECK(pair_open(&p), "open");
+    send_fill(p.client.c, 1000, 1, 1000);
+    CHECK(pair_run(&p, client_done), "its end");
+    pair_fini(&p);
+}
+
 static bool above_then_room(struct pair *p)
 {
     return p->client.rooms > 0;
@@ -425,6 +466,28 @@ TEST(conn, lingering_is_bounded)
     pair_run_ms(&p, LIMIT_LINGER_MS + 200);
     CHECK_INT(p.env.open, 1);
     pair_fini(&p);
+}
+
+/* F11: one that is cut off is gone soon, whether it takes nothing of what is left for it, for which
+ * others have LIMIT_SEND_MS, or sends on and on. */
+TEST(conn, cut_off_is_short_F11)
+{
+    for (int sends = 0; sends < 2; sends++) {
+        struct pair p;
+        pair_init(&p);
+        CHECK(pair_open(&p), "open");
+        conn_want_read(p.client.c, false);
+        for (; sends == 0 && conn_pending(p.server.c) == 0;)
+            send_fill(p.server.c, KIB(60), 2, KIB(60)), pair_run_ms(&p, 1);
+        int64_t begin = clock_mono_ns();
+        conn_close(&p.server.c, CONN_END_CUT);
+        if (sends == 1)
+            send_fill(p.client.c, 10 * LIMIT_LINGER_BYTES, 1, KIB(60));
+        CHECK(pair_run(&p, only_the_client_is_left), "closed");
+        CHECK(clock_mono_ns() - begin >= LIMIT_LINGER_CUT_MS * NS_PER_MS, "not before its time");
+        CHECK(p.env.bytes_in <= LIMIT_LINGER_BYTES + p.env.in_size, "not all is read");
+        pair_fini(&p);
+    }
 }
 
 /* L7 and P3: a client that rests for longer than a closing connection waits for an idle one gets
