@@ -152,6 +152,13 @@ char *mem_copy_str(const char *p, size_t n)
     return copy;
 }
 
+void mem_trim(void)
+{
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
+}
+
 uint64_t mem_used(void)
 {
     int64_t sum = 0;

@@ -22,6 +22,10 @@ size_t mem_room(void *p);
 /* n bytes at p and a NUL after them, or NULL. */
 char *mem_copy_str(const char *p, size_t n) __attribute__((warn_unused_result));
 
+/* Gives the system back what is free by whole pages. Takes a fraction of a millisecond for each MiB
+ * that it gives back, and holds up who allocates meanwhile: for after something large has ended. */
+void mem_trim(void);
+
 /* Bytes that are out now, of all threads. Each thread counts for itself, in a cache line of its
  * own; this sums, so it is for a few times a second. */
 uint64_t mem_used(void);

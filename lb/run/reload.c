@@ -38,6 +38,7 @@ static void free_when_let_go(struct balancer *b, struct snapshot *s)
         totals_lost(&b->totals, s->log->writer);
     snapshot_free(&s);
     registry_sweep(b->registry);
+    mem_trim();
 }
 
 void balancer_let_go(struct balancer *b, const struct policy *policy)
