@@ -38,7 +38,16 @@ static bool retry_status(struct exchange *x, const struct reply *r)
            pool_view_usable(view, sites) > x->tried_count + 1 && exchange_take_retry(x, true);
 }
 
-static void again_elsewhere(struct exchange *x)
+/* What the client is told where nobody takes the next attempt after all: the status it would have
+ * had (L30). */
+static enum err failure_of_status(unsigned status)
+{
+    return status == 503   ? ERR_NO_BACKEND
+           : status == 504 ? ERR_BACKEND_TIMEOUT
+                           : ERR_BACKEND_UNHEALTHY;
+}
+
+static void again_elsewhere(struct exchange *x, unsigned status)
 {
     if (x->tried_count < TRIED_MOST)
         x->tried[x->tried_count++] = x->ticket.endpoint;
@@ -50,7 +59,7 @@ static void again_elsewhere(struct exchange *x)
     exchange_front_want(x, false);
     x->request_sent = false;
     x->first_byte_ns = 0;
-    x->last_why = ERR_BACKEND_UNHEALTHY;
+    x->last_why = failure_of_status(status);
     exchange_move(x, EXCHANGE_ADMIT);
     exchange_pick(x);
 }
@@ -192,7 +201,7 @@ void exchange_on_reply(void *user, struct reply *r, bool end)
         return;
     exchange_hedge_drop(x);
     if (retry_status(x, r)) {
-        again_elsewhere(x);
+        again_elsewhere(x, r->status);
         return;
     }
     if (!x->local && x->stats != NULL)

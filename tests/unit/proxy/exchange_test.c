@@ -333,6 +333,41 @@ TEST(exchange, a_full_queue_sheds_the_less_important)
     scene_close(&s);
 }
 
+/* What a server said is asked for again, and whoever could have served is taken away meanwhile. */
+static struct ask *nobody_betters(const char *said)
+{
+    open_fine();
+    SCRIPT(0, 1, {.act = ACT_REPLY, .text = said, .delay_ms = 100});
+    SCRIPT(1, 1, {.act = ACT_REPLY, .text = OK_TEXT, .delay_ms = 1000});
+    s.max_inflight = 1;
+    s.pool.retries.on |= RETRY_502 | RETRY_503 | RETRY_504;
+    scene_start(&s);
+    CHECK(endpoint_set_admin(s.endpoints[0].endpoint, ENDPOINT_DRAIN), "drain");
+    struct ask *first = scene_ask(&s, "GET", "/", 0);
+    scene_pass(&s, 30);
+    CHECK(endpoint_set_admin(s.endpoints[0].endpoint, ENDPOINT_ACTIVE), "enable");
+    struct ask *again = scene_ask(&s, "GET", "/", 0);
+    scene_pass(&s, 300);
+    CHECK(!again->done && s.heads[0] == 1, "it waits for the other one");
+    CHECK(endpoint_set_admin(s.endpoints[1].endpoint, ENDPOINT_MAINT), "maintenance");
+    scene_wait(&s, again);
+    scene_wait(&s, first);
+    ANSWERED(first, 200, "ok");
+    return again;
+}
+
+TEST(exchange, a_bad_status_that_nobody_betters_stays_what_it_was)
+{
+    REFUSED(nobody_betters("HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n"), 502,
+            "backend-unhealthy");
+    scene_close(&s);
+    REFUSED(nobody_betters("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"), 503, "no-backend");
+    scene_close(&s);
+    REFUSED(nobody_betters("HTTP/1.1 504 Late\r\nContent-Length: 0\r\n\r\n"), 504,
+            "backend-timeout");
+    scene_close(&s);
+}
+
 TEST(exchange, l8_time_to_the_first_byte)
 {
     open_fine();
