@@ -4,7 +4,8 @@ what the attack costs the proxy, and how soon the attackers are gone.
 
     attack.py [--build DIR] [--only NAMES] [--attacks NAMES] [--connections N] [--short] [--json FILE]
 
-Slow attacks hold N connections (10,000); floods use a few HTTP/2 connections as fast as they can. Legal traffic is 300
+Slow attacks hold N connections (10,000), in clear and, those named tls-..., over TLS with a handshake each; floods use a
+few HTTP/2 connections as fast as they can. Legal traffic is 300
 requests a second on its own connections, first without and then with the attack. One worker each, pinned to one
 CPU; everything else on another. Time-outs of the peers are set to those of Meridian. Ratios within one run count.
 """
@@ -30,6 +31,8 @@ SLOW = {  # name: (what each connection says first, what it adds every second, w
     "slow-read": (b"GET /bytes/1048576 HTTP/1.1\r\nHost: a\r\n\r\n", b"", "asks for 1 MiB and reads nothing"),
     "silent": (b"", b"", "says nothing"),
 }
+SLOW.update({f"tls-{name}": (begin, more, what + ", over TLS") for name, (begin, more, what) in list(SLOW.items())})
+BATCH = 200  # connections that are opened side by side
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEAD = b"\x82\x87\x04\x01/\x01\x09localhost"
 
@@ -67,32 +70,65 @@ def rss_kib(pid):
     return total
 
 
+def trusting(*protocols):
+    """A client's TLS that takes any certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(protocols)
+    return context
+
+
 class Crowd:
     """Many slow connections in this process, driven by hand."""
 
-    def __init__(self, port, count, begin, more):
-        self.more, self.poll, self.sockets = more, select.epoll(), {}
+    def __init__(self, port, tls, count, begin, more):
+        self.port, self.tls = port, trusting("http/1.1") if tls else None
+        self.begin, self.more, self.poll, self.sockets = begin, more, select.epoll(), {}
         self.asked = 0
         self.lost_at = []
-        for number in range(count):
-            one = socket.socket()
-            if not more and begin:
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            one.settimeout(20)
-            try:
-                one.bind((f"127.0.{1 + number // 500}.{1 + number % 250}", 0))
-                one.connect(("127.0.0.1", port))
-                one.sendall(begin)
-            except OSError:
-                one.close()
-                continue
-            one.setblocking(False)
-            self.poll.register(one, select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR)
-            self.sockets[one.fileno()] = one
-            self.asked += 1
-            if number % 500 == 499:
-                self.turn(0)
+        for first in range(0, count, BATCH):
+            self.open(range(first, min(first + BATCH, count)))
+            self.turn(0)
         self.begun = time.monotonic()
+
+    def open(self, numbers):
+        """Connects, shakes hands where that is asked, and says how it begins."""
+        opening = [one for one in map(self.connect, numbers) if one]
+        end = time.monotonic() + 20
+        while opening and time.monotonic() < end:
+            opening = [one for one in opening if not self.settle(one)]
+        for one in opening:
+            one.close()
+
+    def connect(self, number):
+        one = socket.socket()
+        if not self.more and self.begin:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.settimeout(20)
+        try:
+            one.bind((f"127.0.{1 + number // 500}.{1 + number % 250}", 0))
+            one.connect(("127.0.0.1", self.port))
+            one.setblocking(False)
+            return self.tls.wrap_socket(one, do_handshake_on_connect=False) if self.tls else one
+        except OSError:
+            one.close()
+            return None
+
+    def settle(self, one):
+        """Whether nothing is left to do for this one: it stands, or is gone."""
+        try:
+            if self.tls:
+                one.do_handshake()
+            one.sendall(self.begin)
+        except ssl.SSLWantReadError:
+            return False
+        except OSError:
+            one.close()
+            return True
+        self.poll.register(one, select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR)
+        self.sockets[one.fileno()] = one
+        self.asked += 1
+        return True
 
     def turn(self, seconds):
         """Notices who has been thrown out, and says one more byte on all others."""
@@ -123,9 +159,7 @@ class Crowd:
 
 def flood(port, make, seconds):
     """One connection after the other, each flooded until it is ended. (connections, MiB sent)"""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.set_alpn_protocols(["h2"])
+    context = trusting("h2")
     connections, sent, end = 0, 0, time.monotonic() + seconds
     while time.monotonic() < end:
         connections += 1
@@ -154,7 +188,8 @@ def attack(rig, proxy, name, options):
     rss, cpu = rss_kib(proxy.process.pid), cpu_seconds(proxy.process.pid)[0]
     result = {"quiet_p99_ms": quiet}
     if name in SLOW:
-        crowd = Crowd(proxy.plain, options.connections, *SLOW[name][:2])
+        tls = name.startswith("tls-")
+        crowd = Crowd(proxy.tls if tls else proxy.plain, tls, options.connections, *SLOW[name][:2])
         load = rig.load_begin(url, "--seconds", options.seconds, "--warm", 0.5, *LEGAL, cpu=rig.other_cpu)
         while load.poll() is None:
             crowd.turn(0.5)

@@ -39,6 +39,7 @@ struct h2_stream {
     bool released;      /* no more events */
     bool silent;        /* no more events but on_free: reset by the codec, or on_reset was told */
     bool peer_reset;    /* the peer sent RST_STREAM */
+    bool reset;         /* we did, or have called off a request that had not left */
     bool failed;        /* to be reset by us, and told */
     bool lingers;       /* released, and waits for its end */
     bool head_final;    /* what comes next are trailers */

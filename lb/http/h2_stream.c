@@ -446,7 +446,10 @@ void h2_stream_reset(struct h2_stream *st, uint32_t code)
     struct h2_session *s = st->session;
     st->silent = true;
     drop_out(st);
-    if (st->open && !s->ended) {
+    if (st->open && !st->reset && !s->ended) {
+        /* Once: of a request that waits in the library the second would be the first that its
+         * server hears, and the end of the connection (RFC 9113 section 5.1). */
+        st->reset = true;
         h2_wire_reset(s, st->id, code);
         h2_later(s);
     }

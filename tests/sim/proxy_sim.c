@@ -18,7 +18,8 @@
 static const struct {
     uint64_t seed;
     bool h1_only;
-} regressions[] = {{21, true}, {466, true}, {1008, true}, {1022, true}, {1137, true}, {25, false}};
+} regressions[] = {{21, true},   {466, true}, {1008, true},    {1022, true},
+                   {1137, true}, {25, false}, {100586, false}, {101706, false}};
 
 _Noreturn void world_fail(const struct world *w, const char *what, long long n)
 {

@@ -248,7 +248,8 @@ TEST(json_read, noise)
 /* F16: wherever memory runs out, reading says so. */
 TEST(json_read, without_memory_F16)
 {
-    static const char text[] = "{\"a\":[1,\"two\",true,null,{\"b\":\"\\u00e4\"}],\"c\":\"d\"}";
+    static const char text[] = "{\"a\":[1,\"two\",true,null,{\"b\":\"\\u00e4\"}],\"c\":\"d\","
+                               "\"e\":[1234567890123456789012345678901234567890]}";
     const struct json_value *v;
     unsigned wants = 0;
     for (size_t pad = 0; pad < 256; pad += 16) {
