@@ -53,15 +53,8 @@ static void request_end(struct h2_conn *conn, struct h2_request *request)
     conn->load->in_flight--;
 }
 
-static void conn_fail(struct h2_conn *conn, enum failure failure)
+static void conn_close(struct h2_conn *conn)
 {
-    struct load *load = conn->load;
-    for (size_t i = 0; i < load->streams; i++) {
-        if (!conn->requests[i].open)
-            continue;
-        request_end(conn, &conn->requests[i]);
-        load_fail(load, failure);
-    }
     nghttp2_session_del(conn->session);
     conn->session = NULL;
     SSL_free(conn->ssl);
@@ -72,6 +65,18 @@ static void conn_fail(struct h2_conn *conn, enum failure failure)
     conn->phase = H2_CLOSED;
     conn->dirty = false;
     conn->out_len = conn->out_at = 0;
+}
+
+static void conn_fail(struct h2_conn *conn, enum failure failure)
+{
+    struct load *load = conn->load;
+    for (size_t i = 0; i < load->streams; i++) {
+        if (!conn->requests[i].open)
+            continue;
+        request_end(conn, &conn->requests[i]);
+        load_fail(load, failure);
+    }
+    conn_close(conn);
 }
 
 /* --- what the session tells --- */
@@ -284,17 +289,31 @@ static void submit(struct h2_conn *conn, struct h2_request *request)
     conn->dirty = true;
 }
 
+/* After GOAWAY a connection takes no further request (RFC 9113 section 6.8). */
+static bool has_room(const struct h2_conn *conn)
+{
+    return conn->phase == H2_OPEN && conn->free &&
+           nghttp2_session_check_request_allowed(conn->session);
+}
+
+static bool has_gone_away(const struct h2_conn *conn)
+{
+    return conn->phase == H2_OPEN && conn->active == 0 && !has_room(conn);
+}
+
 bool load_h2_issue(struct load *load, uint64_t due_ns)
 {
     struct h2_load *h2 = load->h2;
     for (size_t i = 0; i < load->conns_len; i++) {
         struct h2_conn *conn = &h2->conns[h2->next];
         h2->next = h2->next + 1 < load->conns_len ? h2->next + 1 : 0;
+        if (has_gone_away(conn))
+            conn_close(conn);
         if (conn->phase == H2_CLOSED)
             conn_open(conn);
-        struct h2_request *request = conn->phase == H2_OPEN ? conn->free : NULL;
-        if (!request)
+        if (!has_room(conn))
             continue;
+        struct h2_request *request = conn->free;
         conn->free = request->next_free;
         conn->active++;
         *request = (struct h2_request){.line = &load->lines[load->issued % load->lines_len],
@@ -327,7 +346,7 @@ void load_h2_sweep(struct load *load, uint64_t now_ns)
 bool load_h2_room(const struct load *load)
 {
     for (size_t i = 0; i < load->conns_len; i++)
-        if (load->h2->conns[i].phase == H2_OPEN && load->h2->conns[i].free)
+        if (has_room(&load->h2->conns[i]))
             return true;
     return false;
 }
