@@ -95,13 +95,15 @@ class Attacker(threading.Thread):
 
 
 def start(rig, folder):
-    port, backend, admin = free_ports(3)
+    port, backend, much, admin = free_ports(4)
     rig.origin("--port", backend, cpu=rig.other_cpu)
+    os.sched_setscheduler(rig.origin("--port", much, cpu=rig.other_cpu).pid, os.SCHED_IDLE, os.sched_param(0))
     path = os.path.join(folder, "meridian.yaml")
     with open(path, "w") as file:
         json.dump({"workers": 1, "listeners": {"public": {"bind": f"127.0.0.1:{port}", "protocols": ["h2", "http/1.1"]}},
-                   "pools": {"api": {"backends": {"one": {"address": f"127.0.0.1:{backend}"}}, "health": {"off": True}}},
-                   "routes": [{"pool": "api"}], "limits": {"connections_per_source": 10000},
+                   "pools": {name: {"backends": {"one": {"address": f"127.0.0.1:{server}"}}, "health": {"off": True}}
+                             for name, server in (("api", backend), ("files", much))},
+                   "routes": [{"match": {"path": f"/bytes/{LARGE}"}, "pool": "files"}, {"pool": "api"}], "limits": {"connections_per_source": 10000},
                    "log": {"access": {"path": "off"}},
                    "admin": {"socket": os.path.join(folder, "control.sock"), "http": f"127.0.0.1:{admin}"},
                    "state": folder}, file)

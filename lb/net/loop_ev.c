@@ -6,13 +6,29 @@
 #include <assert.h>
 #include <errno.h>
 #include <ev.h>
+#include <limits.h>
+
+enum { CLOSED_PER_TURN = 16, CLOSING_MOST = 1024 };
+
+/* Sockets to be closed in turns to come. Closing costs the kernel up to 50 us where much is queued,
+ * so a client that is cut off with a hundred streams, each with a connection behind it, would hold
+ * up everybody else. */
+struct closing {
+    struct closed {
+        int fd;
+        bool reset;
+    } queue[CLOSING_MOST];
+    unsigned first, count;
+    unsigned this_turn; /* have been closed in it */
+};
 
 struct loop_ev {
     struct loop base;
     struct ev_loop *ev;
     struct ev_prepare before_wait;
     struct ev_check after_wait;
-    struct ev_idle more_tasks; /* active while tasks are left for the next turn: no waiting then */
+    struct ev_idle more; /* active while work is left for the next turn: no waiting then */
+    struct closing closing;
 };
 
 static_assert(sizeof(struct ev_io) <= sizeof(((struct io *)0)->impl), "ev_io fits");
@@ -102,16 +118,55 @@ static void next_phase(struct loop *l)
     atomic_store_explicit(&l->phase, phase + 1, memory_order_relaxed);
 }
 
+static void count_sockets(struct loop *l, uint32_t more)
+{
+    uint32_t n = atomic_load_explicit(&l->sockets, memory_order_relaxed);
+    atomic_store_explicit(&l->sockets, n + more, memory_order_relaxed);
+}
+
+static void close_now(struct loop_ev *l, int fd, bool reset)
+{
+    count_sockets(&l->base, (uint32_t)-1);
+    sock_close(fd, reset);
+    l->closing.this_turn++;
+}
+
+/* Closes those that wait, the oldest first, until so many have been closed in this turn. */
+static void close_waiting(struct loop_ev *l, unsigned most)
+{
+    struct closing *c = &l->closing;
+    while (c->count > 0 && c->this_turn < most) {
+        struct closed *next = &c->queue[c->first];
+        c->first = (c->first + 1) % CLOSING_MOST;
+        c->count--;
+        close_now(l, next->fd, next->reset);
+    }
+}
+
+static void ev_sock_close(struct loop *base, int fd, bool reset)
+{
+    struct loop_ev *l = own(base);
+    struct closing *c = &l->closing;
+    if (c->this_turn < CLOSED_PER_TURN || c->count == CLOSING_MOST) {
+        close_now(l, fd, reset);
+        return;
+    }
+    c->queue[(c->first + c->count) % CLOSING_MOST] = (struct closed){.fd = fd, .reset = reset};
+    c->count++;
+}
+
 /* The turn ends here: all that was put off is done before the loop waits. */
 static void before_wait(struct ev_loop *ev, struct ev_prepare *w, int events)
 {
     struct loop_ev *l = container_of(w, struct loop_ev, before_wait);
     (void)events;
     loop_run_tasks(&l->base);
-    if (list_empty(&l->base.tasks))
-        ev_idle_stop(ev, &l->more_tasks);
+    close_waiting(l, CLOSED_PER_TURN);
+    l->closing.this_turn = 0;
+    if (list_empty(&l->base.tasks) && l->closing.count == 0)
+        ev_idle_stop(ev, &l->more);
     else
-        ev_idle_start(ev, &l->more_tasks);
+        ev_idle_start(ev, &l->more);
     next_phase(&l->base);
     loop_turn_ended(&l->base, clock_mono_ns() - l->base.turn_start_ns);
 }
@@ -148,6 +203,7 @@ static void stop(struct loop *l)
 static void destroy(struct loop *l)
 {
     struct loop_ev *e = own(l);
+    close_waiting(e, UINT_MAX);
     ev_loop_destroy(e->ev);
     mem_free(e);
 }
@@ -160,21 +216,16 @@ static int64_t wall_ns(struct loop *l)
 
 /* Descriptors are given out from the lowest free one on. Near the bound it is looked at first, so
  * that no connection is taken only to be closed: it waits in the queue. */
-static bool may_take(const struct loop *l)
+static bool may_take(struct loop *l)
 {
     enum { NEAR = 32 };
     if (l->descriptors_most == 0 || l->descriptor_last < l->descriptors_most - NEAR)
         return true;
+    close_waiting(own(l), UINT_MAX);
     int next = sock_new(AF_UNIX);
     if (next >= 0)
         sock_close(next, false);
     return next >= 0 && next < l->descriptors_most;
-}
-
-static void count_sockets(struct loop *l, uint32_t more)
-{
-    uint32_t n = atomic_load_explicit(&l->sockets, memory_order_relaxed);
-    atomic_store_explicit(&l->sockets, n + more, memory_order_relaxed);
 }
 
 /* A socket that was had: counted. */
@@ -239,12 +290,6 @@ static int ev_sock_shutdown(struct loop *l, int fd)
     return sock_shutdown(fd);
 }
 
-static void ev_sock_close(struct loop *l, int fd, bool reset)
-{
-    count_sockets(l, (uint32_t)-1);
-    sock_close(fd, reset);
-}
-
 static const struct loop_ops ops = {
     .io_set = io_set,
     .timer_set = timer_set,
@@ -275,7 +320,7 @@ static void start_hooks(struct loop_ev *l)
     ev_check_init(&l->after_wait, after_wait);
     ev_set_priority(&l->after_wait, EV_MAXPRI);
     ev_check_start(l->ev, &l->after_wait);
-    ev_idle_init(&l->more_tasks, idle);
+    ev_idle_init(&l->more, idle);
 }
 
 enum err loop_ev_new(struct loop **out)

@@ -1,6 +1,7 @@
 #include "check.h"
 #include "net/loop.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -233,5 +234,65 @@ TEST(loop, wall_clock_is_the_system_s)
     struct loop *l = make_loop();
     int64_t skew = l->ops->wall_ns(l) - clock_wall_ns();
     CHECK(skew > -NS_PER_S && skew <= 0, "skew %lld", (long long)skew);
+    loop_free(&l);
+}
+
+enum { MANY = 40 };
+
+/* Opens many sockets and has them closed; how many are still open. */
+static int close_many(struct loop *l, int fds[MANY])
+{
+    for (int i = 0; i < MANY; i++)
+        fds[i] = l->ops->sock_new(l, AF_INET);
+    CHECK_INT(atomic_load(&l->sockets), MANY);
+    for (int i = 0; i < MANY; i++)
+        l->ops->sock_close(l, fds[i], i % 2 == 0);
+    return (int)atomic_load(&l->sockets);
+}
+
+static int still_open(const int fds[MANY])
+{
+    int open = 0;
+    for (int i = 0; i < MANY; i++)
+        open += fcntl(fds[i], F_GETFD) >= 0;
+    return open;
+}
+
+TEST(loop, closes_a_few_sockets_in_a_turn_and_does_not_wait_until_all_are)
+{
+    struct loop *l = make_loop();
+    struct probe soon = {.stop_after = 1};
+    int fds[MANY];
+    int left = close_many(l, fds);
+    CHECK(left > 0 && left < MANY, "%d are put off", left);
+    CHECK_INT(still_open(fds), left);
+    timer_init(&soon.timer, l, on_time);
+    timer_in_ms(&soon.timer, 20);
+    loop_run(l);
+    CHECK_INT(still_open(fds), 0);
+    CHECK_INT(atomic_load(&l->sockets), 0);
+    CHECK(l->turns >= (unsigned)MANY / 16, "%u turns", (unsigned)l->turns);
+    loop_free(&l);
+}
+
+TEST(loop, that_ends_closes_what_it_put_off)
+{
+    struct loop *l = make_loop();
+    int fds[MANY];
+    CHECK(close_many(l, fds) > 0, "some are put off");
+    loop_free(&l);
+    CHECK_INT(still_open(fds), 0);
+}
+
+TEST(loop, near_its_bound_of_descriptors_closes_what_it_put_off)
+{
+    struct loop *l = make_loop();
+    int fds[MANY];
+    CHECK(close_many(l, fds) > 0, "some are put off");
+    l->descriptors_most = fds[MANY - 1] + 1;
+    int next = l->ops->sock_new(l, AF_INET);
+    CHECK(next >= 0, "there is room now: %d", next);
+    CHECK_INT(atomic_load(&l->sockets), 1);
+    l->ops->sock_close(l, next, false);
     loop_free(&l);
 }
