@@ -170,7 +170,7 @@ static void release(struct material *m)
         free_clients(m, m->conf->pool_count);
     pages_free(&m->pages);
     sticky_keys_free(&m->sticky_keys);
-    mem_free(m->admin_token);
+    secret_free(&m->admin_token);
     conf_free(&m->conf);
 }
 

@@ -29,6 +29,14 @@ enum err secret_read(const char *path, size_t least, struct secret *out)
     return out->n < least || n == SECRET_MOST ? ERR_RANGE : ERR_OK;
 }
 
+void secret_free(struct secret **out)
+{
+    if (*out != NULL)
+        mem_wipe(*out, sizeof **out);
+    mem_free(*out);
+    *out = NULL;
+}
+
 static enum err fetch_file(const char *path, struct buf *out)
 {
     struct secret secret;

@@ -18,6 +18,9 @@ struct secret {
 MUST_CHECK
 enum err secret_read(const char *path, size_t least, struct secret *out);
 
+/* Wiped, freed, and *out is NULL then; NULL is fine. */
+void secret_free(struct secret **out);
+
 /* The same of "file:/…", "credential:NAME" (of the service manager) or "${NAME}" (of the
  * environment), appended to *out. ERR_NOT_FOUND; ERR_SYNTAX: empty, several lines, or a NUL. */
 MUST_CHECK

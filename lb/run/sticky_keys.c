@@ -116,7 +116,7 @@ void sticky_keys_free(struct sticky_keys **kp)
     if (keys == NULL)
         return;
     for (size_t i = 0; i < keys->count; i++)
-        mem_free(keys->v[i]);
+        secret_free(&keys->v[i]);
     mem_free(keys);
 }
 

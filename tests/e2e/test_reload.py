@@ -434,6 +434,21 @@ def test_p7_a_retry_outlives_its_server_s_removal(env):
         assert client.response().body == b"spare"
 
 
+def test_f23_a_refused_reload_leaves_the_token(env):
+    """What was read already is let go once: beside a token, a file that is not there, and a token that is not there."""
+    token, port = env.write("admin.token", "a-long-and-secret-word\n"), env.port()
+    admin = {"socket": env.path("c.sock"), "http": f"127.0.0.1:{port}", "token": f"file:{token}"}
+    balancer = env.simple(env.origin(name="old"), admin=admin)
+    balancer.control = env.path("c.sock")
+    good = copy.deepcopy(balancer.config)
+    for broken in ({"geo": {"databases": ["/nonexistent.mmdb"]}}, {"error_pages": {"503": "/nonexistent.html"}},
+                   {"admin": {**admin, "token": "file:/nonexistent"}}):
+        refused = balancer.reload({**good, **broken}, check=False)
+        assert refused.returncode == 1 and "/nonexistent" in refused.stdout + refused.stderr, refused
+        assert get(balancer.port).body == b"old", balancer.errors()
+    assert "reloaded" in balancer.reload(good)
+
+
 def test_f23_what_is_no_file_holds_nobody_up(env):
     """A pipe in the place of a file: the reload is refused, the next one works, and TERM ends it."""
     pair = env.authority.server("localhost")
