@@ -1,5 +1,6 @@
 #include "conf/include.h"
 
+#include <errno.h>
 #include <glob.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -96,11 +97,12 @@ static enum err add_file(struct include *in, const struct chain *chain, const ch
     struct stat s;
     struct buf text;
     buf_init(&text, LIMIT_CONF_BYTES * 2);
-    const char *why = stat(path, &s) != 0 ? "it cannot be found" : refusal(in, chain, &s);
+    const char *why =
+        stat(path, &s) != 0 ? source_why(err_from_errno(errno)) : refusal(in, chain, &s);
     enum err e = why == NULL ? source_read(path, &text) : ERR_SYNTAX;
     struct chain next = {.up = chain, .depth = chain->depth + 1};
     if (why == NULL && e != ERR_OK)
-        why = err_phrase(e);
+        why = source_why(e);
     else if (why == NULL)
         e = source_add(in->source, path, buf_span(&text), &next.file);
     if (e == ERR_RANGE)

@@ -70,22 +70,6 @@ enum err conf_load_text(const char *name, struct span text, struct conf **out, s
     return load(name, text, false, out, messages);
 }
 
-static const char *why_not(enum err err)
-{
-    switch ((int)err) {
-    case ERR_NOT_FOUND:
-        return "it does not exist; -c FILE names another one";
-    case ERR_PERMISSION:
-        return "permission denied; the user that Meridian runs as must be able to read it";
-    case ERR_EXISTS:
-        return "it is a folder; name the file in it";
-    case ERR_UNSUPPORTED:
-        return "it is a pipe or a device; a file is wanted";
-    default:
-        return err_phrase(err);
-    }
-}
-
 enum err conf_load(const char *path, struct conf **out, struct buf *messages)
 {
     struct buf text;
@@ -95,7 +79,8 @@ enum err conf_load(const char *path, struct conf **out, struct buf *messages)
     if (err == ERR_OK)
         err = load(path, buf_span(&text), true, out, messages);
     else
-        buf_printf(messages, "%s: error: the file cannot be read: %s\n", path, why_not(err));
+        buf_printf(messages, "%s: error: the file cannot be read: %s%s\n", path, source_why(err),
+                   err == ERR_NOT_FOUND ? "; -c FILE names another one" : "");
     buf_fini(&text);
     return err;
 }

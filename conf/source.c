@@ -86,6 +86,20 @@ enum err source_read(const char *path, struct buf *text)
     return text->failed ? ERR_NO_MEMORY : ERR_OK;
 }
 
+const char *source_why(enum err e)
+{
+    switch ((int)e) {
+    case ERR_PERMISSION:
+        return "permission denied; the user that Meridian runs as must be able to read it";
+    case ERR_EXISTS:
+        return "it is a folder; name the file in it";
+    case ERR_UNSUPPORTED:
+        return "it is a pipe or a device; a file is wanted";
+    default:
+        return err_phrase(e);
+    }
+}
+
 /* The length of the UTF-8 character at p (RFC 3629), 0 where there is none; *code is its number. */
 static size_t character_at(struct span s, size_t at, uint32_t *code)
 {

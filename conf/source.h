@@ -35,6 +35,9 @@ enum err source_add(struct conf_source *source, const char *name, struct span te
 MUST_CHECK
 enum err source_read(const char *path, struct buf *text);
 
+/* Why source_read() could not, in words that say how to mend it. */
+const char *source_why(enum err e);
+
 /* The file that a place is in. */
 static inline struct span source_name(const struct conf_source *source, const struct conf_mark *at)
 {

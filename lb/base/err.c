@@ -80,6 +80,8 @@ enum err err_from_errno(int errnum)
     case EACCES:
     case EPERM:
         return ERR_PERMISSION;
+    case ELOOP:
+        return ERR_SYMLINK;
     case ERANGE:
     case EOVERFLOW:
         return ERR_RANGE;

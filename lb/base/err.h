@@ -23,6 +23,8 @@
     /* files and settings */                                                                       \
     X(NOT_FOUND, "not-found", 0, "it does not exist")                                              \
     X(PERMISSION, "permission", 0, "permission denied")                                            \
+    X(SYMLINK, "symlink", 0,                                                                       \
+      "a symbolic link leads in a circle, or may not stand there; `namei PATH` shows it")          \
     X(SYNTAX, "syntax", 0, "malformed")                                                            \
     X(RANGE, "range", 0, "out of range")                                                           \
     X(EXISTS, "exists", 0, "there already")                                                        \

@@ -66,6 +66,8 @@ static const char *system_trouble(int error)
         return "permission denied: the user that Meridian runs as must be able to read it";
     case EISDIR:
         return "this is a directory";
+    case ELOOP:
+        return err_phrase(ERR_SYMLINK);
     default:
         return "it cannot be read";
     }

@@ -1,17 +1,27 @@
 #include "run/folders.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
 #define FOLDER_MOST 4096
 
-static bool is_folder(struct span path)
+/* ERR_EXISTS: it is a folder; ERR_OK: it is something else; ERR_SYMLINK, ERR_NOT_FOUND and so on.
+ */
+static enum err look(struct span path)
 {
     char name[FOLDER_MOST];
     struct stat st;
     if (snprintf(name, sizeof name, "%.*s", SPAN_FMT(path)) >= (int)sizeof name)
-        return false;
-    return stat(name, &st) == 0 && S_ISDIR(st.st_mode);
+        return ERR_RANGE;
+    if (stat(name, &st) != 0)
+        return err_from_errno(errno);
+    return S_ISDIR(st.st_mode) ? ERR_EXISTS : ERR_OK;
+}
+
+static bool is_folder(struct span path)
+{
+    return look(path) == ERR_EXISTS;
 }
 
 /* Up to the last slash; "." where there is none, "/" for what is right below the root. */
@@ -45,10 +55,15 @@ static bool comes_with_start(struct span folder)
 enum err folders_check(const struct conf *conf, struct conf_messages *to)
 {
     const struct conf_text *log = &conf->log.access_path;
-    if (log->s.p == NULL || !is_file(log->s) || !is_folder(log->s))
+    enum err e = log->s.p != NULL && is_file(log->s) ? look(log->s) : ERR_OK;
+    if (e == ERR_EXISTS)
+        conf_report(to, log->mark, "'%.*s' is a folder; name the file in it", SPAN_FMT(log->s));
+    else if (e == ERR_SYMLINK)
+        conf_report(to, log->mark, "cannot open the access log '%.*s': %s", SPAN_FMT(log->s),
+                    err_phrase(e));
+    else
         return ERR_OK;
-    conf_report(to, log->mark, "'%.*s' is a folder; name the file in it", SPAN_FMT(log->s));
-    return ERR_EXISTS;
+    return e;
 }
 
 void folders_warn(const struct conf *conf, struct conf_messages *to, bool before_start)

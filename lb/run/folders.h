@@ -6,7 +6,8 @@
 
 #include "conf/conf.h"
 
-/* ERR_EXISTS: a folder is where the access log should be; `to` says so. */
+/* ERR_EXISTS, ERR_SYMLINK: a folder, or links in a circle, are where the access log should be; `to`
+ * says so. */
 MUST_CHECK
 enum err folders_check(const struct conf *conf, struct conf_messages *to);
 /* before_start: of those too that a start itself reports. */

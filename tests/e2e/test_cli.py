@@ -218,6 +218,19 @@ def test_what_is_no_file_is_said(env):
     assert done.returncode == 1 and "it is a pipe or a device; a file is wanted" in done.stderr, done.stderr
 
 
+def test_f23_links_in_a_circle_are_said(env):
+    """Wherever a file is named: which one, in which line, and how one finds the link."""
+    loop = env.path("loop.pem")
+    os.symlink("loop.pem", loop)
+    tls = f'tls: {{certificates: [{{chain: {loop}, key: {loop}}}]}}'
+    for more in (f"include: {loop}\n", f"geo: {{databases: [{loop}]}}\n", f"error_pages: {{503: {loop}}}\n",
+                 f"log: {{access: {{path: {loop}}}}}\n"):
+        said = messages(env, GOOD % env.port() + more)
+        assert re.search(rf"yaml:8:\d+: error: .*{loop}.*a symbolic link leads in a circle.*`namei PATH` shows it", said), said
+    said = messages(env, (GOOD % env.port()).replace('"}', f'", {tls}}}', 1))
+    assert re.search(rf"yaml:2:\d+: error: certificate {loop}: a symbolic link leads in a circle", said), said
+
+
 def test_t_warns_of_folders_that_a_start_needs(env):
     away = env.path("away")
     done = checked(env, GOOD % env.port() + f"state: {away}\nlog: {{access: {{path: {away}/access.log}}}}\n")

@@ -142,6 +142,23 @@ TEST(conf_include, what_is_given_twice_is_told_with_both_places)
     folder_remove(&f);
 }
 
+/* F23: what is wrong is a link, and neither the file nor who may read it. */
+TEST(conf_include, links_in_a_circle)
+{
+    struct folder f;
+    char link[128], want[256];
+    folder_make(&f);
+    snprintf(link, sizeof link, "%s/conf.d/1.yaml", f.path);
+    CHECK_INT(symlink("1.yaml", link), 0);
+    put(&f, "main.yaml", "include: conf.d/*.yaml\n" LISTENERS POOLS);
+    snprintf(want, sizeof want,
+             "main.yaml:1:10: error: '%s/conf.d/1.yaml' is not included: a symbolic link leads in "
+             "a circle, or may not stand there; `namei PATH` shows it\n",
+             f.path);
+    check_refused(&f, want);
+    folder_remove(&f);
+}
+
 TEST(conf_include, bounds)
 {
     struct folder f;
@@ -149,7 +166,13 @@ TEST(conf_include, bounds)
     folder_make(&f);
     put(&f, "main.yaml", "include: [absent.yaml]\n" LISTENERS POOLS);
     snprintf(want, sizeof want,
-             "main.yaml:1:11: error: '%s/absent.yaml' is not included: it cannot be found\n",
+             "main.yaml:1:11: error: '%s/absent.yaml' is not included: it does not exist\n",
+             f.path);
+    check_refused(&f, want);
+    put(&f, "main.yaml", "include: [conf.d]\n" LISTENERS POOLS);
+    snprintf(want, sizeof want,
+             "main.yaml:1:11: error: '%s/conf.d' is not included: it is a folder; name the file in "
+             "it\n",
              f.path);
     check_refused(&f, want);
     put(&f, "main.yaml", "include: main.yaml\n" LISTENERS POOLS);

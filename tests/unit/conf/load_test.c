@@ -5,6 +5,9 @@
 #include "base/mem.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define MINIMAL                                                                                    \
     "listeners:\n  public: {bind: \"0.0.0.0:8080\"}\n"                                             \
@@ -336,20 +339,40 @@ TEST(conf_load, callers_report_in_the_same_form)
     conf_free(&c);
 }
 
+/* F23: what, where, and how it is mended. */
 TEST(conf_load, files_that_cannot_be_read)
 {
-    static const struct {
-        const char *path;
+    char folder[] = "/tmp/meridian-load-XXXXXX", loop[64], pipe[64], inner[80];
+    CHECK(mkdtemp(folder) != NULL, "folder");
+    snprintf(loop, sizeof loop, "%s/loop", folder);
+    snprintf(pipe, sizeof pipe, "%s/pipe", folder);
+    snprintf(inner, sizeof inner, "%s/x.yaml", loop);
+    CHECK(symlink("loop", loop) == 0 && mkfifo(pipe, 0600) == 0, "%s", folder);
+    const char circle[] = "a symbolic link leads in a circle, or may not stand there; `namei PATH` "
+                          "shows it";
+    const struct {
+        const char *path, *why;
         enum err err;
-    } rows[] = {{"/nowhere/x.yaml", ERR_NOT_FOUND}, {TEST_DATA, ERR_EXISTS}};
+    } rows[] = {{"/nowhere/x.yaml", "it does not exist; -c FILE names another one", ERR_NOT_FOUND},
+                {folder, "it is a folder; name the file in it", ERR_EXISTS},
+                {pipe, "it is a pipe or a device; a file is wanted", ERR_UNSUPPORTED},
+                {loop, circle, ERR_SYMLINK},
+                {inner, circle, ERR_SYMLINK}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char want[256];
         struct conf *c = NULL;
         struct buf messages;
         buf_init(&messages, 0);
+        snprintf(want, sizeof want, "%s: error: the file cannot be read: %s\n", rows[i].path,
+                 rows[i].why);
         CHECK_INT(conf_load(rows[i].path, &c, &messages), rows[i].err);
-        CHECK(c == NULL && buf_len(&messages) > 0, "%s", rows[i].path);
+        CHECK_SPAN(buf_span(&messages), want);
+        CHECK(c == NULL, "%s", rows[i].path);
         buf_fini(&messages);
     }
+    unlink(pipe);
+    unlink(loop);
+    rmdir(folder);
 }
 
 /* RELIABILITY A2: an allocation that fails ends the load, with nothing kept. */
