@@ -81,6 +81,19 @@ static void stop_listening(struct admin *a, struct admin_socket *s)
     s->at.len = 0;
 }
 
+void admin_pause(struct admin *a, bool pause)
+{
+    struct admin_socket *both[] = {&a->control, &a->http};
+    for (size_t i = 0; i < 2; i++) {
+        if (both[i]->listener == NULL)
+            continue;
+        if (pause)
+            listener_pause(both[i]->listener);
+        else
+            listener_resume(both[i]->listener);
+    }
+}
+
 void admin_yield(struct admin *a)
 {
     stop_listening(a, &a->control);

@@ -306,6 +306,8 @@ void admin_inherit(struct admin *a, int control_fd, int http_fd);
 /* Where it listens now; borrowed, -1: nowhere. */
 int admin_control_fd(const struct admin *a);
 int admin_http_fd(const struct admin *a);
+/* Accepts nobody for now, or again: for a while another process listens at the same sockets. */
+void admin_pause(struct admin *a, bool pause);
 /* Listens no more, but leaves the control socket's file: another process has it. */
 void admin_yield(struct admin *a);
 /* Opens the control socket (0660) in place of the present one; the same path again changes nothing.

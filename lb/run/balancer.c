@@ -32,8 +32,9 @@ static void order_all(struct balancer *b, struct mail mail)
 
 void balancer_stop(struct balancer *b, bool now)
 {
-    upgrade_cancel(b);
+    upgrade_conclude(b);
     if (b->draining == 0) {
+        upgrade_stopping(b);
         if (!b->upgrade.done)
             service_notify("STOPPING=1\nSTATUS=draining");
         log_event(b->log, LOG_INFO, "stopping", "now=%s", now ? "yes" : "no");
@@ -65,7 +66,10 @@ static void on_signal(struct balancer *b, int signal)
         b->drain.requests_ms = INT64_MAX / 2 / NS_PER_MS;
         b->drain.tunnels_ms = b->drain.requests_ms;
     }
-    balancer_stop(b, b->draining != 0);
+    /* One that drains because another has taken over has not been told to stop yet. */
+    bool first = b->upgrade.done && !b->told_to_stop;
+    b->told_to_stop = true;
+    balancer_stop(b, b->draining != 0 && !first);
 }
 
 static void on_signals(struct io *io, unsigned events)
@@ -439,10 +443,9 @@ static int serve(struct balancer *b, struct material *m)
         return e == ERR_SYNTAX ? EXIT_CONFIG : EXIT_RESOURCE;
     }
     buf_fini(&messages);
-    upgrade_ready(b);
     log_event(b->log, LOG_INFO, "ready", "version=%s workers=%u pid=%d", MERIDIAN_VERSION,
               b->worker_count, (int)getpid());
-    service_notify("READY=1\nSTATUS=serving, generation 1\nMAINPID=%d", (int)getpid());
+    upgrade_ready(b);
     loop_run(b->loop);
     log_event(b->log, LOG_INFO, "stopped", "exit=0");
     take_down(b);

@@ -69,6 +69,7 @@ struct balancer {
         tick, watchdog, rotate;
     struct worker_drain drain;
     unsigned draining;                /* 0: no; 1: gracefully; 2: at once */
+    bool told_to_stop;                /* by a signal */
     unsigned unwatched, workers_done; /* workers that have said so */
     struct watchdog dog;
 };

@@ -7,6 +7,7 @@
 #include "run/spawn.h"
 #include "run/totals.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #define LATE_MS    30000   /* a new process that is not ready by then is ended (F26) */
+#define TRIAL_MS   1000    /* what dies of its first requests mostly does so by then */
 #define STATE_MOST MIB(64) /* of the handover's text */
 
 #define NAME_STATE   "meridian.state"
@@ -25,6 +27,10 @@
 /* Of processes further back. */
 #define NAME_REST  "meridian.rest"
 #define NAME_ALIVE "meridian.alive"
+
+/* What the new process says, one byte each: that it serves, and that it ends by order. */
+#define SAID_SERVES '1'
+#define SAID_STOPS  '0'
 
 struct side {
     struct handover h;
@@ -181,12 +187,30 @@ static void forget_all_earlier(struct takeover *u)
     u->earlier_count = 0;
 }
 
+/* Nobody reads it any more where that process has ended. */
+static void say(const struct earlier *to, char what)
+{
+    if (to->alive.fd >= 0)
+        (void)!write(to->alive.fd, &what, 1);
+}
+
 void upgrade_ready(struct balancer *b)
 {
     struct takeover *u = &b->upgrade;
     if (u->ready)
-        (void)!write(u->earlier[0].alive.fd, "1", 1);
+        say(&u->earlier[0], SAID_SERVES);
     watch_earlier(u, IO_READ);
+    /* After an upgrade the one before says who the main process is, when the trial is over. */
+    if (u->ready)
+        service_notify("STATUS=serving, generation 1");
+    else
+        service_notify("READY=1\nSTATUS=serving, generation 1\nMAINPID=%d", (int)getpid());
+}
+
+void upgrade_stopping(struct balancer *b)
+{
+    for (size_t i = 0; i < b->upgrade.earlier_count; i++)
+        say(&b->upgrade.earlier[i], SAID_STOPS);
 }
 
 /* --- the old one --- */
@@ -196,6 +220,7 @@ static void forget_child(struct takeover *u)
     timer_stop(&u->late);
     io_want(&u->answer, 0);
     u->child = 0;
+    u->on_trial = false;
 }
 
 static void hang_up(struct takeover *u)
@@ -223,38 +248,93 @@ static void child_failed(struct balancer *b, const char *why)
         continue;
     forget_child(u);
     hang_up(u);
+    admin_pause(b->admin, false);
     refused(b, why, WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
 }
 
-static void child_serves(struct balancer *b)
+/* The new process is the service from now on. */
+static void hand_over(struct balancer *b)
 {
     struct takeover *u = &b->upgrade;
     int pid = (int)u->child;
     forget_child(u);
     u->done = true;
+    io_want(&u->answer, IO_READ);
     forget_all_earlier(u);
     sockets_handed_over(&b->sockets);
     admin_yield(b->admin);
-    service_notify("MAINPID=%d", pid);
+    service_notify("READY=1\nMAINPID=%d", pid);
     log_event(b->log, LOG_INFO, "upgraded", "pid=%d effect=\"this process drains\"", pid);
+}
+
+/* Both serve: while it lasts this one can still go on as if nothing had been, which a process that
+ * drains cannot. What an operator says is for the new one already. */
+static void begin_trial(struct balancer *b)
+{
+    b->upgrade.on_trial = true;
+    admin_pause(b->admin, true);
+    timer_in_ms(&b->upgrade.late, TRIAL_MS);
+}
+
+/* A service manager does not see it while its parent, this process, lives on (sd_notify(3),
+ * MAINPID=): it would wait for all that drains here before anybody serves again (G5). */
+static void successor_died(struct balancer *b)
+{
+    io_want(&b->upgrade.answer, 0);
+    log_event(b->log, LOG_ERROR, "successor-ended", "effect=\"%s\"",
+              service_present() ? "this process ends too, so that another one is started"
+                                : "nobody serves; this process drains on");
+    if (service_present())
+        balancer_stop(b, true);
+}
+
+/* While this process drains: whether those that came after it still serve. */
+static void hear_successor(struct balancer *b)
+{
+    char said = 0;
+    ssize_t n = read(b->upgrade.answer.fd, &said, 1);
+    if (n == 1 && said == SAID_STOPS)
+        io_want(&b->upgrade.answer, 0);
+    else if (n == 0)
+        successor_died(b);
+}
+
+/* Who stops the new one means the service. */
+static void stop_with_successor(struct balancer *b)
+{
     balancer_stop(b, false);
+    io_want(&b->upgrade.answer, 0);
+}
+
+static void hear(struct balancer *b)
+{
+    char said = 0;
+    ssize_t n = read(b->upgrade.answer.fd, &said, 1);
+    if (n == 1 && said == SAID_SERVES)
+        begin_trial(b);
+    else if (n == 1 && said == SAID_STOPS && b->upgrade.on_trial)
+        stop_with_successor(b);
+    else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        child_failed(b, b->upgrade.on_trial ? "ended-early" : "ended");
 }
 
 static void on_answer(struct io *io, unsigned events)
 {
     struct balancer *b = container_of(io, struct balancer, upgrade.answer);
-    char said;
     (void)events;
-    ssize_t n = read(io->fd, &said, 1);
-    if (n == 1)
-        child_serves(b);
-    else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-        child_failed(b, "ended");
+    if (b->upgrade.done)
+        hear_successor(b);
+    else
+        hear(b);
 }
 
 static void on_late(struct timer *t)
 {
-    child_failed(container_of(t, struct balancer, upgrade.late), "not-ready-in-time");
+    struct balancer *b = container_of(t, struct balancer, upgrade.late);
+    if (b->upgrade.on_trial)
+        balancer_stop(b, false);
+    else
+        child_failed(b, "not-ready-in-time");
 }
 
 /* An anonymous file that no path leads to: it holds keys. */
@@ -361,17 +441,23 @@ void upgrade_tell_rest(struct balancer *b)
     buf_fini(&text);
 }
 
-void upgrade_cancel(struct balancer *b)
+void upgrade_conclude(struct balancer *b)
 {
-    if (b->upgrade.child != 0)
+    if (b->upgrade.child != 0 && !b->upgrade.on_trial)
+        hear(b);
+    if (b->upgrade.on_trial)
+        hand_over(b);
+    else if (b->upgrade.child != 0)
         child_failed(b, "stopped");
 }
 
 void upgrade_fini(struct balancer *b)
 {
     struct takeover *u = &b->upgrade;
-    upgrade_cancel(b);
+    assert(u->child == 0); /* whoever ends the loop has concluded it */
     buf_fini(&u->inherited);
+    if (u->done)
+        io_want(&u->answer, 0);
     if (u->tell >= 0)
         hang_up(u);
     forget_all_earlier(u);

@@ -1,7 +1,7 @@
 /* upgrade: another process takes this one's place (USR2): it is started from the program's file,
  * inherits the listening sockets as from a service manager and what handover.h tells, and says by a
- * pipe that it serves. Until then this one serves on; where the new one fails, for good. Main
- * thread only. */
+ * pipe that it serves. Both serve for a second then, and this one drains; where the new one fails
+ * before the second is over, this one goes on for good (F26). Main thread only. */
 #ifndef MERIDIAN_RUN_UPGRADE_H
 #define MERIDIAN_RUN_UPGRADE_H
 
@@ -30,8 +30,9 @@ struct takeover {
     pid_t child;      /* 0: none runs */
     struct io answer; /* closed at the end: then the new one reads what has been counted since */
     struct timer late;
-    bool done; /* the other one serves */
-    int tell;  /* the file with handover's text while somebody may read it; -1: none */
+    bool on_trial; /* the other one serves too */
+    bool done;     /* the other one serves */
+    int tell;      /* the file with handover's text while somebody may read it; -1: none */
     /* the new process's side */
     struct buf inherited; /* the handover's text until it is read */
     bool ready;           /* the one before, which is the first of these, waits for a word */
@@ -45,15 +46,17 @@ void upgrade_init(struct balancer *b);
 void upgrade_inherit(struct balancer *b);
 /* When endpoints and routes are there, and before they are used. Once. */
 void upgrade_take_state(struct balancer *b);
-/* This process serves: says so to the one it replaces. */
+/* This process serves: says so to the one it replaces, or to the service manager. */
 void upgrade_ready(struct balancer *b);
+/* This process was told to end: those before it do not take that for a crash. */
+void upgrade_stopping(struct balancer *b);
 /* USR2. */
 void upgrade_begin(struct balancer *b);
 /* Tells the new process what this one has counted while it drained. After the workers have ended.
  */
 void upgrade_tell_rest(struct balancer *b);
-/* Ends a child that is not ready yet. */
-void upgrade_cancel(struct balancer *b);
+/* This process is to end: a child that is not ready yet is ended, one on trial is the service. */
+void upgrade_conclude(struct balancer *b);
 void upgrade_fini(struct balancer *b);
 
 #endif

@@ -10,7 +10,7 @@ import time
 
 from client import Client, client_context, get
 from dns import NameServer
-from env import gone, long, until
+from env import gone, long, seconds, until
 from h2 import H2Client
 from origin import gated, text
 
@@ -115,6 +115,7 @@ def test_g4_upgrades_under_load(env):
 
 
 @long
+@seconds(240)
 def test_g4_twenty_upgrades_under_load(env):
     upgrades_under_load(env, 20)
 
@@ -241,6 +242,7 @@ def test_p7_nothing_is_counted_twice_where_an_upgrade_fails(env):
 
 
 @long
+@seconds(180)
 def test_p7_more_drain_than_are_counted(env):
     """Seventeen drain at a time: the oldest is left out with a warning, all others are counted."""
     balancer, origin, gate = held(env)
@@ -323,6 +325,94 @@ def test_f26_new_process_dies(env):
     balancer.signal(signal.SIGUSR2)
     until(lambda: "status=127" in balancer.errors(), 20, "the second failure")
     assert get(balancer.port).status == 200 and balancer.alive()
+
+
+# Says what a new process says over its pipe, and ends.
+SAYS = """#!/usr/bin/env python3
+import os, sys
+os.write(3 + os.environ["LISTEN_FDNAMES"].split(":").index("meridian.ready"), {said!r})
+sys.exit({status})
+"""
+
+
+def test_f26_new_process_dies_when_it_has_said_that_it_serves(env):
+    """The old one goes on as if nothing had been: for clients, for operators, for the service manager, and for the next upgrade."""
+    balancer, program = copied(env)
+    line = Line(balancer)
+    shutil.copy(program, program + ".good")
+    replaced(program, SAYS.format(said=b"1", status=42))
+    with Client(balancer.port) as client:
+        assert client.get().status == 200
+        balancer.signal(signal.SIGUSR2)
+        until(lambda: "reason=ended-early status=42" in balancer.errors(), 20, "the failure")
+        for _ in range(3):
+            answer = client.get()
+            assert answer.status == 200 and answer.keep_alive, answer
+    assert get(balancer.port).status == 200 and balancer.admin("/readyz")[0] == 200
+    assert balancer.ctl_json("status")["pid"] == balancer.process.pid
+    mains = {message.get("MAINPID") for message in balancer.notify.messages} - {None}
+    assert mains == {str(balancer.process.pid)} and "STOPPING" not in str(balancer.notify.messages), balancer.notify.messages
+    os.rename(program + ".good", program)
+    line.upgrade()
+    line.ended()
+    assert balancer.ctl_json("status")["pid"] == line.pids[-1] and get(balancer.port).status == 200
+    line.close()
+
+
+def test_who_stops_the_new_process_stops_the_service(env):
+    """Also before the old one has let go: it must not take that for a failure and go on."""
+    balancer, program = copied(env)
+    replaced(program, SAYS.format(said=b"10", status=0))
+    balancer.signal(signal.SIGUSR2)
+    balancer.expect_end(0)
+    assert "upgrade-failed" not in balancer.errors(), balancer.errors()
+
+
+def draining(env):
+    """A balancer that has been upgraded, its first process busy with a request that waits for the gate."""
+    gate = threading.Event()
+    origin = env.origin(reply=lambda request: gated(gate, text()) if request.target == "/slow" else text())
+    balancer = env.simple(origin, drain={"requests": "300s", "tunnels": "300s"})
+    line, client = Line(balancer), busy(balancer, origin)
+    line.upgrade()
+    return balancer, line, client, gate
+
+
+def test_g5_new_process_is_killed_while_the_old_one_drains(env):
+    """The manager cannot see that while its parent lives (MAINPID= of a process that is not the manager's child)."""
+    balancer, line, client, _ = draining(env)
+    os.kill(line.pids[-1], signal.SIGKILL)
+    balancer.expect_end(0)
+    assert "event=successor-ended" in balancer.errors(), balancer.errors()
+    client.close()
+
+
+def test_a_stop_after_an_upgrade_lets_requests_finish(env):
+    """A manager sends TERM to both: for the old one, which drains, it is the first one."""
+    balancer, line, client, gate = draining(env)
+    os.kill(line.pids[-1], signal.SIGTERM)
+    balancer.signal(signal.SIGTERM)
+    until(lambda: gone(line.pids[-1]), 20, "the end of the new process")
+    gate.set()
+    assert client.response().status == 200
+    balancer.expect_end(0)
+    assert "successor-ended" not in balancer.errors(), balancer.errors()
+
+
+def test_who_stops_the_old_process_leaves_the_new_one(env):
+    """TERM right after the new one serves is what ends the old one anyway: nothing is killed."""
+    balancer = env.simple(env.origin())
+    line = Line(balancer)
+    balancer.signal(signal.SIGUSR2)
+    assert balancer.notify.wait("STATUS", "serving, generation 1", 20), balancer.errors()  # the new one's: the old one's was read
+    balancer.signal(signal.SIGTERM)
+    message = balancer.notify.wait("READY", "1", 20)
+    while message and message.get("MAINPID") in (None, str(balancer.process.pid)):
+        message = balancer.notify.wait("READY", "1", 20)
+    line.pids.append(int(message["MAINPID"]))
+    line.ended()
+    assert get(balancer.port).status == 200 and balancer.ctl_json("status")["pid"] == line.pids[-1]
+    line.close()
 
 
 def test_f26_new_configuration_is_broken(env):
