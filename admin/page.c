@@ -39,7 +39,7 @@ static void figure(struct buf *b, const char *name, uint64_t n)
 }
 
 /* In the largest unit of which there is one. */
-static void since(struct buf *b, int64_t ms)
+static void put_time(struct buf *b, int64_t ms)
 {
     static const struct {
         const char *name;
@@ -48,8 +48,14 @@ static void since(struct buf *b, int64_t ms)
     size_t i = 0;
     while (i + 1 < sizeof units / sizeof *units && ms < units[i].ms)
         i++;
-    buf_printf(b, "<div><dt>up</dt><dd>%lld %s</dd></div>", (long long)(ms / units[i].ms),
-               units[i].name);
+    buf_printf(b, "%lld %s", (long long)(ms / units[i].ms), units[i].name);
+}
+
+static void time_figure(struct buf *b, const char *name, int64_t ms)
+{
+    buf_printf(b, "<div><dt>%s</dt><dd>", name);
+    put_time(b, ms);
+    buf_put_str(b, "</dd></div>");
 }
 
 static void cell(struct buf *b, struct span s)
@@ -103,7 +109,7 @@ static void server(struct page *p, const struct admin_server *s)
     figure(b, "reloads", s->reloads);
     figure(b, "reloads refused", s->reloads_failed);
     figure(b, "workers", s->workers);
-    since(b, s->uptime_ms);
+    time_figure(b, "up", s->uptime_ms);
     buf_put_str(b, "</dl>");
     if (s->last_reload_failed)
         buf_put_str(b, "<p class=bad>The last reload was refused; the configuration before it is "
@@ -308,6 +314,80 @@ static void ends_and_certificates(struct page *p)
     }
 }
 
+static void each_dependency(void *user, const struct admin_dependency *d)
+{
+    struct buf *b = ((struct page *)user)->out;
+    buf_put_str(b, "<tr><th scope=row>");
+    text(b, d->name);
+    buf_printf(b, "</th><td>%s</td><td class=%s>%s</td><td class=n>", d->level,
+               !d->known ? "wait"
+               : d->down ? "bad"
+                         : "good",
+               !d->known ? "unknown"
+               : d->down ? "down"
+                         : "up");
+    if (d->known)
+        put_time(b, d->since_ms);
+    buf_put_str(b, "</td>");
+    cell(b, d->down ? d->why : SPAN("–"));
+    buf_put_str(b, "</tr>");
+}
+
+/* The session, and where the rows in force come from: what is left when it has none. */
+static void session(struct buf *b, const struct admin_database *d)
+{
+    static const char *const words[][2] = {
+        {"none", "configuration"}, {"file", "kept file"}, {"database", "database"}};
+    const char *from = d->origin;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcmp(d->origin, words[i][0]) == 0)
+            from = words[i][1];
+    }
+    buf_printf(b, "<dl class=figures><div><dt>connection</dt><dd class=%s>%s</dd></div>",
+               d->up ? "good" : "bad", d->up ? "up" : "down");
+    if (d->contact_ms >= 0)
+        time_figure(b, "since its last answer", d->contact_ms);
+    buf_printf(b, "<div><dt>servers are from the</dt><dd>%s</dd></div>", from);
+    figure(b, "rows", d->rows);
+    figure(b, "rows that serve", d->used);
+    figure(b, "rows skipped", d->skipped);
+    figure(b, "leases over, servers kept", d->suspects);
+    figure(b, "changes seen", d->changes);
+    buf_put_str(b, "</dl>");
+    if (!d->up && d->why.n != 0) {
+        buf_put_str(b, "<p class=bad>");
+        text(b, d->why);
+        buf_put_str(b, "</p>");
+    }
+}
+
+/* Where the configuration names one; its rows are in meridianctl database. */
+static void central(struct page *p)
+{
+    const struct admin_ops *ops = p->admin->ops;
+    struct admin_database d = {0};
+    struct buf rows, *out = p->out;
+    if (ops->database != NULL)
+        ops->database(p->admin->ctx, &d);
+    buf_init(&rows, KIB(64));
+    p->out = &rows;
+    if (ops->dependencies != NULL)
+        ops->dependencies(p->admin->ctx, each_dependency, p);
+    p->out = out;
+    if (d.followed || buf_len(&rows) != 0)
+        buf_put_str(out, "<section class=card id=database><h2>Central database</h2>");
+    if (d.followed)
+        session(out, &d);
+    if (buf_len(&rows) != 0) {
+        TABLE(out, "What servers depend on", "dependency", "asked for", "state", "#for", "reason");
+        buf_put_span(out, buf_span(&rows));
+        table_end(out);
+    }
+    if (d.followed || buf_len(&rows) != 0)
+        buf_put_str(out, "</section>");
+    buf_fini(&rows);
+}
+
 static const char head[] =
     "<!doctype html><html lang=en><head><meta charset=utf-8><title>Meridian</title>"
     "<meta name=viewport content=\"width=device-width,initial-scale=1\">"
@@ -351,6 +431,7 @@ void page_write(struct admin *a, struct buf *out)
     server(&p, &s);
     pools(&p);
     places(&p);
+    central(&p);
     ends_and_certificates(&p);
     buf_put_str(out, "</div>");
     if (asset_map_js_bytes != 0)

@@ -83,6 +83,17 @@ def test_page_without_a_script(env):
     assert int(ends["ok"][1]) >= 50
     certificates = {row[0]: row for row in page.tables["Certificates"]}
     assert certificates["www.example.com"][1].strip() in ("59", "60"), certificates
+    assert "Central database" not in page.headings
+
+
+def test_card_of_the_central_database(env):
+    """One that is away: what the command says, in short."""
+    balancer = regions(env)
+    until(lambda: balancer.ctl_json("database")["dependencies"][0]["state"] == "down", 20, "the first probe")
+    page, told = Page(balancer.admin("/")[1]), balancer.ctl_json("database")["dependencies"][0]
+    assert "Central database" in page.headings, page.headings
+    name, level, state, _, reason = page.tables["What servers depend on"][1]
+    assert [name, level, state, reason] == [told["name"], told["level"], "down", told["reason"]], (told, page.tables)
 
 
 @seconds(150)
@@ -150,7 +161,7 @@ CLIENTS = {"198.51.100.1": ("DE", 51.2, 10.4), "203.0.113.1": ("US", 39.8, -98.6
 
 
 def regions(env):
-    """Three sites, a dead server, a certificate."""
+    """Three sites, a dead server, a certificate, a central database that is away."""
     places = env.geo_database([(f"{address}/32", country, "", "", latitude, longitude, 20)
                                for address, (country, latitude, longitude) in CLIENTS.items()])
     pair = env.authority.server("www.example.com", days=60)
@@ -161,9 +172,10 @@ def regions(env):
     backends["fra-2"] = {"address": f"127.0.0.1:{env.port()}", "site": "fra"}
     balancer = env.meridian({
         "trusted_proxies": {"from": ["127.0.0.0/8"]}, "geo": {"databases": [places]}, "sites": sites,
+        "data_sources": {"main": {"postgres": "host=/nowhere", "start_wait": "0s"}}, "dependencies": {"db": {"data_source": "main"}},
         "listeners": {"public": {"bind": f"127.0.0.1:{port}"},
                       "secure": {"bind": f"127.0.0.1:{env.port()}", "tls": {"certificates": [pair.config()]}}},
-        "pools": {"api": {"backends": backends,
+        "pools": {"api": {"backends": backends, "depends_on": ["db"], "registry": {"source": "main", "allow": ["192.0.2.0/24"]},
                           "health": {"http": {"path": "/"}, "interval": "500ms", "timeout": "400ms"}}},
         "routes": [{"match": {"path": "/none"}, "respond": {"status": 404, "body": "none"}}, {"pool": "api"}]})
     balancer.port = port

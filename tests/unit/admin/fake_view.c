@@ -133,6 +133,29 @@ static void certificates(void *ctx, void (*each)(void *user, const struct admin_
     each(user, &c);
 }
 
+static void database(void *ctx, struct admin_database *out)
+{
+    *out = ((struct fake_view *)ctx)->database;
+}
+
+static void dependencies(void *ctx, void (*each)(void *user, const struct admin_dependency *d),
+                         void *user)
+{
+    const struct fake_view *f = ctx;
+    const struct admin_dependency rows[] = {
+        {.name = SPAN("db"), .level = "query", .known = true, .since_ms = 7200000, .good = 9},
+        {.name = SPAN("write"),
+         .level = "primary",
+         .known = true,
+         .down = true,
+         .why = SPAN("it is a <standby>"),
+         .since_ms = 90000},
+        {.name = SPAN("new"), .level = "accept"},
+    };
+    for (size_t i = 0; i < f->dependency_count; i++)
+        each(user, &rows[i]);
+}
+
 static void metrics(void *ctx, struct metrics *out)
 {
     (void)ctx;
@@ -291,6 +314,8 @@ void fake_view_init(struct fake_view *f)
                 .backends = backends,
                 .routes = routes,
                 .certificates = certificates,
+                .database = database,
+                .dependencies = dependencies,
                 .metrics = metrics,
                 .set_admin = set_admin,
                 .set_weight = set_weight,

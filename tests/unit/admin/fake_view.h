@@ -8,6 +8,8 @@ struct fake_view {
     struct admin_ops ops; /* change before use to take ops away */
     const char *not_ready;
     size_t backend_copies; /* of each row; 1 */
+    struct admin_database database;
+    size_t dependency_count; /* 0 to 3 */
     char target[64];
     enum endpoint_admin admin;
     uint32_t weight;

@@ -114,6 +114,44 @@ TEST(http, page)
     desk_fini(&desk);
 }
 
+/* P8: of a database that is away one sees that, and what serves meanwhile. */
+TEST(http, page_tells_of_the_database)
+{
+    desk_init(&desk);
+    CHECK(!has(get("GET", "/", "localhost"), "Central database"), "none is configured");
+    desk.view.dependency_count = 3;
+    struct span got = get("GET", "/", "localhost");
+    CHECK(has(got, "Central database") && !has(got, "rows that serve"), "it is only probed");
+    CHECK(has(got, "<th scope=row>db</th><td>query</td><td class=good>up</td><td class=n>2 h</td>"),
+          "%.*s", SPAN_FMT(got));
+    CHECK(has(got, "<td class=bad>down</td><td class=n>1 min</td><td>it is a &lt;standby&gt;</td>"),
+          "%.*s", SPAN_FMT(got));
+    CHECK(has(got, "<td class=wait>unknown</td><td class=n></td><td>–</td>"), "%.*s",
+          SPAN_FMT(got));
+    desk.view.dependency_count = 0;
+    desk.view.database = (struct admin_database){.followed = true,
+                                                 .why = SPAN("could not <connect>"),
+                                                 .origin = "file",
+                                                 .contact_ms = -1,
+                                                 .rows = 7,
+                                                 .used = 6};
+    got = get("GET", "/", "localhost");
+    CHECK(has(got, "<dd class=bad>down</dd>") && has(got, "<dd>kept file</dd>"), "%.*s",
+          SPAN_FMT(got));
+    CHECK(has(got, "could not &lt;connect&gt;") && !has(got, "its last answer"), "%.*s",
+          SPAN_FMT(got));
+    CHECK(has(got, "<dt>rows that serve</dt><dd>6</dd>") && !has(got, "What servers depend on"),
+          "%.*s", SPAN_FMT(got));
+    desk.view.database.up = true;
+    desk.view.database.origin = "database";
+    desk.view.database.contact_ms = 250;
+    got = get("GET", "/", "localhost");
+    CHECK(has(got, "<dd class=good>up</dd>") && has(got, "its last answer</dt><dd>0 s</dd>") &&
+              !has(got, "could not"),
+          "%.*s", SPAN_FMT(got));
+    desk_fini(&desk);
+}
+
 TEST(http, refusals)
 {
     desk_init(&desk);
