@@ -146,6 +146,10 @@ static void put_line(const struct ctl_table *t, const struct span *cells, const 
         }
         size_t n = char_count(cells[i]);
         size_t pad = n < widths[i] ? widths[i] - n : 0;
+        if (n == 0) {
+            blanks += pad + GAP;
+            continue;
+        }
         put_blanks(out, blanks + (t->columns[i].right ? pad : 0));
         put_cut(out, cells[i], widths[i]);
         /* Blanks are written only before something that follows. */
