@@ -51,7 +51,40 @@ def chroot(env):
 
 def inside(root, script, check=True, timeout=400):
     return run("chroot", root, "/bin/sh", "-ec", script, check=check, timeout=timeout,
-               env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"})
+               env={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"})
+
+
+# What a minimal system has not, for the lines of the README: others' rights, an editor, and a service manager that notes
+# what it is asked for. Nothing is asked back, and no recommended package comes along.
+STUBS = {
+    "sudo": """if [ "$1" = -u ]; then user=$2; shift 2; exec setpriv --reuid "$user" --regid "$user" --init-groups "$@"; fi
+exec "$@"
+""",
+    "sudoedit": "exec sed -i s/9001/9003/ \"$1\"\n",
+    "systemctl": "echo \"$@\" >> /tmp/systemctl\n",
+}
+
+
+def prepare(root):
+    for name, text in STUBS.items():
+        path = os.path.join(root, "usr", "local", "bin", name)
+        with open(path, "w", encoding="ascii") as file:
+            file.write("#!/bin/sh\n" + text)
+        os.chmod(path, 0o755)
+    with open(os.path.join(root, "etc", "apt", "apt.conf.d", "99test"), "w", encoding="ascii") as file:
+        file.write('APT::Get::Assume-Yes "true";\nAPT::Install-Recommends "false";\n')
+    inside(root, "useradd -m somebody")
+
+
+def installed_as_written(env, root):
+    """The README's lines, in the folder with the package."""
+    with open(os.path.join(env.root, "README.md"), encoding="utf-8") as page:
+        block, = re.findall(r"^```sh\n(sudo apt install .*?)^```$", page.read(), re.S | re.M)
+    said = inside(root, "cd /tmp; export USER=somebody\n" + block)
+    assert "the configuration is fine" in said.stdout, said
+    assert "9003" in inside(root, "cat /etc/meridian/meridian.yaml").stdout
+    assert inside(root, "cat /tmp/systemctl").stdout == "enable --now meridian\n"
+    assert "meridian" in inside(root, "id -nG somebody").stdout.split()
 
 
 def files(root):
@@ -74,14 +107,16 @@ def built(env):
 @seconds(900)
 def test_package_on_a_fresh_system(env):
     package, root = built(env), chroot(env)
+    shutil.copy(package, os.path.join(root, "tmp"))
     shutil.copy(package, os.path.join(root, "tmp", "meridian.deb"))
     inside(root, "apt-get -qq update")
     # What it needs first, so that what is compared afterwards is the package's own.
     depends = run("dpkg-deb", "--field", package, "Depends").stdout.strip()
     names = [re.split(r"[ (|]", one.strip())[0] for one in depends.split(",")]
     inside(root, "apt-get -qq install --no-install-recommends -y python3-minimal " + " ".join(names))
+    prepare(root)
     before = files(root)
-    inside(root, "apt-get -qq install --no-install-recommends -y /tmp/meridian.deb")
+    installed_as_written(env, root)
     inside(root, "getent passwd meridian | grep -q nologin; getent group meridian")
     assert inside(root, "stat -c '%U:%G %a' /etc/meridian/tls /var/log/meridian").stdout.split("\n")[:2] == [
         "root:meridian 750", "meridian:meridian 755"]
@@ -89,7 +124,9 @@ def test_package_on_a_fresh_system(env):
     assert "fine" in unprivileged.stdout + unprivileged.stderr, unprivileged
     runs_by_its_unit(env, root)
     inside(root, "echo 'key' > /etc/meridian/tls/own.key; echo '# mine' >> /etc/meridian/meridian.yaml")
-    inside(root, "apt-get -qq install --no-install-recommends -y --reinstall /tmp/meridian.deb")
+    inside(root, "mkdir -p /run/systemd/system; rm /tmp/systemctl; "
+                 "apt-get -qq install --no-install-recommends -y --reinstall /tmp/meridian.deb; rm -r /run/systemd")
+    assert "kill --kill-whom=main --signal=USR2 meridian.service\n" in inside(root, "cat /tmp/systemctl").stdout
     assert "# mine" in inside(root, "cat /etc/meridian/meridian.yaml").stdout, "an upgrade took the configuration"
     inside(root, "apt-get -qq remove -y meridian")
     inside(root, "test -e /etc/meridian/meridian.yaml; test ! -e /usr/sbin/meridian")
