@@ -9,6 +9,7 @@ import socket
 import subprocess
 import xml.etree.ElementTree
 
+from central import config_of, database
 from client import Client, client_context, get
 from env import Skip, seconds
 
@@ -101,6 +102,80 @@ def test_shell_of_the_pages_parses(env):
             assert done.returncode == 0, (page, block, done.stderr)
             count += 1
     assert count >= 15, count
+
+
+# Which test runs a block of shell as it is written, by page and how the block begins ("": all of the page).
+RUN = {
+    ("README.md", "scripts/demo.sh"): "test_demo.test_demo_checks_itself",
+    ("README.md", "sudo apt install"): "test_package.test_package_on_a_fresh_system",
+    ("docs/control-protocol.md", "printf"): "test_docs.test_control_protocol_names_every_command",
+    ("docs/database.md", "psql"): "test_docs.test_objects_of_the_database_are_made_as_written",
+    ("docs/operations.md", "curl -X POST"): "test_docs.test_commands_over_http_work_as_written",
+    ("docs/operations.md", "meridianctl drain"): "test_docs.test_draining_works_as_written",
+    ("docs/operations.md", "systemctl enable"): "test_units.test_enabling_as_the_pages_say",
+    ("docs/operations.md", "#!/bin/sh"): "test_docs.test_certbot_works_as_written",
+    ("docs/operations.md", "install -d"): "test_docs.test_certbot_works_as_written",
+    ("docs/tutorial.md", ""): "test_docs.test_tutorial_works_as_written",
+}
+
+
+def test_shell_of_the_pages_is_run_or_says_that_it_is_not(env):
+    """Each block is run by a test that exists, or the line above it says why none does."""
+    del env
+    used, untested = set(), 0
+    for page in pages():
+        for above, block in re.findall(r"^([^\n]*)\n```sh\n(.*?)^```$", read(page), re.S | re.M):
+            told = re.fullmatch(r"<!-- not run by a test\b.*: .+ -->", above)
+            runs = [key for key in RUN if key[0] == page and block.startswith(key[1])]
+            assert bool(told) != bool(runs), (page, block)
+            used |= set(runs)
+            untested += bool(told)
+    assert used == set(RUN), set(RUN) - used
+    assert untested <= 5, untested
+    for name in RUN.values():
+        module, function = name.split(".")
+        assert re.search(rf"^def {function}\(", read("tests", "e2e", module + ".py"), re.M), name
+
+
+def test_draining_works_as_written(env):
+    """The four lines of operations.md; the one that watches is ended when it has shown the backend drained twice."""
+    block = next(block for block in blocks("docs/operations.md", "sh") if block.startswith("meridianctl drain"))
+    origins = [env.origin(), env.origin()]
+    balancer = env.meridian({
+        "sites": {"fra": {"location": [50.1, 8.7], "country": "DE"}}, "listeners": {"public": {"bind": f"127.0.0.1:{env.port()}"}},
+        "pools": {"api": {"backends": {name: {"address": origin.address, "site": "fra"} for name, origin in zip(("one", "two"), origins)}}},
+        "routes": [{"pool": "api"}]})
+    ctl = f"{env.program('meridianctl')} -s {balancer.control}"
+    lines = [line.replace("meridianctl", ctl) for line in block.splitlines()]
+    assert len(lines) == 4 and "--watch" in lines[1], lines
+    subprocess.run(["sh", "-ec", lines[0]], check=True, timeout=30)
+    with subprocess.Popen(["sh", "-ec", "exec " + lines[1]], stdout=subprocess.PIPE, text=True) as watch:
+        shown = []
+        while len(shown) < 2:
+            line = watch.stdout.readline()
+            assert line, shown
+            shown += [line] if line.startswith("api/one") else []
+        watch.kill()
+    assert all("drain" in line for line in shown), shown
+    subprocess.run(["sh", "-ec", lines[2]], check=True, timeout=30)
+    assert [row["admin"] for row in balancer.ctl_json("backends")["backends"]] == ["active"] * 2
+    subprocess.run(["sh", "-ec", lines[3]], check=True, timeout=30)
+    assert [row["admin"] for row in balancer.ctl_json("backends")["backends"]] == ["maintenance"] * 2
+
+
+def test_objects_of_the_database_are_made_as_written(env):
+    server = database(env)
+    server.sql("CREATE DATABASE fresh")
+    block, = blocks("docs/database.md", "sh")
+    words = dict(word.split("=", 1) for word in server.words.split())
+    done = subprocess.run(["sh", "-ec", block], capture_output=True, text=True, timeout=60, cwd=ROOT, env={
+        **os.environ, "PATH": server.bin + ":" + os.environ["PATH"], "PGHOST": words["host"], "PGUSER": words["user"],
+        "PGDATABASE": "fresh"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    config = config_of(env, server, env.origin())
+    config["data_sources"]["main"]["postgres"] = re.sub(r"dbname=\S+", "dbname=fresh", server.words)
+    done = env.meridian(config, start=False).run("-t", "--with-database")
+    assert done.returncode == 0, done.stderr
 
 
 def test_pictures_of_the_pages_are_there(env):
