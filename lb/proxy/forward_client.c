@@ -28,21 +28,41 @@ static bool node_address(struct span s, struct addr *out)
     return !span_starts(s, SPAN("unix:")) && addr_parse(s, out) == ERR_OK;
 }
 
-/* The for= parameter of one element of Forwarded, unquoted. */
+/* The parameter at the beginning of an element; *rest is what follows its semicolon. Semicolons in
+ * quoted strings do not part parameters. */
+static void first_pair(struct span *rest, struct span *out)
+{
+    bool quoted = false;
+    size_t i = 0;
+    for (; i < rest->n && (quoted || rest->p[i] != ';'); i++)
+        quoted ^= rest->p[i] == '"';
+    *out = span_trim(span_sub(*rest, 0, i));
+    *rest = span_sub(*rest, i + 1, rest->n);
+}
+
+/* The for= parameter of one element of Forwarded, unquoted. An element with two of them is
+ * malformed (RFC 7239 section 4): nobody says which one the proxy has written. So is one with a
+ * backslash, which no address, name or host has: it may hide the quote at which the walk from the
+ * right has taken the inside of a string for an element. */
 static bool forwarded_for(struct span element, struct span *out)
 {
+    bool found = false;
+    if (span_find(element, '\\') < element.n)
+        return false;
     while (element.n != 0) {
         struct span pair, name;
-        element = span_cut(element, ';', &pair);
-        struct span value = span_cut(span_trim(pair), '=', &name);
+        first_pair(&element, &pair);
+        struct span value = span_cut(pair, '=', &name);
         if (!span_eq_nocase(name, SPAN("for")))
             continue;
+        if (found)
+            return false;
         if (value.n >= 2 && value.p[0] == '"' && value.p[value.n - 1] == '"')
             value = span_sub(value, 1, value.n - 1);
         *out = value;
-        return true;
+        found = true;
     }
-    return false;
+    return found;
 }
 
 static bool element_address(enum field_id field, struct span element, struct addr *out)
