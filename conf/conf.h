@@ -139,8 +139,8 @@ void conf_warn(struct conf_messages *m, struct conf_mark mark, const char *forma
     __attribute__((format(printf, 3, 4)));
 
 /* Appends a warning for each setting that is risky or has no effect: plain HTTP on a public
- * address, servers without checks, routes that are never chosen, pools that nobody uses.
- */
+ * address, servers without checks, routes that are never chosen, pools that nobody uses, templates
+ * with places and no database that knows them. */
 void conf_warnings(const struct conf *conf, struct buf *out);
 /* Appends what differs between the two, one line each ("  ~ pools.api.queue.limit: 10 -> 20"), at
  * most 40; secrets hidden. */

@@ -3,6 +3,7 @@
 #include "conf/conf.h"
 
 #include "base/mem.h"
+#include "base/template.h"
 
 #include <stdlib.h>
 
@@ -254,6 +255,64 @@ static void warn_stars(const struct conf *conf, struct conf_messages *m)
     }
 }
 
+static bool needs_database(enum template_name name)
+{
+    switch ((int)name) {
+    case TEMPLATE_GEO_COUNTRY:
+    case TEMPLATE_GEO_CONTINENT:
+    case TEMPLATE_GEO_SUBDIVISION:
+    case TEMPLATE_GEO_CITY:
+    case TEMPLATE_GEO_ASN:
+    case TEMPLATE_GEO_ORGANIZATION:
+    case TEMPLATE_GEO_FIELD:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* One for each template, of its first such name. */
+static void warn_template(const struct conf_text *text, struct conf_messages *m)
+{
+    struct arena arena;
+    struct template t;
+    struct span bad;
+    arena_init(&arena, NULL, KIB(1), 0);
+    bool good = template_parse(text->s, &arena, &t, &bad) == ERR_OK;
+    for (size_t i = 0; good && i < t.count; i++)
+        if (needs_database(t.pieces[i].name)) {
+            conf_warn(m, text->mark,
+                      "'{%s}' is empty for everybody without a database; set geo.databases",
+                      template_name(t.pieces[i].name));
+            break;
+        }
+    arena_reset(&arena);
+}
+
+static void warn_field_templates(const struct conf_field_rules *rules, struct conf_messages *m)
+{
+    for (size_t i = 0; i < rules->set_count; i++)
+        warn_template(&rules->set[i].value, m);
+    for (size_t i = 0; i < rules->add_count; i++)
+        warn_template(&rules->add[i].value, m);
+}
+
+/* What decides by places without a database is an error; what only tells of them is empty. */
+static void warn_templates(const struct conf *conf, struct conf_messages *m)
+{
+    if (conf->database_count > 0)
+        return;
+    if (conf->log.access_line.format == CONF_LOG_TEMPLATE)
+        warn_template(&conf->log.access_line.template, m);
+    for (size_t i = 0; i < conf->route_count; i++) {
+        const struct conf_route *route = &conf->routes[i];
+        warn_field_templates(&route->request_headers, m);
+        warn_field_templates(&route->response_headers, m);
+        if (route->redirect.set)
+            warn_template(&route->redirect.to, m);
+    }
+}
+
 void conf_warnings(const struct conf *conf, struct buf *out)
 {
     struct conf_messages m;
@@ -264,4 +323,5 @@ void conf_warnings(const struct conf *conf, struct buf *out)
     warn_pools(conf, &m);
     warn_hidden(conf, &m);
     warn_stars(conf, &m);
+    warn_templates(conf, &m);
 }

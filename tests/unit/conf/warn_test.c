@@ -19,11 +19,29 @@ static size_t count(struct span text, const char *what)
     return n;
 }
 
+struct said {
+    const char *text, *said; /* NULL: nothing */
+};
+
+static void check_said(const struct said *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct conf *c = load_good(rows[i].text);
+        struct buf out;
+        buf_init(&out, 0);
+        conf_warnings(c, &out);
+        size_t want = rows[i].said != NULL;
+        CHECK(count(buf_span(&out), "warning: ") == want &&
+                  (want == 0 || count(buf_span(&out), rows[i].said) == 1),
+              "row %zu: %.*s", i, SPAN_FMT(buf_span(&out)));
+        buf_fini(&out);
+        conf_free(&c);
+    }
+}
+
 TEST(conf_warnings, each_risk_has_one)
 {
-    static const struct {
-        const char *text, *said; /* NULL: nothing */
-    } rows[] = {
+    static const struct said rows[] = {
         {BASE ROUTES, NULL},
         {"listeners: {p: {bind: [\"10.1.2.3:80\", \"172.31.0.1:80\", \"192.168.0.1:80\", "
          "\"[::1]:80\", \"[fd00::1]:80\", \"unix:/x\", \"systemd:x\"]}}\n" POOL ROUTES,
@@ -94,18 +112,28 @@ TEST(conf_warnings, each_risk_has_one)
         {BASE ROUTES "admin: {http: \"0.0.0.0:9977\", allow_remote: true, token: \"file:/t\"}\n",
          "the token crosses the network in the clear"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct conf *c = load_good(rows[i].text);
-        struct buf out;
-        buf_init(&out, 0);
-        conf_warnings(c, &out);
-        size_t want = rows[i].said != NULL;
-        CHECK(count(buf_span(&out), "warning: ") == want &&
-                  (want == 0 || count(buf_span(&out), rows[i].said) == 1),
-              "row %zu: %.*s", i, SPAN_FMT(buf_span(&out)));
-        buf_fini(&out);
-        conf_free(&c);
-    }
+    check_said(rows, sizeof rows / sizeof *rows);
+}
+
+TEST(conf_warnings, templates_of_places_need_a_database)
+{
+    static const struct said rows[] = {
+        {BASE "routes: [{pool: api, request_headers: {set: {X-C: \"{host}/{geo.country}\"}}}]\n",
+         "test.yaml:3:51: warning: '{geo.country}' is empty for everybody without a database"},
+        {BASE
+         "routes: [{pool: api, response_headers: {add: {X-Z: \"{geo:location.time_zone}\"}}}]\n",
+         "warning: '{geo:PATH}' is empty"},
+        {BASE "routes: [{redirect: {to: \"https://{geo.continent}.example.com/\"}}, {match: {path: "
+              "/a}, pool: api}]\n",
+         "warning: '{geo.continent}' is empty"},
+        {BASE ROUTES "log: {access: {format: \"{time} {geo.country} {status}\"}}\n",
+         "warning: '{geo.country}' is empty"},
+        {BASE "routes: [{pool: api, request_headers: {set: {X-C: \"{{geo.country}\"}}}]\n", NULL},
+        {LISTENER SITES "health: {interval: 1s}}}\n"
+                        "routes: [{pool: api, request_headers: {set: {X-C: \"{geo.city}\"}}}]\n",
+         NULL},
+    };
+    check_said(rows, sizeof rows / sizeof *rows);
 }
 
 static void check_changes(const char *old, const char *new, const char *want)
