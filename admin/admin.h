@@ -57,6 +57,7 @@ struct admin_pool {
     uint64_t inflight, requests, errors;
     uint32_t waiting;  /* requests that wait for a slot */
     const char *probe; /* "http", "tcp", "grpc", "ready", "off" */
+    bool panic;        /* checks and ejections are ignored: too few pass */
     struct admin_fault fault;
 };
 

@@ -67,13 +67,16 @@ static const struct {
     {"pool_endpoints_usable", "Endpoints that are up, active and not ejected."},
     {"pool_requests_waiting", "Requests that wait for a free slot."},
     {"pool_dependency_down", "Whether the pool's servers fail for something that they share."},
+    {"pool_panic",
+     "Whether checks and ejections are ignored, as too few servers pass, for all clients or for "
+     "some."},
 };
 
 static void each_pool(void *user, const struct admin_pool *p)
 {
     struct pass *pass = user;
     struct metric_label label = {"pool", p->name};
-    uint32_t values[] = {p->endpoints, p->usable, p->waiting, admin_has_fault(&p->fault)};
+    uint32_t values[] = {p->endpoints, p->usable, p->waiting, admin_has_fault(&p->fault), p->panic};
     metrics_u64(pass->m, &label, 1, values[pass->at]);
 }
 

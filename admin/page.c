@@ -203,6 +203,8 @@ static void each_pool(void *user, const struct admin_pool *pool)
                pool->usable, pool->endpoints);
     if (pool->waiting != 0)
         buf_printf(b, "<p class=wait>%u requests wait for a free server</p>", pool->waiting);
+    if (pool->panic)
+        buf_put_str(b, "<p class=bad>panic: too few servers pass, checks are ignored</p>");
     if (admin_has_fault(&pool->fault)) {
         buf_put_str(b, "<p class=bad>dependency down: ");
         text(b, pool->fault.dependency);

@@ -75,6 +75,7 @@ static void each_pool(void *user, const struct admin_pool *p)
     json_u64(j, "requests", p->requests);
     json_u64(j, "errors", p->errors);
     json_str(j, "probe", p->probe);
+    json_bool(j, "panic", p->panic);
     show_fault(j, &p->fault);
     json_object_end(j);
 }

@@ -35,6 +35,12 @@ struct pool_state {
     char *name;
     /* main thread */
     struct link link;
+    struct {
+        uint64_t edition, generation; /* of the configuration and of this, when it was looked at */
+        int64_t again_ms;             /* time alone may change something then */
+        int64_t since_ms;             /* of the mode, while it is not the normal one */
+        uint8_t mode;                 /* enum pick_mode */
+    } seen;                           /* run/panic.h */
     /* shared, atomic */
     _Atomic uint32_t refs;
     _Atomic uint64_t generation; /* pool_changed; views compare it */

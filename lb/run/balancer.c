@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "net/tls_mem.h"
 #include "run/hint.h"
+#include "run/panic.h"
 #include "run/places.h"
 #include "run/sandbox.h"
 
@@ -169,6 +170,7 @@ static void on_tick(struct timer *t)
         watchdog_tick(b);
     registry_sweep(b->registry);
     watch_tick(b);
+    panic_look(b);
     timer_in_ms(t, TICK_MS);
 }
 

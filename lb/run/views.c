@@ -2,6 +2,7 @@
 #include "run/balancer.h"
 
 #include "health/shared.h"
+#include "run/panic.h"
 
 #include <unistd.h>
 
@@ -161,6 +162,7 @@ static void view_pools(void *ctx, void (*each)(void *user, const struct admin_po
             .routes = routes_to(policy, p),
             .waiting = atomic_load_explicit(&p->pick->state->waiting, memory_order_relaxed),
             .probe = probe_name(b->current->conf->pools[i].health.probe),
+            .panic = panic_mode(p->pick->state) != PICK_NORMAL,
         };
         balancer_fault(b, i, &row.fault);
         for (uint32_t k = 0; k < p->endpoint_count; k++) {

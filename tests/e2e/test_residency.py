@@ -66,6 +66,8 @@ def test_never_another_site_when_the_allowed_one_fails(env):
     until(lambda: ask(balancer, address_in(PLACES["EU"])).status == 503, what="503")
     assert not origins["iad"].requests and not origins["sin"].requests
     assert ask(balancer, address_in(PLACES["NA"])).status == 200
+    until(lambda: balancer.metric("meridian_pool_panic", pool="api") == 1, what="the gauge")
+    until(lambda: "mode=last-resort clients=some usable=2 endpoints=3" in balancer.errors(), what="the event")
 
 
 def test_unknown_clients(env):

@@ -95,10 +95,16 @@ def test_b1_panic_serves_when_no_check_is_good(env):
     assert all(origin.requests for origin in origins)
     told = balancer.ctl_json("explain", "--client", "127.0.0.1", "http://localhost/")
     assert told["mode"] == "panic"
+    until(lambda: balancer.metric("meridian_pool_panic", pool="api") == 1, what="the gauge")
+    assert balancer.ctl_json("pools")["pools"][0]["panic"] is True
     origins[0].healthy = origins[1].healthy = True
     until(lambda: list(states(balancer).values()).count("up") == 2, what="two that are well")
     with Client(balancer.port) as client:
         assert {client.get().body for _ in range(30)} == {b"a", b"b"}
+    until(lambda: balancer.metric("meridian_pool_panic", pool="api") == 0, what="the gauge at the end")
+    lines = [line for line in balancer.errors().splitlines() if "event=panic" in line]
+    assert len(lines) == 2 and "mode=panic clients=all" in lines[0] and "endpoints=4" in lines[0], lines
+    assert "panic-over" in lines[1], lines
 
 
 def test_b1_no_panic_where_it_is_off(env):

@@ -48,7 +48,8 @@ static void pools(void *ctx, void (*each)(void *user, const struct admin_pool *p
                              .inflight = 4,
                              .requests = 100,
                              .errors = 3,
-                             .probe = "http"};
+                             .probe = "http",
+                             .panic = true};
     struct admin_pool odd = {
         .name = SPAN("o\"d\\d\n"), .endpoints = 1, .usable = 1, .sites = 1, .probe = "tcp"};
     each(user, &api);

@@ -193,6 +193,8 @@ TEST(metrics, families)
         "meridian_ready 1",
         "meridian_uptime_seconds 3725",
         "meridian_pool_endpoints_usable{pool=\"api\"} 1",
+        "meridian_pool_panic{pool=\"api\"} 1",
+        "meridian_pool_panic{pool=\"o\\\"d\\\\d\\n\"} 0",
         "meridian_pool_endpoints{pool=\"o\\\"d\\\\d\\n\"} 1",
         "meridian_backend_up{pool=\"api\",backend=\"fra-1\",address=\"10.1.0.11:8080\",site="
         "\"fra\"} "
