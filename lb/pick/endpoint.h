@@ -29,6 +29,8 @@ void out_ring_add(struct out_ring *ring, int64_t until_ms);
 /* Counts to the end of the second of return, so it is never too low. */
 uint32_t out_ring_count(const struct out_ring *ring, int64_t now_ms);
 
+#define POOL_LESSER 2 /* ranks of requests below the first */
+
 /* What is shared by all generations of one pool. Freed by the registry after its last endpoint. */
 struct pool_state {
     /* set once */
@@ -56,6 +58,8 @@ struct pool_state {
      * some */
     _Atomic uint32_t waiting;
     _Atomic uint64_t waiting_workers;
+    /* the same of those that more important ones may take the place of, by rank */
+    _Atomic uint64_t lesser_workers[POOL_LESSER];
 };
 
 static inline bool pool_has_fault(const struct pool_state *pool)

@@ -5,8 +5,6 @@
 
 #include "base/limits.h"
 
-#define ROOM_GAP_MS 100
-
 #include <assert.h>
 
 void exchange_limit(struct exchange *x, int64_t whole_ns)
@@ -83,113 +81,6 @@ void exchange_admit(struct exchange *x)
     exchange_pick(x);
 }
 
-/* Whether the pool's queue has a place: a free one, or that of somebody less important (load
- * shedding). Places are counted over all workers; only this one's waiters give theirs up. */
-static bool take_place(struct exchange *x, struct pool_slot *slot)
-{
-    _Atomic uint32_t *waiting = &slot->state->waiting;
-    if (atomic_fetch_add(waiting, 1) < x->pool->queue_limit)
-        return true;
-    atomic_fetch_sub(waiting, 1);
-    struct waiter *w = line_yields(&slot->line, x->route->rank);
-    if (w == NULL)
-        return false;
-    exchange_fail(container_of(w, struct exchange, waiter), ERR_SHED);
-    if (atomic_fetch_add(waiting, 1) < x->pool->queue_limit)
-        return true;
-    atomic_fetch_sub(waiting, 1);
-    return false;
-}
-
-/* Until when it waits, and after what time a server that answers as fast as usual would answer too
- * late for the request's own deadline (A11). */
-static void set_patience(struct exchange *x)
-{
-    const struct pool_view *view = x->edition->pools[x->pool->index].view;
-    double usual_ms = pool_view_base(view, &view->tiers[0], PICK_ALL);
-    struct waiter *w = &x->waiter;
-    w->rank = x->route->rank;
-    w->due_ns = loop_now_ns(x->proxy->loop) + x->pool->queue_ms * NS_PER_MS;
-    w->latest_ns = INT64_MAX;
-    if (x->deadline_ns == 0)
-        return;
-    w->latest_ns = x->deadline_ns - (int64_t)(usual_ms * (double)NS_PER_MS);
-    if (x->deadline_ns < w->due_ns)
-        w->due_ns = x->deadline_ns;
-}
-
-static bool join_queue(struct exchange *x)
-{
-    struct pool_slot *slot = x->edition->pools[x->pool->index].slot;
-    if (!take_place(x, slot)) {
-        exchange_fail(x, ERR_QUEUE_FULL);
-        return false;
-    }
-    x->slot = slot;
-    slot->refs++;
-    if (slot->line.count == 0)
-        atomic_fetch_or(&slot->state->waiting_workers, UINT64_C(1) << x->proxy->worker);
-    set_patience(x);
-    line_join(&slot->line, &x->waiter);
-    counter_add(&x->proxy->stats->waiting, 1);
-    exchange_move(x, EXCHANGE_WAIT);
-    return true;
-}
-
-/* One who waits asks for one place at a time: what is given up is free only after a while, as a
- * connection has to be closed first. */
-static void ask_for_room(struct exchange *x)
-{
-    int64_t now_ns = loop_now_ns(x->proxy->loop);
-    if (x->room_ns != 0 && now_ns - x->room_ns < ROOM_GAP_MS * NS_PER_MS)
-        return;
-    if (exchange_make_room(x->slot, now_ns))
-        x->room_ns = now_ns;
-}
-
-/* No slot now (L9), or with `own` no connection on this worker. Registered before the second try,
- * so that a slot freed in between is not missed. */
-static void wait_for_slot(struct exchange *x, bool own)
-{
-    bool waits = x->state == EXCHANGE_WAIT;
-    if (!waits && !join_queue(x))
-        return;
-    x->slot->own = own;
-    ask_for_room(x);
-    if (waits)
-        exchange_aim(x);
-    else
-        exchange_pick(x);
-}
-
-static void leave_queue(struct exchange *x)
-{
-    struct pool_slot *slot = x->slot;
-    if (slot == NULL)
-        return;
-    x->slot = NULL;
-    slot->refs--;
-    line_leave(&slot->line, &x->waiter);
-    atomic_fetch_sub(&slot->state->waiting, 1);
-    if (slot->line.count == 0)
-        atomic_fetch_and(&slot->state->waiting_workers, ~(UINT64_C(1) << x->proxy->worker));
-    counter_add(&x->proxy->stats->waiting, (uint64_t)-1);
-    x->queue_ns += loop_now_ns(x->proxy->loop) - x->phase_ns;
-}
-
-void exchange_unwait(struct exchange *x)
-{
-    exchange_leave_challenge(x);
-    connpool_cancel(&x->wait);
-    leave_queue(x);
-}
-
-void exchange_retry_pick(struct exchange *x)
-{
-    if (x->state == EXCHANGE_WAIT)
-        exchange_pick(x);
-}
-
 static void on_stream(void *user, struct back *b)
 {
     struct exchange *x = user;
@@ -234,7 +125,7 @@ static void open_stream(struct exchange *x)
     enum err e = exchange_ask_stream(x, x->ticket.endpoint, age_for(x), &x->wait, &b);
     if (e == ERR_FULL) {
         pick_release(&x->ticket); /* nothing has become free: nobody is told */
-        wait_for_slot(x, true);
+        exchange_wait(x, true);
         return;
     }
     x->attempts++;
@@ -242,7 +133,7 @@ static void open_stream(struct exchange *x)
         exchange_fail(x, e); /* ours, not the server's (B2) */
         return;
     }
-    leave_queue(x);
+    exchange_leave_queue(x);
     if (e == ERR_OK) {
         exchange_attach(x, b);
         exchange_send(x);
@@ -348,7 +239,7 @@ void exchange_pick(struct exchange *x)
     if (e == ERR_NO_BACKEND && x->refused)
         e = same_again(x, &req);
     if (e == ERR_FULL) {
-        wait_for_slot(x, false);
+        exchange_wait(x, false);
         return;
     }
     if (e != ERR_OK) {

@@ -163,7 +163,6 @@ void exchange_pick(struct exchange *x);
 MUST_CHECK
 enum err exchange_ask_stream(struct exchange *x, struct endpoint *endpoint, enum connpool_age age,
                              struct connpool_wait *wait, struct back **out);
-void exchange_unwait(struct exchange *x);
 /* Books the outcome of the present attempt, once. */
 void exchange_note(struct exchange *x, enum pick_outcome outcome);
 void exchange_release_ticket(struct exchange *x);
@@ -221,6 +220,16 @@ bool exchange_hedge_succeeds(struct exchange *x);
 void exchange_hedge_drop(struct exchange *x);
 /* How long the answer took. */
 void exchange_hedge_learn(struct exchange *x, enum pick_outcome outcome);
+
+/* exchange_wait.c */
+/* No slot now (L9), or with `own` no connection on this worker. Registered before the second try,
+ * so that a slot freed in between is not missed. */
+void exchange_wait(struct exchange *x, bool own);
+void exchange_leave_queue(struct exchange *x);
+/* Neither for a place nor for a connection nor for a file any more. */
+void exchange_unwait(struct exchange *x);
+/* One who waits here and is less important gives up its place, if there is one. */
+void exchange_shed(struct pool_slot *slot, enum rank rank);
 
 /* exchange_mirror.c: sends a copy where the route says so, once the content is in hand. */
 void exchange_mirror(struct exchange *x);

@@ -1,5 +1,7 @@
 #include "proxy/line.h"
 
+#include <string.h>
+
 static struct waiter *of(struct link *e)
 {
     return container_of(e, struct waiter, link);
@@ -11,6 +13,7 @@ void line_init(struct line *l)
         list_init(&l->ranks[r]);
     list_init(&l->late);
     l->count = 0;
+    memset(l->of_rank, 0, sizeof l->of_rank);
 }
 
 /* From the end, where a new one belongs when all may wait equally long. */
@@ -23,12 +26,14 @@ void line_join(struct line *l, struct waiter *w)
     w->late = false;
     list_push(before, &w->link);
     l->count++;
+    l->of_rank[w->rank]++;
 }
 
 void line_leave(struct line *l, struct waiter *w)
 {
     list_remove(&w->link);
     l->count--;
+    l->of_rank[w->rank]--;
 }
 
 /* The first from e on who is in time; those who are not go behind all. */

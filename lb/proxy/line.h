@@ -23,7 +23,7 @@ struct waiter {
 struct line {
     struct link ranks[RANK_COUNT]; /* each by due_ns */
     struct link late;              /* in the order in which they became so */
-    uint32_t count;
+    uint32_t count, of_rank[RANK_COUNT];
 };
 
 void line_init(struct line *l);

@@ -310,6 +310,13 @@ void proxy_slot_released(struct proxy *p, struct pool_state *state)
         timer_in_ms(&s->unused, OFFER_MS);
 }
 
+void proxy_shed(struct proxy *p, struct pool_state *state, enum rank rank)
+{
+    struct pool_slot *s = slot_find(p, state);
+    if (s != NULL)
+        exchange_shed(s, rank);
+}
+
 void proxy_drain(struct proxy *p)
 {
     p->draining = true;

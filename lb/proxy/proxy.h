@@ -91,6 +91,8 @@ struct proxy_hooks {
     void (*edition_end)(void *user, const struct policy *policy);
     /* Another worker has requests waiting for this pool. */
     void (*slot_free)(void *user, unsigned worker, struct pool_state *pool);
+    /* Another worker is to do proxy_shed. False: it is far behind. */
+    bool (*shed)(void *user, unsigned worker, struct pool_state *pool, enum rank rank);
     /* One access-log line, newline included; taken or dropped, never blocking. */
     void (*log_line)(void *user, struct span line);
     /* One span (span_json.h), in the same way. */
@@ -170,6 +172,10 @@ bool proxy_accepting(const struct proxy *p);
 void proxy_slot_released(struct proxy *p, struct pool_state *pool);
 /* The same, told by another worker: only this one's waiters are served. */
 void proxy_slot_free(struct proxy *p, struct pool_state *pool);
+
+/* A more important request of another worker has taken a place in the pool's queue: one of this
+ * worker's waiters that are less important gives up its own, if there still is one. */
+void proxy_shed(struct proxy *p, struct pool_state *pool, enum rank rank);
 
 /* More may be usable than before, nobody has counted how many: all waiters try again in their
  * order, until some have tried in vain. At most once per ms. */

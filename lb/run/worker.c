@@ -32,6 +32,13 @@ static void on_slot_free(void *user, unsigned worker, struct pool_state *pool)
                              (struct mail){.kind = WORKER_SLOT_FREE, .p = pool});
 }
 
+static bool on_shed(void *user, unsigned worker, struct pool_state *pool, enum rank rank)
+{
+    struct worker *w = user;
+    struct mail mail = {.kind = WORKER_SHED, .p = pool, .n = rank};
+    return mailbox_post_hint(&w->spec.peers[worker]->box, mail) == ERR_OK;
+}
+
 static void on_log_line(void *user, struct span line)
 {
     struct worker *w = user;
@@ -180,6 +187,9 @@ static void on_mail(void *user, const struct mail *m)
     case WORKER_SLOT_FREE:
         proxy_slot_free(w->proxy, m->p);
         break;
+    case WORKER_SHED:
+        proxy_shed(w->proxy, m->p, (enum rank)m->n);
+        break;
     case WORKER_DRAIN:
         begin_drain(w, m->p);
         break;
@@ -253,6 +263,7 @@ enum err worker_new(const struct worker_spec *spec, struct worker **out)
         .stats = spec->stats,
         .hooks = {.edition_end = on_edition_end,
                   .slot_free = on_slot_free,
+                  .shed = on_shed,
                   .log_line = on_log_line,
                   .span_line = on_span_line,
                   .read_file = on_read_file,

@@ -11,6 +11,7 @@
 enum worker_mail {
     WORKER_ADOPT,     /* p: struct snapshot */
     WORKER_SLOT_FREE, /* p: struct pool_state */
+    WORKER_SHED,      /* p: struct pool_state; n: enum rank */
     WORKER_DRAIN,     /* p: struct worker_drain, which outlives the worker */
     WORKER_KILL,      /* end everything now */
     WORKER_EXPIRE,    /* v: generation; n: ms that requests of it and of older ones still have */

@@ -4,6 +4,7 @@ import time
 
 from client import Client, client_context, get
 from env import until
+from h2 import H2Client
 from origin import dripped, gated, head, never, text
 from test_websocket import open_websocket
 from wire import Ended
@@ -154,6 +155,37 @@ def test_l9_a_full_queue_keeps_the_important(env):
     gate.set()
     assert [client.response().status for client in [first, pay, page]] == [200, 200, 200]
     assert [request.target for request in origin.requests] == ["/", "/pay", "/page"]
+    at_rest(balancer)
+
+
+def test_l9_a_full_queue_keeps_the_important_of_any_worker(env):
+    """Those that wait are one worker's, as one connection brought them; the important ones come to both."""
+    gate = threading.Event()
+    origin, port = env.origin(script=[gated(gate, text())]), env.port()
+    balancer = env.meridian({
+        "workers": 2,
+        "listeners": {"public": {"bind": f"127.0.0.1:{port}", "protocols": ["h2", "http/1.1"]}},
+        "pools": {"api": {"backends": {"a": {"address": origin.address, "max_inflight": 1}},
+                          "queue": {"limit": 8, "timeout": "30s"}, **QUIET}},
+        "routes": [{"match": {"path": "/pay"}, "pool": "api", "priority": "high"},
+                   {"match": {"path": "/batch"}, "pool": "api", "priority": "low"},
+                   {"pool": "api"}]})
+
+    def all_wait():
+        return balancer.ctl_json("pools")["pools"][0]["waiting"] == 8
+    first = env.client(port).request()
+    until(lambda: origin.requests)
+    with H2Client(port) as batch:
+        batch.ready()
+        low = [batch.request(path="/batch") for _ in range(8)]
+        until(all_wait, what="eight that wait")
+        high = [env.client(port).request("GET", "/pay") for _ in range(8)]
+        for stream in low:
+            assert batch.answer(stream).status == 503 and b"shed" in stream.body, stream
+    assert get(port, "/batch").status == 503
+    until(all_wait, what="eight others that wait")
+    gate.set()
+    assert [client.response().status for client in [first, *high]] == [200] * 9
     at_rest(balancer)
 
 

@@ -312,12 +312,13 @@ static struct admission *admission(void)
 
 static void build_proxy(struct play *p)
 {
-    struct proxy_spec spec = {.workers = 1,
-                              .env = &p->worker_env,
-                              .admission = admission(),
-                              .stats = p->stats,
-                              .hooks = {on_edition_end, on_slot_free, on_line, on_line, NULL, p},
-                              .seed = 1};
+    struct proxy_spec spec = {
+        .workers = 1,
+        .env = &p->worker_env,
+        .admission = admission(),
+        .stats = p->stats,
+        .hooks = {on_edition_end, on_slot_free, NULL, on_line, on_line, NULL, p},
+        .seed = 1};
     p->route_stats->name = "all";
     must(proxy_new(&spec, &p->proxy) == ERR_OK);
     build_policy(p);

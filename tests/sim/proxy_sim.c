@@ -166,12 +166,13 @@ static bool proxy_door(void *user, int fd, const struct addr *peer)
 
 static void build_proxy(struct world *w)
 {
-    struct proxy_spec spec = {.workers = 1,
-                              .env = &w->worker_env,
-                              .admission = w->admission,
-                              .stats = w->stats,
-                              .hooks = {on_edition_end, on_slot_free, on_line, on_line, NULL, w},
-                              .seed = w->seed + 1};
+    struct proxy_spec spec = {
+        .workers = 1,
+        .env = &w->worker_env,
+        .admission = w->admission,
+        .stats = w->stats,
+        .hooks = {on_edition_end, on_slot_free, NULL, on_line, on_line, NULL, w},
+        .seed = w->seed + 1};
     atomic_store(&w->admission->connections_most, 1000);
     atomic_store(&w->admission->handshakes_most, 1000);
     atomic_store(&w->admission->source_most, 1000);

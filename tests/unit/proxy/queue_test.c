@@ -59,3 +59,107 @@ TEST(queue, the_next_in_line_may_go_while_another_is_served)
     CHECK_INT(busy->status, 200);
     scene_close(&s);
 }
+
+/* Both servers are busy, and other workers fill the queue with requests of the rank. */
+static void fill_elsewhere(enum rank rank)
+{
+    scene_new(&s);
+    scene_script(&s, 0, &slow, 1);
+    scene_script(&s, 1, &slow, 1);
+    s.max_inflight = 1;
+    for (int i = 0; i < SCENE_ROUTES; i++)
+        s.routes[i].rank = RANK_NORMAL;
+    s.routes[1].rank = RANK_HIGH;
+    s.routes[2].rank = RANK_LOW;
+    scene_start(&s);
+    (void)scene_ask(&s, "GET", "/", 0);
+    (void)scene_ask(&s, "GET", "/", 0);
+    scene_pass(&s, 10);
+    atomic_fetch_add(&s.pool.pick->state->waiting, s.pool.queue_limit);
+    atomic_fetch_or(&s.pool.pick->state->lesser_workers[rank - 1], 2);
+}
+
+static void clear_elsewhere(enum rank rank)
+{
+    atomic_fetch_sub(&s.pool.pick->state->waiting, s.pool.queue_limit);
+    atomic_fetch_and(&s.pool.pick->state->lesser_workers[rank - 1], ~UINT64_C(2));
+}
+
+TEST(queue, a_place_is_taken_from_another_worker_too)
+{
+    fill_elsewhere(RANK_LOW);
+    struct ask *first = scene_ask(&s, "GET", "/get", 0), *low = scene_ask(&s, "GET", "/small", 0);
+    struct ask *normal = scene_ask(&s, "GET", "/", 0);
+    scene_pass(&s, 10);
+    CHECK(!first->done && !normal->done, "they wait");
+    CHECK_INT(low->status, 503);
+    CHECK(strstr(low->content, "\"queue-full\"") != NULL, "%s", low->content);
+    CHECK(s.sheds[RANK_HIGH] == 1 && s.sheds[RANK_NORMAL] == 1 && s.sheds[RANK_LOW] == 0, "%u %u",
+          s.sheds[RANK_HIGH], s.sheds[RANK_NORMAL]);
+    clear_elsewhere(RANK_LOW);
+    scene_wait(&s, first);
+    scene_wait(&s, normal);
+    CHECK(first->status == 200 && normal->status == 200, "%d %d", first->status, normal->status);
+    scene_close(&s);
+}
+
+TEST(queue, equals_elsewhere_keep_their_places)
+{
+    fill_elsewhere(RANK_NORMAL);
+    struct ask *normal = scene_ask(&s, "GET", "/", 0), *high = scene_ask(&s, "GET", "/get", 0);
+    scene_pass(&s, 10);
+    CHECK_INT(normal->status, 503);
+    CHECK(!high->done && s.sheds[RANK_HIGH] == 1 && s.sheds[RANK_NORMAL] == 0, "the other waits");
+    clear_elsewhere(RANK_NORMAL);
+    scene_wait(&s, high);
+    CHECK_INT(high->status, 200);
+    scene_close(&s);
+}
+
+/* However slowly the other worker hears of it, and if it hears nothing. */
+TEST(queue, what_is_taken_elsewhere_is_bounded)
+{
+    enum { ASKS = 7 };
+    struct ask *asks[ASKS];
+    unsigned waiting = 0;
+    fill_elsewhere(RANK_LOW);
+    s.deaf = true;
+    struct ask *unheard = scene_ask(&s, "GET", "/", 0);
+    scene_pass(&s, 10);
+    CHECK_INT(unheard->status, 503);
+    s.deaf = false;
+    for (int i = 0; i < ASKS; i++)
+        asks[i] = scene_ask(&s, "GET", "/", 0);
+    scene_pass(&s, 10);
+    for (int i = 0; i < ASKS; i++)
+        waiting += !asks[i]->done;
+    CHECK_INT(waiting, s.pool.queue_limit);
+    CHECK_INT(atomic_load(&s.pool.pick->state->waiting), 2 * s.pool.queue_limit);
+    clear_elsewhere(RANK_LOW);
+    scene_pass(&s, 10000);
+    scene_close(&s);
+}
+
+/* The other side of it. */
+TEST(queue, a_waiter_gives_up_its_place_for_another_worker)
+{
+    fill_elsewhere(RANK_LOW);
+    clear_elsewhere(RANK_LOW);
+    struct pool_state *pool = s.pool.pick->state;
+    struct ask *normal = scene_ask(&s, "GET", "/", 0), *low = scene_ask(&s, "GET", "/small", 0);
+    scene_pass(&s, 10);
+    CHECK(atomic_load(&pool->lesser_workers[RANK_NORMAL - 1]) == 1 &&
+              atomic_load(&pool->lesser_workers[RANK_LOW - 1]) == 1,
+          "others see both");
+    proxy_shed(s.proxy, pool, RANK_NORMAL);
+    scene_pass(&s, 10);
+    CHECK_INT(low->status, 503);
+    CHECK(strstr(low->content, "\"shed\"") != NULL, "%s", low->content);
+    CHECK_INT(atomic_load(&pool->lesser_workers[RANK_LOW - 1]), 0);
+    proxy_shed(s.proxy, pool, RANK_NORMAL);
+    scene_pass(&s, 10);
+    CHECK(!normal->done, "nobody is less important");
+    scene_wait(&s, normal);
+    CHECK_INT(normal->status, 200);
+    scene_close(&s);
+}

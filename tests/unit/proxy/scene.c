@@ -155,6 +155,14 @@ static void on_slot_free(void *user, unsigned worker, struct pool_state *pool)
     s->offered++;
 }
 
+static bool on_shed(void *user, unsigned worker, struct pool_state *pool, enum rank rank)
+{
+    struct scene *s = user;
+    CHECK(worker == 1 && pool == s->pool.pick->state, "worker %u", worker);
+    s->sheds[rank]++;
+    return !s->deaf;
+}
+
 static void on_line(void *user, struct span line)
 {
     (void)user;
@@ -225,12 +233,13 @@ void scene_new(struct scene *s)
     s->route_stats = mem_alloc(sizeof(*s->route_stats));
     CHECK(s->admission != NULL && s->stats != NULL && s->route_stats != NULL, "memory");
     s->route_stats->name = "r";
-    struct proxy_spec spec = {.workers = 1,
-                              .env = &s->env,
-                              .admission = s->admission,
-                              .stats = s->stats,
-                              .hooks = {on_edition_end, on_slot_free, on_line, on_line, NULL, s},
-                              .seed = 1};
+    struct proxy_spec spec = {
+        .workers = 1,
+        .env = &s->env,
+        .admission = s->admission,
+        .stats = s->stats,
+        .hooks = {on_edition_end, on_slot_free, on_shed, on_line, on_line, NULL, s},
+        .seed = 1};
     CHECK_INT(proxy_new(&spec, &s->proxy), ERR_OK);
     s->pool = (struct policy_pool){
         .name = SPAN("api"),
@@ -288,6 +297,8 @@ static void counters_at_rest(const struct scene *s)
     CHECK_INT(counter_get(&s->stats->waiting), 0);
     CHECK_INT(atomic_load(&s->pool.pick->state->waiting), 0);
     CHECK_INT(atomic_load(&s->pool.pick->state->waiting_workers), 0);
+    for (int i = 0; i < POOL_LESSER; i++)
+        CHECK_INT(atomic_load(&s->pool.pick->state->lesser_workers[i]), 0);
 }
 
 void scene_close(struct scene *s)

@@ -76,7 +76,9 @@ struct scene {
     unsigned asked;
     uint32_t max_inflight;
     unsigned editions_ended;
-    unsigned offered; /* slots that were offered to another worker */
+    unsigned offered;           /* slots that were offered to another worker */
+    unsigned sheds[RANK_COUNT]; /* places of another worker's that were taken, by rank */
+    bool deaf;                  /* the other worker hears nothing of them */
 };
 
 /* Routes: "/" all; "/get" GET and HEAD only; "/small" content of 10 bytes at most; "/ws" WebSocket;

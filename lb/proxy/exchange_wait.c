@@ -1,0 +1,172 @@
+/* Waiting for a free server: places in the pool's queue, who gives up one, and who looks again. */
+#include "proxy/exchange_impl.h"
+
+#define ROOM_GAP_MS 100
+#define OVER_MOST   64
+
+_Static_assert(RANK_COUNT - 1 == POOL_LESSER, "all ranks but the first may have to yield");
+
+static uint64_t own_bit(const struct exchange *x)
+{
+    return UINT64_C(1) << x->proxy->worker;
+}
+
+/* One of this worker's waiters gives up its place. False: nobody is less important, or somebody
+ * else was quicker. */
+static bool take_place_here(struct exchange *x, struct pool_slot *slot, struct waiter *w)
+{
+    _Atomic uint32_t *waiting = &slot->state->waiting;
+    exchange_fail(container_of(w, struct exchange, waiter), ERR_SHED);
+    if (atomic_fetch_add(waiting, 1) < x->pool->queue_limit)
+        return true;
+    atomic_fetch_sub(waiting, 1);
+    return false;
+}
+
+static unsigned any_of(uint64_t workers, struct rng *rng)
+{
+    uint64_t skip = rng_below(rng, (uint64_t)__builtin_popcountll(workers));
+    for (; skip > 0; skip--)
+        workers &= workers - 1;
+    return (unsigned)__builtin_ctzll(workers);
+}
+
+/* The same with another worker's: it hears of it, and until then more wait than there are places,
+ * twice as many at most and never more than OVER_MOST beyond them. */
+static bool take_place_elsewhere(const struct exchange *x, struct pool_slot *slot)
+{
+    struct proxy *p = x->proxy;
+    struct pool_state *state = slot->state;
+    uint32_t limit = x->pool->queue_limit, over = limit < OVER_MOST ? limit : OVER_MOST;
+    uint64_t workers = 0;
+    for (int r = RANK_COUNT - 1; workers == 0 && r > (int)x->route->rank; r--)
+        workers = atomic_load(&state->lesser_workers[r - 1]) & ~own_bit(x);
+    if (workers == 0)
+        return false;
+    if (atomic_fetch_add(&state->waiting, 1) < limit + over &&
+        p->hooks.shed(p->hooks.user, any_of(workers, &p->rng), state, x->route->rank))
+        return true;
+    atomic_fetch_sub(&state->waiting, 1);
+    return false;
+}
+
+/* Whether the pool's queue has a place: a free one, or that of somebody less important (load
+ * shedding). Places are counted over all workers. */
+static bool take_place(struct exchange *x, struct pool_slot *slot)
+{
+    if (atomic_fetch_add(&slot->state->waiting, 1) < x->pool->queue_limit)
+        return true;
+    atomic_fetch_sub(&slot->state->waiting, 1);
+    struct waiter *w = line_yields(&slot->line, x->route->rank);
+    return w != NULL ? take_place_here(x, slot, w) : take_place_elsewhere(x, slot);
+}
+
+void exchange_shed(struct pool_slot *slot, enum rank rank)
+{
+    struct waiter *w = line_yields(&slot->line, rank);
+    if (w != NULL)
+        exchange_fail(container_of(w, struct exchange, waiter), ERR_SHED);
+}
+
+/* Which workers have somebody to wait, and somebody less important: others read it. */
+static void show_line(const struct exchange *x, const struct pool_slot *slot)
+{
+    _Atomic uint64_t *shown[RANK_COUNT] = {&slot->state->waiting_workers};
+    uint32_t counts[RANK_COUNT] = {slot->line.count};
+    for (int r = RANK_HIGH + 1; r < RANK_COUNT; r++) {
+        shown[r] = &slot->state->lesser_workers[r - 1];
+        counts[r] = slot->line.of_rank[r];
+    }
+    for (int i = 0; i < RANK_COUNT; i++) {
+        bool is = (atomic_load_explicit(shown[i], memory_order_relaxed) & own_bit(x)) != 0;
+        if (counts[i] != 0 && !is)
+            atomic_fetch_or(shown[i], own_bit(x));
+        else if (counts[i] == 0 && is)
+            atomic_fetch_and(shown[i], ~own_bit(x));
+    }
+}
+
+/* Until when it waits, and after what time a server that answers as fast as usual would answer too
+ * late for the request's own deadline (A11). */
+static void set_patience(struct exchange *x)
+{
+    const struct pool_view *view = x->edition->pools[x->pool->index].view;
+    double usual_ms = pool_view_base(view, &view->tiers[0], PICK_ALL);
+    struct waiter *w = &x->waiter;
+    w->rank = x->route->rank;
+    w->due_ns = loop_now_ns(x->proxy->loop) + x->pool->queue_ms * NS_PER_MS;
+    w->latest_ns = INT64_MAX;
+    if (x->deadline_ns == 0)
+        return;
+    w->latest_ns = x->deadline_ns - (int64_t)(usual_ms * (double)NS_PER_MS);
+    if (x->deadline_ns < w->due_ns)
+        w->due_ns = x->deadline_ns;
+}
+
+static bool join_queue(struct exchange *x)
+{
+    struct pool_slot *slot = x->edition->pools[x->pool->index].slot;
+    if (!take_place(x, slot)) {
+        exchange_fail(x, ERR_QUEUE_FULL);
+        return false;
+    }
+    x->slot = slot;
+    slot->refs++;
+    set_patience(x);
+    line_join(&slot->line, &x->waiter);
+    show_line(x, slot);
+    counter_add(&x->proxy->stats->waiting, 1);
+    exchange_move(x, EXCHANGE_WAIT);
+    return true;
+}
+
+/* One who waits asks for one place at a time: what is given up is free only after a while, as a
+ * connection has to be closed first. */
+static void ask_for_room(struct exchange *x)
+{
+    int64_t now_ns = loop_now_ns(x->proxy->loop);
+    if (x->room_ns != 0 && now_ns - x->room_ns < ROOM_GAP_MS * NS_PER_MS)
+        return;
+    if (exchange_make_room(x->slot, now_ns))
+        x->room_ns = now_ns;
+}
+
+void exchange_wait(struct exchange *x, bool own)
+{
+    bool waits = x->state == EXCHANGE_WAIT;
+    if (!waits && !join_queue(x))
+        return;
+    x->slot->own = own;
+    ask_for_room(x);
+    if (waits)
+        exchange_aim(x);
+    else
+        exchange_pick(x);
+}
+
+void exchange_leave_queue(struct exchange *x)
+{
+    struct pool_slot *slot = x->slot;
+    if (slot == NULL)
+        return;
+    x->slot = NULL;
+    slot->refs--;
+    line_leave(&slot->line, &x->waiter);
+    atomic_fetch_sub(&slot->state->waiting, 1);
+    show_line(x, slot);
+    counter_add(&x->proxy->stats->waiting, (uint64_t)-1);
+    x->queue_ns += loop_now_ns(x->proxy->loop) - x->phase_ns;
+}
+
+void exchange_unwait(struct exchange *x)
+{
+    exchange_leave_challenge(x);
+    connpool_cancel(&x->wait);
+    exchange_leave_queue(x);
+}
+
+void exchange_retry_pick(struct exchange *x)
+{
+    if (x->state == EXCHANGE_WAIT)
+        exchange_pick(x);
+}
