@@ -59,7 +59,7 @@ void choose_taken(const struct choice *c);
 /* draw.c. A uniform draw below the bound: floor(draw * bound / 2^64). */
 uint64_t choose_scaled(uint64_t draw, uint64_t bound);
 uint64_t choose_draw(const struct choice *c);
-/* The item at this distance into the range's weights. */
+/* The item at this distance into the range's weights, which is not beyond them. */
 uint32_t choose_item_at(const struct view_site *site, const struct choose_range *r, uint64_t at);
 /* Whether the item can be chosen: the mode may use it, it was not tried, it is not full. */
 bool choose_look(struct choice *c, uint32_t site, uint32_t item, struct choose_candidate *out);

@@ -64,7 +64,8 @@ uint64_t choose_draw(const struct choice *c)
 uint32_t choose_item_at(const struct view_site *site, const struct choose_range *r, uint64_t at)
 {
     uint64_t target = r->weight_before + at;
-    uint32_t item = r->from, n = r->to - r->from;
+    uint32_t item = site->guide[target >> site->guide_shift], n = site->guide_span;
+    item = item + n <= site->count ? item : site->count - n;
     /* The first item whose sum is above the target; without a branch to mispredict. */
     while (n > 1) {
         uint32_t half = n / 2;
@@ -96,6 +97,19 @@ void choose_scan(struct choice *c, uint32_t site, uint32_t most)
     scan_from(c, site, &r, r.from + (uint32_t)choose_scaled(choose_draw(c), r.to - r.from), most);
 }
 
+/* All are drawn before any is looked at, so that their memory comes at once. */
+static void draw_some(struct choice *c, uint32_t site, const struct choose_range *r, uint32_t n)
+{
+    const struct view_site *v = &c->tier->sites[site];
+    uint32_t drawn[PICK_CHOICES_MOST];
+    for (uint32_t i = 0; i < n; i++) {
+        drawn[i] = weighted_draw(c, v, r);
+        __builtin_prefetch(v->items[drawn[i]].endpoint);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        choose_consider(c, site, drawn[i]);
+}
+
 void choose_candidates(struct choice *c, uint32_t site, uint32_t most)
 {
     const struct view_site *v = &c->tier->sites[site];
@@ -106,8 +120,12 @@ void choose_candidates(struct choice *c, uint32_t site, uint32_t most)
         return;
     }
     uint32_t draws = most * DRAWS_EACH > DRAWS_LEAST ? most * DRAWS_EACH : DRAWS_LEAST;
-    while (draws-- > 0 && c->candidate_count < most)
-        choose_consider(c, site, weighted_draw(c, v, &r));
+    while (draws > 0 && c->candidate_count < most) {
+        uint32_t n = most - c->candidate_count;
+        n = n < draws ? n : draws;
+        draw_some(c, site, &r, n);
+        draws -= n;
+    }
     if (c->candidate_count < most)
         choose_scan(c, site, most);
 }

@@ -88,11 +88,11 @@ struct endpoint {
     _Atomic uint32_t connect_fails; /* consecutive refused, unreachable, connect time-outs */
     _Atomic uint32_t busy;          /* consecutive busy answers as a light outlier */
     _Atomic int64_t up_since;       /* monotonic ms of the last DOWN -> UP; 0: never */
-    _Atomic uint64_t ejects; /* eject_count << 48 | ms of the last failure; endpoint_failed */
+    _Atomic uint64_t ejects;   /* eject_count << 48 | ms of the last failure; endpoint_failed */
+    _Atomic uint64_t requests; /* taken; only shown, but written by each pick too */
     /* shared, atomic: what is only shown */
-    _Alignas(64) _Atomic uint64_t requests; /* taken */
-    _Atomic uint64_t responses;             /* any answer */
-    _Atomic uint64_t errors;                /* failures as BALANCING.md section 6 counts them */
+    _Alignas(64) _Atomic uint64_t responses; /* any answer */
+    _Atomic uint64_t errors;                 /* failures as BALANCING.md section 6 counts them */
     _Atomic uint64_t connect_errors;
     _Atomic uint64_t ejections;
     _Atomic uint64_t history; /* last 64 probes, newest in bit 0, 1 = good; health thread writes */
@@ -111,6 +111,7 @@ struct endpoint {
     struct endpoint *next; /* in the registry's bucket */
     uint64_t hash;
 };
+_Static_assert(offsetof(struct endpoint, responses) == 64, "a pick needs one cache line of it");
 
 /* "pool/backend@address", NUL-terminated, lives as long as the endpoint. */
 static inline const char *endpoint_name(const struct endpoint *e)

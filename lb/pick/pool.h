@@ -124,6 +124,10 @@ struct view_site {
     struct site_state *state;
     struct view_item *items;
     uint32_t *ends; /* ends[i]: sum of the weights of items[0..i] */
+    /* guide[k]: the item that has unit k << guide_shift of the weights; each other unit with these
+     * upper bits has that one, or one of the guide_span - 1 behind it */
+    uint32_t *guide;
+    uint32_t guide_span, guide_shift;
     uint32_t usable, alive, count;
     uint32_t members; /* configured endpoints of the site, of any tier */
     bool poor;        /* DOWN ones hold more than 100 - panic_percent % of the weight */

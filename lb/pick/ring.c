@@ -6,6 +6,8 @@
 #define POINTS_MOST  512 /* of an endpoint of mean weight */
 #define POINTS_LARGE 256 /* the same in a large pool */
 #define LARGE        1024
+#define HEAD_POINTS  4 /* to each head there are so many, at least */
+#define PLACE_BITS   32
 #define DIGIT_BITS   8
 #define DIGITS       (1 << DIGIT_BITS)
 
@@ -71,6 +73,26 @@ static void sort_points(uint64_t *points, uint64_t *spare, uint32_t n)
     }
 }
 
+static unsigned head_bits(uint32_t points)
+{
+    unsigned bits = 0;
+    while ((uint64_t)HEAD_POINTS << (bits + 1) <= points)
+        bits++;
+    return bits;
+}
+
+static void fill_heads(struct ring *ring, unsigned bits)
+{
+    uint32_t at = 0;
+    ring->heads = (uint32_t *)(void *)(ring->points + ring->count);
+    ring->head_shift = PLACE_BITS - bits;
+    for (uint32_t h = 0; h <= UINT32_C(1) << bits; h++) {
+        while (at < ring->count && ring->points[at] >> PLACE_BITS >> ring->head_shift < h)
+            at++;
+        ring->heads[h] = at;
+    }
+}
+
 enum err ring_new(const struct pool_member *members, uint32_t count, struct ring **out)
 {
     uint64_t total = 0;
@@ -81,7 +103,9 @@ enum err ring_new(const struct pool_member *members, uint32_t count, struct ring
     int shift = shift_of(total, count);
     for (uint32_t i = 0; i < count; i++)
         n += points_of(members[i].weight, shift);
-    struct ring *ring = mem_alloc(sizeof *ring + n * sizeof *ring->points);
+    unsigned bits = head_bits(n);
+    size_t heads = (((size_t)1 << bits) + 1) * sizeof(uint32_t);
+    struct ring *ring = mem_alloc(sizeof *ring + n * sizeof *ring->points + heads);
     uint64_t *spare = mem_array(n + 1, sizeof *spare);
     if (ring == NULL || spare == NULL) {
         mem_free(ring);
@@ -93,6 +117,7 @@ enum err ring_new(const struct pool_member *members, uint32_t count, struct ring
         at = add_points(at, &members[i], i, points_of(members[i].weight, shift));
     ring->count = n;
     sort_points(ring->points, spare, n);
+    fill_heads(ring, bits);
     mem_free(spare);
     *out = ring;
     return ERR_OK;
@@ -107,7 +132,8 @@ void ring_free(struct ring **ring)
 uint32_t ring_find(const struct ring *ring, uint64_t key)
 {
     uint64_t place = key >> 32 << 32;
-    uint32_t at = 0, n = ring->count;
+    uint64_t head = key >> 32 >> ring->head_shift;
+    uint32_t at = ring->heads[head], n = ring->heads[head + 1] - at;
     while (n > 0) { /* without a branch to mispredict */
         uint32_t half = (n + 1) / 2;
         at += ring->points[at + half - 1] < place ? half : 0;

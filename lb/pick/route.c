@@ -8,6 +8,7 @@
 
 #define NONE        UINT32_MAX
 #define ARENA_BLOCK ((size_t)16 * 1024)
+#define CACHE_LINE  64
 
 /* One rule, its spans copied. Sorted by host, path and then in the order in which they are tried.
  */
@@ -44,10 +45,14 @@ struct node {
     uint32_t up;               /* the nearest node above that has rules */
 };
 
+_Static_assert(sizeof(struct node) * 2 == CACHE_LINE, "two nodes are a cache line");
+
+/* Two are a cache line. The names of others are hardly ever looked at: their tags differ. */
 struct host {
-    struct span name;
-    bool wildcard, used;
+    _Alignas(CACHE_LINE / 2) struct span name;
+    uint32_t tag; /* upper half of the hash */
     uint32_t root;
+    bool wildcard, used;
 };
 
 struct route_table {
@@ -211,13 +216,24 @@ static uint32_t build_trie(struct route_table *t, uint32_t from, uint32_t to)
     return root;
 }
 
+static uint64_t host_hash(struct span name, bool wildcard)
+{
+    return hash_plain(name) + (wildcard ? 1 : 0);
+}
+
+static uint32_t host_tag(uint64_t hash)
+{
+    return (uint32_t)(hash >> 32);
+}
+
 /* The slot of the host, or the free one where it belongs. */
 static struct host *host_slot(const struct route_table *t, struct span name, bool wildcard)
 {
-    size_t at = hash_plain(name) + (wildcard ? 1 : 0);
-    for (;; at++) {
+    uint64_t hash = host_hash(name, wildcard);
+    for (size_t at = hash;; at++) {
         struct host *h = &t->hosts[at & (t->host_slots - 1)];
-        if (!h->used || (h->wildcard == wildcard && span_eq(h->name, name)))
+        bool same = h->tag == host_tag(hash) && h->wildcard == wildcard && span_eq(h->name, name);
+        if (!h->used || same)
             return h;
     }
 }
@@ -233,7 +249,11 @@ static void add_host(struct route_table *t, uint32_t from, uint32_t to)
     if (first->wildcard && first->host.n > t->wildcard_most)
         t->wildcard_most = first->host.n;
     *host_slot(t, first->host, first->wildcard) =
-        (struct host){.name = first->host, .wildcard = first->wildcard, .used = true, .root = root};
+        (struct host){.name = first->host,
+                      .tag = host_tag(host_hash(first->host, first->wildcard)),
+                      .root = root,
+                      .wildcard = first->wildcard,
+                      .used = true};
 }
 
 static uint32_t host_end(const struct route_table *t, uint32_t from, uint32_t count)
@@ -244,6 +264,13 @@ static uint32_t host_end(const struct route_table *t, uint32_t from, uint32_t co
     return to;
 }
 
+/* Zeroed, from the beginning of a cache line on. */
+static void *take_lines(struct route_table *t, size_t size)
+{
+    char *p = arena_zero(&t->arena, size + CACHE_LINE);
+    return p != NULL ? p + (-(uintptr_t)p & (CACHE_LINE - 1)) : NULL;
+}
+
 static enum err build(struct route_table *t, uint32_t count)
 {
     uint32_t hosts = 0;
@@ -252,10 +279,10 @@ static enum err build(struct route_table *t, uint32_t count)
     t->host_slots = 2;
     while (t->host_slots < (size_t)hosts * 2)
         t->host_slots *= 2;
-    t->hosts = arena_zero(&t->arena, t->host_slots * sizeof *t->hosts);
+    t->hosts = take_lines(t, t->host_slots * sizeof *t->hosts);
     /* a root for each host, a leaf and at most one fork for each rule */
     size_t most = (size_t)count * 2 + hosts;
-    t->nodes = arena_zero(&t->arena, most * sizeof *t->nodes + 1);
+    t->nodes = take_lines(t, most * sizeof *t->nodes);
     t->firsts = arena_zero(&t->arena, most + 1);
     if (t->hosts == NULL || t->nodes == NULL || t->firsts == NULL)
         return ERR_NO_MEMORY;
@@ -335,10 +362,17 @@ static const struct node *find_child(const struct route_table *t, const struct n
                                      struct span rest)
 {
     const char *firsts = &t->firsts[n->child];
-    const char *found = rest.n > 0 ? memchr(firsts, rest.p[0], n->child_count) : NULL;
-    if (found == NULL)
+    if (rest.n == 0 || n->child_count == 0)
         return NULL;
-    const struct node *child = &t->nodes[n->child + (size_t)(found - firsts)];
+    /* They are in order: an only one, or one of neighbours, stands where its byte says. */
+    size_t at = (unsigned char)(rest.p[0] - firsts[0]);
+    if (at >= n->child_count || firsts[at] != rest.p[0]) {
+        const char *found = memchr(firsts, rest.p[0], n->child_count);
+        if (found == NULL)
+            return NULL;
+        at = (size_t)(found - firsts);
+    }
+    const struct node *child = &t->nodes[n->child + at];
     size_t size = child->label_size;
     const char *label = size <= LABEL_HERE ? child->label.bytes : child->label.p;
     bool same = size <= rest.n && (size == 1 || memcmp(label, rest.p, size) == 0);

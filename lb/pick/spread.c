@@ -51,17 +51,33 @@ static void scan_all(struct choice *c, const struct spread *s, uint32_t most)
     }
 }
 
+/* All are drawn before any is looked at, so that their memory comes at once. */
+static void draw_some(struct choice *c, const struct spread *s, uint32_t n)
+{
+    struct spread_place drawn[PICK_CHOICES_MOST];
+    for (uint32_t i = 0; i < n; i++) {
+        drawn[i] = spread_at(c, s, choose_draw(c));
+        __builtin_prefetch(&c->tier->sites[s->sites[drawn[i].nth]].items[drawn[i].item]);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        __builtin_prefetch(c->tier->sites[s->sites[drawn[i].nth]].items[drawn[i].item].endpoint);
+    for (uint32_t i = 0; i < n; i++)
+        choose_consider(c, s->sites[drawn[i].nth], drawn[i].item);
+}
+
 bool choose_spread(struct choice *c)
 {
     struct spread s;
     uint32_t most = c->req->view->pool->knobs.algorithm == PICK_TWO_CHOICES ? 2 : PICK_CHOICES_MOST;
     c->candidate_count = 0;
     spread_init(c, &s);
-    if (s.items > most)
-        for (uint32_t draws = most * DRAWS_EACH; draws > 0 && c->candidate_count < most; draws--) {
-            struct spread_place p = spread_at(c, &s, choose_draw(c));
-            choose_consider(c, s.sites[p.nth], p.item);
-        }
+    uint32_t draws = s.items > most ? most * DRAWS_EACH : 0;
+    while (draws > 0 && c->candidate_count < most) {
+        uint32_t n = most - c->candidate_count;
+        n = n < draws ? n : draws;
+        draw_some(c, &s, n);
+        draws -= n;
+    }
     if (c->candidate_count < most)
         scan_all(c, &s, most);
     return choose_least_loaded(c);

@@ -108,6 +108,29 @@ static void place_member(struct pass *p, const struct pool_member *m, enum group
         p->view->heaviest = (double)weight / m->weight;
 }
 
+/* An indexed search (Chen and Asau, 1974) with at most as many entries as there are items. */
+static void build_guide(struct view_site *s)
+{
+    uint32_t item = 0, before = 0;
+    s->guide_shift = 0;
+    s->guide_span = 1;
+    if (s->count == 0)
+        return;
+    uint32_t last = s->ends[s->count - 1] - 1;
+    while (last >> s->guide_shift >= s->count)
+        s->guide_shift++;
+    for (uint32_t k = 0; k <= last >> s->guide_shift; k++) {
+        while (s->ends[item] <= k << s->guide_shift)
+            item++;
+        s->guide[k] = item;
+        if (item - before >= s->guide_span)
+            s->guide_span = item - before + 1;
+        before = item;
+    }
+    if (s->count - before > s->guide_span)
+        s->guide_span = s->count - before;
+}
+
 static void place_members(struct pass *p)
 {
     uint32_t at[GROUP_NONE] = {0, p->to->usable, p->to->alive};
@@ -122,6 +145,7 @@ static void place_members(struct pass *p)
     uint32_t sum = 0;
     for (uint32_t i = 0; i < p->to->count; i++)
         p->to->ends[i] = sum += p->to->items[i].weight;
+    build_guide(p->to);
 }
 
 static void mark_site(struct view_tier *tier, uint32_t index)
@@ -247,7 +271,7 @@ void pool_view_refresh(struct pool_view *view, int64_t now_ms)
 struct carving {
     struct view_site *sites;
     struct view_item *items;
-    uint32_t *ends;
+    uint32_t *ends, *guide;
 };
 
 static void carve_tier(struct pool_view *view, uint32_t index, struct carving *from)
@@ -257,12 +281,16 @@ static void carve_tier(struct pool_view *view, uint32_t index, struct carving *f
     from->sites += view->site_count;
     for (uint32_t s = 0; s < view->site_count; s++) {
         const struct pool_site *site = &view->pool->sites[s];
-        tier->sites[s] = (struct view_site){
-            .state = site->state, .items = from->items, .ends = from->ends, .members = site->count};
+        tier->sites[s] = (struct view_site){.state = site->state,
+                                            .items = from->items,
+                                            .ends = from->ends,
+                                            .guide = from->guide,
+                                            .members = site->count};
         for (uint32_t i = 0; i < site->count; i++) {
             bool in = site->members[i].tier == index;
             from->items += in ? 1 : 0;
             from->ends += in ? 1 : 0;
+            from->guide += in ? 1 : 0;
         }
     }
 }
@@ -274,7 +302,8 @@ static void carve(struct pool_view *view, size_t turns)
     struct carving from = {.sites = (void *)(turn + turns)};
     from.items = (void *)(from.sites + (size_t)view->tier_count * view->site_count);
     from.ends = (void *)(from.items + n);
-    view->places = from.ends + n;
+    from.guide = from.ends + n;
+    view->places = from.guide + n;
     view->groups = (uint8_t *)(view->places + n);
     for (uint32_t t = 0; t < view->tier_count; t++) {
         carve_tier(view, t, &from);
@@ -289,7 +318,7 @@ struct pool_view *pool_view_new(const struct pick_pool *pool, int64_t now_ms)
     struct pool_view *view =
         mem_alloc(sizeof *view + turns * sizeof(struct view_turns) +
                   tiers * pool->site_count * sizeof(struct view_site) +
-                  n * (sizeof(struct view_item) + sizeof *view->places + sizeof(uint32_t) + 1));
+                  n * (sizeof(struct view_item) + sizeof *view->places + 2 * sizeof(uint32_t) + 1));
     if (view == NULL)
         return NULL;
     view->pool = pool;

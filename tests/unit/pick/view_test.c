@@ -1,5 +1,6 @@
 /* Views: slow start, drain, panic and the last resort (BALANCING.md sections 9 and 10). */
 #include "fixture.h"
+#include "pick/choose.h"
 
 static uint32_t effective(const struct fixture *f, uint32_t item)
 {
@@ -213,4 +214,40 @@ TEST(view, distances_are_measured_for_all_sites_or_for_none)
     CHECK(pick(&req, &t) == ERR_OK && t.site_index == 1, "it has come nearer");
     pick_release(&t);
     fixture_free(&f);
+}
+
+/* The first and the last unit of each item, whatever the weights are. */
+static void check_units(const struct view_site *site, enum pick_mode mode)
+{
+    struct choose_range r = choose_range(site, mode);
+    for (uint32_t i = r.from; i < r.to; i++) {
+        uint64_t end = site->ends[i] - r.weight_before;
+        CHECK_INT(choose_item_at(site, &r, end - site->items[i].weight), i);
+        CHECK_INT(choose_item_at(site, &r, end - 1), i);
+    }
+}
+
+TEST(view, each_unit_of_weight_leads_to_its_item)
+{
+    static const uint32_t most[] = {1, 3, 100, 1000};
+    uint32_t weights[300];
+    struct fixture f;
+    struct rng rng;
+    seed_of("view", &rng);
+    for (int round = 0; round < 100; round++) {
+        uint32_t n = 1 + (uint32_t)rng_below(&rng, 300);
+        uint32_t light = most[rng_below(&rng, 4)], heavy = most[rng_below(&rng, 4)];
+        for (uint32_t i = 0; i < n; i++)
+            weights[i] = 1 + (uint32_t)rng_below(&rng, rng_below(&rng, 8) == 0 ? heavy : light);
+        fixture_make(&f, SHAPE(1, n, .weights = weights));
+        check_units(&f.view->tiers[0].sites[0], PICK_NORMAL);
+        for (uint32_t i = 0; i < n; i += 3)
+            endpoint_set_health(fixture_endpoint(&f, 0, i),
+                                i % 2 == 0 ? ENDPOINT_SOFT : ENDPOINT_HARD, f.now_ms);
+        pool_view_refresh(f.view, f.now_ms + 10); /* large ones are not rebuilt at once */
+        check_units(&f.view->tiers[0].sites[0], PICK_NORMAL);
+        check_units(&f.view->tiers[0].sites[0], PICK_PANIC);
+        check_units(&f.view->tiers[0].sites[0], PICK_LAST_RESORT);
+        fixture_free(&f);
+    }
 }
