@@ -2,22 +2,29 @@
 
 /* Content that comes: handed over or held, and the windows that it opens. */
 
-/* Opens the peer's window by what has been taken. A stream that the wire has forgotten still owes
+/* The connection's window, by half of what is not held. (The library would wait for half of the
+ * window, which is never used up where more than that is held.) */
+static void open_connection(struct h2_session *s, size_t n)
+{
+    s->taken += n;
+    if ((int64_t)s->taken >= nghttp2_session_get_local_window_size(s->wire) &&
+        nghttp2_submit_window_update(s->wire, NGHTTP2_FLAG_NONE, 0, (int32_t)s->taken) == 0) {
+        s->taken = 0;
+    }
+    h2_later(s);
+}
+
+/* Opens the peer's windows by what has been taken. A stream that the wire has forgotten still owes
  * the connection's window. */
 static void give_back(struct h2_stream *st)
 {
     struct h2_session *s = st->session;
-    if (s->ended) {
+    size_t n = st->owed + st->owed_stream;
+    if (s->ended || n == 0) {
         return;
     }
-    if (st->owed > 0) {
-        (void)nghttp2_session_consume(s->wire, st->id, st->owed);
-        h2_later(s);
-    }
-    if (st->owed_stream > 0) {
-        (void)nghttp2_session_consume_stream(s->wire, st->id, st->owed_stream);
-        h2_later(s);
-    }
+    (void)nghttp2_session_consume_stream(s->wire, st->id, n);
+    open_connection(s, st->owed);
     st->owed = st->owed_stream = 0;
 }
 
@@ -32,7 +39,7 @@ static void give_back_to_others(struct h2_stream *st)
         s->owes = true;
         return;
     }
-    (void)nghttp2_session_consume_connection(s->wire, st->owed);
+    open_connection(s, st->owed);
     st->owed_stream += st->owed;
     st->owed = 0;
     h2_later(s);

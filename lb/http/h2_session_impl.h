@@ -34,7 +34,8 @@ struct h2_session {
     size_t held;         /* bytes held on all streams */
     unsigned brief; /* client: how many streams in a row needed no more than the least window */
     bool owes;      /* some of them take up the connection's window */
-    int64_t rtt_ns; /* SETTINGS to its acknowledgement */
+    size_t taken;   /* bytes by which that shall open */
+    int64_t rtt_ns; /* SETTINGS to its acknowledgement; 0: that has not come */
     int64_t born_ns;
     struct h2_stream *heading; /* whose header block is coming; NULL: nobody's who cares */
     size_t decoded;            /* bytes of the present header block, counted as L13 does */
