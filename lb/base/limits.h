@@ -45,14 +45,18 @@
 #define LIMIT_FLOW_LOW                KIB(16)  /* L18 */
 #define LIMIT_EXCHANGE_BYTES          KIB(128) /* L18 */
 #define LIMIT_READ                    KIB(96)  /* L18, of one read: what the others leave */
-#define LIMIT_READ_LEAST              KIB(16) /* L18, the same where many share a client's connection */
+#define LIMIT_READ_LEAST              KIB(16) /* L18, the same before the client's side was asked */
 #define LIMIT_READ_CROWDED            KIB(4)  /* L18, the same where L27's bound has been reached */
 #define LIMIT_H2_STREAMS              100     /* L20 */
 #define LIMIT_H2_WINDOW               KIB(64) /* L21, of a stream at first */
 #define LIMIT_H2_WINDOW_LEAST         KIB(16) /* L18, of a server's stream among many of a client */
 #define LIMIT_H2_WINDOW_MOST          MIB(1)  /* L21, of a stream */
-#define LIMIT_H2_WINDOW_CONNECTION    MIB(1)  /* L21 */
-#define LIMIT_H2_FRAME                16384   /* L21 */
+#define LIMIT_H2_SHARE                (LIMIT_H2_WINDOW_LEAST + LIMIT_READ_CROWDED) /* L18, of a request */
+#define LIMIT_H2_SHARED               MIB(1)   /* L18, more for all requests of a connection */
+#define LIMIT_H2_SPARE                KIB(128) /* L18, left over: no more is taken than is needed */
+#define LIMIT_H2_UNSENT               KIB(256) /* L18, not taken by servers, before each may owe little */
+#define LIMIT_H2_WINDOW_CONNECTION    MIB(1) /* L21 */
+#define LIMIT_H2_FRAME                16384  /* L21 */
 #define LIMIT_H2_TURN                 16   /* requests of one connection that are begun in a turn */
 #define LIMIT_H2_TABLE                4096 /* L21, HPACK, each direction */
 #define LIMIT_H2_CONTINUATIONS        8    /* L22, more where the block may be larger */
@@ -67,6 +71,7 @@
 #define LIMIT_H2_CONTROL_RATE         100     /* L25 */
 #define LIMIT_H2_SETTINGS             32      /* L25, per frame */
 #define LIMIT_H2_ACKS                 100     /* L25, unsent */
+#define LIMIT_H2_SETTINGS_MS          10000   /* L25, for the peer to acknowledge ours */
 #define LIMIT_H2_UPDATES              1000    /* L25, WINDOW_UPDATE frames */
 #define LIMIT_H2_UPDATES_DATA         10      /* L25, more for each DATA frame sent */
 #define LIMIT_H2_EMPTY                100     /* L26, burst */
@@ -82,7 +87,6 @@
 #define LIMIT_RETRY_BUDGET_PERCENT    20     /* L30 */
 #define LIMIT_RETRY_BUDGET_MIN        10     /* L30, per second */
 #define LIMIT_REPLAY_BODY             KIB(64) /* H22 */
-#define LIMIT_REPLAY_CONNECTION       MIB(1)  /* L18, the same of all requests of a connection */
 #define LIMIT_CHECK_INTERVAL_MS       2000    /* L31 */
 #define LIMIT_CHECK_TIMEOUT_MS        1000    /* L31 */
 #define LIMIT_CHECK_FALL              3       /* L31 */

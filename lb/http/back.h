@@ -16,7 +16,7 @@
 #ifndef MERIDIAN_HTTP_BACK_H
 #define MERIDIAN_HTTP_BACK_H
 
-#include "http/ahead.h"
+#include "http/allowance.h"
 #include "http/msg.h"
 #include "net/conn.h"
 
@@ -36,6 +36,9 @@ struct back_ops {
     /* How much content is read from the server at a time; 0: none. */
     void (*want_body)(struct back *b, size_t most);
     size_t (*pending)(const struct back *b);
+    /* on_room follows when some of what is pending has left and little is; without this call only
+     * after much was. NULL where nothing is ever pending. */
+    void (*tell_room)(struct back *b);
     void (*release)(struct back *b);
 };
 
@@ -54,7 +57,7 @@ struct back {
     const struct back_events *events; /* the exchange's */
     void *user;                       /* the exchange */
     struct arena *arena;              /* set by the exchange before send_head: reply memory */
-    struct ahead *ahead;              /* likewise: its front's */
+    struct allowance *allowance;      /* likewise: its front's */
     uint64_t bytes_in, bytes_out;     /* as on the wire, of this request */
     int64_t first_byte_ns;            /* loop time of the response's first byte; 0: none yet */
     int64_t sent_ns;                  /* loop time of the last request byte handed over */

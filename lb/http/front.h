@@ -18,7 +18,7 @@
 #define MERIDIAN_HTTP_FRONT_H
 
 #include "base/limits.h"
-#include "http/ahead.h"
+#include "http/allowance.h"
 #include "http/msg.h"
 #include "net/conn.h"
 
@@ -66,7 +66,7 @@ struct front {
     const struct front_events *events; /* the exchange's */
     void *user;                        /* the exchange */
     struct arena *arena;          /* lives until release; request memory, and the exchange's own */
-    struct ahead *ahead;          /* of its connection; NULL: it carries one request at a time */
+    struct allowance *allowance;  /* of its connection; NULL: it carries one request at a time */
     uint64_t bytes_in, bytes_out; /* as on the wire, of this request, for the log */
     int64_t begun_ns;             /* first byte of the head (loop time) */
 };

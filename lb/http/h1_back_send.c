@@ -166,6 +166,11 @@ static size_t pending(const struct back *b)
     return conn_pending(container_of(b, const struct h1_back, stream)->conn);
 }
 
+static void tell_room(struct back *b)
+{
+    conn_tell_room(of(b)->conn);
+}
+
 static void release(struct back *b)
 {
     h1_back_finish(of(b));
@@ -177,5 +182,6 @@ const struct back_ops h1_back_ops = {
     .send_end = send_end,
     .want_body = want_body,
     .pending = pending,
+    .tell_room = tell_room,
     .release = release,
 };

@@ -48,7 +48,7 @@ static enum err open_stream(struct h2_call *q, const struct request *r, bool end
     enum err e = h2_request_write(r, q->stream.arena, &nv);
     if (e == ERR_OK) {
         q->wire.arena = q->stream.arena;
-        q->wire.ahead = q->stream.ahead;
+        q->wire.allowance = q->stream.allowance;
         e = h2_stream_open(s, &q->wire, nv.v, nv.n, end && !tunnel);
     }
     return e == ERR_FULL ? ERR_BACKEND_RESET : e; /* its terms changed meanwhile */
@@ -118,6 +118,14 @@ static size_t pending(const struct back *b)
     return q->opened ? h2_stream_pending(&q->wire) : 0;
 }
 
+static void tell_room(struct back *b)
+{
+    struct h2_call *q = of(b);
+    if (q->opened) {
+        h2_stream_tell_room(&q->wire);
+    }
+}
+
 /* Memory that no stream holds goes at the end of the turn. */
 static void release(struct back *b)
 {
@@ -142,5 +150,6 @@ const struct back_ops h2_back_ops = {
     .send_end = send_end,
     .want_body = want_body,
     .pending = pending,
+    .tell_room = tell_room,
     .release = release,
 };

@@ -42,7 +42,6 @@ static void give_back_to_others(struct h2_stream *st)
     open_connection(s, st->owed);
     st->owed_stream += st->owed;
     st->owed = 0;
-    h2_later(s);
 }
 
 void h2_settle_held(struct h2_session *s)
@@ -64,7 +63,7 @@ void h2_settle_held(struct h2_session *s)
 static bool set_window(struct h2_stream *st, size_t to)
 {
     struct h2_session *s = st->session;
-    if (conn_pressed(s->conn) || !ahead_widen(st->ahead, st->window, to)) {
+    if (conn_pressed(s->conn) || !allowance_widen(st->allowance, st->window, to)) {
         return false;
     }
     st->window = to;
@@ -79,7 +78,7 @@ void h2_stream_first_window(struct h2_stream *st)
 {
     enum { BRIEF = 8 };
     struct h2_session *s = st->session;
-    bool known = s->rtt_ns > 0 && nghttp2_session_find_stream(s->wire, st->id) != NULL;
+    bool known = nghttp2_session_find_stream(s->wire, st->id) != NULL;
     if (!s->server && known && h2_stream_hears(st) && st->window < LIMIT_H2_WINDOW &&
         s->brief < BRIEF) {
         (void)set_window(st, LIMIT_H2_WINDOW);

@@ -41,7 +41,7 @@ static void on_head(struct h2_stream *st, bool end)
     q->request.scheme = h->tls ? SPAN("https") : SPAN("http");
     q->stream = (struct front){.ops = &h2_front_ops,
                                .arena = &q->arena,
-                               .ahead = &h->ahead,
+                               .allowance = h2_session_allowance(h->session),
                                .bytes_in = st->bytes_in,
                                .begun_ns = st->begun_ns};
     q->told = true;

@@ -22,7 +22,6 @@ struct h2_front {
     /* the connection */
     struct h2_session *session;
     struct timer timer; /* L4 for the first request, then L5 while no stream is there */
-    struct ahead ahead; /* of the servers that answer */
     uint32_t served;
 };
 

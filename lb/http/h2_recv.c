@@ -43,7 +43,7 @@ static int refuse(struct h2_session *s, int32_t id)
  * that have ended on both sides and whose memory goes at the end of this turn. */
 static bool has_room(const struct h2_session *s)
 {
-    uint32_t most = s->limits->streams, live = s->stream_count;
+    uint32_t most = s->limits->streams, live = s->allowance.streams;
     if (live < most) {
         return true;
     }
@@ -60,7 +60,8 @@ static int begin_stream(struct h2_session *s, const nghttp2_frame *frame)
 {
     int32_t id = frame->hd.stream_id;
     s->begun++;
-    bool room = has_room(s) && s->waiting <= LIMIT_H2_WAITING;
+    bool room = has_room(s) && s->allowance.waiting <= LIMIT_H2_WAITING;
+    room = room && allowance_admits(&s->allowance);
     struct h2_stream *st = room ? s->events->on_begin(s->user) : NULL;
     if (st == NULL) {
         return refuse(s, id);
@@ -157,6 +158,7 @@ static void received_head(struct h2_session *s, struct h2_stream *st, bool end)
     bool interim = !s->server && st->block.status.n > 0 && st->block.status.p[0] == '1';
     if (!st->released) {
         h2_block_finish(&st->block);
+        h2_stream_count_head(st, st->block.size);
     }
     if (st->head_final) {
         received_trailers(s, st);
@@ -170,16 +172,26 @@ static void received_head(struct h2_session *s, struct h2_stream *st, bool end)
     }
 }
 
-/* SETTINGS acknowledged: one round trip after the connection's beginning. */
-static void received_settings(struct h2_session *s, bool ack)
+/* The first acknowledgement comes one round trip after the connection's beginning. */
+static void settled(struct h2_session *s)
 {
-    if (ack && s->rtt_ns == 0) {
+    s->unsettled--; /* the library has refused one too many */
+    s->unsettled_ns = 0;
+    h2_unsettled_from_now(s);
+    if (s->rtt_ns == 0) {
         s->rtt_ns = loop_now_ns(s->loop) - s->born_ns;
         s->rtt_ns = s->rtt_ns > NS_PER_MS ? s->rtt_ns : NS_PER_MS;
-        list_each (e, &s->streams) {
-            h2_stream_first_window(container_of(e, struct h2_stream, link));
-        }
-    } else if (!ack) {
+        s->events->on_terms(s->user);
+    }
+}
+
+static void received_settings(struct h2_session *s, bool ack)
+{
+    s->spoken = true;
+    if (ack) {
+        settled(s);
+    } else {
+        h2_unsettled_from_now(s);
         s->events->on_terms(s->user);
     }
 }

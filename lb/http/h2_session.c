@@ -2,6 +2,8 @@
 
 #include "base/mem.h"
 
+#include <assert.h>
+
 /* The connection: bytes in and out, its terms, its end. */
 
 enum { WATCH_MS = 250, DRAIN_MS = 1000, QUEUE_MOST = 512, SEND_BLOCK_MOST = 4 * 1024 * 1024 };
@@ -58,12 +60,12 @@ static void pump(struct h2_session *s)
 }
 
 /* What must not last for ever: a header block, streams that nobody asks for any more or that hold
- * up others, a drain whose peer does not answer. */
+ * up others, SETTINGS that are not acknowledged, a drain whose peer does not answer. */
 static bool needs_watch(const struct h2_session *s)
 {
     bool holds_up = !s->server && s->held > LIMIT_H2_HELD;
-    return s->block_ns != 0 || s->waiting > 0 || s->lingering > 0 || holds_up ||
-           (s->draining && !s->drain_said);
+    return s->block_ns != 0 || s->allowance.waiting > 0 || s->lingering > 0 || holds_up ||
+           s->unsettled_ns != 0 || (s->draining && !s->drain_said);
 }
 
 /* F11: a peer that breaks the rules is gone within a second of that. */
@@ -106,9 +108,10 @@ static void on_later(struct task *t)
         settle_wire(s);
         settle_streams(s); /* what has just ended makes room before the peer asks again (L20) */
     }
-    if (!s->ended || s->stream_count > 0) {
+    if (!s->ended || s->allowance.streams > 0) {
         return;
     }
+    assert(allowance_is_free(&s->allowance));
     s->events->on_end_of_session(s->user, s->why);
     task_cancel(&s->later);
     nghttp2_session_del(s->wire);
@@ -120,7 +123,7 @@ static void on_later(struct task *t)
 static void drain_late(struct h2_session *s)
 {
     h2_drain_go_on(s);
-    if (s->block_ns != 0 && s->stream_count <= 1) {
+    if (s->block_ns != 0 && s->allowance.streams <= 1) {
         h2_condemn(s, NGHTTP2_NO_ERROR, ERR_SHUTDOWN);
     }
 }
@@ -131,6 +134,9 @@ static void on_time(struct timer *t)
     int64_t now = loop_now_ns(s->loop);
     if (s->block_ns != 0 && now - s->block_ns > s->limits->head_ms * NS_PER_MS) {
         h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_HEAD_TIMEOUT);
+    }
+    if (s->unsettled_ns != 0 && now - s->unsettled_ns > LIMIT_H2_SETTINGS_MS * NS_PER_MS) {
+        h2_condemn(s, NGHTTP2_SETTINGS_TIMEOUT, ERR_H2_PROTOCOL); /* RFC 9113 section 6.5.3 */
     }
     if (s->draining && now - s->drain_ns >= DRAIN_MS * NS_PER_MS) {
         drain_late(s);
@@ -313,6 +319,7 @@ static bool say_terms(struct h2_session *s)
                                                 sizeof(server) / sizeof(server[0]))
                       : nghttp2_submit_settings(s->wire, NGHTTP2_FLAG_NONE, client,
                                                 sizeof(client) / sizeof(client[0]));
+    s->unsettled = 1;
     return r == 0 && nghttp2_session_set_local_window_size(s->wire, NGHTTP2_FLAG_NONE, 0,
                                                            LIMIT_H2_WINDOW_CONNECTION) == 0;
 }
@@ -337,6 +344,7 @@ enum err h2_session_new(struct conn *c, bool server, const struct h2_limits *lim
                              .user = user,
                              .server = server,
                              .guard.block_most = block_most(limits),
+                             .allowance.most = limits->streams,
                              .conn = c,
                              .loop = conn_loop(c),
                              .store = conn_store(c)};
@@ -410,7 +418,10 @@ void h2_session_press(struct h2_session *s, bool on)
     nghttp2_settings_entry terms = {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
                                     on && most > LIMIT_H2_STREAMS_PRESSED ? LIMIT_H2_STREAMS_PRESSED
                                                                           : most};
-    (void)nghttp2_submit_settings(s->wire, NGHTTP2_FLAG_NONE, &terms, 1);
+    if (nghttp2_submit_settings(s->wire, NGHTTP2_FLAG_NONE, &terms, 1) == 0) {
+        s->unsettled++;
+        h2_unsettled_from_now(s);
+    }
     for (struct link *e = s->streams.next; on && e != &s->streams; e = e->next) {
         narrow(s, container_of(e, struct h2_stream, link));
     }
@@ -430,7 +441,7 @@ size_t h2_session_bytes(const struct h2_session *s)
 
 uint32_t h2_session_streams(const struct h2_session *s)
 {
-    return s->stream_count;
+    return s->allowance.streams;
 }
 
 uint32_t h2_session_room(const struct h2_session *s)
@@ -438,9 +449,19 @@ uint32_t h2_session_room(const struct h2_session *s)
     uint32_t most =
         nghttp2_session_get_remote_settings(s->wire, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     most = most < LIMIT_H2_STREAMS ? most : LIMIT_H2_STREAMS;
-    bool takes =
-        !s->full && !h2_session_ending(s) && nghttp2_session_check_request_allowed(s->wire) != 0;
-    return takes && s->stream_count < most ? most - s->stream_count : 0;
+    bool takes = s->rtt_ns > 0 && !s->full && !h2_session_ending(s) &&
+                 nghttp2_session_check_request_allowed(s->wire) != 0;
+    return takes && s->allowance.streams < most ? most - s->allowance.streams : 0;
+}
+
+bool h2_session_wants_h1(const struct h2_session *s)
+{
+    return s->wants_h1;
+}
+
+struct allowance *h2_session_allowance(struct h2_session *s)
+{
+    return &s->allowance;
 }
 
 bool h2_session_connects(const struct h2_session *s)

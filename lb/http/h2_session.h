@@ -14,13 +14,17 @@
  *
  * Flow control. The peer's window opens only by bytes that were handed to on_body and still wanted
  * after it. What comes while a stream does not want is held, at most one window. A server's streams
- * serve different clients: how wide each one's window may be is for `ahead` to say; what one does
- * not take leaves the connection's window open to the others up to LIMIT_H2_HELD; beyond it, those
- * that have not moved for LIMIT_STALLED_MS are reset. */
+ * serve different clients: how wide each one's window may be is for the client's allowance to say;
+ * what one does not take leaves the connection's window open to the others up to LIMIT_H2_HELD;
+ * beyond it, those that have not moved for LIMIT_STALLED_MS are reset.
+ *
+ * SETTINGS. A client opens no stream before the server has acknowledged its terms, so that none has
+ * a wider window than they say. A peer that has said its own and does not acknowledge ours ends
+ * after LIMIT_H2_SETTINGS_MS. */
 #ifndef MERIDIAN_HTTP_H2_SESSION_H
 #define MERIDIAN_HTTP_H2_SESSION_H
 
-#include "http/ahead.h"
+#include "http/allowance.h"
 #include "http/h2_block.h"
 #include "net/buf_store.h"
 #include "net/conn.h"
@@ -46,6 +50,7 @@ struct h2_stream {
     struct chain held;  /* received and not wanted yet */
     size_t owed;        /* bytes not given back to the peer's windows */
     size_t owed_stream; /* bytes given back to the connection's window, not to the stream's */
+    size_t head_bytes;  /* server: heads and trailers of both ways, in the allowance */
     int64_t held_ns;    /* since when what is held does not move */
     size_t epoch_bytes; /* received since epoch_ns, for the window's size */
     int64_t epoch_ns;
@@ -63,9 +68,9 @@ struct h2_stream {
     bool above;             /* it waits for room */
     bool room_due;
     /* for the codec to read */
-    struct h2_block block; /* of the last header block */
-    struct arena *arena;   /* the codec's, set before it hands the stream out */
-    struct ahead *ahead;   /* likewise; the server's session has none */
+    struct h2_block block;       /* of the last header block */
+    struct arena *arena;         /* the codec's, set before it hands the stream out */
+    struct allowance *allowance; /* likewise, of clients' streams: whom the server answers */
     uint64_t bytes_in, bytes_out;
     int64_t begun_ns; /* first frame of the stream (loop time) */
 };
@@ -113,6 +118,10 @@ void h2_session_kill(struct h2_session *s, enum err why);
 uint32_t h2_session_streams(const struct h2_session *s);
 /* Client: how many more streams may be opened now. */
 uint32_t h2_session_room(const struct h2_session *s);
+/* Client: whether the server's GOAWAY said that it requires HTTP/1.1 (RFC 9113 section 7). */
+bool h2_session_wants_h1(const struct h2_session *s);
+/* Server: what all its requests make us hold. */
+struct allowance *h2_session_allowance(struct h2_session *s);
 /* Client: whether the peer takes extended CONNECT (RFC 8441). */
 bool h2_session_connects(const struct h2_session *s);
 /* Whether new streams are refused or not allowed any more. */
@@ -146,6 +155,8 @@ void h2_stream_want(struct h2_stream *st, size_t most);
 size_t h2_stream_pending(const struct h2_stream *st);
 /* How much may be put at a time by now (L18); 0: nothing before on_room. */
 size_t h2_stream_room(struct h2_stream *st);
+/* on_room follows when some of what is pending has left and little is pending. */
+void h2_stream_tell_room(struct h2_stream *st);
 /* RST_STREAM; what has been put is dropped. No event follows. */
 void h2_stream_reset(struct h2_stream *st, uint32_t code);
 /* A stream that is neither finished nor ended is reset with CANCEL. */

@@ -24,19 +24,24 @@ struct h2_session {
     struct timer timer; /* what is bounded in time */
     struct link streams;
     struct link news; /* streams that have something to tell at the end of the turn */
-    uint32_t stream_count, lingering;
+    uint32_t lingering;
     uint32_t begun; /* of the peer's, in this turn */
     struct h2_scan scan;
     struct h2_guard guard;
     struct h2_past past; /* server */
-    size_t waiting;      /* bytes put on all streams */
-    bool crowded;        /* it passed its bound: streams wait for room (L18) */
-    size_t held;         /* bytes held on all streams */
+    /* What its streams hold; of a client's session it is only asked how many there are, and how
+     * much waits on them. */
+    struct allowance allowance;
+    bool crowded;   /* streams wait for room (L18) */
+    size_t held;    /* bytes held on all streams */
     unsigned brief; /* client: how many streams in a row needed no more than the least window */
     bool owes;      /* some of them take up the connection's window */
     size_t taken;   /* bytes by which that shall open */
     int64_t rtt_ns; /* SETTINGS to its acknowledgement; 0: that has not come */
     int64_t born_ns;
+    bool spoken;               /* the peer's SETTINGS have come */
+    unsigned unsettled;        /* ours that it has not acknowledged */
+    int64_t unsettled_ns;      /* since when it owes that; 0: it does not */
     struct h2_stream *heading; /* whose header block is coming; NULL: nobody's who cares */
     size_t decoded;            /* bytes of the present header block, counted as L13 does */
     int64_t block_ns;          /* since when a header block is incomplete; 0: none is */
@@ -44,6 +49,7 @@ struct h2_session {
     bool draining, drain_said;
     int64_t drain_ns; /* since when */
     bool goaway;      /* the peer takes no more streams */
+    bool wants_h1;    /* for it requires HTTP/1.1 */
     bool full;        /* too much is held for further streams of ours */
     bool eof, ended;
     enum err why;
@@ -56,6 +62,14 @@ void h2_later(struct h2_session *s);
 void h2_condemn(struct h2_session *s, uint32_t code, enum err why);
 /* The second step of a drain. */
 void h2_drain_go_on(struct h2_session *s);
+
+/* The peer owes an acknowledgement of SETTINGS, if it does, from now on at the earliest. */
+static inline void h2_unsettled_from_now(struct h2_session *s)
+{
+    if (s->unsettled > 0 && s->spoken && s->unsettled_ns == 0) {
+        s->unsettled_ns = loop_now_ns(s->loop);
+    }
+}
 
 /* RST_STREAM; without memory for it the connection ends: the stream would never (F16). */
 static inline void h2_wire_reset(struct h2_session *s, int32_t id, uint32_t code)
@@ -71,6 +85,15 @@ void h2_recv_callbacks(nghttp2_session_callbacks *to);
 static inline bool h2_stream_hears(const struct h2_stream *st)
 {
     return !st->released && !st->silent;
+}
+
+/* Of a request or its response. A server's are in the arena of the client's request. */
+static inline void h2_stream_count_head(struct h2_stream *st, size_t n)
+{
+    if (st->session->server) {
+        st->head_bytes += n;
+        st->session->allowance.heads += n;
+    }
 }
 
 static inline void h2_stream_tell_later(struct h2_stream *st)

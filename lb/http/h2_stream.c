@@ -11,7 +11,7 @@ void h2_stream_init(struct h2_session *s, struct h2_stream *st, int32_t id)
     st->begun_ns = loop_now_ns(s->loop);
     list_init(&st->news);
     list_append(&s->streams, &st->link);
-    s->stream_count++;
+    s->allowance.streams++;
 }
 
 /* Where the connection is crowded those still go on whose content is taken. */
@@ -28,8 +28,9 @@ static void note_room(struct h2_stream *st)
 /* n bytes less wait on all streams. */
 static void waits_no_more(struct h2_session *s, size_t n)
 {
-    s->waiting -= n;
-    if (!s->crowded || s->waiting > LIMIT_H2_WAITING / 2) {
+    s->allowance.waiting -= n;
+    if (!s->crowded || s->allowance.waiting > LIMIT_H2_WAITING / 2 ||
+        (s->server && allowance_tight(&s->allowance))) {
         return;
     }
     s->crowded = false;
@@ -99,7 +100,8 @@ void h2_stream_settle(struct h2_stream *st)
     if (st->released && !st->open) {
         list_remove(&st->news);
         list_remove(&st->link);
-        s->stream_count--;
+        s->allowance.streams--;
+        s->allowance.heads -= st->head_bytes;
         s->events->on_free(st);
     }
 }
@@ -334,7 +336,7 @@ enum err h2_stream_open(struct h2_session *s, struct h2_stream *st, const nghttp
         return id == NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE ? ERR_FULL : ERR_NO_MEMORY;
     }
     h2_stream_init(s, st, id);
-    ahead_join(st->ahead);
+    allowance_join(st->allowance);
     st->finish = end;
     st->bytes_out += size_of(nv, n);
     h2_later(s);
@@ -357,6 +359,7 @@ void h2_stream_head(struct h2_stream *st, const nghttp2_nv *nv, size_t n, bool i
     }
     st->moved_ns = loop_now_ns(s->loop);
     st->bytes_out += size_of(nv, n);
+    h2_stream_count_head(st, size_of(nv, n));
     st->failed = st->failed || r != 0;
     if (r != 0) {
         h2_stream_tell_later(st);
@@ -388,9 +391,11 @@ void h2_stream_put(struct h2_stream *st, struct span bytes)
         h2_stream_tell_later(st);
         return;
     }
-    s->waiting += bytes.n;
+    s->allowance.waiting += bytes.n;
     st->bytes_out += bytes.n;
-    s->crowded = s->crowded || (s->server && s->waiting > LIMIT_H2_WAITING);
+    s->crowded =
+        s->crowded ||
+        (s->server && (s->allowance.waiting > LIMIT_H2_WAITING || allowance_tight(&s->allowance)));
     st->above = st->above || st->out.bytes > LIMIT_FLOW_HIGH;
     resume(st);
 }
@@ -424,21 +429,28 @@ size_t h2_stream_pending(const struct h2_stream *st)
 
 /* Where many share the connection each piece is small, and smaller still beyond the bound: what all
  * of them have asked for comes even when the peer takes nothing more. */
+static size_t share_of(const struct h2_session *s)
+{
+    size_t left = allowance_left(&s->allowance);
+    size_t all = left < LIMIT_H2_WAITING ? left : LIMIT_H2_WAITING;
+    size_t share = all / s->allowance.streams;
+    share = share < LIMIT_READ ? share : LIMIT_READ;
+    return share > LIMIT_READ_CROWDED ? share : LIMIT_READ_CROWDED;
+}
+
 size_t h2_stream_room(struct h2_stream *st)
 {
     const struct h2_session *s = st->session;
-    size_t share = LIMIT_H2_WAITING / s->stream_count;
     st->above = st->above || st->out.bytes > (s->crowded ? 0 : LIMIT_FLOW_HIGH);
     if (st->above) {
         return 0;
     }
-    if (s->crowded) {
-        return LIMIT_READ_CROWDED;
-    }
-    if (share < LIMIT_READ_LEAST) {
-        return LIMIT_READ_LEAST;
-    }
-    return share < LIMIT_READ ? share : LIMIT_READ;
+    return s->crowded ? LIMIT_READ_CROWDED : share_of(s);
+}
+
+void h2_stream_tell_room(struct h2_stream *st)
+{
+    st->above = true;
 }
 
 void h2_stream_reset(struct h2_stream *st, uint32_t code)
@@ -461,8 +473,8 @@ void h2_stream_release(struct h2_stream *st)
     struct h2_session *s = st->session;
     st->released = true;
     h2_stream_drop_held(st);
-    ahead_leave(st->ahead, st->window);
-    st->ahead = NULL;
+    allowance_leave(st->allowance, st->window);
+    st->allowance = NULL;
     bool over = st->finished && st->peer_done; /* the wire closes it when this event ends */
     if (st->open && !st->silent && !over && !st->lingers) {
         if (!s->server || !st->finish) {

@@ -13,7 +13,8 @@
  * make one system call and one TLS record, and whoever is woken is woken once; large pieces are
  * sent from where they are and only what the kernel did not take is copied. Callers keep to the
  * bound by stopping their source while conn_pending is above LIMIT_FLOW_HIGH; on_room is called
- * when it has fallen to LIMIT_FLOW_LOW or less after having been above LIMIT_FLOW_HIGH.
+ * when it has fallen to LIMIT_FLOW_LOW or less after having been above LIMIT_FLOW_HIGH, or after
+ * conn_tell_room.
  *
  * Ends. After on_fail, or conn_close, no callback comes any more. The memory goes at the end of the
  * loop turn (graveyard), so a callback may close its own connection. */
@@ -114,6 +115,8 @@ void conn_set_read_most(struct conn *c, size_t bytes);
 void conn_write(struct conn *c, struct span bytes);
 /* Bytes written and not yet taken by the kernel. */
 size_t conn_pending(const struct conn *c);
+/* on_room follows once the kernel has taken some and LIMIT_FLOW_LOW or less is pending. */
+void conn_tell_room(struct conn *c);
 /* From inside on_bytes that does not take all: the rest comes in the next turn, and nothing is read
  * before, so that what many bytes ask for holds up no other connection for long. */
 void conn_yield(struct conn *c);

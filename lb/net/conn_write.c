@@ -199,6 +199,11 @@ void conn_write(struct conn *c, struct span bytes)
         conn_mark_dirty(c);
 }
 
+void conn_tell_room(struct conn *c)
+{
+    c->above = true;
+}
+
 void conn_shutdown(struct conn *c)
 {
     if (c->fin_asked || c->state == CONN_FAILED || c->state == CONN_DEAD)

@@ -26,8 +26,7 @@ struct client {
     int64_t begun_ns;
     const char *protocol, *tls;             /* static; NULL: not known yet, plain */
     uint64_t requests, bytes_in, bytes_out; /* of exchanges that have ended */
-    size_t kept;       /* request content that its exchanges keep for another attempt */
-    struct sight *row; /* while somebody looks */
+    struct sight *row;                      /* while somebody looks */
     /* who */
     struct origin peer;    /* the TCP peer */
     struct origin *behind; /* the last client seen behind a trusted peer, or NULL */

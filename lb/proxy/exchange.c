@@ -149,7 +149,7 @@ void exchange_attach(struct exchange *x, struct back *b)
     b->events = &exchange_back_events;
     b->user = x;
     b->arena = x->front->arena;
-    b->ahead = x->front->ahead;
+    b->allowance = x->front->allowance;
     x->back_most = LIMIT_READ_LEAST;
 }
 
@@ -157,6 +157,7 @@ void exchange_drop_back(struct exchange *x)
 {
     struct back *b = x->back;
     x->back = NULL;
+    exchange_note_unsent(x, 0);
     if (b != NULL)
         b->ops->release(b);
 }

@@ -158,7 +158,7 @@ static void hand_over(struct hedge *h, struct back *b)
     b->events = &hedge_events;
     b->user = h;
     b->arena = x->front->arena;
-    b->ahead = x->front->ahead;
+    b->allowance = x->front->allowance;
     if (exchange_make_head(x, h->ticket.endpoint, &h->sent) != ERR_OK) {
         lose(x, PICK_ABORTED);
         return;

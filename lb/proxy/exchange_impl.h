@@ -86,6 +86,7 @@ struct exchange {
     /* request content */
     struct buf replay;             /* what has come, for another attempt (H22) */
     bool replay_lost;              /* more came than is kept */
+    size_t unsent;                 /* of the content that the client may replace by more */
     bool front_asked;              /* want_body has been switched on */
     bool front_wanted;             /* its present position */
     bool request_ended;            /* all content has come */
@@ -201,6 +202,8 @@ void exchange_on_front_room(void *user);
 void exchange_on_gone(void *user, enum err why, bool answerable);
 void exchange_on_back_room(void *user);
 void exchange_front_want(struct exchange *x, bool want);
+/* So many bytes have not been taken by the present server, and the client may send as many more. */
+void exchange_note_unsent(struct exchange *x, size_t n);
 /* Drops what is kept of the request's content. */
 void exchange_forget_content(struct exchange *x);
 /* Whether the content that has come can be sent again. */

@@ -28,51 +28,60 @@ bool exchange_in_hand(const struct exchange *x)
 
 void exchange_forget_content(struct exchange *x)
 {
-    if (x->client != NULL)
-        x->client->kept -= buf_len(&x->replay);
+    allowance_forget(x->front->allowance, buf_len(&x->replay));
     buf_fini(&x->replay);
 }
 
 /* L18: what the requests of one connection keep is bounded together too. */
-static bool may_keep(const struct exchange *x, size_t n)
+static bool keep(struct exchange *x, struct span bytes)
 {
-    if (x->local || buf_len(&x->replay) + n > LIMIT_REPLAY_BODY)
+    struct allowance *all = x->front->allowance;
+    if (x->local || buf_len(&x->replay) + bytes.n > LIMIT_REPLAY_BODY ||
+        !allowance_keep(all, bytes.n))
         return false;
-    return x->client == NULL || x->client->kept + n <= LIMIT_REPLAY_CONNECTION;
+    buf_put_span(&x->replay, bytes);
+    if (x->replay.failed)
+        allowance_forget(all, bytes.n);
+    return !x->replay.failed;
 }
 
 static void keep_for_replay(struct exchange *x, struct span bytes)
 {
-    if (x->replay_lost)
+    if (x->replay_lost || keep(x, bytes))
         return;
-    if (may_keep(x, bytes.n)) {
-        buf_put_span(&x->replay, bytes);
-        if (!x->replay.failed) {
-            if (x->client != NULL)
-                x->client->kept += bytes.n;
-            return;
-        }
-    }
     x->replay_lost = true;
     exchange_forget_content(x);
 }
 
-static void watch_back(struct exchange *x)
+void exchange_note_unsent(struct exchange *x, size_t n)
+{
+    allowance_unsent(x->front->allowance, x->unsent, n);
+    x->unsent = n;
+}
+
+/* L18: whether the server is sent more than it has not taken yet; then the client's window opens by
+ * that. Else it is looked at again when some has been taken. */
+static bool server_takes(struct exchange *x)
 {
     size_t pending = x->back->ops->pending(x->back);
+    bool more = pending <= allowance_unsent_most(x->front->allowance);
+    if (more || pending < x->unsent)
+        exchange_note_unsent(x, pending);
     if (pending == 0) {
         pace_rest(&x->server_out);
-        return;
+        return true;
     }
     pace_wait(&x->server_out, loop_now_ns(x->proxy->loop), x->back->bytes_out - pending);
-    if (pending > LIMIT_FLOW_HIGH)
-        exchange_front_want(x, false);
+    if (!more)
+        x->back->ops->tell_room(x->back);
+    return more;
 }
 
 static void send_content(struct exchange *x, struct span bytes)
 {
     x->back->ops->send_body(x->back, bytes);
-    watch_back(x);
+    if (!server_takes(x))
+        exchange_front_want(x, false);
 }
 
 static void content_sent(struct exchange *x)
@@ -193,8 +202,10 @@ void exchange_send(struct exchange *x)
         content_sent(x);
         return;
     }
-    if (buf_len(&x->replay) != 0)
+    if (buf_len(&x->replay) != 0) {
         send_content(x, buf_span(&x->replay));
+        exchange_note_unsent(x, x->back->ops->pending(x->back));
+    }
     if (x->request_ended) {
         x->back->ops->send_end(x->back, x->trailers);
         content_sent(x);
@@ -245,9 +256,9 @@ void exchange_on_back_room(void *user)
     struct exchange *x = user;
     if (x->state == EXCHANGE_DONE)
         return;
-    watch_back(x);
+    bool more = server_takes(x);
     if (x->front_asked)
-        exchange_front_want(x, true);
+        exchange_front_want(x, more);
 }
 
 void exchange_on_gone(void *user, enum err why, bool answerable)

@@ -1,9 +1,24 @@
-"""What one client's connection of HTTP/2 may make the balancer hold, whatever its streams and their servers do (G11, L18)."""
+"""What one client's connection of HTTP/2 may make the balancer hold, whatever its streams and their servers do (G11, L18):
+content that servers do not take, heads that compression hides, windows that nobody has agreed to. And peers that never
+agree (RFC 9113 section 6.5.3)."""
+import threading
 import time
 
-from env import alone, until
-from h2 import DATA, END_STREAM, INITIAL_WINDOW, frame
+import hpack
+from client import get
+from env import alone, seconds, until
+from h2 import (ACK, DATA, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW, MAX_HEADER_LIST, MAX_STREAMS, REFUSED_STREAM, SETTINGS,
+                SETTINGS_TIMEOUT, frame)
 from origin import text
+
+MANY = 100                       # L20
+HELD_MOST = 4 << 20              # G11, bytes of one connection
+WINDOW = 1 << 20                 # L21, of the connection
+HEAD = [(b":scheme", b"http"), (b":authority", b"localhost"), (b":path", b"/")]
+
+
+def ask(stream, block, end=True):
+    return frame(HEADERS, END_HEADERS | (END_STREAM if end else 0), stream, block)
 
 
 def pour(client, left, still=1.0):
@@ -31,6 +46,38 @@ def pour(client, left, still=1.0):
 
 
 @alone
+@seconds(90)
+def test_g11_content_that_servers_do_not_take(env):
+    """100 uploads to servers that open no window: what is taken from the client, and what its window lets through still,
+    leaves room for all else that it may make us hold. When the servers go on, everything arrives."""
+    size, go_on = 150_000, threading.Event()
+
+    def serve(stream):
+        go_on.wait(60)
+        stream.connection.open_window(stream.id, size)
+        stream.respond(200, [], b"%d" % len(stream.read()))
+    for one_server in (True, False):
+        go_on.clear()
+        origin = env.h2_origin(reply=serve, terms=[(INITIAL_WINDOW, 0), (MAX_STREAMS, MANY if one_server else 10)])
+        balancer = env.simple(origin, pool={"protocol": "h2", "health": {"off": True}}, listener={"protocols": ["h2"]}, workers=1)
+        client = env.h2_client(balancer.port).ready()
+        block = hpack.encode([(b":method", b"POST"), *HEAD])
+        client.raw(b"".join(ask(2 * turn + 1, block, end=False) for turn in range(MANY)))
+        left = {client.stream(2 * turn + 1).id: size for turn in range(MANY)}
+        until(lambda origin=origin: len(origin.requests) == MANY, 20, "requests")
+        sent = pour(client, left)
+        assert sent + client.window < WINDOW + WINDOW // 2, f"{sent >> 10} KiB, and {client.window >> 10} more"
+        assert client.ping()
+        go_on.set()
+        for connection in origin.connections:
+            connection.open_window(0, MANY * size)
+        pour(client, left, 20)
+        client.wait(lambda client=client: all(one.over for one in client.streams.values()), 20, "answers")
+        assert {bytes(one.body) for one in client.streams.values()} == {b"%d" % size}, client
+        client.close()
+
+
+@alone
 def test_l18_uploads_that_are_taken_are_not_held_up(env):
     """One server that takes nothing does not stop what goes to others, also when the rest of the connection is in use."""
     stuck = env.h2_origin(reply=lambda stream: stream.read(60), terms=[(INITIAL_WINDOW, 0)])
@@ -49,3 +96,74 @@ def test_l18_uploads_that_are_taken_are_not_held_up(env):
         answer = client.get("/", method="POST", body=bytes(3_000_000))
         assert answer.body == b"3000000", (answer, balancer.access_log())
     assert balancer.alive()
+
+
+@alone
+@seconds(90)
+def test_g11_heads_that_compression_hides(env):
+    """A table entry of 3900 bytes, named nine times by each of 100 requests: 36 KiB that were some bytes on the wire. As many
+    are taken as fit beside what they may still make us hold, the others are refused, and taken later."""
+    gate = threading.Event()
+
+    def serve(_):
+        gate.wait(60)
+        return text(b"hello")
+    origin = env.origin(reply=serve)
+    balancer = env.simple(origin, listener={"protocols": ["h2"]}, workers=1)
+    client = env.h2_client(balancer.port).ready()
+    get_it = hpack.encode([(b":method", b"GET"), *HEAD])
+    size = 9 * (3900 + len("x-large") + 32)
+    assert size < client.peer_settings[MAX_HEADER_LIST]
+    before = balancer.rss_kib()
+    client.raw(ask(1, get_it + hpack.literal(b"x-large", b"b" * 3900, add=True) + hpack.indexed(62) * 8))
+    client.raw(b"".join(ask(2 * turn + 1, get_it + hpack.indexed(62) * 9) for turn in range(1, MANY)))
+    streams = [client.stream(2 * turn + 1) for turn in range(MANY)]
+    until(lambda: len(origin.requests) + sum(one.over for one in streams) == MANY, 20, "requests and refusals")
+    refused = [one for one in streams if one.reset == REFUSED_STREAM]
+    assert len(origin.requests) + len(refused) == MANY, client
+    assert len(origin.requests) * size < HELD_MOST // 2, f"{len(origin.requests)} requests of {size} bytes"
+    assert len(origin.requests) >= 25, "enough for those who mean it"
+    grown = (balancer.rss_kib() - before) * 1024
+    # 2.9 MiB, but AddressSanitizer's zones are several times that, for the many pieces.
+    assert env.tsan or grown < 3 * HELD_MOST, f"{grown >> 10} KiB"
+    gate.set()
+    client.wait(lambda: all(one.over for one in streams), 20, "answers")
+    client.raw(b"".join(ask(2 * turn + 1, get_it + hpack.indexed(62) * 9) for turn in range(MANY, MANY + len(refused))))
+    again = [client.stream(2 * turn + 1) for turn in range(MANY, MANY + len(refused))]
+    client.wait(lambda: all(one.over for one in again), 20, "the others")
+    assert {one.status for one in streams + again if one not in refused} == {200}, client
+
+
+def test_l21_servers_agree_first(env):
+    """Before a server has acknowledged our SETTINGS each stream would have the window of RFC 9113: it is given none."""
+    origin = env.h2_origin(polite=False)
+    balancer = env.simple(origin, pool={"protocol": "h2", "health": {"off": True}}, workers=1, timeouts={"connect": "500ms"})
+    assert get(balancer.port).status == 504
+    assert origin.connections and not origin.requests
+    late = env.h2_origin(polite=False)
+    balancer = env.simple(late, pool={"protocol": "h2", "health": {"off": True}}, workers=1)
+
+    early = []
+
+    def agree():
+        until(lambda: late.connections, what="a connection")
+        time.sleep(0.3)
+        early.extend(late.requests)
+        late.connections[0].frame(SETTINGS, ACK)
+    agrees = threading.Thread(target=agree)
+    agrees.start()
+    answer = get(balancer.port)
+    agrees.join()
+    assert answer.status == 200 and len(late.requests) == 1 and not early, (answer, early)
+
+
+def test_l25_clients_that_never_agree(env):
+    """RFC 9113 section 6.5.3: they are served for ten seconds."""
+    balancer = env.simple(env.origin(), listener={"protocols": ["h2"]}, workers=1)
+    client = env.h2_client(balancer.port, polite=False)
+    agreed = env.h2_client(balancer.port)
+    begun = time.monotonic()
+    assert client.get("/").status == agreed.get("/").status == 200
+    client.wait(lambda: client.ended_at, 30, "the end")
+    assert client.code == SETTINGS_TIMEOUT and client.ended_at - begun > 5, client
+    assert agreed.ping()

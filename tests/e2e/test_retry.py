@@ -162,7 +162,7 @@ def test_g6_a_backend_killed_under_load(env):
 
 
 def test_l18_what_one_connection_keeps_is_bounded(env):
-    """Of many uploads side by side the first are kept for another attempt, a mebibyte of them; the others have one."""
+    """Of many uploads side by side the first are kept for another attempt, less than a mebibyte of them; the others have one."""
     gate = threading.Event()
     origins = [env.origin(script=[gated(gate, action)]) for action in (reset(), text(b"ok"))]
     balancer = env.simple(*origins, pool={"health": {"off": True}, "retries": {"budget": "100%"}},
