@@ -34,8 +34,8 @@ struct back_owner {
     /* Gone: closed while idle, or after its last stream. Freed after this call. ERR_OK only where a
      * stream was taken before. */
     void (*on_closed)(void *owner, enum err why);
-    /* A server of HTTP/2 requires HTTP/1.1 for a request (RFC 9113 section 7). The stream's on_fail
-     * follows, so that another attempt finds another connection. */
+    /* A server of HTTP/2 requires HTTP/1.1 for a request, or for all (RFC 9113 section 7). on_fail
+     * of the stream follows, or on_closed, so that another attempt finds another connection. */
     void (*on_wants_h1)(void *owner);
 };
 

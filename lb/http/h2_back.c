@@ -107,7 +107,9 @@ static enum err reason_of(const struct h2_stream *st, uint32_t code, bool own)
     if (own && code == NGHTTP2_ENHANCE_YOUR_CALM) {
         return ERR_SEND_TIMEOUT; /* the client's fault: it held up others */
     }
-    if (!own && code == NGHTTP2_HTTP_1_1_REQUIRED) {
+    bool left_out = code == NGHTTP2_REFUSED_STREAM || code == NGHTTP2_CANCEL;
+    if ((!own && code == NGHTTP2_HTTP_1_1_REQUIRED) ||
+        (left_out && h2_session_wants_h1(st->session))) {
         return ERR_BACKEND_WANTS_H1;
     }
     if (!own || code == NGHTTP2_CANCEL || code == NGHTTP2_REFUSED_STREAM) {
@@ -116,14 +118,23 @@ static enum err reason_of(const struct h2_stream *st, uint32_t code, bool own)
     return code == NGHTTP2_INTERNAL_ERROR ? ERR_NO_MEMORY : ERR_BACKEND_PROTOCOL;
 }
 
+/* The owner may close the link. */
+static void tell_wants_h1(struct h2_back *h)
+{
+    h->told_h1 = true;
+    if (!h->closed) {
+        h->link.owner->on_wants_h1(h->link.owner_user);
+    }
+}
+
 /* RFC 9113 section 8.7: what was refused, or lies above GOAWAY's last stream, was not processed. */
 static void on_reset(struct h2_stream *st, uint32_t code, bool own)
 {
     struct h2_back *h = call_of(st)->back;
     enum seen seen = code == NGHTTP2_REFUSED_STREAM ? SEEN_NO : SEEN_MAYBE;
     enum err why = reason_of(st, code, own);
-    if (why == ERR_BACKEND_WANTS_H1 && !h->closed) {
-        h->link.owner->on_wants_h1(h->link.owner_user);
+    if (why == ERR_BACKEND_WANTS_H1) {
+        tell_wants_h1(h);
     }
     fail(call_of(st), why, seen);
 }
@@ -146,6 +157,7 @@ static void on_terms(void *user)
 {
     struct h2_back *h = user;
     h->known = true;
+    h->wants_h1 = h->session != NULL && h2_session_wants_h1(h->session);
     task_post(h->loop, &h->later);
 }
 
@@ -155,6 +167,9 @@ static enum err as_backend(const struct h2_back *h, enum err why)
 {
     if (broken(why) || (why == ERR_OK && !h->known)) {
         return ERR_BACKEND_PROTOCOL;
+    }
+    if (h->wants_h1 && !h->served) {
+        return ERR_BACKEND_WANTS_H1;
     }
     return why == ERR_OK && !h->served ? ERR_BACKEND_RESET : why;
 }
@@ -187,6 +202,9 @@ static void back_free(struct h2_back *h)
 static void on_later(struct task *t)
 {
     struct h2_back *h = container_of(t, struct h2_back, later);
+    if (h->wants_h1 && !h->told_h1) {
+        tell_wants_h1(h);
+    }
     if (h->session != NULL) {
         if (!h->closed) {
             h->link.owner->on_slots(h->link.owner_user, 0); /* which may close it */

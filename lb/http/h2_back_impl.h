@@ -20,6 +20,7 @@ struct h2_back {
     uint32_t busy;              /* taken, and their memory not back yet */
     uint32_t reserved;          /* taken, and their heads not sent yet */
     bool known;                 /* the server's SETTINGS have come */
+    bool wants_h1, told_h1;     /* its GOAWAY said so; the owner knows */
     bool served;                /* a stream has been taken before */
     bool closed;                /* by the owner, who hears no more */
     enum err why;               /* it ended */

@@ -246,6 +246,7 @@ static int on_frame_recv(nghttp2_session *wire, const nghttp2_frame *frame, void
         break;
     case NGHTTP2_GOAWAY:
         s->goaway = true;
+        s->wants_h1 = s->wants_h1 || frame->goaway.error_code == NGHTTP2_HTTP_1_1_REQUIRED;
         s->events->on_terms(s->user);
         break;
     default:

@@ -305,8 +305,8 @@ static void remember_attempt(struct exchange *x, enum err why, enum seen seen)
     if (x->fresh || x->tried_count >= TRIED_MOST)
         return;
     x->tried[x->tried_count++] = x->ticket.endpoint;
-    x->refused = x->back != NULL &&
-                 ((why == ERR_BACKEND_RESET && seen == SEEN_NO) || why == ERR_BACKEND_WANTS_H1);
+    bool turned_away = x->back != NULL && why == ERR_BACKEND_RESET && seen == SEEN_NO;
+    x->refused = turned_away || why == ERR_BACKEND_WANTS_H1;
 }
 
 /* A used connection that ended before any byte of the answer tells nothing about the server: it was

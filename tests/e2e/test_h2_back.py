@@ -206,9 +206,9 @@ def test_the_handshake_chooses(env):
 class Both:
     """A server of both versions over TLS, which takes no request of HTTP/2 (RFC 9113 section 7)."""
 
-    def __init__(self, env, pair):
+    def __init__(self, env, pair, **options):
         self.old = env.origin(reply=lambda request: text(b"old"), listen=False)
-        self.new = env.h2_origin(reply=lambda stream: stream.cancel(HTTP_1_1_REQUIRED))
+        self.new = env.h2_origin(reply=lambda stream: stream.cancel(HTTP_1_1_REQUIRED), **options)
         context = server_context(pair)
         context.set_alpn_protocols(["h2", "http/1.1"])
         self.new.tls, self.new.other = context, self.old._serve
@@ -229,6 +229,31 @@ def test_a_server_that_requires_http_1_1(env):
     assert first.access_log()[0]["end"] == "backend-wants-h1"
     only = env.simple(Both(env, pair), pool=pool(tls=tls, protocol="h2"), workers=1)
     assert [get(only.port).status for _ in range(3)] == [502] * 3
+
+
+def test_a_server_that_requires_http_1_1_of_all(env):
+    """By GOAWAY, which says what it has not looked at: that goes again, whatever it is. Also before the first request."""
+    pair = env.authority.server("localhost")
+    tls = {"ca": env.authority.ca, "server_name": "localhost"}
+    server = Both(env, pair)
+    server.new.reply = lambda stream: stream.connection.go_away(0, HTTP_1_1_REQUIRED)
+    balancer = env.simple(server, pool=pool(tls=tls, protocol="auto"), workers=1)
+    assert [get(balancer.port, method="POST", body=b"once").body for _ in range(3)] == [b"old"] * 3
+    assert (len(server.new.requests), len(server.old.requests)) == (1, 3)
+    early = Both(env, pair, polite=False)
+
+    def turn_away():
+        until(lambda: early.new.connections, what="a connection")
+        early.new.connections[0].go_away(0, HTTP_1_1_REQUIRED)
+    threading.Thread(target=turn_away).start()
+    balancer = env.simple(early, pool=pool(tls=tls, protocol="auto"), workers=1)
+    assert [get(balancer.port, method="POST", body=b"once").body for _ in range(3)] == [b"old"] * 3
+    assert (len(early.new.connections), len(early.new.requests)) == (1, 0)
+    half = Both(env, pair)
+    half.new.reply = lambda stream: (stream.connection.go_away(stream.id, HTTP_1_1_REQUIRED), stream.connection.close())
+    balancer = env.simple(half, pool=pool(tls=tls, protocol="auto"), workers=1)
+    assert [get(balancer.port, method="POST", body=b"once").status for _ in range(3)] == [502, 200, 200]
+    assert balancer.access_log()[0]["end"] == "backend-wants-h1"
 
 
 def test_a_server_of_the_other_version(env):

@@ -699,6 +699,29 @@ TEST(h2_back, goaway_before_the_first_stream_is_a_failure)
     server_end(&s);
 }
 
+/* RFC 9113 section 7: of all requests. */
+TEST(h2_back, goaway_that_requires_http_1_1)
+{
+    struct server s;
+    server_open(&s);
+    ask_many(&s, 2);
+    nghttp2_submit_goaway(s.wire, 0, 1, NGHTTP2_HTTP_1_1_REQUIRED, NULL, 0);
+    CHECK_STR(told(&s), "wants-h1 b:fail:backend-wants-h1:no slots:0/2");
+    answer(&s, 1, "204", NULL, 0);
+    CHECK(strstr(told(&s), "a:reply:204:end") != NULL, "the other one ends");
+    release(&s.calls[0]);
+    release(&s.calls[1]);
+    s.mute = true;
+    CHECK_STR(told(&s), "closed:ok");
+    server_end(&s);
+    server_connect(&s, KIB(4));
+    s.mute = true;
+    SAY(&s.w, "\0\0\0\4\0\0\0\0\0"
+              "\0\0\10\7\0\0\0\0\0\0\0\0\0\0\0\0\15");
+    CHECK_STR(told(&s), "wants-h1 closed:backend-wants-h1");
+    server_end(&s);
+}
+
 TEST(h2_back, the_connection_breaks)
 {
     struct server s;
