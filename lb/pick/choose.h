@@ -73,16 +73,14 @@ void choose_scan(struct choice *c, uint32_t site, uint32_t most);
 void choose_settle(struct choice *c, const struct choose_candidate *chosen);
 bool choose_least_loaded(struct choice *c);
 
-/* spread.c. All open sites laid end to end. */
-struct spread {
-    uint32_t count, items;
-    uint64_t ends[LIMIT_SITES]; /* sums of weights */
-    uint8_t sites[LIMIT_SITES];
-};
+/* spread.c */
 struct spread_place {
     uint32_t nth, item; /* of spread.sites */
 };
+/* Lays all open sites end to end. */
 void spread_init(const struct choice *c, struct spread *s);
+/* The same, in `own` where the view does not have it. */
+const struct spread *spread_of(const struct choice *c, struct spread *own);
 struct spread_place spread_at(const struct choice *c, const struct spread *s, uint64_t draw);
 /* The next one, round all. */
 void spread_next(const struct choice *c, const struct spread *s, struct spread_place *p);

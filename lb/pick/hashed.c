@@ -18,14 +18,15 @@ static struct bound bound_of(const struct choice *c)
     uint64_t inflight = 1;
     if (c->req->view->pool->knobs.keyed)
         return (struct bound){.of_weight = 1}; /* nobody is ever above it */
-    for (uint64_t left = c->open; left != 0; left &= left - 1) {
-        const struct view_site *site = &c->tier->sites[__builtin_ctzll(left)];
-        int32_t q = atomic_load_explicit(&site->state->inflight, memory_order_relaxed);
+    struct spread own;
+    const struct spread *s = spread_of(c, &own);
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct site_state *site = c->tier->sites[s->sites[i]].state;
+        int32_t q = atomic_load_explicit(&site->inflight, memory_order_relaxed);
         inflight += q > 0 ? (uint32_t)q : 0;
-        b.weight += choose_range(site, c->mode).weight;
     }
     b.of_weight = c->req->view->pool->knobs.hash_load_percent * inflight;
-    b.weight *= 100;
+    b.weight = s->ends[s->count - 1] * 100;
     return b;
 }
 
@@ -86,13 +87,13 @@ static bool walk(struct choice *c, uint64_t key, const struct bound *b)
 /* Hardly anybody of a large pool can serve: the next one from the key's place in the view. */
 static bool look_at_all(struct choice *c, uint64_t key, const struct bound *b)
 {
-    struct spread s;
-    spread_init(c, &s);
-    struct spread_place p = spread_at(c, &s, key);
-    for (uint32_t i = 0; i < s.items; i++) {
-        if (settles(c, s.sites[p.nth], p.item, b))
+    struct spread own;
+    const struct spread *s = spread_of(c, &own);
+    struct spread_place p = spread_at(c, s, key);
+    for (uint32_t i = 0; i < s->items; i++) {
+        if (settles(c, s->sites[p.nth], p.item, b))
             return true;
-        spread_next(c, &s, &p);
+        spread_next(c, s, &p);
     }
     return false;
 }

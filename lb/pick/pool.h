@@ -132,12 +132,19 @@ struct view_site {
     uint32_t members; /* configured endpoints of the site, of any tier */
     bool poor;        /* DOWN ones hold more than 100 - panic_percent % of the weight */
 };
+/* What some sites have, laid end to end. */
+struct spread {
+    uint32_t count, items;
+    uint64_t ends[LIMIT_SITES]; /* sums of weights */
+    uint8_t sites[LIMIT_SITES];
+};
 struct view_tier {
     /* bit i: site i has somebody usable, alive, or in it at all; has some and is not poor */
     uint64_t usable_sites, alive_sites, any_sites, healthy_sites;
     double base_ms; /* the least N of the usable sites, 0: none has enough samples */
     struct view_site *sites;
     struct view_turns *turns; /* PICK_ROUND_ROBIN, else NULL; picks move it on */
+    struct spread usable;     /* the usable ones of all sites */
 };
 struct pool_view {
     const struct pick_pool *pool; /* borrowed */

@@ -18,6 +18,14 @@ void spread_init(const struct choice *c, struct spread *s)
     }
 }
 
+const struct spread *spread_of(const struct choice *c, struct spread *own)
+{
+    if (c->mode == PICK_NORMAL && c->open == c->tier->usable_sites)
+        return &c->tier->usable;
+    spread_init(c, own);
+    return own;
+}
+
 struct spread_place spread_at(const struct choice *c, const struct spread *s, uint64_t draw)
 {
     uint64_t target = choose_scaled(draw, s->ends[s->count - 1]);
@@ -67,18 +75,18 @@ static void draw_some(struct choice *c, const struct spread *s, uint32_t n)
 
 bool choose_spread(struct choice *c)
 {
-    struct spread s;
+    struct spread own;
+    const struct spread *s = spread_of(c, &own);
     uint32_t most = c->req->view->pool->knobs.algorithm == PICK_TWO_CHOICES ? 2 : PICK_CHOICES_MOST;
     c->candidate_count = 0;
-    spread_init(c, &s);
-    uint32_t draws = s.items > most ? most * DRAWS_EACH : 0;
+    uint32_t draws = s->items > most ? most * DRAWS_EACH : 0;
     while (draws > 0 && c->candidate_count < most) {
         uint32_t n = most - c->candidate_count;
         n = n < draws ? n : draws;
-        draw_some(c, &s, n);
+        draw_some(c, s, n);
         draws -= n;
     }
     if (c->candidate_count < most)
-        scan_all(c, &s, most);
+        scan_all(c, s, most);
     return choose_least_loaded(c);
 }

@@ -1,5 +1,6 @@
 /* The view of a pool (pool.h): which endpoints can be used now, with effective weights. */
 #include "base/mem.h"
+#include "pick/choose.h"
 #include "pick/turns.h"
 
 #define SLOW_STEP_MS 1000 /* views are rebuilt this often while somebody is in slow start */
@@ -234,6 +235,8 @@ static void build_tier(struct pool_view *view, uint8_t index, int64_t now_ms)
     tier->usable_sites = tier->alive_sites = tier->any_sites = tier->healthy_sites = 0;
     for (uint32_t i = 0; i < view->site_count; i++)
         build_site(view, index, i, now_ms);
+    struct choice all = {.mode = PICK_NORMAL, .tier = tier, .open = tier->usable_sites};
+    spread_init(&all, &tier->usable);
 }
 
 static void build(struct pool_view *view, uint64_t generation, int64_t now_ms)
