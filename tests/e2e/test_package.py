@@ -51,7 +51,7 @@ def chroot(env):
 
 def inside(root, script, check=True, timeout=400):
     return run("chroot", root, "/bin/sh", "-ec", script, check=check, timeout=timeout,
-               env={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"})
+               env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"})
 
 
 # What a minimal system has not, for the lines of the README: others' rights, an editor, and a service manager that notes
@@ -67,7 +67,7 @@ exec "$@"
 
 def prepare(root):
     for name, text in STUBS.items():
-        path = os.path.join(root, "usr", "local", "bin", name)
+        path = os.path.join(root, "usr", "bin", name)
         with open(path, "w", encoding="ascii") as file:
             file.write("#!/bin/sh\n" + text)
         os.chmod(path, 0o755)
