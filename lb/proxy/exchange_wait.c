@@ -11,18 +11,6 @@ static uint64_t own_bit(const struct exchange *x)
     return UINT64_C(1) << x->proxy->worker;
 }
 
-/* One of this worker's waiters gives up its place. False: nobody is less important, or somebody
- * else was quicker. */
-static bool take_place_here(struct exchange *x, struct pool_slot *slot, struct waiter *w)
-{
-    _Atomic uint32_t *waiting = &slot->state->waiting;
-    exchange_fail(container_of(w, struct exchange, waiter), ERR_SHED);
-    if (atomic_fetch_add(waiting, 1) < x->pool->queue_limit)
-        return true;
-    atomic_fetch_sub(waiting, 1);
-    return false;
-}
-
 static unsigned any_of(uint64_t workers, struct rng *rng)
 {
     uint64_t skip = rng_below(rng, (uint64_t)__builtin_popcountll(workers));
@@ -31,34 +19,35 @@ static unsigned any_of(uint64_t workers, struct rng *rng)
     return (unsigned)__builtin_ctzll(workers);
 }
 
-/* The same with another worker's: it hears of it, and until then more wait than there are places,
- * twice as many at most and never more than OVER_MOST beyond them. */
-static bool take_place_elsewhere(const struct exchange *x, struct pool_slot *slot)
+/* Another worker's waiter gives up its place: that worker hears of it, and until then more wait
+ * than there are places, twice as many at most and never more than OVER_MOST beyond them. */
+static bool yields_elsewhere(const struct exchange *x, struct pool_state *state, uint32_t waiting)
 {
     struct proxy *p = x->proxy;
-    struct pool_state *state = slot->state;
     uint32_t limit = x->pool->queue_limit, over = limit < OVER_MOST ? limit : OVER_MOST;
     uint64_t workers = 0;
     for (int r = RANK_COUNT - 1; workers == 0 && r > (int)x->route->rank; r--)
         workers = atomic_load(&state->lesser_workers[r - 1]) & ~own_bit(x);
-    if (workers == 0)
-        return false;
-    if (atomic_fetch_add(&state->waiting, 1) < limit + over &&
-        p->hooks.shed(p->hooks.user, any_of(workers, &p->rng), state, x->route->rank))
-        return true;
-    atomic_fetch_sub(&state->waiting, 1);
-    return false;
+    return workers != 0 && waiting < limit + over &&
+           p->hooks.shed(p->hooks.user, any_of(workers, &p->rng), state, x->route->rank);
 }
 
 /* Whether the pool's queue has a place: a free one, or that of somebody less important (load
  * shedding). Places are counted over all workers. */
 static bool take_place(struct exchange *x, struct pool_slot *slot)
 {
-    if (atomic_fetch_add(&slot->state->waiting, 1) < x->pool->queue_limit)
+    uint32_t waiting = atomic_fetch_add(&slot->state->waiting, 1);
+    if (waiting < x->pool->queue_limit)
+        return true;
+    struct waiter *w = line_yields(&slot->line, x->route->rank);
+    if (w != NULL) { /* whose place is had, also while others are waiting to hear of theirs */
+        exchange_fail(container_of(w, struct exchange, waiter), ERR_SHED);
+        return true;
+    }
+    if (yields_elsewhere(x, slot->state, waiting))
         return true;
     atomic_fetch_sub(&slot->state->waiting, 1);
-    struct waiter *w = line_yields(&slot->line, x->route->rank);
-    return w != NULL ? take_place_here(x, slot, w) : take_place_elsewhere(x, slot);
+    return false;
 }
 
 void exchange_shed(struct pool_slot *slot, enum rank rank)

@@ -163,3 +163,21 @@ TEST(queue, a_waiter_gives_up_its_place_for_another_worker)
     CHECK_INT(normal->status, 200);
     scene_close(&s);
 }
+
+/* Another worker has not yet heard that one of its own is to go, so that too many wait. */
+TEST(queue, a_place_that_is_given_up_here_is_had)
+{
+    fill_elsewhere(RANK_LOW);
+    clear_elsewhere(RANK_LOW);
+    struct ask *low = scene_ask(&s, "GET", "/small", 0);
+    scene_pass(&s, 10);
+    atomic_fetch_add(&s.pool.pick->state->waiting, s.pool.queue_limit);
+    struct ask *high = scene_ask(&s, "GET", "/get", 0);
+    scene_pass(&s, 10);
+    CHECK_INT(low->status, 503);
+    CHECK(!high->done, "in its place");
+    atomic_fetch_sub(&s.pool.pick->state->waiting, s.pool.queue_limit);
+    scene_wait(&s, high);
+    CHECK_INT(high->status, 200);
+    scene_close(&s);
+}
