@@ -218,7 +218,7 @@ def test_f15_out_of_descriptors(env):
         assert balancer.admin("/healthz")[0] == 200
         assert balancer.ctl_json("status")["ready"]
     assert "reloaded" in balancer.reload()
-    assert balancer.ctl_json("status")["overload"] != "none"
+    until(lambda: balancer.ctl_json("status")["overload"] != "none", what="the pressure, which is looked at ten times a second")
     resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
     def outcome(client):

@@ -188,7 +188,7 @@ def held(env):
     """A balancer whose requests for /slow wait for the gate, which are seen at the origin."""
     gate = threading.Event()
     origin = env.origin(reply=lambda request: gated(gate, text()) if request.target == "/slow" else text())
-    return env.simple(origin), origin, gate
+    return env.simple(origin, drain={"requests": "300s", "tunnels": "300s"}), origin, gate
 
 
 def busy(balancer, origin):
@@ -370,9 +370,7 @@ def test_who_stops_the_new_process_stops_the_service(env):
 
 def draining(env):
     """A balancer that has been upgraded, its first process busy with a request that waits for the gate."""
-    gate = threading.Event()
-    origin = env.origin(reply=lambda request: gated(gate, text()) if request.target == "/slow" else text())
-    balancer = env.simple(origin, drain={"requests": "300s", "tunnels": "300s"})
+    balancer, origin, gate = held(env)
     line, client = Line(balancer), busy(balancer, origin)
     line.upgrade()
     return balancer, line, client, gate
