@@ -3,9 +3,11 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define FIRST   3
@@ -111,7 +113,66 @@ static _Noreturn void become(struct spawn *s, const char *program, char *const *
     _exit(127);
 }
 
-enum err spawn_run(struct spawn *s, const char *program, char *const *argv, pid_t *child)
+/* Waits for the program, and ends as it did. It holds no descriptor: what the others close is
+ * closed. */
+static _Noreturn void mind(pid_t child, const sigset_t *heard)
+{
+    int signal = 0, status = 0;
+    (void)close_range(0, ~0U, 0);
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        if (sigwait(heard, &signal) == 0 && signal == SPAWN_KILL)
+            kill(child, SIGKILL);
+    }
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+}
+
+/* The minder's life: tells whom it minds. */
+static _Noreturn void begin(struct spawn *s, const char *program, char *const *argv, char **env,
+                            char *pid, int tell)
+{
+    sigset_t heard;
+    sigemptyset(&heard);
+    sigaddset(&heard, SIGCHLD);
+    sigaddset(&heard, SPAWN_KILL);
+    sigprocmask(SIG_BLOCK, &heard, NULL);
+    pid_t child = _Fork();
+    if (child == 0)
+        become(s, program, argv, env, pid);
+    if (child < 0 || write(tell, &child, sizeof child) != sizeof child)
+        _exit(127);
+    mind(child, &heard);
+}
+
+int spawn_wait(pid_t minder)
+{
+    int status = 0;
+    while (waitpid(minder, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* Two forks; the pipe brings the second one's result. */
+static enum err start(struct spawn *s, const char *program, char *const *argv, char **env,
+                      char *pid, struct spawned *out)
+{
+    int told[2];
+    if (pipe2(told, O_CLOEXEC) != 0)
+        return ERR_NO_DESCRIPTOR;
+    out->minder = fork();
+    if (out->minder == 0)
+        begin(s, program, argv, env, pid, told[1]);
+    close(told[1]);
+    ssize_t n = out->minder > 0 ? read(told[0], &out->child, sizeof out->child) : -1;
+    close(told[0]);
+    if (n == sizeof out->child)
+        return ERR_OK;
+    if (out->minder > 0)
+        (void)spawn_wait(out->minder);
+    *out = (struct spawned){0};
+    return ERR_SYSTEM;
+}
+
+enum err spawn_run(struct spawn *s, const char *program, char *const *argv, struct spawned *out)
 {
     char fds[32], pid[sizeof PID_KEY + 16] = PID_KEY;
     buf_put(&s->names, "", 1);
@@ -121,9 +182,7 @@ enum err spawn_run(struct spawn *s, const char *program, char *const *argv, pid_
     char **env = make_environment(fds, s->names.p, pid);
     if (env == NULL)
         return ERR_NO_MEMORY;
-    *child = fork();
-    if (*child == 0)
-        become(s, program, argv, env, pid + strlen(PID_KEY));
+    enum err e = start(s, program, argv, env, pid + strlen(PID_KEY), out);
     mem_free(env);
-    return *child > 0 ? ERR_OK : ERR_SYSTEM;
+    return e;
 }

@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define LATE_MS    30000   /* a new process that is not ready by then is ended (F26) */
@@ -219,7 +218,7 @@ static void forget_child(struct takeover *u)
 {
     timer_stop(&u->late);
     io_want(&u->answer, 0);
-    u->child = 0;
+    u->next = (struct spawned){0};
     u->on_trial = false;
 }
 
@@ -242,21 +241,21 @@ static void refused(struct balancer *b, const char *why, int status)
 static void child_failed(struct balancer *b, const char *why)
 {
     struct takeover *u = &b->upgrade;
-    int status = 0;
-    kill(u->child, SIGKILL); /* it has ended, or is to end: nothing waits for long */
-    while (waitpid(u->child, &status, 0) < 0 && errno == EINTR)
-        continue;
+    kill(u->next.minder, SPAWN_KILL); /* it has ended, or is to end: nothing waits for long */
+    int status = spawn_wait(u->next.minder);
     forget_child(u);
     hang_up(u);
     admin_pause(b->admin, false);
-    refused(b, why, WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
+    refused(b, why, status);
 }
 
 /* The new process is the service from now on. */
 static void hand_over(struct balancer *b)
 {
     struct takeover *u = &b->upgrade;
-    int pid = (int)u->child;
+    int pid = (int)u->next.child;
+    kill(u->next.minder, SIGKILL); /* the service manager is its parent from now on */
+    (void)spawn_wait(u->next.minder);
     forget_child(u);
     u->done = true;
     io_want(&u->answer, IO_READ);
@@ -276,8 +275,7 @@ static void begin_trial(struct balancer *b)
     timer_in_ms(&b->upgrade.late, TRIAL_MS);
 }
 
-/* A service manager does not see it while its parent, this process, lives on (sd_notify(3),
- * MAINPID=): it would wait for all that drains here before anybody serves again (G5). */
+/* A service manager starts another one, but waits before for all that drains here (G5). */
 static void successor_died(struct balancer *b)
 {
     io_want(&b->upgrade.answer, 0);
@@ -387,7 +385,7 @@ static enum err start(struct balancer *b, int state, const int pipe_fds[2])
     spawn_give(&s, admin_control_fd(b->admin), SPAN(NAME_CONTROL));
     spawn_give(&s, admin_http_fd(b->admin), SPAN(NAME_HTTP));
     pass_earlier_on(b, &s);
-    enum err e = spawn_run(&s, u->program, b->options->argv, &u->child);
+    enum err e = spawn_run(&s, u->program, b->options->argv, &u->next);
     spawn_fini(&s);
     return e;
 }
@@ -396,9 +394,9 @@ void upgrade_begin(struct balancer *b)
 {
     struct takeover *u = &b->upgrade;
     int pipe_fds[2], state;
-    if (u->child != 0 || b->draining != 0) {
+    if (u->next.child != 0 || b->draining != 0) {
         log_event(b->log, LOG_WARN, "upgrade-refused", "reason=%s",
-                  u->child != 0 ? "one-runs" : "draining");
+                  u->next.child != 0 ? "one-runs" : "draining");
         return;
     }
     if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) != 0) {
@@ -412,12 +410,11 @@ void upgrade_begin(struct balancer *b)
         close(pipe_fds[0]);
         if (state >= 0)
             close(state);
-        u->child = 0;
         refused(b, err_name(e), 0);
         return;
     }
     log_event(b->log, LOG_INFO, "upgrading", "program=%s pid=%d", LOG_QUOTE(span_str(u->program)),
-              (int)u->child);
+              (int)u->next.child);
     u->tell = state;
     io_init(&u->answer, b->loop, pipe_fds[0], on_answer);
     io_want(&u->answer, IO_READ);
@@ -443,18 +440,18 @@ void upgrade_tell_rest(struct balancer *b)
 
 void upgrade_conclude(struct balancer *b)
 {
-    if (b->upgrade.child != 0 && !b->upgrade.on_trial)
+    if (b->upgrade.next.child != 0 && !b->upgrade.on_trial)
         hear(b);
     if (b->upgrade.on_trial)
         hand_over(b);
-    else if (b->upgrade.child != 0)
+    else if (b->upgrade.next.child != 0)
         child_failed(b, "stopped");
 }
 
 void upgrade_fini(struct balancer *b)
 {
     struct takeover *u = &b->upgrade;
-    assert(u->child == 0); /* whoever ends the loop has concluded it */
+    assert(u->next.child == 0); /* whoever ends the loop has concluded it */
     buf_fini(&u->inherited);
     if (u->done)
         io_want(&u->answer, 0);

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "net/loop.h"
 #include "run/sockets.h"
+#include "run/spawn.h"
 
 #include <limits.h>
 
@@ -27,8 +28,8 @@ struct takeover {
     /* set once */
     char program[PATH_MAX]; /* where it was when this process began */
     /* the old process's side */
-    pid_t child;      /* 0: none runs */
-    struct io answer; /* closed at the end: then the new one reads what has been counted since */
+    struct spawned next; /* none: no upgrade is under way */
+    struct io answer;    /* closed at the end: then the new one reads what has been counted since */
     struct timer late;
     bool on_trial; /* the other one serves too */
     bool done;     /* the other one serves */
