@@ -45,6 +45,7 @@
 #define LIMIT_FLOW_LOW                KIB(16)  /* L18 */
 #define LIMIT_EXCHANGE_BYTES          KIB(128) /* L18 */
 #define LIMIT_READ                    KIB(96)  /* L18, of one read: what the others leave */
+#define LIMIT_READ_FIRST              KIB(32)  /* L18, of a response over HTTP/2: many may follow */
 #define LIMIT_READ_LEAST              KIB(16) /* L18, the same before the client's side was asked */
 #define LIMIT_READ_CROWDED            KIB(4)  /* L18, the same where L27's bound has been reached */
 #define LIMIT_H2_STREAMS              100     /* L20 */

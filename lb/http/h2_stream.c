@@ -429,12 +429,14 @@ size_t h2_stream_pending(const struct h2_stream *st)
 
 /* Where many share the connection each piece is small, and smaller still beyond the bound: what all
  * of them have asked for comes even when the peer takes nothing more. */
-static size_t share_of(const struct h2_session *s)
+static size_t share_of(const struct h2_stream *st)
 {
+    const struct h2_session *s = st->session;
     size_t left = allowance_left(&s->allowance);
     size_t all = left < LIMIT_H2_WAITING ? left : LIMIT_H2_WAITING;
     size_t share = all / s->allowance.streams;
-    share = share < LIMIT_READ ? share : LIMIT_READ;
+    size_t most = st->put_ns != 0 ? LIMIT_READ : LIMIT_READ_FIRST;
+    share = share < most ? share : most;
     return share > LIMIT_READ_CROWDED ? share : LIMIT_READ_CROWDED;
 }
 
@@ -445,7 +447,7 @@ size_t h2_stream_room(struct h2_stream *st)
     if (st->above) {
         return 0;
     }
-    return s->crowded ? LIMIT_READ_CROWDED : share_of(s);
+    return s->crowded ? LIMIT_READ_CROWDED : share_of(st);
 }
 
 void h2_stream_tell_room(struct h2_stream *st)

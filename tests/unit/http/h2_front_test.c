@@ -409,7 +409,7 @@ TEST(h2_front, l18_a_client_that_takes_nothing_of_many)
     for (int i = 0; i < 4; i++) {
         ask(&p, "GET", 0);
     }
-    CHECK_INT(room(&p.seen[0]), LIMIT_READ);
+    CHECK_INT(room(&p.seen[0]), LIMIT_READ_FIRST);
     for (int i = 0; i < 3; i++) {
         begin(&p.seen[i], 512 * 1024);
     }
