@@ -7,7 +7,6 @@
 #include "run/places.h"
 #include "run/sandbox.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -63,14 +62,13 @@ static void on_signal(struct balancer *b, int signal)
         upgrade_begin(b);
         return;
     }
+    bool first = !b->told_to_stop; /* one that drains for an upgrade has not been told yet */
     if (signal == SIGQUIT && b->draining == 0) {
         b->drain.requests_ms = INT64_MAX / 2 / NS_PER_MS;
         b->drain.tunnels_ms = b->drain.requests_ms;
     }
-    /* One that drains because another has taken over has not been told to stop yet. */
-    bool first = b->upgrade.done && !b->told_to_stop;
     b->told_to_stop = true;
-    balancer_stop(b, b->draining != 0 && !first);
+    balancer_stop(b, b->draining != 0 && !(first && b->upgrade.done));
 }
 
 static void on_signals(struct io *io, unsigned events)
