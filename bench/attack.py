@@ -6,7 +6,8 @@ what the attack costs the proxy, and how soon the attackers are gone.
 
 Slow attacks hold N connections (10,000), in clear and, those named tls-..., over TLS with a handshake each; floods use a
 few HTTP/2 connections as fast as they can. Legal traffic is 300
-requests a second on its own connections, first without and then with the attack. One worker each, pinned to one
+requests a second on its own connections, which are there before the attack: first without and then with it. While the
+slow ones connect only failures are counted. One worker each, pinned to one
 CPU; everything else on another. Time-outs of the peers are set to those of Meridian. Ratios within one run count.
 """
 import argparse
@@ -51,6 +52,7 @@ FLOODS = {  # name: (the bytes of round n, what it is)
                      "a header block that never ends"),
     "empty": (lambda n: frame(0, 0, 1) if n else frame(1, 4, 1, HEAD), "DATA frames without data"),
 }
+RATE = {"plain": 2000, "tls": 400}  # connections of slow attackers that are there after a second
 LEGAL = ("--connections", 16, "--rate", 300)
 
 
@@ -204,8 +206,10 @@ def attack_from(attacker, rig, proxy, name, options):
     result = {"quiet_p99_ms": quiet}
     if name in SLOW:
         tls = name.startswith("tls-")
+        warm = options.connections / RATE["tls" if tls else "plain"]
+        load = rig.load_begin(url, "--seconds", options.seconds + warm, "--warm", warm, *LEGAL, cpu=rig.other_cpu)
+        time.sleep(0.5)
         crowd = do(Crowd, proxy.tls if tls else proxy.plain, tls, options.connections, *SLOW[name][:2])
-        load = rig.load_begin(url, "--seconds", options.seconds, "--warm", 0.5, *LEGAL, cpu=rig.other_cpu)
         while load.poll() is None:
             do(crowd.turn, 0.5)
         result.update(held=len(crowd.sockets), connections=crowd.asked)

@@ -179,11 +179,15 @@ static const struct schema_field limit_fields[] = {
           "Requests at a time on one HTTP/2 connection of a client (L20). Each beyond 100 adds 20 "
           "KiB "
           "to what they may make Meridian hold (L18)."),
-    LIMIT(
-        "backend_connections", type_count, backend_connections, LIMIT_BACKEND_CONNECTIONS, 1,
-        1000000,
-        "Connections to one backend (L34). Where all are used and requests wait, a response whose "
-        "client has taken less than 2 KiB in 2 s makes room."),
+    LIMIT("backend_connections", type_count, backend_connections, LIMIT_BACKEND_CONNECTIONS, 1,
+          1000000,
+          "Connections to one backend (L34). Where all are used and requests wait, one makes room "
+          "whose "
+          "client has taken less than 2 KiB of the response in 2 s, or has sent so little of the "
+          "content. Of 64 "
+          "or more that a worker has, the last eighth is for connections that have had an answer "
+          "before, and "
+          "the one before it for requests whose content is there."),
     LIMIT(
         "backend_idle", type_count, backend_idle, LIMIT_BACKEND_IDLE, 0, 1000000,
         "Idle connections that are kept to one backend (L34); more of them for a second. 0: none."),

@@ -107,30 +107,32 @@
 #define LIMIT_BACKEND_IDLE_MS         50000   /* L34 */
 #define LIMIT_FRESH_IDLE_MS           1000    /* L34 */
 #define LIMIT_WANTS_H1_MS             300000  /* a server that required HTTP/1.1 is asked in it */
-#define LIMIT_STALLED_MS              2000    /* L34, before a response makes room for others */
-#define LIMIT_STALLED_BYTES           KIB(2)  /* L34, whose client has taken less meanwhile (L7) */
-#define LIMIT_CONF_BYTES              MIB(4)  /* L36 */
-#define LIMIT_CONF_DEPTH              32      /* L36 */
-#define LIMIT_CONF_NODES              100000  /* L36 */
-#define LIMIT_NAME_BYTES              253     /* of a host name as text, RFC 1035 section 2.3.4 */
-#define LIMIT_NAME_ADDRESSES          64      /* L37, of one host name */
-#define LIMIT_NAME_TTL_LEAST_MS       5000    /* L37 */
-#define LIMIT_NAME_TTL_MOST_MS        300000  /* L37 */
-#define LIMIT_NAME_TIMEOUT_MS         2000    /* L37, of one try */
-#define LIMIT_NAME_TRIES              3       /* L37 */
-#define LIMIT_NAME_RETRY_MOST_MS      60000   /* after failures in a row */
-#define LIMIT_NAME_HOLD_MS            30000   /* B4, of a mass removal */
-#define LIMIT_NAME_REMOVE_PERCENT     30      /* B4, more at once is a mass removal */
-#define LIMIT_WEIGHT                  1000    /* the most that a server may have */
-#define LIMIT_RANKS                   8       /* servers in front, and groups of backups */
-#define LIMIT_LOG_LINE                KIB(8)  /* L38 */
-#define LIMIT_LOG_URI                 KIB(2)  /* L38 */
-#define LIMIT_LOG_FIELD               KIB(1)  /* L38 */
-#define LIMIT_LOG_RING                MIB(4)  /* L38 */
-#define LIMIT_ADMIN_CONNECTIONS       16      /* L40 */
-#define LIMIT_ADMIN_BODY              MIB(1)  /* L40 */
-#define LIMIT_DRAIN_REQUESTS_MS       30000   /* L41 */
-#define LIMIT_DRAIN_TUNNELS_MS        300000  /* L41 */
+#define LIMIT_EARNEST_BODY            KIB(16) /* who has sent so much of the content means it */
+#define LIMIT_WAITING_BODY            KIB(112) /* L18, what may come of it before a server is found */
+#define LIMIT_STALLED_MS              2000     /* L34, before a response makes room for others */
+#define LIMIT_STALLED_BYTES           KIB(2)   /* L34, whose client has taken less meanwhile (L7) */
+#define LIMIT_CONF_BYTES              MIB(4)   /* L36 */
+#define LIMIT_CONF_DEPTH              32       /* L36 */
+#define LIMIT_CONF_NODES              100000   /* L36 */
+#define LIMIT_NAME_BYTES              253      /* of a host name as text, RFC 1035 section 2.3.4 */
+#define LIMIT_NAME_ADDRESSES          64       /* L37, of one host name */
+#define LIMIT_NAME_TTL_LEAST_MS       5000     /* L37 */
+#define LIMIT_NAME_TTL_MOST_MS        300000   /* L37 */
+#define LIMIT_NAME_TIMEOUT_MS         2000     /* L37, of one try */
+#define LIMIT_NAME_TRIES              3        /* L37 */
+#define LIMIT_NAME_RETRY_MOST_MS      60000    /* after failures in a row */
+#define LIMIT_NAME_HOLD_MS            30000    /* B4, of a mass removal */
+#define LIMIT_NAME_REMOVE_PERCENT     30       /* B4, more at once is a mass removal */
+#define LIMIT_WEIGHT                  1000     /* the most that a server may have */
+#define LIMIT_RANKS                   8        /* servers in front, and groups of backups */
+#define LIMIT_LOG_LINE                KIB(8)   /* L38 */
+#define LIMIT_LOG_URI                 KIB(2)   /* L38 */
+#define LIMIT_LOG_FIELD               KIB(1)   /* L38 */
+#define LIMIT_LOG_RING                MIB(4)   /* L38 */
+#define LIMIT_ADMIN_CONNECTIONS       16       /* L40 */
+#define LIMIT_ADMIN_BODY              MIB(1)   /* L40 */
+#define LIMIT_DRAIN_REQUESTS_MS       30000    /* L41 */
+#define LIMIT_DRAIN_TUNNELS_MS        300000   /* L41 */
 #define LIMIT_LINGER_BYTES            KIB(64) /* H20 */
 #define LIMIT_LINGER_MS               1000    /* H20; of HTTP/2 servers' streams to their end */
 #define LIMIT_LINGER_CUT_MS           500  /* F11, of one that is cut off: all that is left to it */

@@ -28,13 +28,18 @@ static bool is_drawn(const struct choice *c, uint32_t site, uint32_t item)
     return false;
 }
 
+uint32_t choose_most(const struct choice *c, const struct view_item *item)
+{
+    return item->max_inflight - endpoint_places_left(item->max_inflight, c->req->modest);
+}
+
 bool choose_look(struct choice *c, uint32_t site, uint32_t item, struct choose_candidate *out)
 {
     const struct view_item *v = &c->tier->sites[site].items[item];
     if (!eligible(c, v->endpoint))
         return false;
     uint32_t q = endpoint_inflight(v->endpoint);
-    if (v->max_inflight != 0 && q >= v->max_inflight) {
+    if (v->max_inflight != 0 && q >= choose_most(c, v)) {
         c->full = true;
         return false;
     }

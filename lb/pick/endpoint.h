@@ -136,6 +136,12 @@ static inline enum endpoint_admin endpoint_admin(const struct endpoint *e)
 {
     return (enum endpoint_admin)atomic_load_explicit(&e->admin, memory_order_relaxed);
 }
+/* Of so many places of a server those that are left to others by who leaves so many eighths (L34);
+ * where they are few, none. */
+static inline uint32_t endpoint_places_left(uint32_t most, unsigned eighths)
+{
+    return most >= 64 ? most / 8 * eighths : 0;
+}
 static inline uint32_t endpoint_inflight(const struct endpoint *e)
 {
     return atomic_load_explicit(&e->inflight, memory_order_relaxed);

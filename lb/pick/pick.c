@@ -22,15 +22,16 @@ static void end_ejection(struct endpoint *e, int64_t now_ms)
         endpoint_readmit(e);
 }
 
-static bool raise_inflight(const struct view_item *item)
+static bool raise_inflight(const struct choice *c)
 {
+    const struct view_item *item = c->item;
     _Atomic uint32_t *inflight = &item->endpoint->inflight;
     if (item->max_inflight == 0) {
         atomic_fetch_add_explicit(inflight, 1, memory_order_relaxed);
         return true;
     }
     uint32_t was = atomic_load_explicit(inflight, memory_order_relaxed);
-    while (was < item->max_inflight)
+    while (was < choose_most(c, item))
         if (atomic_compare_exchange_weak_explicit(inflight, &was, was + 1, memory_order_relaxed,
                                                   memory_order_relaxed))
             return true;
@@ -41,7 +42,7 @@ static bool take(const struct choice *c, struct pick_ticket *out)
 {
     const struct view_site *site = &c->tier->sites[c->site];
     struct endpoint *e = c->item->endpoint;
-    if (!raise_inflight(c->item))
+    if (!raise_inflight(c))
         return false;
     choose_taken(c);
     end_ejection(e, c->req->now_ms);

@@ -21,12 +21,14 @@ struct client {
     bool counted;              /* there */
     bool handshaking;
     bool pressed; /* its codec knows that memory is short */
+    bool proven;  /* a server's answer has gone to it whole */
     bool spared;  /* carries a tunnel or a stream that a drain leaves alone */
     /* what is shown of it */
     int64_t begun_ns;
     const char *protocol, *tls;             /* static; NULL: not known yet, plain */
     uint64_t requests, bytes_in, bytes_out; /* of exchanges that have ended */
-    struct sight *row;                      /* while somebody looks */
+    unsigned invited;  /* exchanges whose content comes before they have a server */
+    struct sight *row; /* while somebody looks */
     /* who */
     struct origin peer;    /* the TCP peer */
     struct origin *behind; /* the last client seen behind a trusted peer, or NULL */

@@ -210,6 +210,15 @@ static bool may_open(struct connpool_host *h)
     return connpool_count(h) < d->most || d->counts[PLACE_IDLE] + d->clients_idle > 0;
 }
 
+/* Whether a stream is left for somebody who leaves so much to others. */
+static bool has_room_beside(struct connpool_host *h, unsigned modest)
+{
+    const struct connpool_host *d = connpool_declared(h);
+    uint32_t busy = connpool_count(h) - d->counts[PLACE_IDLE] - d->clients_idle;
+    return first_in(h, PLACE_SHARED) != NULL ||
+           busy < d->most - endpoint_places_left(d->most, modest);
+}
+
 /* Sees to it that a connection is coming for one more who waits. */
 static enum err expect_one(struct connpool_host *h, bool anew)
 {
@@ -237,7 +246,7 @@ static struct connpool_host *host_for(struct connpool_host *root,
 }
 
 enum err connpool_get(struct connpool *p, struct endpoint *endpoint,
-                      const struct connpool_client *client, enum connpool_age age,
+                      const struct connpool_client *client, enum connpool_age age, unsigned modest,
                       struct connpool_wait *wait, struct back **out)
 {
     struct connpool_host *root = host_find(p, endpoint, NULL);
@@ -246,6 +255,10 @@ enum err connpool_get(struct connpool *p, struct endpoint *endpoint,
     struct connpool_host *h = host_for(root, client);
     if (h == NULL)
         return ERR_NO_MEMORY;
+    if (modest > 0 && !has_room_beside(h, modest)) {
+        connpool_host_settle(h);
+        return ERR_FULL;
+    }
     bool anew = age == CONNPOOL_NEW && may_open(h);
     *out = anew ? NULL : take_now(h, age != CONNPOOL_ANY);
     if (*out != NULL) {

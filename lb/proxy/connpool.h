@@ -76,12 +76,13 @@ struct connpool_wait {
 
 /* client: for targets with a header, whose connections serve one client each; not looked at for
  * others. age: FRESH where the request may not be repeated, NEW where a used connection has just
- * refused it. ERR_OK: *out is the stream. ERR_AGAIN: the answer comes through `wait`, which stays
+ * refused it. modest: so many eighths of the connections are left to others (endpoint_places_left).
+ * ERR_OK: *out is the stream. ERR_AGAIN: the answer comes through `wait`, which stays
  * the caller's memory and must stay valid until then or until connpool_cancel. ERR_FULL: the bound
  * of connections is reached. Others: it failed. */
 MUST_CHECK
 enum err connpool_get(struct connpool *p, struct endpoint *endpoint,
-                      const struct connpool_client *client, enum connpool_age age,
+                      const struct connpool_client *client, enum connpool_age age, unsigned modest,
                       struct connpool_wait *wait, struct back **out);
 /* Forgets a wait; the connection being opened is kept for the next one. */
 void connpool_cancel(struct connpool_wait *wait);

@@ -204,6 +204,8 @@ void exchange_end(struct exchange *x, enum err why)
         x->end = why;
     if (x->state == EXCHANGE_TUNNEL)
         counter_add(&p->stats->tunnels_open, (uint64_t)-1);
+    if (why == ERR_OK && x->client != NULL && x->reply_ended && !x->local)
+        x->client->proven = true;
     exchange_move(x, EXCHANGE_DONE);
     timer_rest(&x->timer);
     exchange_unwait(x);

@@ -87,6 +87,7 @@ struct exchange {
     struct buf replay;             /* what has come, for another attempt (H22) */
     bool replay_lost;              /* more came than is kept */
     size_t unsent;                 /* of the content that the client may replace by more */
+    bool invited;                  /* it comes while a server is waited for */
     bool front_asked;              /* want_body has been switched on */
     bool front_wanted;             /* its present position */
     bool request_ended;            /* all content has come */
@@ -202,6 +203,8 @@ void exchange_on_front_room(void *user);
 void exchange_on_gone(void *user, enum err why, bool answerable);
 void exchange_on_back_room(void *user);
 void exchange_front_want(struct exchange *x, bool want);
+/* The client may send its content now (RFC 9110 section 10.1.1, H7). */
+void exchange_invite_content(struct exchange *x);
 /* So many bytes have not been taken by the present server, and the client may send as many more. */
 void exchange_note_unsent(struct exchange *x, size_t n);
 /* Drops what is kept of the request's content. */
@@ -225,6 +228,10 @@ void exchange_hedge_drop(struct exchange *x);
 void exchange_hedge_learn(struct exchange *x, enum pick_outcome outcome);
 
 /* exchange_wait.c */
+/* How likely it is that it holds a server's place for nothing. */
+enum standing exchange_standing(const struct exchange *x);
+/* Its content has come, or so much of it that it means it: it waits in a better place now. */
+void exchange_settle_content(struct exchange *x);
 /* No slot now (L9), or with `own` no connection on this worker. Registered before the second try,
  * so that a slot freed in between is not missed. */
 void exchange_wait(struct exchange *x, bool own);

@@ -101,9 +101,11 @@ bool exchange_make_room(struct pool_slot *slot, int64_t now_ns)
         struct exchange *x = container_of(slot->stalled.next, struct exchange, stalled);
         if (now_ns - x->stalled_ns < LIMIT_STALLED_MS * NS_PER_MS)
             return false;
-        uint64_t taken = exchange_front_taken(x);
+        bool sends = x->state == EXCHANGE_SENDING;
+        uint64_t taken = sends ? x->content_in : exchange_front_taken(x);
         if ((int64_t)(taken - x->stalled_at) < (int64_t)LIMIT_STALLED_BYTES) {
-            exchange_fail(x, ERR_SEND_TIMEOUT);
+            list_remove(&x->stalled);
+            exchange_fail(x, sends ? ERR_BODY_TIMEOUT : ERR_SEND_TIMEOUT);
             return true;
         }
         /* Slow, and it moves: it is looked at anew from here, behind all others. */
@@ -146,8 +148,10 @@ static void begin_relay(struct exchange *x, bool end)
         exchange_end(x, ERR_OK);
         return;
     }
+    list_remove(&x->stalled);
     if (!x->local) {
-        x->home = pool_slot_ref(x->edition->pools[x->pool->index].slot);
+        if (x->home == NULL)
+            x->home = pool_slot_ref(x->edition->pools[x->pool->index].slot);
         exchange_leave_edition(x);
     }
     pace_rest(&x->client_in);

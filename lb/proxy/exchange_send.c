@@ -5,6 +5,20 @@
 #include "base/limits.h"
 #include "proxy/grpc.h"
 
+/* One whose content is waited for holds the place of others: it may have to make room (L34), but
+ * for calls that may be silent for long. */
+static void watch_upload(struct exchange *x)
+{
+    list_remove(&x->stalled);
+    if (!x->front_wanted || x->state != EXCHANGE_SENDING || x->call || x->route->streaming)
+        return;
+    if (x->home == NULL)
+        x->home = pool_slot_ref(x->edition->pools[x->pool->index].slot);
+    x->stalled_ns = loop_now_ns(x->proxy->loop);
+    x->stalled_at = x->content_in;
+    list_append(&x->home->stalled, &x->stalled);
+}
+
 void exchange_front_want(struct exchange *x, bool want)
 {
     int64_t now = loop_now_ns(x->proxy->loop);
@@ -13,6 +27,7 @@ void exchange_front_want(struct exchange *x, bool want)
     if (want == x->front_wanted)
         return;
     x->front_wanted = want;
+    watch_upload(x);
     x->front_asked = x->front_asked || want;
     if (want && !x->reply_begun) /* L6 */
         pace_wait(&x->client_in, now, x->content_in);
@@ -36,8 +51,8 @@ void exchange_forget_content(struct exchange *x)
 static bool keep(struct exchange *x, struct span bytes)
 {
     struct allowance *all = x->front->allowance;
-    if (x->local || buf_len(&x->replay) + bytes.n > LIMIT_REPLAY_BODY ||
-        !allowance_keep(all, bytes.n))
+    size_t most = x->back != NULL ? LIMIT_REPLAY_BODY : LIMIT_WAITING_BODY;
+    if (x->local || buf_len(&x->replay) + bytes.n > most || !allowance_keep(all, bytes.n))
         return false;
     buf_put_span(&x->replay, bytes);
     if (x->replay.failed)
@@ -158,8 +173,7 @@ enum err exchange_make_head(struct exchange *x, const struct endpoint *to, struc
     return e == ERR_OK ? shape_head(x, out) : e;
 }
 
-/* RFC 9110 section 10.1.1, H7: the client may send its content now that somebody can take it. */
-static void invite_content(struct exchange *x)
+void exchange_invite_content(struct exchange *x)
 {
     struct reply go_on = {.status = 100, .version = VERSION_1_1};
     if (x->request->expect_continue && !x->front_asked)
@@ -211,8 +225,15 @@ void exchange_send(struct exchange *x)
         content_sent(x);
         return;
     }
-    invite_content(x);
+    exchange_invite_content(x);
     exchange_aim(x);
+}
+
+/* Enough has come while no server has been found: what is kept is bounded. */
+static void content_waits(struct exchange *x)
+{
+    exchange_front_want(x, false);
+    exchange_settle_content(x);
 }
 
 void exchange_on_body(void *user, struct span bytes)
@@ -232,8 +253,10 @@ void exchange_on_body(void *user, struct span bytes)
     keep_for_replay(x, bytes);
     if (x->back != NULL)
         send_content(x, bytes);
-    else if (x->replay_lost && x->last_why != ERR_OK)
-        exchange_fail(x, x->last_why);
+    else if (x->replay_lost)
+        exchange_fail(x, x->last_why != ERR_OK ? x->last_why : ERR_NO_MEMORY);
+    else if (x->content_in >= LIMIT_EARNEST_BODY)
+        content_waits(x);
 }
 
 void exchange_on_end(void *user, const struct fields *trailers)
@@ -244,9 +267,12 @@ void exchange_on_end(void *user, const struct fields *trailers)
     x->request_ended = true;
     x->trailers = trailers;
     x->front_wanted = false;
+    list_remove(&x->stalled);
     pace_rest(&x->client_in);
-    if (x->back == NULL)
+    if (x->back == NULL) {
+        exchange_settle_content(x);
         return;
+    }
     x->back->ops->send_end(x->back, x->trailers);
     content_sent(x);
 }

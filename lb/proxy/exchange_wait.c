@@ -1,10 +1,28 @@
 /* Waiting for a free server: places in the pool's queue, who gives up one, and who looks again. */
 #include "proxy/exchange_impl.h"
 
+#include "base/limits.h"
+
 #define ROOM_GAP_MS 100
 #define OVER_MOST   64
 
 _Static_assert(RANK_COUNT - 1 == POOL_LESSER, "all ranks but the first may have to yield");
+
+_Static_assert(LIMIT_EARNEST_BODY + LIMIT_READ <= LIMIT_WAITING_BODY, "one more read can be kept");
+
+/* A place of a server that is given to somebody who says nothing more, or takes nothing, is lost
+ * for seconds (L6, L34). Who could be such a one leaves the last places to those who can hardly be.
+ */
+enum standing exchange_standing(const struct exchange *x)
+{
+    if (x->client == NULL || x->pool->queue_limit == 0)
+        return STANDING_PROVEN;
+    bool content = x->request->content == CONTENT_NONE || x->request_ended ||
+                   x->content_in >= LIMIT_EARNEST_BODY;
+    if (!content)
+        return STANDING_UNFINISHED;
+    return x->client->proven ? STANDING_PROVEN : STANDING_NEW;
+}
 
 static uint64_t own_bit(const struct exchange *x)
 {
@@ -32,6 +50,14 @@ static bool yields_elsewhere(const struct exchange *x, struct pool_state *state,
            p->hooks.shed(p->hooks.user, any_of(workers, &p->rng), state, x->route->rank);
 }
 
+static struct waiter *who_yields(const struct exchange *x, const struct pool_slot *slot)
+{
+    enum standing standing = exchange_standing(x);
+    struct waiter *w = line_yields(&slot->line, x->route->rank, standing);
+    return w == NULL && standing == STANDING_UNFINISHED ? line_slowest(&slot->line, x->route->rank)
+                                                        : w;
+}
+
 /* Whether the pool's queue has a place: a free one, or that of somebody less important (load
  * shedding). Places are counted over all workers. */
 static bool take_place(struct exchange *x, struct pool_slot *slot)
@@ -39,7 +65,7 @@ static bool take_place(struct exchange *x, struct pool_slot *slot)
     uint32_t waiting = atomic_fetch_add(&slot->state->waiting, 1);
     if (waiting < x->pool->queue_limit)
         return true;
-    struct waiter *w = line_yields(&slot->line, x->route->rank);
+    struct waiter *w = who_yields(x, slot);
     if (w != NULL) { /* whose place is had, also while others are waiting to hear of theirs */
         exchange_fail(container_of(w, struct exchange, waiter), ERR_SHED);
         return true;
@@ -52,7 +78,7 @@ static bool take_place(struct exchange *x, struct pool_slot *slot)
 
 void exchange_shed(struct pool_slot *slot, enum rank rank)
 {
-    struct waiter *w = line_yields(&slot->line, rank);
+    struct waiter *w = line_yields(&slot->line, rank, STANDING_UNFINISHED);
     if (w != NULL)
         exchange_fail(container_of(w, struct exchange, waiter), ERR_SHED);
 }
@@ -83,6 +109,7 @@ static void set_patience(struct exchange *x)
     double usual_ms = pool_view_base(view, &view->tiers[0], PICK_ALL);
     struct waiter *w = &x->waiter;
     w->rank = x->route->rank;
+    w->standing = exchange_standing(x);
     w->due_ns = loop_now_ns(x->proxy->loop) + x->pool->queue_ms * NS_PER_MS;
     w->latest_ns = INT64_MAX;
     if (x->deadline_ns == 0)
@@ -109,6 +136,33 @@ static bool join_queue(struct exchange *x)
     return true;
 }
 
+void exchange_settle_content(struct exchange *x)
+{
+    struct pool_slot *slot = x->slot;
+    if (slot == NULL || x->waiter.standing <= exchange_standing(x))
+        return;
+    line_leave(&slot->line, &x->waiter);
+    x->waiter.standing = exchange_standing(x);
+    line_join(&slot->line, &x->waiter);
+    exchange_retry_pick(x);
+}
+
+/* The content of one who waits may come, so that it is in earnest soon; for so many requests of a
+ * connection as can be kept (L18). */
+static void invite_content(struct exchange *x)
+{
+    enum { MOST = 8 };
+    struct client *c = x->client;
+    const struct allowance *all = x->front->allowance;
+    size_t room = all != NULL ? allowance_left(all) : SIZE_MAX;
+    if (x->waiter.standing != STANDING_UNFINISHED || x->replay_lost || c->invited == MOST ||
+        room < (c->invited + 1) * LIMIT_WAITING_BODY)
+        return;
+    x->invited = true;
+    c->invited++;
+    exchange_invite_content(x);
+}
+
 /* One who waits asks for one place at a time: what is given up is free only after a while, as a
  * connection has to be closed first. */
 static void ask_for_room(struct exchange *x)
@@ -131,6 +185,8 @@ void exchange_wait(struct exchange *x, bool own)
         exchange_aim(x);
     else
         exchange_pick(x);
+    if (!waits && x->state == EXCHANGE_WAIT)
+        invite_content(x);
 }
 
 void exchange_leave_queue(struct exchange *x)
@@ -140,6 +196,9 @@ void exchange_leave_queue(struct exchange *x)
         return;
     x->slot = NULL;
     slot->refs--;
+    if (x->invited)
+        x->client->invited--;
+    x->invited = false;
     line_leave(&slot->line, &x->waiter);
     atomic_fetch_sub(&slot->state->waiting, 1);
     show_line(x, slot);

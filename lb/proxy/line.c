@@ -7,10 +7,17 @@ static struct waiter *of(struct link *e)
     return container_of(e, struct waiter, link);
 }
 
+#define GROUPS (RANK_COUNT * STANDING_COUNT)
+
+static int group_of(enum rank rank, enum standing standing)
+{
+    return (int)rank * STANDING_COUNT + (int)standing;
+}
+
 void line_init(struct line *l)
 {
-    for (int r = 0; r < RANK_COUNT; r++)
-        list_init(&l->ranks[r]);
+    for (int g = 0; g < GROUPS; g++)
+        list_init(&l->groups[g]);
     list_init(&l->late);
     l->count = 0;
     memset(l->of_rank, 0, sizeof l->of_rank);
@@ -19,7 +26,7 @@ void line_init(struct line *l)
 /* From the end, where a new one belongs when all may wait equally long. */
 void line_join(struct line *l, struct waiter *w)
 {
-    struct link *head = &l->ranks[w->rank];
+    struct link *head = &l->groups[group_of(w->rank, w->standing)];
     struct link *before = head->prev;
     for (unsigned i = 0; i < LINE_LOOK && before != head && of(before)->due_ns > w->due_ns; i++)
         before = before->prev;
@@ -50,10 +57,10 @@ static struct waiter *in_time(struct line *l, struct link *e, const struct link 
     return e != head ? of(e) : NULL;
 }
 
-static struct waiter *from_rank(struct line *l, int rank, int64_t now_ns)
+static struct waiter *from_group(struct line *l, int group, int64_t now_ns)
 {
-    for (; rank < RANK_COUNT; rank++) {
-        struct waiter *w = in_time(l, l->ranks[rank].next, &l->ranks[rank], now_ns);
+    for (; group < GROUPS; group++) {
+        struct waiter *w = in_time(l, l->groups[group].next, &l->groups[group], now_ns);
         if (w != NULL)
             return w;
     }
@@ -62,24 +69,31 @@ static struct waiter *from_rank(struct line *l, int rank, int64_t now_ns)
 
 struct waiter *line_first(struct line *l, int64_t now_ns)
 {
-    return from_rank(l, RANK_HIGH, now_ns);
+    return from_group(l, 0, now_ns);
 }
 
 struct waiter *line_after(struct line *l, const struct waiter *w, int64_t now_ns)
 {
     if (w->late)
         return w->link.next != &l->late ? of(w->link.next) : NULL;
-    struct waiter *next = in_time(l, w->link.next, &l->ranks[w->rank], now_ns);
-    return next != NULL ? next : from_rank(l, (int)w->rank + 1, now_ns);
+    int group = group_of(w->rank, w->standing);
+    struct waiter *next = in_time(l, w->link.next, &l->groups[group], now_ns);
+    return next != NULL ? next : from_group(l, group + 1, now_ns);
 }
 
-struct waiter *line_yields(const struct line *l, enum rank rank)
+struct waiter *line_yields(const struct line *l, enum rank rank, enum standing standing)
 {
     if (!list_empty(&l->late) && of(l->late.prev)->rank >= rank)
         return of(l->late.prev);
-    for (int r = RANK_COUNT - 1; r > (int)rank; r--) {
-        if (!list_empty(&l->ranks[r]))
-            return of(l->ranks[r].prev);
+    for (int g = GROUPS - 1; g > group_of(rank, standing); g--) {
+        if (!list_empty(&l->groups[g]))
+            return of(l->groups[g].prev);
     }
     return NULL;
+}
+
+struct waiter *line_slowest(const struct line *l, enum rank rank)
+{
+    const struct link *unfinished = &l->groups[group_of(rank, STANDING_UNFINISHED)];
+    return list_empty(unfinished) ? NULL : of(unfinished->next);
 }

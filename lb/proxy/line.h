@@ -1,6 +1,7 @@
 /* line: the requests of one pool that wait on one worker, and who is served next: the more
- * important before the less important, of equals the one whose time is up first; behind all of
- * them those that can hardly be answered in time any more. It knows no request and no clock. Pure.
+ * important before the less important, of equals the one of better standing, then the one
+ * whose time is up first; behind all of them those that can hardly be answered in time any more. It
+ * knows no request and no clock. Pure.
  */
 #ifndef MERIDIAN_PROXY_LINE_H
 #define MERIDIAN_PROXY_LINE_H
@@ -12,17 +13,26 @@
 
 enum rank { RANK_HIGH, RANK_NORMAL, RANK_LOW, RANK_COUNT };
 
+/* How likely it is that who gets a server's place holds it for nothing (RELIABILITY G9). */
+enum standing {
+    STANDING_PROVEN,     /* its connection has taken an answer, and its content is here */
+    STANDING_NEW,        /* it may turn out to read nothing */
+    STANDING_UNFINISHED, /* its content may never come */
+    STANDING_COUNT
+};
+
 struct waiter {
     struct link link;
     int64_t due_ns;    /* until when it waits */
     int64_t latest_ns; /* who is served after this is hardly answered in time; INT64_MAX: never */
     enum rank rank;
+    enum standing standing;
     bool late; /* the line's own */
 };
 
 struct line {
-    struct link ranks[RANK_COUNT]; /* each by due_ns */
-    struct link late;              /* in the order in which they became so */
+    struct link groups[RANK_COUNT * STANDING_COUNT]; /* each by due_ns */
+    struct link late;                                /* in the order in which they became so */
     uint32_t count, of_rank[RANK_COUNT];
 };
 
@@ -36,7 +46,10 @@ void line_leave(struct line *l, struct waiter *w);
 struct waiter *line_first(struct line *l, int64_t now_ns);
 struct waiter *line_after(struct line *l, const struct waiter *w, int64_t now_ns);
 /* Who gives up the place for a new request of this rank: one who is late and not more important,
- * else the last of the least important; NULL: nobody is less important. */
-struct waiter *line_yields(const struct line *l, enum rank rank);
+ * else the last of those who would be served last; NULL: nobody would be served after it. */
+struct waiter *line_yields(const struct line *l, enum rank rank, enum standing standing);
+/* Of those of the rank whose content has not come the one who has had the longest time to send it;
+ * NULL: nobody. */
+struct waiter *line_slowest(const struct line *l, enum rank rank);
 
 #endif

@@ -225,3 +225,31 @@ TEST(choose, explain_names_every_reason)
     CHECK_INT(fixture_sum(&f), 0);
     fixture_free(&f);
 }
+
+static unsigned taken(struct fixture *f, uint32_t modest)
+{
+    unsigned taken = 0;
+    for (int i = 0; i < 200; i++) {
+        struct pick_request req = fixture_request(f);
+        struct pick_ticket t;
+        req.modest = modest;
+        enum err e = pick(&req, &t);
+        CHECK(e == ERR_OK || e == ERR_FULL, "%s", err_name(e));
+        taken += e == ERR_OK;
+    }
+    return taken;
+}
+
+/* RELIABILITY G9: who may hold a place for nothing leaves the last ones to others. */
+TEST(choose, the_last_places_are_left_to_others_L34)
+{
+    struct fixture f;
+    fixture_make(&f, SHAPE(1, 1, .max_inflight = 80));
+    CHECK_INT(taken(&f, 2), 60);
+    CHECK_INT(taken(&f, 1), 10);
+    CHECK_INT(taken(&f, 0), 10);
+    fixture_free(&f);
+    fixture_make(&f, SHAPE(1, 1, .max_inflight = 63));
+    CHECK_INT(taken(&f, 2), 63);
+    fixture_free(&f);
+}

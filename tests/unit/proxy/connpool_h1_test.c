@@ -97,6 +97,36 @@ TEST(connpool_h1, no_more_at_all_than_allowed_L34)
     scene_close(&s);
 }
 
+/* How many get a connection, or are promised one, if each leaves so many eighths to others. */
+static unsigned promised(struct connpool_wait *waits, unsigned n, unsigned modest)
+{
+    unsigned promised = 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct back *b;
+        enum err e = connpool_get(s.proxy->connpool, s.endpoints[0].endpoint, NULL, CONNPOOL_ANY,
+                                  modest, &waits[i], &b);
+        CHECK(e == ERR_AGAIN || e == ERR_FULL, "%s", err_name(e));
+        promised += e == ERR_AGAIN;
+    }
+    return promised;
+}
+
+TEST(connpool_h1, the_last_ones_are_left_to_others_L34)
+{
+    enum { MOST = 80 };
+    static struct connpool_wait waits[3][MOST];
+    open_with(&slow, 1);
+    s.pool.connections = MOST;
+    scene_start(&s);
+    CHECK_INT(promised(waits[0], MOST, 2), 60);
+    CHECK_INT(promised(waits[1], MOST, 1), 10);
+    CHECK_INT(promised(waits[2], MOST, 0), 10);
+    for (unsigned i = 0; i < 3 * MOST; i++) {
+        connpool_cancel(&waits[i / MOST][i % MOST]);
+    }
+    scene_close(&s);
+}
+
 /* A server closes by its own word: one second before that none is used any more. */
 TEST(connpool_h1, the_servers_keep_alive_holds_L34)
 {

@@ -299,7 +299,7 @@ static struct asker *ask(struct bench *b, enum connpool_age age)
     struct back *stream;
     b->loop->now_ns = sim_now_ns(b->sim); /* as in an event of now */
     *a = (struct asker){.bench = b, .wait = {.events = &wait_events, .user = a}};
-    a->why = connpool_get(b->pool, b->endpoint, NULL, age, &a->wait, &stream);
+    a->why = connpool_get(b->pool, b->endpoint, NULL, age, 0, &a->wait, &stream);
     if (a->why == ERR_OK) {
         begin(a, stream);
     }
@@ -704,8 +704,8 @@ static void on_none(void *user, enum err why)
     struct back *b;
     a->first = why;
     mem_fail_at(1);
-    a->second =
-        connpool_get(a->bench->pool, a->bench->endpoint, &a->client, CONNPOOL_ANY, &a->wait, &b);
+    a->second = connpool_get(a->bench->pool, a->bench->endpoint, &a->client, CONNPOOL_ANY, false,
+                             &a->wait, &b);
     mem_fail_at(0);
 }
 
@@ -724,7 +724,7 @@ TEST(connpool_h2, a_client_that_asks_again_from_inside_its_failure_F16)
     CHECK_INT(addr_parse(SPAN("10.0.0.9:80"), &a.client.to), ERR_OK); /* where nobody listens */
     CHECK_INT(addr_parse(SPAN("10.0.0.7:4711"), &a.client.from), ERR_OK);
     CHECK_INT(connpool_declare(b->pool, &t, 2), ERR_OK);
-    CHECK_INT(connpool_get(b->pool, b->endpoint, &a.client, CONNPOOL_ANY, &a.wait, &stream),
+    CHECK_INT(connpool_get(b->pool, b->endpoint, &a.client, CONNPOOL_ANY, 0, &a.wait, &stream),
               ERR_AGAIN);
     settle(b);
     CHECK_INT(a.first, ERR_BACKEND_REFUSED);

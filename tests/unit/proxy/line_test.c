@@ -62,17 +62,57 @@ TEST(line, who_can_hardly_be_answered_comes_last)
 TEST(line, who_yields)
 {
     line_init(&l);
-    CHECK(line_yields(&l, RANK_HIGH) == NULL, "nobody");
+    CHECK(line_yields(&l, RANK_HIGH, STANDING_PROVEN) == NULL, "nobody");
     join(0, RANK_NORMAL, 50, INT64_MAX);
-    CHECK(line_yields(&l, RANK_NORMAL) == NULL, "an equal stays");
-    CHECK(line_yields(&l, RANK_HIGH) == &w[0], "the less important goes");
+    CHECK(line_yields(&l, RANK_NORMAL, STANDING_PROVEN) == NULL, "an equal stays");
+    CHECK(line_yields(&l, RANK_HIGH, STANDING_PROVEN) == &w[0], "the less important goes");
     join(1, RANK_LOW, 50, INT64_MAX);
     join(2, RANK_LOW, 60, INT64_MAX);
-    CHECK(line_yields(&l, RANK_NORMAL) == &w[2], "the last of the least important");
+    CHECK(line_yields(&l, RANK_NORMAL, STANDING_PROVEN) == &w[2],
+          "the last of the least important");
     join(3, RANK_NORMAL, 20, 10);
     CHECK_STR(order(11), "0123");
-    CHECK(line_yields(&l, RANK_NORMAL) == &w[3], "one who is late anyway");
-    CHECK(line_yields(&l, RANK_LOW) == NULL, "a late one that is more important stays");
+    CHECK(line_yields(&l, RANK_NORMAL, STANDING_PROVEN) == &w[3], "one who is late anyway");
+    CHECK(line_yields(&l, RANK_LOW, STANDING_PROVEN) == NULL,
+          "a late one that is more important stays");
+}
+
+static void join_as(int i, enum standing standing, int64_t due)
+{
+    w[i] = (struct waiter){
+        .rank = RANK_NORMAL, .standing = standing, .due_ns = due, .latest_ns = INT64_MAX};
+    line_join(&l, &w[i]);
+}
+
+TEST(line, the_proven_come_first_of_their_rank_G9)
+{
+    line_init(&l);
+    join_as(0, STANDING_UNFINISHED, 10);
+    join_as(1, STANDING_NEW, 20);
+    join_as(2, STANDING_PROVEN, 30);
+    join_as(3, STANDING_PROVEN, 25);
+    CHECK_STR(order(0), "3210");
+    join(4, RANK_HIGH, 50, INT64_MAX);
+    join(5, RANK_LOW, 5, INT64_MAX);
+    CHECK_STR(order(0), "432105");
+}
+
+TEST(line, the_proven_get_the_place_of_others_and_who_sends_that_of_who_does_not_G9)
+{
+    line_init(&l);
+    join_as(0, STANDING_PROVEN, 10);
+    CHECK(line_yields(&l, RANK_NORMAL, STANDING_UNFINISHED) == NULL, "nobody is behind it");
+    CHECK(line_slowest(&l, RANK_NORMAL) == NULL, "it is in earnest");
+    join_as(1, STANDING_NEW, 20);
+    join_as(2, STANDING_NEW, 30);
+    CHECK(line_yields(&l, RANK_NORMAL, STANDING_NEW) == NULL, "an equal stays");
+    CHECK(line_yields(&l, RANK_NORMAL, STANDING_PROVEN) == &w[2], "the last of the new");
+    join_as(3, STANDING_UNFINISHED, 40);
+    join_as(4, STANDING_UNFINISHED, 50);
+    CHECK(line_yields(&l, RANK_NORMAL, STANDING_NEW) == &w[4], "the last of the unfinished");
+    CHECK(line_yields(&l, RANK_NORMAL, STANDING_UNFINISHED) == NULL, "an equal stays");
+    CHECK(line_slowest(&l, RANK_NORMAL) == &w[3], "who had the longest time");
+    CHECK(line_slowest(&l, RANK_LOW) == NULL, "the more important stay");
 }
 
 /* Many different times cost a bounded look, and nobody is lost. */
