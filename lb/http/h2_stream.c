@@ -395,7 +395,7 @@ void h2_stream_put(struct h2_stream *st, struct span bytes)
     st->bytes_out += bytes.n;
     s->crowded =
         s->crowded ||
-        (s->server && (s->allowance.waiting > LIMIT_H2_WAITING || allowance_tight(&s->allowance)));
+        (s->server && (s->allowance.waiting > LIMIT_H2_CROWDED || allowance_tight(&s->allowance)));
     st->above = st->above || st->out.bytes > LIMIT_FLOW_HIGH;
     resume(st);
 }
@@ -433,7 +433,9 @@ static size_t share_of(const struct h2_stream *st)
 {
     const struct h2_session *s = st->session;
     size_t left = allowance_left(&s->allowance);
-    size_t all = left < LIMIT_H2_WAITING ? left : LIMIT_H2_WAITING;
+    size_t waiting = s->allowance.waiting;
+    size_t free = waiting < LIMIT_H2_CROWDED ? LIMIT_H2_CROWDED - waiting : 0;
+    size_t all = left < free ? left : free;
     size_t share = all / s->allowance.streams;
     size_t most = st->put_ns != 0 ? LIMIT_READ : LIMIT_READ_FIRST;
     share = share < most ? share : most;

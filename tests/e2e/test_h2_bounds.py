@@ -1,12 +1,15 @@
 """What one client's connection of HTTP/2 may make the balancer hold, whatever its streams and their servers do (G11, L18):
 content that servers do not take, heads that compression hides, windows that nobody has agreed to. And peers that never
 agree (RFC 9113 section 6.5.3)."""
+import re
+import shutil
+import subprocess
 import threading
 import time
 
 import hpack
 from client import get
-from env import alone, seconds, until
+from env import Skip, alone, seconds, until
 from h2 import (ACK, DATA, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW, MAX_HEADER_LIST, MAX_STREAMS, REFUSED_STREAM, SETTINGS,
                 SETTINGS_TIMEOUT, frame)
 from origin import text
@@ -167,3 +170,19 @@ def test_l25_clients_that_never_agree(env):
     client.wait(lambda: client.ended_at, 30, "the end")
     assert client.code == SETTINGS_TIMEOUT and client.ended_at - begun > 5, client
     assert agreed.ping()
+
+
+@alone
+@seconds(90)
+def test_l27_large_answers_to_many_streams(env):
+    """A client that takes what it asked for is not refused further requests because others come as fast as it can take them:
+    pieces get smaller before L27's bound is reached. A few may be, which were asked for before anything had come."""
+    program = shutil.which("h2load")
+    if not program:
+        raise Skip("h2load is not installed")
+    balancer = env.simple(env.origin(reply=lambda request: text(bytes(100_000))), listener={"protocols": ["h2"]}, workers=1)
+    count = 500 if env.tsan else 2000
+    done = subprocess.run([program, "-n", str(count), "-c", "2", "-m", "100", f"http://127.0.0.1:{balancer.port}/"],
+                          capture_output=True, text=True, timeout=80)
+    succeeded = int(re.search(r"(\d+) succeeded", done.stdout).group(1))
+    assert succeeded >= 0.98 * count, done.stdout

@@ -431,7 +431,7 @@ TEST(h2_front, l18_a_client_that_takes_nothing_of_many)
     open_window(&p, 3);
     CHECK_STR(world_log(&p.w), "b:room");
     CHECK_INT(room(&p.seen[2]), 0);
-    CHECK_INT(room(&p.seen[3]), LIMIT_READ);
+    CHECK(room(&p.seen[3]) > LIMIT_READ_LEAST, "as much as is free again");
     peer_close(&p);
 }
 
