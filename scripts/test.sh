@@ -24,6 +24,7 @@ export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 export TSAN_OPTIONS="${TSAN_OPTIONS:-second_deadlock_stack=1}"
 export CTEST_OUTPUT_ON_FAILURE=1
 jobs=$(nproc)
+suites=$((3 * jobs)) # of unit tests at a time: some of them wait for most of their time
 logs=build/logs
 mkdir -p "$logs"
 rm -f "$logs"/*.log
@@ -124,13 +125,13 @@ valgrind_units() {
 step "packages" scripts/install-packages.sh build test ${long:+long}
 step "checks: format, size, arrows, seams, words" scripts/check.sh
 if step "build debug (asan, ubsan)" build debug; then
-    step "unit tests (asan, ubsan)" ctest --test-dir build/debug -V -j "$jobs" --repeat until-pass:2
+    step "unit tests (asan, ubsan)" ctest --test-dir build/debug -V -j "$suites" --repeat until-pass:2
     [ -f tests/e2e/run.py ] &&
         step "end to end (asan, ubsan)" python3 tests/e2e/run.py --build build/debug --again $long
     [ -n "$long" ] && step "clang-tidy" scripts/tidy.sh
 fi
 if step "build tsan" build tsan; then
-    step "unit tests (tsan)" steady ctest --test-dir build/tsan -V -j "$jobs" --repeat until-pass:2
+    step "unit tests (tsan)" steady ctest --test-dir build/tsan -V -j "$suites" --repeat until-pass:2
     [ -f tests/e2e/run.py ] &&
         step "end to end (tsan)" steady python3 tests/e2e/run.py --build build/tsan --tsan --again
 fi
