@@ -35,22 +35,47 @@ def seconds(limit):
     return mark
 
 
+def lengthy(function):
+    """Marks a test that waits for ten seconds or more: it begins among the first, and others run meanwhile."""
+    function.lengthy = True
+    return function
+
+
+def busy(function):
+    """Marks a test that computes for most of its time: fewer run beside it."""
+    function.busy = True
+    return function
+
+
 def alone(function):
-    """Marks a test that loads the machine: nothing runs beside it."""
+    """Marks a test that counts what the whole machine does in a time: nothing runs beside it."""
     function.alone = True
     return function
 
 
+def threadless(function):
+    """Marks a test that says nothing about threads (a document, a message of -t, a package, the tests' own tools): the
+    run with ThreadSanitizer leaves it to the one with AddressSanitizer. A module says so by THREADLESS = True."""
+    function.threadless = True
+    return function
+
+
+PAUSE_MOST_S = 0.25
+
+
 def until(condition, timeout=10.0, what="the condition", pause=0.02):
-    """Waits until condition() is true and returns its value."""
-    end = time.monotonic() + timeout
+    """Waits until condition() is true and returns its value. Many tests wait at a time: the pause is at least as long
+    as it took to ask, and grows with the time that has been waited."""
+    begun = time.monotonic()
     while True:
+        asked = time.monotonic()
         value = condition()
         if value:
             return value
-        if time.monotonic() > end:
+        now = time.monotonic()
+        if now > begun + timeout:
             raise AssertionError(f"{what} did not come within {timeout} s")
-        time.sleep(pause)
+        time.sleep(max(pause, min(max(now - asked, 0.05 * (now - begun)), PAUSE_MOST_S)))
 
 
 def gone(pid):

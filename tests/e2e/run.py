@@ -4,6 +4,10 @@ real binary of a build folder. Each test has a process, a folder and ports of it
 
     run.py [--build DIR] [--tsan | --valgrind] [--long] [--again] [-k PATTERN] [-j N] [--list] [-v]
 
+Those that wait for long begin first, those that compute much or want the machine for themselves come last
+(env.py has the marks, pace.py says how many run side by side). With --tsan those that say nothing about
+threads are left out, unless -k names them.
+
 One line per test; the last line is "N passed, N failed" (and "N skipped" where something a test needs
 is not there). The exit status is 0 only if none failed and at least one ran. With --again a few tests that
 fail run once more, alone, at the end: one that passes then is named as unsteady, a fault to look into, and
@@ -29,6 +33,7 @@ sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
 
 from env import Env, Skip  # noqa: E402  (needs the path above)
+from pace import MOST, Pace  # noqa: E402
 
 PASSED, FAILED, SKIPPED = 0, 1, 77
 OUTPUT_MAX = 12000
@@ -40,10 +45,13 @@ class Test:
     """One test function and, while it runs, its process."""
 
     def __init__(self, module, name, function):
-        self.name = f"{module}.{name}"
+        self.name = f"{module.__name__}.{name}"
         self.function = function
         self.seconds = getattr(function, "seconds", 60)
         self.long = getattr(function, "long", False)
+        self.threadless = getattr(function, "threadless", getattr(module, "THREADLESS", False))
+        self.lengthy = getattr(function, "lengthy", False)
+        self.places = 2 if getattr(function, "busy", False) else 1  # of pace.LEAST
         self.alone = getattr(function, "alone", False)
         self.pid = None
         self.started = 0.0
@@ -116,10 +124,13 @@ def discover(options):
         found = [(function.__code__.co_firstlineno, label, function)
                  for label, function in inspect.getmembers(module, inspect.isfunction)
                  if label.startswith("test_") and function.__module__ == name]
-        tests += [Test(name, label, function) for _, label, function in sorted(found)]
+        tests += [Test(module, label, function) for _, label, function in sorted(found)]
     if options.k:
         tests = [test for test in tests if any(
             part in test.name or fnmatch.fnmatch(test.name, part) for part in options.k)]
+    elif options.tsan:
+        every, tests = len(tests), [test for test in tests if not test.threadless]
+        print(f"{every - len(tests)} that say nothing about threads are left to the other build")
     return [test for test in tests if options.long or not test.long]
 
 
@@ -141,15 +152,17 @@ def report(test, result, options):
         shutil.rmtree(test.folder, ignore_errors=True)
 
 
+def order(test):
+    """What waits for long first, so that nothing is left waiting at the end; then by how much room it needs."""
+    return test.alone, test.places, not test.lengthy
+
+
 def run_all(tests, options):
-    """The result of each test, at most options.j at a time; those marked alone, last, have the machine for themselves."""
-    waiting, running, results = sorted(tests, key=lambda test: test.alone), [], {}
+    """The result of each test."""
+    waiting, running, results, pace = sorted(tests, key=order), [], {}, Pace(options.j)
     try:
         while waiting or running:
-            while waiting and len(running) < options.j:
-                alone = waiting[0].alone or any(test.alone for test in running)
-                if alone and running:
-                    break
+            while waiting and pace.allows(waiting[0], running):
                 running.append(waiting.pop(0))
                 running[-1].start(options)
             for test in list(running):
@@ -203,7 +216,7 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a failed test")
     parser.add_argument("-k", action="append", metavar="PATTERN")
-    parser.add_argument("-j", type=int, default=2 * (os.cpu_count() or 1), metavar="N", help="tests at a time")
+    parser.add_argument("-j", type=int, default=MOST, metavar="N", help="tests at a time, at most")
     parser.add_argument("-v", action="store_true")
     options = parser.parse_args()
     options.build = os.path.abspath(options.build)

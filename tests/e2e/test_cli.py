@@ -7,7 +7,7 @@ import socket
 import subprocess
 
 from client import get
-from env import Skip
+from env import Skip, threadless
 
 GOOD = """\
 listeners:
@@ -37,6 +37,7 @@ def plain(env, *args):
     return subprocess.run([env.program("meridian"), *args], capture_output=True, text=True, timeout=20)
 
 
+@threadless
 def test_version_and_help(env):
     done = plain(env, "-v")
     assert done.returncode == 0 and re.search(r"meridian \d+\.\d+\.\d+", done.stdout.lower())
@@ -48,16 +49,19 @@ def test_version_and_help(env):
     assert done.returncode == 0 and "--config" in done.stdout
 
 
+@threadless
 def test_usage_is_exit_2(env):
     for args in [["--nonsense"], ["-c"], ["-x"], ["extra"]]:
         assert plain(env, *args).returncode == 2, args
 
 
+@threadless
 def test_t_accepts(env):
     done = checked(env, GOOD % env.port())
     assert done.returncode == 0, done.stderr
 
 
+@threadless
 def test_t_needs_no_privileges(env):
     """As a user who owns nothing, also for ports that only root may open."""
     if os.getuid() != 0 or shutil.which("setpriv") is None:
@@ -70,6 +74,7 @@ def test_t_needs_no_privileges(env):
     assert done.returncode == 0 and "fine" in done.stdout + done.stderr, done
 
 
+@threadless
 def test_t_prints_the_effective_configuration(env):
     port = env.port()
     balancer = env.meridian(GOOD % port, start=False)
@@ -84,6 +89,7 @@ def test_t_prints_the_effective_configuration(env):
     assert second.stdout == done.stdout
 
 
+@threadless
 def test_absent_file(env):
     done = plain(env, "-t", "-c", env.path("absent.yaml"))
     assert done.returncode in (1, 3) and "absent.yaml" in done.stderr
@@ -149,6 +155,7 @@ def test_two_balancers_do_not_share_a_port(env):
     assert get(port).status in (502, 503)
 
 
+@threadless
 def test_messages_have_place_and_advice(env):
     said = messages(env, GOOD.replace("routes:", "rotes:") % 8080)
     assert re.search(r"meridian\.yaml:5:1: error: .*rotes", said), said
@@ -156,6 +163,7 @@ def test_messages_have_place_and_advice(env):
     assert "rotes:" in said and "^" in said
 
 
+@threadless
 def test_all_errors_are_shown(env):
     said = messages(env, 'listeners:\n  public: {bind: "127.0.0.1:99999"}\n  public2: {bond: "127.0.0.1:1"}\n'
                          'pools:\n  api: {backends: {one: {address: "nowhere", weight: 0}}}\n'
@@ -164,11 +172,13 @@ def test_all_errors_are_shown(env):
         assert f"meridian.yaml:{line}:" in said, f"no error for line {line}: {said}"
 
 
+@threadless
 def test_duplicates_name_both_places(env):
     said = messages(env, GOOD % 8080 + "pools:\n  other: {}\n")
     assert "meridian.yaml:8:" in said and re.search(r"\b3\b", said), said
 
 
+@threadless
 def test_strictness(env):
     good = GOOD % 8080
     for bad in [good + "workers: \"2\"\nworkers: 3\n", good + "timeouts: {idle: 5}\n", good + "timeouts: {idle: 5 s}\n",
@@ -182,6 +192,7 @@ def test_strictness(env):
         assert "error:" in said, bad
 
 
+@threadless
 def test_sites_all_or_none(env):
     said = messages(env, 'sites: {fra: {location: [50, 8]}}\nlisteners: {p: {bind: "127.0.0.1:8080"}}\n'
                          'pools: {api: {backends: {a: {address: "127.0.0.1:1", site: fra}, b: {address: "127.0.0.1:2"}}}}\n'
@@ -189,6 +200,7 @@ def test_sites_all_or_none(env):
     assert "site" in said
 
 
+@threadless
 def test_t_checks_files(env):
     pair, other = env.authority.server("localhost"), env.authority.server("localhost")
     port = env.port()
@@ -207,6 +219,7 @@ def test_t_checks_files(env):
     assert "junk.mmdb" in said
 
 
+@threadless
 def test_what_is_no_file_is_said(env):
     """A folder in the place of the access log, and a pipe in that of the configuration."""
     done = checked(env, GOOD % env.port() + f"log: {{access: {{path: {env.path()}}}}}\n")
@@ -218,6 +231,7 @@ def test_what_is_no_file_is_said(env):
     assert done.returncode == 1 and "it is a pipe or a device; a file is wanted" in done.stderr, done.stderr
 
 
+@threadless
 def test_f23_links_in_a_circle_are_said(env):
     """Wherever a file is named: which one, in which line, and how one finds the link."""
     loop = env.path("loop.pem")
@@ -231,6 +245,7 @@ def test_f23_links_in_a_circle_are_said(env):
     assert re.search(rf"yaml:2:\d+: error: certificate {loop}: a symbolic link leads in a circle", said), said
 
 
+@threadless
 def test_t_warns_of_folders_that_a_start_needs(env):
     away = env.path("away")
     done = checked(env, GOOD % env.port() + f"state: {away}\nlog: {{access: {{path: {away}/access.log}}}}\n")
@@ -256,6 +271,7 @@ def test_two_balancers_by_hand(env):
     assert get(second_port).status in (502, 503)
 
 
+@threadless
 def test_shipped_examples_are_valid(env):
     """As a file can be checked on a machine where its certificates and databases do not exist: the
     only complaints are about files that are not there."""

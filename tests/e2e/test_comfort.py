@@ -5,6 +5,7 @@ import os
 import re
 
 from client import get
+from env import threadless
 
 
 def fits(schema, value):
@@ -60,6 +61,7 @@ def checked(env, text):
     return balancer.run("-t")
 
 
+@threadless
 def test_schema_and_program_agree(env):
     """What an editor underlines, -t refuses, and what -t takes, no editor underlines."""
     one = {"a": {"address": "127.0.0.1:9"}}
@@ -85,6 +87,7 @@ def test_schema_and_program_agree(env):
             assert fits(rules, config) == wanted, change
 
 
+@threadless
 def test_warnings_do_not_fail(env):
     backends = {"a": {"address": "127.0.0.1:9"}}
     text = json.dumps(configuration(env, pools={"api": {"backends": backends}, "spare": {"backends": backends}}))

@@ -14,7 +14,8 @@ import termios
 import threading
 
 from client import get
-from env import until
+from env import threadless, until
+from meridian import LOOKS
 from origin import gated, text
 from test_health import backends
 
@@ -41,9 +42,11 @@ def test_tables(env):
 
 
 def test_json_is_json(env):
+    """The answer as it comes: that of anybody who asks at the socket."""
     balancer, _ = trio(env)
-    for command in ["status", "pools", "backends"]:
-        assert balancer.ctl_json(command)
+    for command in [*((name,) for name in LOOKS), ("backends", "api")]:
+        printed = json.loads(balancer.ctl("--json", *command))
+        assert printed["command"] == command[0] and printed.keys() == balancer.ctl_json(*command).keys(), printed
 
 
 def test_socket_is_private(env):
@@ -307,6 +310,7 @@ def test_f30_slow_and_hostile_local_clients_cost_only_themselves(env):
     until(lambda: balancer.ctl("status", check=False).returncode == 0, what="an answer when they are gone")
 
 
+@threadless
 def test_completion_names_every_command(env):
     usage = balancer_help(env)
     commands = re.findall(r"^  ([a-z-]+) ", usage.split("\n  -s")[0], re.M)

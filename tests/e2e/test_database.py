@@ -12,7 +12,7 @@ import time
 from central import addresses, balancer_of, begun, config_of, database, has_libpq, insert, serving, wait_for
 from client import get
 from dns import NameServer
-from env import Skip, until
+from env import Skip, threadless, until
 from postgres import Postgres, binaries
 
 
@@ -122,6 +122,7 @@ def lint(env, server, words=None):
     return done.returncode, done.stdout + done.stderr
 
 
+@threadless
 def test_with_database_checks_its_objects(env):
     server = database(env)
     status, said = lint(env, server)
@@ -148,6 +149,7 @@ def test_with_database_checks_its_objects(env):
     assert status == 1 and "cannot be reached" in said, said
 
 
+@threadless
 def test_the_upgrade_makes_what_a_new_installation_has(env):
     """Objects of every older version with rows in them, watched by a balancer all the while."""
     server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
@@ -312,6 +314,7 @@ def test_without_libpq_a_file_that_needs_it_is_refused(env):
         assert process.wait(30) == 0
 
 
+@threadless
 def test_messages_say_how_to_mend_it(env):
     seed = env.origin()
 

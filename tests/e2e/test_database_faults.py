@@ -11,7 +11,7 @@ import time
 
 from central import addresses, balancer_of, begun, config_of, database, has_libpq, insert, serving, wait_for
 from client import get
-from env import Skip, seconds, until
+from env import Skip, lengthy, seconds, until
 from postgres import SQL
 
 
@@ -168,6 +168,7 @@ class Relay:
             target.close()
 
 
+@lengthy
 @seconds(120)
 def test_f20_slow_10_s(env):
     """A database that answers after 10 s: requests, checks, reloads, the admin interface and the verdicts about
@@ -223,6 +224,7 @@ def test_a4_8_a_poll_has_a_second(env):
     assert balancer.ctl_json("database")["contact_seconds"] < 6
 
 
+@lengthy
 @seconds(120)
 def test_a4_8_a_database_that_needs_longer_is_followed(env):
     """Each answer takes more than a second: patience grows, and nothing counts as missed for that."""

@@ -6,6 +6,8 @@ import subprocess
 from env import seconds
 from central import database
 
+THREADLESS = True  # the subject is a script
+
 
 @seconds(150)
 def test_demo_of_the_database_checks_itself(env):

@@ -9,7 +9,7 @@ import time
 
 from central import begun, config_of, database
 from client import Client, get
-from env import alone, seconds, until
+from env import busy, lengthy, seconds, until
 from origin import text
 from wire import Ended
 
@@ -182,6 +182,7 @@ def test_c11_one_server_with_broken_credentials_is_ejected(env):
     until(lambda: healths(balancer) == ["up"] * 5, what="its return")
 
 
+@lengthy
 def test_c7_a_lapsed_lease_ends_with_life_not_with_readiness(env):
     """Whoever cannot reach the database is not ready and does not renew its lease: it stays, out of work, while it
     lives, and has work again without a word to the database."""
@@ -371,7 +372,7 @@ def returns(balancer, server, servers):
     assert took["health_checks"] <= 2 * len(servers) * (gone / 0.2 + 3), "two pages each, not more often than ever"
 
 
-@alone
+@busy
 @seconds(400)
 def test_c11_stopped_under_full_load(env):
     """Two minutes in the long run. Nothing is lost to ejection; a restart meanwhile serves from the kept file at once;

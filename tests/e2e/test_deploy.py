@@ -9,6 +9,8 @@ import subprocess
 
 from env import Skip, seconds
 
+THREADLESS = True  # the subject is what is shipped beside the program
+
 
 def path(env, *names):
     return os.path.join(env.root, "deploy", *names)

@@ -6,7 +6,7 @@ import random
 import socket
 
 import differ
-from env import Skip, seconds
+from env import Skip, seconds, threadless
 
 ALL = 1_000_000
 DISAGREEMENTS = 20
@@ -35,10 +35,9 @@ def compare(outputs):
     return requests, wrong
 
 
+@threadless
 @seconds(7200)
 def test_streams_are_read_alike(env):
-    if env.tsan:
-        raise Skip("slow, and nothing in it is about threads")
     parsers = differ.parsers()
     if len(parsers) < 3:
         raise Skip(f"of the other parsers only {sorted(parsers)} are installed")

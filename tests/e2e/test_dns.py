@@ -7,7 +7,7 @@ import time
 
 from client import get
 from dns import SRV, NameServer
-from env import seconds, until
+from env import lengthy, seconds, until
 
 LIES = ["nxdomain", "servfail", "silent", "empty", "garbage", "wrong-id", "loop", "other-name",
         "many"]
@@ -84,6 +84,7 @@ def test_follows_the_ttl(env):
         until(lambda: get(balancer.port, "/api/").body == b"127.0.0.2", what="traffic to the new address")
 
 
+@lengthy
 @seconds(120)
 def test_f21_lies_and_silence_change_nothing(env):
     names = {f"{lie}.test": ["127.0.0.1"] for lie in LIES}
@@ -128,6 +129,7 @@ def test_truncated_answers_are_asked_for_over_tcp(env):
         assert addresses(balancer, "flood") == []
 
 
+@lengthy
 @seconds(120)
 def test_b4_mass_removal_is_held(env):
     hosts = [f"127.0.0.{i}" for i in range(1, 5)]
@@ -307,6 +309,7 @@ def test_srv_follows_ttl_weights_and_targets(env):
         assert 1 < asked < 30, f"asked {asked} times"
 
 
+@lengthy
 @seconds(120)
 def test_f21_srv_lies_change_nothing(env):
     lies = [*LIES, "root"]

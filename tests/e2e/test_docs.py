@@ -13,6 +13,8 @@ from central import config_of, database
 from client import Client, client_context, get
 from env import Skip, seconds
 
+THREADLESS = True  # the subject is the pages
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 

@@ -13,7 +13,7 @@ import time
 
 import netns
 from client import Client, client_context, get
-from env import Skip, long, seconds, until
+from env import Skip, long, seconds, threadless, until
 from h2 import H2Client
 from inject import Faults
 from origin import text
@@ -38,6 +38,7 @@ def echo(request):
     return text(request.body or request.target.encode() * 50)
 
 
+@threadless
 def test_every_row_has_its_tests(env):
     """The table of tests/fault/README.md: F1 to F34, and every test it names exists and, if a unit, names the row."""
     tests = os.path.join(env.root, "tests")

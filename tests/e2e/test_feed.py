@@ -9,6 +9,8 @@ import time
 from env import Skip, seconds
 from postgres import Postgres, binaries
 
+THREADLESS = True  # the subject is the SQL
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 

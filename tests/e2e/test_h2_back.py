@@ -10,7 +10,7 @@ import threading
 import time
 
 from client import Client, get
-from env import Skip, alone, seconds, until
+from env import Skip, busy, seconds, until
 from h2 import HTTP_1_1_REQUIRED, MAX_STREAMS
 from origin import server_context, text
 
@@ -506,7 +506,7 @@ def test_an_answer_without_content_holds_up_nobody(env):
     assert resets == [CANCEL] * 4 and len(server.connections) == 1, (resets, server.connections)
 
 
-@alone
+@busy
 def test_g6_a_backend_killed_under_load(env):
     """No idempotent request fails."""
     servers = [Nghttpd(env) for _ in range(3)]
@@ -521,7 +521,7 @@ def test_g6_a_backend_killed_under_load(env):
     assert until(balancer.alive)
 
 
-@alone
+@busy
 @seconds(180)
 def test_100_streams_on_each_of_100_connections(env):
     """All at once, to servers of both versions: 0 errors. One of HTTP/1.1 has them wait for its 512 connections (L34), for
@@ -541,7 +541,7 @@ def test_100_streams_on_each_of_100_connections(env):
         until(lambda balancer=balancer: balancer.metric("meridian_requests_running") == 0, what="no request")
 
 
-@alone
+@busy
 def test_both_sides_under_h2load(env):
     """100 streams on each of 20 connections, and a backend that dies in the middle: nothing fails. Of fewer under
     ThreadSanitizer, as above."""

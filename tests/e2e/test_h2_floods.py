@@ -3,13 +3,14 @@ attacker is cut off within a second, hardly anything of it reaches the backend (
 memory (G11), and polite clients notice nothing."""
 import glob
 import os
+import signal
 import struct
 import threading
 import time
 
 import hpack
 from client import get
-from env import alone, long, seconds, until
+from env import busy, long, seconds, until
 from h2 import (ACK, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, INITIAL_WINDOW,
                 MAX_HEADER_LIST, MAX_STREAMS, PING, PRIORITY, PROTOCOL_ERROR, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, settings)
 from origin import text
@@ -17,6 +18,7 @@ from origin import text
 CUT_S = 1.0                      # F11
 REQUESTS_MOST = 300              # G10, in the first second
 HELD_MOST = 4 << 20              # G11, bytes of one connection
+POLITE_RATE, POLITE_LEAST = 100, 100
 TASTE = 1024                     # L27: who lets less through on many streams is cut off at once
 BLOCK = hpack.encode([(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"localhost"), (b":path", b"/")])
 POST = hpack.encode([(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"localhost"), (b":path", b"/")])
@@ -54,12 +56,15 @@ class Siege:
         self.allowed = 0  # requests of attackers that may have reached the backend: one on its way may come late
         self.crowd = None
         if crowd:
-            self.crowd = env.load(f"http://127.0.0.1:{self.balancer.port}/polite", "--rate", 50, "--seconds", 3,
-                                  "--connections", 8, background=True)
+            self.crowd = env.load(f"http://127.0.0.1:{self.balancer.port}/polite", "--rate", POLITE_RATE,
+                                  "--seconds", 90, "--connections", 16, background=True)
             until(lambda: self.origin.requests)
 
+    def requests(self, path):
+        return [one for one in self.origin.requests if one.target == path]
+
     def attackers_requests(self):
-        return [one for one in self.origin.requests if one.target == "/"]
+        return self.requests("/")
 
     def client(self, **options):
         return self.env.h2_client(self.balancer.port, **options).ready()
@@ -86,14 +91,16 @@ class Siege:
         assert passed <= self.allowed, f"{name}: {passed} requests reached the backend, not {self.allowed}"
 
     def quiet(self):
-        """The crowd got what it asked for."""
+        """The crowd, which has asked all the while, got what it asked for."""
+        until(lambda: len(self.requests("/polite")) > POLITE_LEAST, 30, "the crowd's requests")
+        self.crowd.send_signal(signal.SIGINT)
         report = self.env.load_report(self.crowd)
         ends = {line["end"] for line in self.balancer.access_log() if line["path"] == "/polite"}
-        assert report["failed"] == 0 and report["completed"] > 100, (report, ends)
+        assert report["failed"] == 0 and report["completed"] > POLITE_RATE * report["seconds"] * 2 / 3, (report, ends)
         assert self.balancer.alive()
 
 
-@alone
+@busy
 def test_l23_rapid_reset(env):
     """One that resets what it asked for, as fast as it can."""
     siege = Siege(env)
@@ -102,7 +109,7 @@ def test_l23_rapid_reset(env):
     siege.quiet()
 
 
-@alone
+@busy
 def test_l24_resets_that_it_provokes(env):
     """Six ways to make the balancer reset a stream whose request is already on its way."""
     siege = Siege(env)
@@ -120,7 +127,7 @@ def test_l24_resets_that_it_provokes(env):
     siege.quiet()
 
 
-@alone
+@busy
 def test_l22_blocks_without_end(env):
     siege = Siege(env)
     begin = frame(HEADERS, END_STREAM, 1, BLOCK)
@@ -132,7 +139,7 @@ def test_l22_blocks_without_end(env):
     siege.quiet()
 
 
-@alone
+@busy
 def test_l25_frames_that_ask_for_an_answer(env):
     siege = Siege(env)
     for name, piece in (("PING", frame(PING, 0, 0, b"12345678")), ("PING answers", frame(PING, ACK, 0, b"12345678")),
@@ -144,7 +151,7 @@ def test_l25_frames_that_ask_for_an_answer(env):
     siege.quiet()
 
 
-@alone
+@busy
 def test_l25_window_updates(env):
     siege = Siege(env)
     siege.cut("of the connection", lambda turn: frame(WINDOW_UPDATE, 0, 0, number(1)))
@@ -153,7 +160,7 @@ def test_l25_window_updates(env):
     siege.quiet()
 
 
-@alone
+@busy
 def test_l26_frames_of_nothing(env):
     siege = Siege(env)
     setup = ask(1, end=False, block=POST)
@@ -166,7 +173,7 @@ def test_l26_frames_of_nothing(env):
     siege.quiet()
 
 
-@alone
+@busy
 def test_malformed_requests_without_end(env):
     """Each is answered by 400 or a reset; nothing of it goes through."""
     siege = Siege(env)
@@ -175,7 +182,7 @@ def test_malformed_requests_without_end(env):
     siege.quiet()
 
 
-@alone
+@busy
 def test_h12_small_blocks_that_grow(env):
     """A table entry of 3900 bytes, named again and again; as cookie crumbs too: 4 KiB that would be 15 MiB."""
     siege = Siege(env)
@@ -186,7 +193,7 @@ def test_h12_small_blocks_that_grow(env):
     siege.quiet()
 
 
-@alone
+@busy
 def test_h12_heads_that_are_too_large(env):
     """Those above their limit by a little cost their stream only."""
     siege = Siege(env, crowd=False)
@@ -219,7 +226,7 @@ def test_l22_heads_follow_their_limit(env):
         assert client.code == ENHANCE_YOUR_CALM, client
 
 
-@alone
+@busy
 def test_h12_empty_crumbs(env):
     """Crumbs of no length still count, by their overhead."""
     siege = Siege(env, crowd=False)
@@ -245,7 +252,7 @@ def held(siege, clients):
     return attackers, (siege.balancer.rss_kib() - before) * 1024 / clients
 
 
-@alone
+@busy
 def test_l27_windows_that_stay_closed(env):
     """Many streams ask for a megabyte, or for a little, and open no window, or hardly any: cut off at once."""
     siege = Siege(env, answer=text(b"m" * (1 << 20)))
@@ -289,7 +296,7 @@ def test_l27_readers_that_pause_are_let_be(env):
                                                            for turn in range(count)), 30, "all")
 
 
-@alone
+@busy
 def test_g11_answers_of_http2_servers(env):
     """100 streams of one client, answered over many connections of HTTP/2, each of which has windows of its own. What
     servers may send and the client has not taken is 4 MiB at most, also where it took fast before it stopped (L18)."""
@@ -315,7 +322,7 @@ def test_g11_answers_of_http2_servers(env):
         until(lambda balancer=balancer: balancer.metric("meridian_requests_running") == 0, what="no request")
 
 
-@alone
+@busy
 @seconds(90)
 def test_l18_readers_that_take_little(env):
     """100 streams on each of 2 connections ask for a megabyte, take a kilobyte and stop."""
@@ -329,7 +336,6 @@ def test_l18_readers_that_take_little(env):
     until(lambda: siege.origin.open_count() < 100, 5, "the end of the attackers' requests")
 
 
-@alone
 def test_l34_readers_that_stall_make_room(env):
     """They use up all connections to a server, or all requests that it may have; one who waits gets the place
     of the one that has stalled for longest."""
@@ -350,7 +356,6 @@ def test_l34_readers_that_stall_make_room(env):
         client.close()
 
 
-@alone
 def test_l34_readers_that_move_keep_their_place(env):
     """Slow ones that go on taking something are not thrown out for others (L7 has its own measure); when they stop, they are."""
     origin = env.origin(reply=lambda request: text(b"m" * (1 << 20) if request.target == "/" else b"hello"))
@@ -376,7 +381,6 @@ def test_l34_readers_that_move_keep_their_place(env):
     client.wait(lambda: stream.over, what="the end of the one that stopped")
 
 
-@alone
 def test_l18_readers_that_stall_before_a_server_of_http2(env):
     """They share its connections with others, who notice nothing. None holds much, all together do."""
     readers, each, come = 9, 10, threading.Event()
@@ -401,7 +405,7 @@ def test_l18_readers_that_stall_before_a_server_of_http2(env):
     until(lambda: balancer.access_log()[-1]["end"] == "limit-L7", what="its line")
 
 
-@alone
+@busy
 @seconds(90)
 def test_g11_readers_that_stop(env):
     """Windows wide open, and nothing is read from the socket: what is answered stays bounded."""
@@ -445,7 +449,7 @@ def test_l7_a_frame_that_waits_outlives_its_stream(env):
 
 
 @long
-@alone
+@busy
 @seconds(120)
 def test_l27_readers_with_closed_windows_are_cut(env):
     siege = Siege(env, answer=text(b"m" * (1 << 20)), crowd=False)

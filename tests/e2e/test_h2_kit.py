@@ -10,6 +10,8 @@ from h2 import CANCEL, H2Client
 from origin import server_context
 from test_h2_back import Nghttpd
 
+THREADLESS = True  # the subject is the tests' own tools
+
 
 def test_header_compression(env):
     hpack.check()

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 
-from env import alone, seconds
+from env import busy, seconds
 from h2 import INITIAL_WINDOW
 
 HALF_TRIP_S, SIZE = 0.05, 4 << 20
@@ -67,7 +67,7 @@ def send_counting(stream, size):
     return stalls
 
 
-@alone
+@busy
 @seconds(90)
 def test_l21_one_stream_from_a_server_far_away(env):
     stalls = []
@@ -85,7 +85,7 @@ def test_l21_one_stream_from_a_server_far_away(env):
     assert stalls[0] <= STALLS_MOST, stalls
 
 
-@alone
+@busy
 @seconds(90)
 def test_l21_one_stream_from_a_client_far_away(env):
     origin = env.h2_origin(reply=lambda stream: stream.respond(200, body=b"%d" % len(stream.read(60))))

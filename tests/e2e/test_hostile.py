@@ -3,7 +3,7 @@ or forwarded as exactly one canonical request, as its family says, and never rea
 import canonical
 import corpus
 import hostile
-from env import seconds
+from env import seconds, threadless
 from origin import text
 
 SHARE_WHERE_SLOW = 8
@@ -30,6 +30,7 @@ def story(env, front, back):
     print(f"{len(cases)} cases of {front} to {back}")
 
 
+@threadless
 def test_the_judge_and_the_corpus(env):
     """At least 600 and 250 cases, each with a rule."""
     canonical.check_itself()

@@ -4,7 +4,7 @@ import threading
 import time
 
 from client import get
-from env import alone, seconds, until
+from env import busy, seconds, until
 from h2 import MAX_STREAMS, SETTINGS
 from origin import gated, text
 
@@ -37,7 +37,7 @@ def ended(clients, timeout=20):
     return [client.ended(timeout) for client in clients]
 
 
-@alone
+@busy
 @seconds(180)
 def test_l35_tiers_in_order(env):
     """80 %: no keep-alive. 90 %: 503 at once, 64 connections per source. 95 %: the source that holds most is
@@ -92,7 +92,7 @@ def test_l35_tiers_in_order(env):
     assert "overload tier=save before=none" in balancer.errors()
 
 
-@alone
+@busy
 @seconds(120)
 def test_l20_fewer_streams_under_pressure(env):
     """HTTP/2 connections are told of 10 streams while memory is short, new ones from their beginning; and of

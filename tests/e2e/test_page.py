@@ -6,7 +6,7 @@ import threading
 
 from browser import Browser, axe_source
 from client import Client, get
-from env import Skip, seconds, until
+from env import Skip, seconds, threadless, until
 
 
 class Page(html.parser.HTMLParser):
@@ -96,12 +96,11 @@ def test_card_of_the_central_database(env):
     assert [name, level, state, reason] == [told["name"], told["level"], "down", told["reason"]], (told, page.tables)
 
 
+@threadless
 @seconds(150)
 def test_page_in_a_browser(env):
     """In a real one, light and dark, wide and narrow: live charts and the map under the strict policy, nothing asked
     of another machine, not a word on the console, and no serious fault by axe-core. Pictures go to build/logs/pictures, or MERIDIAN_PICTURES."""
-    if env.tsan:
-        raise Skip("the page is looked at in the other build")
     browser = Browser(env)
     balancer = regions(env)
     url = f"http://127.0.0.1:{balancer.admin_port}/"

@@ -8,7 +8,7 @@ import time
 
 from central import addresses, balancer_of, begun, config_of, database, insert, serving, wait_for
 from client import get
-from env import Skip, until
+from env import Skip, lengthy, threadless, until
 from inject import Faults
 
 
@@ -52,7 +52,7 @@ def test_meridianctl_shows_it(env):
     balancer = balancer_of(env, server, seed)
     insert(server, other)
     insert(server, "192.0.2.1:80")
-    until(lambda: balancer.ctl_json("database").get("used") == 1, what="the row")
+    until(lambda: balancer.ctl_json("database").get("rows") == 2, what="both rows")
     shown = balancer.ctl_json("database")
     assert shown["followed"] and shown["up"] and shown["origin"] == "database"
     assert (shown["rows"], shown["skipped"], shown["suspects"]) == (2, 1, 0), shown
@@ -156,6 +156,7 @@ def test_f20_c11_hostile_rows_are_skipped_and_counted(env):
     assert balancer.metric("meridian_database_failures_total") == 0
 
 
+@lengthy
 def test_leases(env):
     server, seed = database(env), env.origin(name="seed")
     held, lost = env.origin(name="held"), env.origin(name="lost")
@@ -258,6 +259,7 @@ def test_c9_a_registry_taken_out_while_its_file_is_written(env):
     assert addresses(balancer) == {seed.address}
 
 
+@lengthy
 def test_c7_c11_mass_lapse(env):
     """More than half of a pool lapses at a time, and for good: they stay as long as their checks pass."""
     server, seed = database(env), env.origin(name="seed")
@@ -274,6 +276,7 @@ def test_c7_c11_mass_lapse(env):
     until(lambda: addresses(balancer) == {origin.address for origin in held[1:]}, 40, "the one that failed its checks")
 
 
+@threadless
 def test_the_shell_example_keeps_a_server_registered(env):
     server, seed, other = database(env), env.origin(name="seed"), env.origin(name="other")
     balancer = balancer_of(env, server, seed)
@@ -306,6 +309,7 @@ def example(env, name):
     return shutil.copy(os.path.join(env.root, "deploy", "sql", "examples", name), env.dir)
 
 
+@threadless
 def test_the_python_example_keeps_a_server_registered(env):
     server = database(env)
     python = "/usr/bin/python3"
@@ -315,8 +319,8 @@ def test_the_python_example_keeps_a_server_registered(env):
     run_example(env, server, [python], env.write("server.py", """
 import signal, sys
 from register import register
-register(f"host={sys.argv[1]} user=meridian dbname=postgres", "api", sys.argv[2], 1)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+register(f"host={sys.argv[1]} user=meridian dbname=postgres", "api", sys.argv[2], 1)
 signal.pause()
 """))
 
@@ -331,6 +335,7 @@ def node_postgres():
     return next((path for path in (os.path.join(folder, "pg") for folder in folders) if os.path.isdir(path)), None)
 
 
+@threadless
 def test_the_node_example_keeps_a_server_registered(env):
     server = database(env)
     package = node_postgres()

@@ -12,7 +12,7 @@ import threading
 import zlib
 
 from client import Client, get
-from env import alone
+from env import alone, threadless
 from origin import chunked, head, text
 
 PLACES = [("5.1.0.0/16", "FR", "EU", "IDF", 48.9, 2.35, 10),
@@ -423,6 +423,7 @@ def test_rate_is_exact_over_two_workers(env):
 
 # --- the page ---
 
+@threadless
 def test_examples_of_the_page_are_valid(env):
     with open(os.path.join(env.root, "docs", "routes.md"), encoding="utf-8") as page:
         blocks = re.findall(r"```yaml\n(.*?)```", page.read(), re.S)
