@@ -9,7 +9,7 @@ import time
 
 import hpack
 from client import get
-from env import Skip, alone, seconds, until
+from env import Skip, busy, seconds, until
 from h2 import (ACK, DATA, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW, MAX_HEADER_LIST, MAX_STREAMS, REFUSED_STREAM, SETTINGS,
                 SETTINGS_TIMEOUT, frame)
 from origin import text
@@ -48,7 +48,7 @@ def pour(client, left, still=1.0):
     return sent
 
 
-@alone
+@busy
 @seconds(90)
 def test_g11_content_that_servers_do_not_take(env):
     """100 uploads to servers that open no window: what is taken from the client, and what its window lets through still,
@@ -80,7 +80,7 @@ def test_g11_content_that_servers_do_not_take(env):
         client.close()
 
 
-@alone
+@busy
 def test_l18_uploads_that_are_taken_are_not_held_up(env):
     """One server that takes nothing does not stop what goes to others, also when the rest of the connection is in use."""
     stuck = env.h2_origin(reply=lambda stream: stream.read(60), terms=[(INITIAL_WINDOW, 0)])
@@ -101,7 +101,7 @@ def test_l18_uploads_that_are_taken_are_not_held_up(env):
     assert balancer.alive()
 
 
-@alone
+@busy
 @seconds(90)
 def test_g11_heads_that_compression_hides(env):
     """A table entry of 3900 bytes, named nine times by each of 100 requests: 36 KiB that were some bytes on the wire. As many
@@ -172,7 +172,7 @@ def test_l25_clients_that_never_agree(env):
     assert agreed.ping()
 
 
-@alone
+@busy
 @seconds(90)
 def test_l27_large_answers_to_many_streams(env):
     """A client that takes what it asked for is not refused further requests because others come as fast as it can take them:
