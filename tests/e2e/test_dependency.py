@@ -230,6 +230,7 @@ def test_c4_answers_during_it_eject_nobody(env):
     assert balancer.metric("meridian_backend_ejections_total") == 0
 
 
+@lengthy
 def test_c4_fail_fast(env):
     server = database(env)
     balancer, _ = setting(env, server, on_dependency_down="fail_fast")
@@ -247,6 +248,7 @@ def test_c4_fail_fast(env):
     until(lambda: {get(balancer.port).status for _ in range(60)} == {200}, 20, "all of the traffic")
 
 
+@lengthy
 def test_c11_flapping(env):
     server = database(env)
     balancer, _ = setting(env, server, patience="1s")

@@ -293,6 +293,7 @@ def test_srv_priority_weight_and_port(env):
         until(lambda: serving(balancer, 5) == {"127.0.0.3"}, what="the backup alone")
 
 
+@lengthy
 def test_srv_follows_ttl_weights_and_targets(env):
     with service(env, lambda port: [(1, 0, port, "a.test"), (1, 0, port, "b.test")],
                  backend={"weight": 250}) as (balancer, dns, _, port):

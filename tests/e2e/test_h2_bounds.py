@@ -9,7 +9,7 @@ import time
 
 import hpack
 from client import get
-from env import Skip, busy, seconds, until
+from env import Skip, busy, lengthy, seconds, until
 from h2 import (ACK, DATA, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW, MAX_HEADER_LIST, MAX_STREAMS, REFUSED_STREAM, SETTINGS,
                 SETTINGS_TIMEOUT, frame)
 from origin import text
@@ -160,6 +160,7 @@ def test_l21_servers_agree_first(env):
     assert answer.status == 200 and len(late.requests) == 1 and not early, (answer, early)
 
 
+@lengthy
 def test_l25_clients_that_never_agree(env):
     """RFC 9113 section 6.5.3: they are served for ten seconds."""
     balancer = env.simple(env.origin(), listener={"protocols": ["h2"]}, workers=1)

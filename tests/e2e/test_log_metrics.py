@@ -7,7 +7,7 @@ import re
 import signal
 
 from client import Client, client_context, get
-from env import until
+from env import lengthy, until
 from origin import raw, reset, text
 from test_abort import QUIET
 
@@ -295,6 +295,7 @@ def test_l40_allow_remote(env):
         assert remote.admin("/metrics", host=host)[0] == status, host
 
 
+@lengthy
 def test_f30_admin_http_flooded_slow_and_large(env):
     """L40: 16 connections, 1 MiB of content, 10 s; traffic and the control socket do not notice."""
     token = "a-long-and-secret-word"

@@ -27,6 +27,7 @@ def test_mirror_gets_a_copy(env):
         answer = get(balancer.port, "/a?b=c", method=method, body=body, headers={"X-Mine": "1"})
         assert answer.status == 200 and answer.body == b"main"
         until(lambda: len(shadow.requests) == n, what="the copy")
+        until(lambda: balancer.metric("meridian_backend_requests_running", pool="shadow") == 0, what="the end of its answer")
         theirs, ours = shadow.last(), balancer.main.last()
         for one in (theirs, ours):
             assert (one.method, one.target, one.body) == (method, "/v2/a?b=c", body)

@@ -6,7 +6,7 @@ import threading
 
 from browser import Browser, axe_source
 from client import Client, get
-from env import Skip, seconds, threadless, until
+from env import Skip, lengthy, seconds, threadless, until
 
 
 class Page(html.parser.HTMLParser):
@@ -96,6 +96,7 @@ def test_card_of_the_central_database(env):
     assert [name, level, state, reason] == [told["name"], told["level"], "down", told["reason"]], (told, page.tables)
 
 
+@lengthy
 @threadless
 @seconds(150)
 def test_page_in_a_browser(env):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from client import get
-from env import Skip, seconds, threadless
+from env import Skip, lengthy, seconds, threadless
 from meridian import Notify
 
 SERVICES = {"meridian.service": 2.0, "meridian-activated.service": 1.5}  # the most exposure allowed
@@ -229,6 +229,7 @@ def test_enabling_as_the_pages_say(env):
     assert count >= 3, count
 
 
+@lengthy
 @threadless
 @seconds(300)
 def test_debian_package(env):
