@@ -24,14 +24,14 @@ def test_a_slow_server_is_outrun(env):
         for _ in range(16):
             answer = client.get()
             assert (answer.status, answer.body) == (200, b"quick")
-    # On a machine that is busy the quick one may be late too, and the slow one asked beside it.
-    asked_both = len(slow.requests)
     gate.set()
     assert len(quick.requests) == 16
     lines = balancer.access_log(16)
     assert len(lines) == 16
-    won = sum(line.get("hedge") == "won" for line in lines)
-    assert 0 < won <= asked_both == sum("hedge" in line for line in lines)
+    # On a machine that is busy the quick one may be late too, and the slow one asked beside it, perhaps not to the end.
+    won, asked_both = sum(line.get("hedge") == "won" for line in lines), sum("hedge" in line for line in lines)
+    assert 0 < won <= asked_both
+    until(lambda: won <= len(slow.requests) <= asked_both, what="what the slow one was asked")
     assert all(line["backend"] == "b" and line["end"] == "ok" for line in lines)
     assert all(line["attempts"] == (2 if "hedge" in line else 1) for line in lines)
     assert balancer.metric("meridian_hedges_total") == asked_both

@@ -4,7 +4,7 @@ import socket
 import time
 
 from client import Client, get
-from env import alone, seconds, until
+from env import busy, seconds, until
 from origin import text
 
 PLACES, WAITING, CROWD = 64, 20, 100
@@ -38,7 +38,7 @@ def in_two_pieces(client):
     return client.send(b"hello").response().status
 
 
-@alone
+@busy
 @seconds(90)
 def test_g9_slow_bodies_leave_places_to_others(env):
     balancer, regular = besieged(env, SLOW_POST)
@@ -50,7 +50,7 @@ def test_g9_slow_bodies_leave_places_to_others(env):
     assert regular.get(method="POST", body=b"m" * 200000).status == 200, "an upload, by who goes on sending it"
 
 
-@alone
+@busy
 @seconds(90)
 def test_l34_bodies_that_stall_make_room(env):
     balancer, _ = besieged(env, SLOW_POST)
@@ -59,7 +59,7 @@ def test_l34_bodies_that_stall_make_room(env):
     assert not odd, odd[:2]
 
 
-@alone
+@busy
 @seconds(90)
 def test_g9_readers_that_stall_leave_places_to_others(env):
     _, regular = besieged(env, b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n", receive=4096)
