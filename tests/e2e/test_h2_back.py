@@ -154,8 +154,8 @@ def test_prior_knowledge(env):
 def test_one_connection_serves_many_at_once(env):
     server = Nghttpd(env)
     balancer = env.simple(server, pool=pool(), workers=1)
-    load = env.load(f"http://127.0.0.1:{balancer.port}/large", "--seconds", 2, "--connections", 20)
-    assert load["failed"] == 0 and load["completed"] > 20, load
+    load = env.load(f"http://127.0.0.1:{balancer.port}/large", "--requests", 60, "--connections", 20)
+    assert (load["failed"], load["completed"]) == (0, 60), load
     assert server.connections() == 1
 
 
