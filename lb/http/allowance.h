@@ -55,7 +55,7 @@ bool allowance_keep(struct allowance *a, size_t n);
 void allowance_forget(struct allowance *a, size_t n);
 
 /* Of one request's content `to` bytes have not been taken by its server, and the client's window
- * has been opened by them; before that `from`. */
+ * has been opened by them; before that `from`. Or of its head, which the exchange holds too. */
 void allowance_unsent(struct allowance *a, size_t from, size_t to);
 /* How much may wait so for one server while more is taken from the client. */
 size_t allowance_unsent_most(const struct allowance *a);

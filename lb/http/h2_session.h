@@ -51,6 +51,7 @@ struct h2_stream {
     size_t owed;        /* bytes not given back to the peer's windows */
     size_t owed_stream; /* bytes given back to the connection's window, not to the stream's */
     size_t head_bytes;  /* server: heads and trailers of both ways, in the allowance */
+    size_t head_unsent; /* client: copies of the head that wait in the library, likewise */
     int64_t held_ns;    /* since when what is held does not move */
     size_t epoch_bytes; /* received since epoch_ns, for the window's size */
     int64_t epoch_ns;

@@ -172,6 +172,13 @@ static int send_data(nghttp2_session *wire, nghttp2_frame *frame, const uint8_t 
     return 0;
 }
 
+/* The library needs its copies no more. */
+static void head_has_left(struct h2_stream *st)
+{
+    allowance_unsent(st->allowance, st->head_unsent, 0);
+    st->head_unsent = 0;
+}
+
 /* L24: resets that the peer provoked. */
 static bool provoked(uint32_t code)
 {
@@ -196,6 +203,7 @@ static int on_frame_send(nghttp2_session *wire, const nghttp2_frame *frame, void
         h2_guard_data_sent(&s->guard);
     }
     if (st != NULL && frame->hd.type == NGHTTP2_HEADERS) {
+        head_has_left(st);
         h2_stream_first_window(st);
     }
     if (frame->hd.type == NGHTTP2_RST_STREAM && provoked(frame->rst_stream.error_code) &&
@@ -339,6 +347,8 @@ enum err h2_stream_open(struct h2_session *s, struct h2_stream *st, const nghttp
     allowance_join(st->allowance);
     st->finish = end;
     st->bytes_out += size_of(nv, n);
+    st->head_unsent = size_of(nv, n);
+    allowance_unsent(st->allowance, 0, st->head_unsent);
     h2_later(s);
     return ERR_OK;
 }
@@ -477,6 +487,7 @@ void h2_stream_release(struct h2_stream *st)
     struct h2_session *s = st->session;
     st->released = true;
     h2_stream_drop_held(st);
+    head_has_left(st);
     allowance_leave(st->allowance, st->window);
     st->allowance = NULL;
     bool over = st->finished && st->peer_done; /* the wire closes it when this event ends */

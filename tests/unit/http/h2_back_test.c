@@ -383,6 +383,27 @@ TEST(h2_back, streams_share_one_connection)
     server_end(&s);
 }
 
+/* Until it has left a head is held twice: by its exchange, and copied by the library. */
+TEST(h2_back, l18_heads_that_wait_count_for_their_client)
+{
+    struct server s;
+    struct allowance client = {0};
+    server_open(&s);
+    struct call *sent = take(&s), *dropped = take(&s);
+    sent->b->allowance = dropped->b->allowance = &client;
+    OP(sent, send_head, &get, true);
+    size_t one = client.unsent;
+    OP(dropped, send_head, &get, true);
+    CHECK(one > 20 && client.unsent == 2 * one && client.answering == 2, "%zu", client.unsent);
+    release(dropped);
+    CHECK_INT(client.unsent, one);
+    told(&s);
+    CHECK(client.unsent == 0 && client.answering == 1, "it has left");
+    release(sent);
+    CHECK(allowance_is_free(&client), "nothing is held");
+    server_end(&s);
+}
+
 /* A head alone; the stream does not end with it. */
 static void begin_answer(struct server *s, int32_t id, const char *status)
 {
