@@ -85,6 +85,18 @@ bool allowance_keep(struct allowance *a, size_t n)
     return true;
 }
 
+bool allowance_keep_all(struct allowance *a, size_t n)
+{
+    if (a == NULL) {
+        return true;
+    }
+    if (allowance_left(a) < n) {
+        return false;
+    }
+    a->kept += n;
+    return true;
+}
+
 void allowance_forget(struct allowance *a, size_t n)
 {
     if (a != NULL) {

@@ -51,6 +51,8 @@ bool allowance_widen(struct allowance *a, size_t from, size_t to);
 
 /* Whether n bytes of content may be kept for another attempt, and if so, takes them. */
 bool allowance_keep(struct allowance *a, size_t n);
+/* The same out of all that is left, of content that can only be kept: its request has no server. */
+bool allowance_keep_all(struct allowance *a, size_t n);
 /* They are kept no more. */
 void allowance_forget(struct allowance *a, size_t n);
 

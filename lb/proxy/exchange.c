@@ -102,7 +102,7 @@ static struct exchange *take_front(struct proxy *p, struct front *front, struct 
     x->front = front;
     x->request = request;
     x->begun_ns = front->begun_ns;
-    buf_init(&x->replay, LIMIT_REPLAY_BODY);
+    buf_init(&x->replay, LIMIT_WAITING_BODY);
     front->events = &exchange_front_events;
     front->user = x;
     return x;

@@ -291,6 +291,7 @@ void exchange_on_fail(void *user, enum err why, enum seen seen)
 static void answer_with(struct exchange *x, const struct local_answer *answer)
 {
     struct back *b;
+    list_remove(&x->stalled); /* the answer is on its way */
     exchange_hedge_drop(x);
     exchange_drop_back(x);
     exchange_unwait(x);

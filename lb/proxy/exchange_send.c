@@ -9,8 +9,10 @@
  * for calls that may be silent for long. */
 static void watch_upload(struct exchange *x)
 {
+    if (x->state != EXCHANGE_SENDING)
+        return; /* where the response comes already, that is what is watched */
     list_remove(&x->stalled);
-    if (!x->front_wanted || x->state != EXCHANGE_SENDING || x->call || x->route->streaming)
+    if (!x->front_wanted || x->local || x->call || x->route->streaming)
         return;
     if (x->home == NULL)
         x->home = pool_slot_ref(x->edition->pools[x->pool->index].slot);
@@ -51,8 +53,11 @@ void exchange_forget_content(struct exchange *x)
 static bool keep(struct exchange *x, struct span bytes)
 {
     struct allowance *all = x->front->allowance;
-    size_t most = x->back != NULL ? LIMIT_REPLAY_BODY : LIMIT_WAITING_BODY;
-    if (x->local || buf_len(&x->replay) + bytes.n > most || !allowance_keep(all, bytes.n))
+    bool waits = x->back == NULL;
+    size_t most = waits ? LIMIT_WAITING_BODY : LIMIT_REPLAY_BODY;
+    if (x->local || buf_len(&x->replay) + bytes.n > most)
+        return false;
+    if (waits ? !allowance_keep_all(all, bytes.n) : !allowance_keep(all, bytes.n))
         return false;
     buf_put_span(&x->replay, bytes);
     if (x->replay.failed)
@@ -226,6 +231,7 @@ void exchange_send(struct exchange *x)
         return;
     }
     exchange_invite_content(x);
+    watch_upload(x); /* it may have been invited while it waited */
     exchange_aim(x);
 }
 

@@ -111,6 +111,7 @@ static void set_patience(struct exchange *x)
     w->rank = x->route->rank;
     w->standing = exchange_standing(x);
     w->due_ns = loop_now_ns(x->proxy->loop) + x->pool->queue_ms * NS_PER_MS;
+    w->neglected_ns = loop_now_ns(x->proxy->loop) + x->pool->queue_ms * NS_PER_MS / 2;
     w->latest_ns = INT64_MAX;
     if (x->deadline_ns == 0)
         return;
@@ -185,7 +186,7 @@ void exchange_wait(struct exchange *x, bool own)
         exchange_aim(x);
     else
         exchange_pick(x);
-    if (!waits && x->state == EXCHANGE_WAIT)
+    if (x->state == EXCHANGE_WAIT && !x->invited)
         invite_content(x);
 }
 

@@ -81,6 +81,18 @@ struct waiter *line_after(struct line *l, const struct waiter *w, int64_t now_ns
     return next != NULL ? next : from_group(l, group + 1, now_ns);
 }
 
+struct waiter *line_neglected(const struct line *l, int64_t now_ns)
+{
+    int rank = 0;
+    while (rank < RANK_COUNT && l->of_rank[rank] == 0)
+        rank++;
+    if (rank == RANK_COUNT)
+        return NULL;
+    const struct link *fresh = &l->groups[group_of((enum rank)rank, STANDING_NEW)];
+    struct waiter *w = list_empty(fresh) ? NULL : of(fresh->next);
+    return w != NULL && w->neglected_ns <= now_ns && w->latest_ns >= now_ns ? w : NULL;
+}
+
 struct waiter *line_yields(const struct line *l, enum rank rank, enum standing standing)
 {
     if (!list_empty(&l->late) && of(l->late.prev)->rank >= rank)

@@ -25,6 +25,7 @@ struct waiter {
     struct link link;
     int64_t due_ns;    /* until when it waits */
     int64_t latest_ns; /* who is served after this is hardly answered in time; INT64_MAX: never */
+    int64_t neglected_ns; /* who is new has waited long by then */
     enum rank rank;
     enum standing standing;
     bool late; /* the line's own */
@@ -45,6 +46,10 @@ void line_leave(struct line *l, struct waiter *w);
 /* Who is served next, and who after w (which is in the line); NULL: nobody. */
 struct waiter *line_first(struct line *l, int64_t now_ns);
 struct waiter *line_after(struct line *l, const struct waiter *w, int64_t now_ns);
+/* Of the most important who wait the new one that those of better standing have kept waiting for
+ * long; NULL: nobody. It is to be asked first: where the old ones alone fill all servers, no new
+ * one would ever be served. */
+struct waiter *line_neglected(const struct line *l, int64_t now_ns);
 /* Who gives up the place for a new request of this rank: one who is late and not more important,
  * else the last of those who would be served last; NULL: nobody would be served after it. */
 struct waiter *line_yields(const struct line *l, enum rank rank, enum standing standing);

@@ -149,6 +149,17 @@ static enum err declare_pool(struct proxy *p, const struct policy_pool *pool, ui
     return ERR_OK;
 }
 
+/* One at a time. How many have been served. */
+static uint32_t serve_neglected(struct pool_slot *s, int64_t now_ns)
+{
+    struct waiter *w = line_neglected(&s->line, now_ns);
+    if (w == NULL)
+        return 0;
+    struct exchange *x = container_of(w, struct exchange, waiter);
+    exchange_retry_pick(x);
+    return x->slot == NULL;
+}
+
 /* Each freed slot is offered to whoever is next; one that cannot use it (it may not go there) keeps
  * its place, and some behind it are asked. What one does with it may end the wait of another, be it
  * of the next: the copy for a mirror waits at the same pool. Then the line is looked at from its
@@ -158,6 +169,7 @@ static void serve_slot(struct pool_slot *s, uint32_t offers, int64_t now_ns)
     enum { LOOKS = 16 };
     struct waiter *next;
     unsigned looks = 0;
+    offers -= serve_neglected(s, now_ns);
     for (struct waiter *w = line_first(&s->line, now_ns); w != NULL && offers > 0; w = next) {
         struct exchange *x = container_of(w, struct exchange, waiter);
         next = line_after(&s->line, w, now_ns);
@@ -175,7 +187,8 @@ static void serve_freed(struct proxy *p, struct pool_slot *s)
 {
     uint32_t offers = s->freed;
     s->freed = 0;
-    serve_slot(s, offers, loop_now_ns(p->loop));
+    if (offers > 0)
+        serve_slot(s, offers, loop_now_ns(p->loop));
 }
 
 void proxy_look(struct proxy *p, struct pool_slot *s)

@@ -97,6 +97,10 @@ TEST(allowance, what_is_kept_leaves_room_for_others)
     }
     CHECK(a.kept >= KIB(512), "%zu", a.kept);
     CHECK(admitted(&a, KIB(1)) >= LIMIT_H2_STREAMS, "for all other requests");
+    size_t left = allowance_left(&a);
+    CHECK(!allowance_keep_all(&a, left + 1), "more than is left");
+    CHECK(allowance_keep_all(&a, left), "what can only be kept has all of it");
+    CHECK_INT(allowance_left(&a), 0);
     allowance_forget(&a, a.kept);
     CHECK_INT(a.kept, 0);
     CHECK(allowance_keep(NULL, KIB(64)), "a request that is alone has a bound of its own");

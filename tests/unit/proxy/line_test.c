@@ -97,6 +97,26 @@ TEST(line, the_proven_come_first_of_their_rank_G9)
     CHECK_STR(order(0), "432105");
 }
 
+TEST(line, who_is_new_is_not_kept_waiting_for_ever_L9)
+{
+    line_init(&l);
+    CHECK(line_neglected(&l, 100) == NULL, "nobody");
+    join_as(0, STANDING_PROVEN, 30);
+    join_as(1, STANDING_UNFINISHED, 10);
+    join_as(2, STANDING_NEW, 20);
+    join_as(3, STANDING_NEW, 25);
+    for (int i = 0; i < 4; i++) {
+        w[i].neglected_ns = w[i].due_ns / 2;
+    }
+    CHECK(line_neglected(&l, 9) == NULL, "nobody has waited long");
+    CHECK(line_neglected(&l, 10) == &w[2], "the first of the new");
+    w[2].latest_ns = 9;
+    CHECK(line_neglected(&l, 10) == NULL, "it is too late for it");
+    w[2].latest_ns = INT64_MAX;
+    join(4, RANK_HIGH, 50, INT64_MAX);
+    CHECK(line_neglected(&l, 10) == NULL, "the more important come before it");
+}
+
 TEST(line, the_proven_get_the_place_of_others_and_who_sends_that_of_who_does_not_G9)
 {
     line_init(&l);
