@@ -3,15 +3,24 @@
 /* Content that comes: handed over or held, and the windows that it opens. */
 
 /* The connection's window, by half of what is not held. (The library would wait for half of the
- * window, which is never used up where more than that is held.) */
-static void open_connection(struct h2_session *s, size_t n)
+ * window, which is never used up where more than that is held.) All that came and that no stream
+ * owes is given back: padding too, and content of streams that are gone, of which only the library
+ * knows. */
+static void open_connection(struct h2_session *s)
 {
-    s->taken += n;
-    if ((int64_t)s->taken >= nghttp2_session_get_local_window_size(s->wire) &&
-        nghttp2_submit_window_update(s->wire, NGHTTP2_FLAG_NONE, 0, (int32_t)s->taken) == 0) {
-        s->taken = 0;
+    int64_t came = nghttp2_session_get_effective_recv_data_length(s->wire);
+    int64_t taken = came - (int64_t)s->owed;
+    if (taken > 0 && taken >= nghttp2_session_get_local_window_size(s->wire)) {
+        (void)nghttp2_submit_window_update(s->wire, NGHTTP2_FLAG_NONE, 0, (int32_t)taken);
     }
-    h2_later(s);
+}
+
+/* It owes the connection's window no more; that opens at the end of the turn. */
+static void owes_no_more(struct h2_stream *st)
+{
+    st->session->owed -= st->owed;
+    st->owed = 0;
+    h2_later(st->session);
 }
 
 /* Opens the peer's windows by what has been taken. A stream that the wire has forgotten still owes
@@ -24,8 +33,8 @@ static void give_back(struct h2_stream *st)
         return;
     }
     (void)nghttp2_session_consume_stream(s->wire, st->id, n);
-    open_connection(s, st->owed);
-    st->owed = st->owed_stream = 0;
+    st->owed_stream = 0;
+    owes_no_more(st);
 }
 
 /* The others' part of what this stream took or holds: the connection's window. */
@@ -39,9 +48,8 @@ static void give_back_to_others(struct h2_stream *st)
         s->owes = true;
         return;
     }
-    open_connection(s, st->owed);
     st->owed_stream += st->owed;
-    st->owed = 0;
+    owes_no_more(st);
 }
 
 void h2_settle_held(struct h2_session *s)
@@ -50,13 +58,16 @@ void h2_settle_held(struct h2_session *s)
         s->full = false;
         s->events->on_terms(s->user);
     }
-    if (!s->owes || s->held > LIMIT_H2_HELD || s->ended) {
+    if (s->ended) {
         return;
     }
-    s->owes = false;
-    list_each (e, &s->streams) {
-        give_back_to_others(container_of(e, struct h2_stream, link));
+    if (s->owes && s->held <= LIMIT_H2_HELD) {
+        s->owes = false;
+        list_each (e, &s->streams) {
+            give_back_to_others(container_of(e, struct h2_stream, link));
+        }
     }
+    open_connection(s);
 }
 
 /* As far as memory and the client's other streams leave it (L18). */
@@ -146,6 +157,7 @@ static struct span hand(struct h2_stream *st, struct span bytes)
 void h2_stream_received(struct h2_stream *st, struct span bytes)
 {
     st->owed += bytes.n;
+    st->session->owed += bytes.n;
     struct span rest = hand(st, bytes);
     if (!h2_stream_hears(st)) {
         give_back(st);

@@ -36,7 +36,7 @@ struct h2_session {
     size_t held;    /* bytes held on all streams */
     unsigned brief; /* client: how many streams in a row needed no more than the least window */
     bool owes;      /* some of them take up the connection's window */
-    size_t taken;   /* bytes by which that shall open */
+    size_t owed;    /* bytes that are not to open it yet, of all streams */
     int64_t rtt_ns; /* SETTINGS to its acknowledgement; 0: that has not come */
     int64_t born_ns;
     bool spoken;               /* the peer's SETTINGS have come */

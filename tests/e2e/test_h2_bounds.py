@@ -10,8 +10,8 @@ import time
 import hpack
 from client import get
 from env import Skip, busy, lengthy, seconds, until
-from h2 import (ACK, DATA, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW, MAX_HEADER_LIST, MAX_STREAMS, REFUSED_STREAM, SETTINGS,
-                SETTINGS_TIMEOUT, frame)
+from h2 import (ACK, DATA, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW, MAX_HEADER_LIST, MAX_STREAMS, PADDED, REFUSED_STREAM,
+                SETTINGS, SETTINGS_TIMEOUT, frame)
 from origin import text
 
 MANY = 100                       # L20
@@ -187,3 +187,23 @@ def test_l27_large_answers_to_many_streams(env):
                           capture_output=True, text=True, timeout=80)
     succeeded = int(re.search(r"(\d+) succeeded", done.stdout).group(1))
     assert succeeded >= 0.98 * count, done.stdout
+
+
+@busy
+@seconds(90)
+def test_l21_padding_is_given_back(env):
+    """It opens the connection's window again as content does, however much of it has come."""
+    origin = env.origin(reply=lambda request: text(b"%d" % len(request.body)))
+    balancer = env.simple(origin, workers=1, listener={"protocols": ["h2"]})
+    piece = bytes([255]) + b"m" * 1000 + bytes(255)
+    client = env.h2_client(balancer.port).ready()
+    for _ in range(8):
+        stream = client.request("POST", "/", end=False)
+        for _ in range(100):
+            client.wait(lambda: min(stream.window, client.window) >= 10 * len(piece), 10, "the windows to open")
+            with client.news:
+                stream.window -= 10 * len(piece)
+                client.window -= 10 * len(piece)
+            client.raw(10 * frame(DATA, PADDED, stream.id, piece))
+        client.raw(frame(DATA, END_STREAM, stream.id))
+        assert client.answer(stream).body == b"1000000"
