@@ -118,9 +118,20 @@ uint64_t exchange_front_taken(const struct exchange *x)
     return x->content_out - x->front->ops->pending(x->front);
 }
 
+/* What has been put counts as pending until the turn's end: when little is, nobody says that it has
+ * left. Who has taken all of it is not waited for. */
+static void rest_who_took_all(struct exchange *x)
+{
+    if (x->front->ops->pending(x->front) == 0 && x->front->ops->room(x->front) > 0)
+        pace_rest(&x->client_out);
+    if (x->back != NULL && x->back->ops->pending(x->back) == 0)
+        pace_rest(&x->server_out);
+}
+
 /* Which of the four has been too slow; ERR_OK: none. */
 static enum err slow_one(struct exchange *x, int64_t now)
 {
+    rest_who_took_all(x);
     struct pace_rule in = client_in_rule(x), out = client_out_rule(x);
     struct pace_rule from = server_in_rule(x), to = server_out_rule(x);
     if (pace_late(&x->client_in, &in, now, x->content_in))
@@ -152,6 +163,7 @@ static void on_silence_time(struct exchange *x, int64_t now)
     struct pace_rule rule = {.pause_ns = ms(x->timeouts.tunnel_idle_ms)};
     struct pace_rule out = client_out_rule(x);
     uint64_t moved = x->content_in + x->content_out;
+    rest_who_took_all(x);
     pace_wait(&x->server_in, now, moved);
     if (pace_late(&x->server_in, &rule, now, moved))
         exchange_fail(x, ERR_TUNNEL_IDLE);

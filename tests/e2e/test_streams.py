@@ -1,9 +1,9 @@
-"""Answers that stream, and content that goes on beside its answer: which time is theirs (L6, L8, L10, L41)."""
+"""Answers that stream, and content that goes on beside its answer: which time is theirs (L6-L8, L10, L41)."""
 import threading
 import time
 
-from env import seconds, until
-from origin import head
+from env import lengthy, seconds, until
+from origin import chunked, delayed, head, text
 from wire import Ended
 
 CHUNKED = {"Transfer-Encoding": "chunked"}
@@ -87,3 +87,26 @@ def test_l41_streams_have_the_time_of_tunnels(env):
     assert both.answer(streams["events"]).body == b"0" + b"+" * 30
     assert not streams["plain"].ended
     stop.join()
+
+
+TIMES = {"send": "1s", "backend_send": "1s", "response_body": "20s", "first_byte": "20s", "request_body": "20s"}
+
+
+@lengthy
+def test_l7_l8_who_has_taken_all_is_not_late(env):
+    """Neither the client while its server says nothing, nor the server while its client does, or while it thinks."""
+    def reply(request):
+        if request.target == "/pauses":
+            return chunked(b"one", b"two", pause=3)
+        if request.target == "/events":
+            return chunked(b"one", b"two", pause=3, fields=[("Content-Type", "text/event-stream")])
+        return delayed(4, text(b"%d" % len(request.body)))
+    balancer = env.simple(env.origin(reply=reply), workers=1, timeouts=TIMES)
+    asked = [env.client(balancer.port).request(path=path) for path in ("/pauses", "/events")]
+    thinks = env.client(balancer.port).request("POST", "/", body=b"m" * 1000)
+    pauses = env.client(balancer.port).send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n" + b"m" * 1000)
+    time.sleep(4)
+    pauses.send(b"m" * 1000)
+    assert [one.response().body for one in asked] == [b"onetwo"] * 2
+    assert thinks.response().body == b"1000"
+    assert pauses.response().body == b"2000"
