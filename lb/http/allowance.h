@@ -9,7 +9,8 @@
  * LIMIT_READ_CROWDED on its way to the client. What is more comes out of LIMIT_H2_SHARED; heads and
  * content that waits also out of the shares of those that are not there: where they come after all
  * and nothing is left, they are refused. The window of the client's own connection is not in it: as
- * long as content is held that the window let through, it stays closed by as much.
+ * long as content is held that the window let through, it stays closed by as much, or that content
+ * is counted here as kept.
  *
  * Where there is none (NULL), a single request is all that its client has. */
 #ifndef MERIDIAN_HTTP_ALLOWANCE_H

@@ -29,6 +29,8 @@ static void give_back(struct h2_stream *st)
 {
     struct h2_session *s = st->session;
     size_t n = st->owed + st->owed_stream;
+    allowance_forget(&s->allowance, st->lent);
+    st->lent = 0;
     if (s->ended || n == 0) {
         return;
     }
@@ -37,14 +39,31 @@ static void give_back(struct h2_stream *st)
     owes_no_more(st);
 }
 
+/* Whether the connection's window may open by what this stream holds. A client's requests that wait
+ * for a place must not stop those that have one, which would wait for content: as far as the
+ * client's allowance leaves it, what they hold is counted there and not in the window. */
+static bool lends(struct h2_stream *st)
+{
+    struct h2_session *s = st->session;
+    if (!s->server) {
+        return s->held <= LIMIT_H2_HELD;
+    }
+    if (allowance_left(&s->allowance) < st->owed + LIMIT_H2_SHARED / 2 ||
+        !allowance_keep_all(&s->allowance, st->owed)) {
+        return false;
+    }
+    st->lent += st->owed;
+    return true;
+}
+
 /* The others' part of what this stream took or holds: the connection's window. */
 static void give_back_to_others(struct h2_stream *st)
 {
     struct h2_session *s = st->session;
-    if (s->server || s->ended || st->owed == 0) {
+    if (s->ended || st->owed == 0) {
         return;
     }
-    if (s->held > LIMIT_H2_HELD) {
+    if (!lends(st)) {
         s->owes = true;
         return;
     }
@@ -61,7 +80,7 @@ void h2_settle_held(struct h2_session *s)
     if (s->ended) {
         return;
     }
-    if (s->owes && s->held <= LIMIT_H2_HELD) {
+    if (s->owes && (s->server || s->held <= LIMIT_H2_HELD)) {
         s->owes = false;
         list_each (e, &s->streams) {
             give_back_to_others(container_of(e, struct h2_stream, link));

@@ -16,7 +16,8 @@
  * after it. What comes while a stream does not want is held, at most one window. A server's streams
  * serve different clients: how wide each one's window may be is for the client's allowance to say;
  * what one does not take leaves the connection's window open to the others up to LIMIT_H2_HELD;
- * beyond it, those that have not moved for LIMIT_STALLED_MS are reset.
+ * beyond it, those that have not moved for LIMIT_STALLED_MS are reset. What a client's streams hold
+ * leaves it open as far as the client's allowance has room for it.
  *
  * SETTINGS. A client opens no stream before the server has acknowledged its terms, so that none has
  * a wider window than they say. A peer that has said its own and does not acknowledge ours ends
@@ -50,6 +51,7 @@ struct h2_stream {
     struct chain held;  /* received and not wanted yet */
     size_t owed;        /* bytes not given back to the peer's windows */
     size_t owed_stream; /* bytes given back to the connection's window, not to the stream's */
+    size_t lent;        /* server: of these as many as the allowance counts */
     size_t head_bytes;  /* server: heads and trailers of both ways, in the allowance */
     size_t head_unsent; /* client: copies of the head that wait in the library, likewise */
     int64_t held_ns;    /* since when what is held does not move */

@@ -207,3 +207,17 @@ def test_l21_padding_is_given_back(env):
             client.raw(10 * frame(DATA, PADDED, stream.id, piece))
         client.raw(frame(DATA, END_STREAM, stream.id))
         assert client.answer(stream).body == b"1000000"
+
+
+@busy
+@seconds(90)
+def test_l18_uploads_that_wait_do_not_stop_those_that_have_a_place(env):
+    """Forty at a time where five have a place: the content of the others must not use up the connection's window."""
+    origin = env.origin(reply=lambda request: text(b"%d" % len(request.body)))
+    balancer = env.simple(origin, workers=1, listener={"protocols": ["h2"]}, limits={"backend_connections": 5},
+                          pool={"queue": {"limit": 100, "timeout": "30s"}})
+    client = env.h2_client(balancer.port).ready()
+    streams = [client.request("POST", "/", end=False) for _ in range(40)]
+    pour(client, {one.id: 300_000 for one in reversed(streams)}, still=5)
+    for one in streams:
+        assert client.answer(one).status == 200 and one.body == b"300000", (one, balancer.access_log())
