@@ -42,12 +42,12 @@ static void put_field(struct h2_nv *to, const struct field *f)
         NGHTTP2_NV_FLAG_NO_COPY_NAME | (is_unique(f->id) ? NGHTTP2_NV_FLAG_NO_INDEX : 0));
 }
 
-void h2_nv_fields(struct h2_nv *to, const struct fields *fields)
+void h2_nv_fields(struct h2_nv *to, const struct fields *fields, bool tunnel)
 {
     for (size_t i = 0; i < fields->n; i++) {
         const struct field *f = &fields->v[i];
-        bool leave = field_is_hop(f->id) || field_is_framing(f->id) ||
-                     f->id == FIELD_SEC_WEBSOCKET_KEY || f->id == FIELD_SEC_WEBSOCKET_ACCEPT;
+        bool proof = f->id == FIELD_SEC_WEBSOCKET_KEY || f->id == FIELD_SEC_WEBSOCKET_ACCEPT;
+        bool leave = field_is_hop(f->id) || field_is_framing(f->id) || (tunnel && proof);
         if (!leave) {
             put_field(to, f);
         }

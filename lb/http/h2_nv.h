@@ -9,8 +9,9 @@
 bool h2_nv_begin(struct h2_nv *to, struct arena *a, const struct fields *fields);
 /* name lives for ever. */
 void h2_nv_put(struct h2_nv *to, struct span name, struct span value);
-/* All but those that belong to one connection, and HTTP/1's WebSocket keys (RFC 8441 section 5). */
-void h2_nv_fields(struct h2_nv *to, const struct fields *fields);
+/* All but those that belong to one connection, and of tunnels HTTP/1's WebSocket keys (RFC 8441
+ * section 5). */
+void h2_nv_fields(struct h2_nv *to, const struct fields *fields, bool tunnel);
 MUST_CHECK
 enum err h2_nv_length(struct h2_nv *to, struct arena *a, uint64_t length);
 

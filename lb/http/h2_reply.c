@@ -73,7 +73,7 @@ enum err h2_reply_write(const struct reply *r, struct span date, struct arena *a
         return ERR_NO_MEMORY;
     }
     put_status(out, r->upgraded ? 200 : r->status, digits);
-    h2_nv_fields(out, &r->fields);
+    h2_nv_fields(out, &r->fields, r->upgraded);
     if (final && date.n > 0 && fields_get(&r->fields, FIELD_DATE) == NULL) {
         h2_nv_put(out, field_name(FIELD_DATE), date);
     }

@@ -125,6 +125,7 @@ static enum err read_upgrade(struct h2_block *b, bool end, struct request *r)
     }
     r->content = CONTENT_NONE;
     r->upgrade = UPGRADE_WEBSOCKET;
+    fields_remove(&b->fields, FIELD_SEC_WEBSOCKET_KEY); /* HTTP/1.1's proof; section 5 has none */
     return ERR_OK;
 }
 
@@ -183,7 +184,7 @@ enum err h2_request_write(const struct request *r, struct arena *a, struct h2_nv
     h2_nv_put(out, SPAN(":scheme"), r->scheme);
     h2_nv_put(out, SPAN(":authority"), r->authority);
     h2_nv_put(out, SPAN(":path"), target);
-    h2_nv_fields(out, &r->fields);
+    h2_nv_fields(out, &r->fields, upgrade);
     if (r->trailers) {
         h2_nv_put(out, SPAN("te"), SPAN("trailers"));
     }
