@@ -487,15 +487,16 @@ def test_a_backend_that_answers_early(env):
 
 def test_a_client_that_leaves(env):
     """While it still sends, and while it waits: the backend is let go in both cases."""
-    gone = threading.Semaphore(0)
+    asked, gone = threading.Semaphore(0), threading.Semaphore(0)
 
     def deed(talk):
+        asked.release()
         if talk.left():
             gone.release()
 
     def story(asker, balancer):
         asker.begin(body=b"a" * 1000)
-        until(lambda: sum(row["inflight"] for row in balancer.ctl_json("backends")["backends"]) == 1, 5, "the request")
+        assert asked.acquire(timeout=5), "the backend was not asked"
         asker.leave()
         assert gone.acquire(timeout=5), "the backend still waits"
     each(env, deed, story, early=True)
