@@ -249,6 +249,14 @@ static void child_failed(struct balancer *b, const char *why)
     refused(b, why, status);
 }
 
+/* Those that the new process does not know hear of its end no more, and would take ours for it. */
+static void tell_left_out(struct takeover *u)
+{
+    for (size_t i = 0; i < u->earlier_count; i++)
+        if (u->earlier[i].left_out)
+            say(&u->earlier[i], SAID_STOPS);
+}
+
 /* The new process is the service from now on. */
 static void hand_over(struct balancer *b)
 {
@@ -259,6 +267,7 @@ static void hand_over(struct balancer *b)
     forget_child(u);
     u->done = true;
     io_want(&u->answer, IO_READ);
+    tell_left_out(u);
     forget_all_earlier(u);
     sockets_handed_over(&b->sockets);
     admin_yield(b->admin);
@@ -361,14 +370,16 @@ static void pass_earlier_on(struct balancer *b, struct spawn *s)
     size_t left = UPGRADE_EARLIER - 1; /* besides this one */
     watch_earlier(u, 0);
     for (size_t i = 0; i < u->earlier_count; i++) {
-        const struct earlier *e = &u->earlier[i];
-        if (e->alive.fd < 0 || e->told < 0)
+        struct earlier *e = &u->earlier[i];
+        if (e->alive.fd < 0)
             continue;
-        if (left-- == 0) {
+        e->left_out = e->told < 0 || left == 0;
+        if (e->left_out) {
             log_event(b->log, LOG_WARN, "counts-left", "effect=\"%s\"",
                       "what the oldest draining process still counts will be in no metric");
-            return;
+            continue;
         }
+        left--;
         spawn_give(s, e->told, SPAN(NAME_REST));
         spawn_give(s, e->alive.fd, SPAN(NAME_ALIVE));
     }

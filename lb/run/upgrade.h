@@ -22,6 +22,7 @@ struct earlier {
     struct balancer *balancer;
     struct io alive; /* an end of a pipe whose other end is closed when it ends */
     int told;        /* the file with handover's text, read to its offset at the start; -1: none */
+    bool left_out;   /* the next process does not get it */
 };
 
 struct takeover {
