@@ -8,7 +8,7 @@
 #include <ev.h>
 #include <limits.h>
 
-enum { CLOSED_PER_TURN = 16, CLOSING_MOST = 1024 };
+enum { CLOSED_PER_TURN = 4, CLOSING_MOST = 1024 };
 
 /* Sockets to be closed in turns to come. Closing costs the kernel up to 50 us where much is queued,
  * so a client that is cut off with a hundred streams, each with a connection behind it, would hold
