@@ -61,9 +61,9 @@ uint64_t choose_scaled(uint64_t draw, uint64_t bound);
 uint64_t choose_draw(const struct choice *c);
 /* The item at this distance into the range's weights, which is not beyond them. */
 uint32_t choose_item_at(const struct view_site *site, const struct choose_range *r, uint64_t at);
-/* Whether the item can be chosen: the mode may use it, it was not tried, it is not full. */
 /* How many an item with a max_inflight may have for this request. */
 uint32_t choose_most(const struct choice *c, const struct view_item *item);
+/* Whether the item can be chosen: the mode may use it, it was not tried, it is not full. */
 bool choose_look(struct choice *c, uint32_t site, uint32_t item, struct choose_candidate *out);
 /* Makes it a candidate where it can be chosen and is not one already. False: it cannot. */
 bool choose_consider(struct choice *c, uint32_t site, uint32_t item);
