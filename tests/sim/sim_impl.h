@@ -32,8 +32,9 @@ struct sock {
     size_t coming; /* bytes towards here, arrived or not */
     bool fin_seen, fin_sent;
     bool reset_back; /* the peer is gone: an answer to what was sent is on its way */
+    struct sock *next; /* of those that wait at the same listener */
     /* listening */
-    struct sock *waiting[SIM_BACKLOG];
+    struct sock *waiting, *last_waiting;
     size_t waiting_count;
 };
 

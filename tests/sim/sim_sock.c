@@ -129,7 +129,7 @@ unsigned sim_ready(struct sim *sim, const struct io *io)
     case SOCK_FRESH:
         break;
     case SOCK_LISTENING:
-        if (s->waiting_count > 0 && s->waiting[0]->ready_ns <= sim->now_ns)
+        if (s->waiting != NULL && s->waiting->ready_ns <= sim->now_ns)
             ready = IO_READ;
         break;
     case SOCK_CONNECTING:
@@ -167,8 +167,8 @@ int64_t sim_next_arrival(const struct sim *sim)
         int64_t at_ns = s->first != NULL ? s->first->at_ns : 0;
         if (s->kind == SOCK_CONNECTING)
             at_ns = s->ready_ns;
-        else if (s->kind == SOCK_LISTENING && s->waiting_count > 0)
-            at_ns = s->waiting[0]->ready_ns;
+        else if (s->kind == SOCK_LISTENING && s->waiting != NULL)
+            at_ns = s->waiting->ready_ns;
         if (at_ns > sim->now_ns && at_ns < next)
             next = at_ns;
     }
@@ -252,7 +252,12 @@ static void join(struct sim *sim, struct sock *s, struct sock *listener)
     other->peer = s;
     other->ready_ns = s->ready_ns + delay(sim, sim->faults.accept_delay_most_ns);
     s->peer = other;
-    listener->waiting[listener->waiting_count++] = other;
+    if (listener->waiting == NULL)
+        listener->waiting = other;
+    else
+        listener->last_waiting->next = other;
+    listener->last_waiting = other;
+    listener->waiting_count++;
 }
 
 static int sim_sock_connect(struct loop *l, int fd, const struct addr *to)
@@ -304,7 +309,7 @@ static int sim_sock_accept(struct loop *l, int fd, struct addr *peer)
 {
     struct sim *sim = sim_of(l);
     struct sock *s = find(sim, fd);
-    if (s->waiting_count == 0 || s->waiting[0]->ready_ns > sim->now_ns)
+    if (s->waiting == NULL || s->waiting->ready_ns > sim->now_ns)
         return -EAGAIN;
     if (sim_chance(sim, sim->faults.no_descriptor)) {
         sim->counts.no_descriptors++;
@@ -312,9 +317,9 @@ static int sim_sock_accept(struct loop *l, int fd, struct addr *peer)
     }
     if (not_now(sim))
         return -EAGAIN;
-    struct sock *got = s->waiting[0];
+    struct sock *got = s->waiting;
+    s->waiting = got->next;
     s->waiting_count--;
-    memmove(s->waiting, s->waiting + 1, s->waiting_count * sizeof s->waiting[0]);
     *peer = got->peer_addr;
     sim->counts.accepts++;
     sim_note(sim, 4, (uint64_t)got->fd);
@@ -475,8 +480,9 @@ static int sim_sock_shutdown(struct loop *l, int fd)
 
 static void close_listener(struct sim *sim, struct sock *s)
 {
-    for (size_t i = 0; i < s->waiting_count; i++) {
-        struct sock *w = s->waiting[i];
+    while (s->waiting != NULL) {
+        struct sock *w = s->waiting;
+        s->waiting = w->next;
         if (w->peer != NULL) {
             send_reset(sim, w->peer);
             w->peer->peer = NULL;
