@@ -908,6 +908,22 @@ TEST(h2_back, an_idle_connection_answers_a_check)
     server_end(&s);
 }
 
+/* Who asks may do so in the turn in which the connection has ended. */
+TEST(h2_back, a_connection_that_has_ended_does_not_answer_a_check)
+{
+    struct server s;
+    server_open(&s);
+    ask_many(&s, 1);
+    s.mute = true;
+    world_reset(&s.w);
+    CHECK_STR(told(&s), "a:fail:backend-reset:maybe");
+    s.h->ops->check(s.h);
+    CHECK_STR(told(&s), "");
+    release(&s.calls[0]);
+    CHECK_STR(told(&s), "closed:backend-reset");
+    server_end(&s);
+}
+
 TEST(h2_back, no_memory)
 {
     struct server s;
