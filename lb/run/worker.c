@@ -82,9 +82,13 @@ static void adopt_logs(struct worker *w, const struct snapshot *s)
     w->tracer = s->tracer;
 }
 
+/* The old one is held until nothing of it is used any more: a listener that has gone still takes
+ * who waits in its queue. */
 static void adopt(struct worker *w, const struct snapshot *s)
 {
+    struct edition *old = w->proxy->current != NULL ? edition_ref(w->proxy->current) : NULL;
     if (proxy_adopt(w->proxy, &s->policy) != ERR_OK) {
+        edition_unref(w->proxy, &old);
         tell_main(w, (struct mail){.kind = MAIN_ADOPT_FAILED, .v = s->policy.generation});
         on_edition_end(w, &s->policy);
         return;
@@ -92,6 +96,7 @@ static void adopt(struct worker *w, const struct snapshot *s)
     adopt_logs(w, s);
     enum err e = worker_listen(w, s);
     worker_drop_unwanted(w);
+    edition_unref(w->proxy, &old);
     if (e != ERR_OK)
         tell_main(w, (struct mail){.kind = MAIN_LISTEN_FAILED, .v = e});
 }
