@@ -296,11 +296,15 @@ static enum err client_start(struct client *c, int fd, const struct addr *peer)
     return ERR_OK;
 }
 
-/* Who may begin with a PROXY header; a unix socket is guarded by its permissions. */
+/* Who may begin with a PROXY header; a unix socket is guarded by its permissions. A socket of the
+ * service manager may be for both families, and then tells IPv4 addresses as IPv6. */
 static bool may_come(const struct proxy_listener *l, const struct addr *peer)
 {
-    return l->spoken_for == NULL || peer->any.sa_family == AF_UNIX ||
-           cidrs_have(l->spoken_for, l->spoken_for_count, peer);
+    if (l->spoken_for == NULL || peer->any.sa_family == AF_UNIX)
+        return true;
+    struct addr from = *peer;
+    addr_unmap(&from);
+    return cidrs_have(l->spoken_for, l->spoken_for_count, &from);
 }
 
 enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const struct addr *peer)

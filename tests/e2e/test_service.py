@@ -105,6 +105,23 @@ def test_socket_activation(env):
     listener.close()
 
 
+def test_an_activated_socket_for_both_families_knows_its_proxies(env):
+    """ListenStream=443 is such a socket; IPv4 addresses come as ::ffff:127.0.0.1 there."""
+    origin, port = env.origin(), env.port()
+    listener = socket.create_server(("::", port), family=socket.AF_INET6, backlog=128, dualstack_ipv6=True)
+    os.set_inheritable(listener.fileno(), True)
+    balancer = env.meridian({
+        "listeners": {"public": {"bind": "systemd:web", "proxy_protocol": {"from": ["127.0.0.1"]}}},
+        "pools": {"api": {"backends": {"a": {"address": origin.address}}}},
+        "routes": [{"pool": "api"}]}, start=False)
+    activated(env, balancer, listener)
+    with env.client(port) as client:
+        client.send(b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 443\r\n")
+        assert client.get("/").status == 200
+    assert origin.last().fields.get("x-forwarded-for") == "192.0.2.7"
+    listener.close()
+
+
 def test_missing_activated_socket_is_exit_3_or_1(env):
     balancer = env.meridian({
         "listeners": {"public": {"bind": "systemd:absent"}},
