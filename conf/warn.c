@@ -1,6 +1,6 @@
 /* warn: settings that are allowed and probably not meant. Works on a configuration that has passed
  * all checks, and changes nothing. */
-#include "conf/conf.h"
+#include "conf/source.h"
 
 #include "base/mem.h"
 #include "base/template.h"
@@ -127,9 +127,9 @@ static bool leads_back(const struct conf_address *to, const struct conf_address 
         return bind->family == CONF_UNIX && span_eq(to->path, bind->path);
     if (to->port != bind->port)
         return false;
-    bool same = to->family == bind->family && memcmp(to->bytes, bind->bytes, 16) == 0;
-    return is_loopback(to) && is_any(bind) ? to->family == bind->family || bind->family == CONF_IPV6
-                                           : same;
+    if (to->family != bind->family)
+        return false; /* a listener is for one family */
+    return (is_loopback(to) && is_any(bind)) || memcmp(to->bytes, bind->bytes, 16) == 0;
 }
 
 static void warn_own(const struct conf *conf, const struct conf_backend *b, struct conf_messages *m)
@@ -234,9 +234,12 @@ static void warn_hidden(const struct conf *conf, struct conf_messages *m)
         size_t back = i < COMPARED_MOST ? i : COMPARED_MOST;
         for (size_t j = i; back-- > 0 && by_place(&sorted[--j]->match, &sorted[i]->match) == 0;)
             if (hides(&sorted[j]->match, &sorted[i]->match)) {
+                const struct conf_mark *by = &sorted[j]->mark;
                 conf_warn(m, sorted[i]->mark,
-                          "the route is never chosen; the one of line %u takes all that it matches",
-                          (unsigned)sorted[j]->mark.line);
+                          "the route is never chosen; the one at %.*s:%u:%u takes all that it "
+                          "matches",
+                          SPAN_FMT(source_name(m->source, by)), (unsigned)by->line,
+                          (unsigned)by->column);
                 break;
             }
     }

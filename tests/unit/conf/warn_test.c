@@ -60,6 +60,9 @@ TEST(conf_warnings, each_risk_has_one)
          "test.yaml:3:39: warning: '127.0.0.1:80' is listener 'p' of this balancer"},
         {LISTENER "pools: {api: {backends: {a: {address: \"127.0.0.1:8080\"}}}}\n" ROUTES,
          "is listener 'p'"},
+        {"listeners: {p: {bind: \"[::]:80\"}}\ntrusted_proxies: {from: [10.0.0.0/8]}\n"
+         "pools: {api: {backends: {a: {address: \"127.0.0.1:80\"}}}}\n" ROUTES,
+         NULL}, /* it takes no IPv4 */
         {"listeners: {p: {bind: \"unix:/x\"}}\npools: {api: {backends: {a: {address: "
          "\"unix:/x\"}}}}\n" ROUTES,
          "is listener 'p'"},
@@ -81,7 +84,7 @@ TEST(conf_warnings, each_risk_has_one)
          NULL},
         {BASE "routes:\n  - match: {path: /a, methods: [GET, HEAD]}\n    pool: api\n"
               "  - match: {path: /a, methods: [HEAD]}\n    pool: api\n",
-         "never chosen; the one of line 4"},
+         "never chosen; the one at test.yaml:4:5 takes all"},
         {BASE "routes:\n  - match: {path: /a, methods: [HEAD]}\n    pool: api\n"
               "  - match: {path: /a, methods: [GET, HEAD]}\n    pool: api\n",
          NULL},
