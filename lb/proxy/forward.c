@@ -52,8 +52,10 @@ static struct span forwarded_element(const struct request *in, const struct forw
         buf_put_span(&b, facts->peer);
         buf_put_str(&b, "]\"");
     } else {
+        /* A peer at a unix socket has no name of RFC 7239 section 6. */
+        bool named = span_find(facts->peer, ':') == facts->peer.n;
         buf_put_str(&b, "for=");
-        buf_put_span(&b, facts->peer);
+        buf_put_span(&b, named ? facts->peer : SPAN("unknown"));
     }
     if (in->authority.n != 0) {
         buf_put_str(&b, ";host=\"");

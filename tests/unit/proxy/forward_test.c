@@ -115,6 +115,9 @@ TEST(forward, a_trusted_peer_that_says_nothing_is_the_first)
     CHECK_SPAN(value(&out.fields, "x-forwarded-proto"), "https");
     CHECK(value(&out.fields, "x-forwarded-host").p == NULL, "there was none");
     CHECK_SPAN(value(&out.fields, "forwarded"), "for=\"[2001:db8::1]\";proto=https");
+    facts = (struct forward_facts){.peer = SPAN("unix:"), .id = SPAN("id")};
+    out = forwarded(&in, &facts);
+    CHECK_SPAN(value(&out.fields, "forwarded"), "for=unknown;proto=https");
     CHECK_SPAN(value(&out.fields, "via"), "1.0 meridian");
     arena_reset(&arena);
 }
