@@ -28,6 +28,8 @@ static void count(struct exchange *x, int64_t total_ns)
     if (s == NULL && x->edition != NULL)
         s = x->edition->policy->unrouted[p->worker];
     counter_add(&p->stats->ends[x->end], 1);
+    if (x->client != NULL && x->request->dropped > 0)
+        counter_add(&p->stats->fields_dropped, x->request->dropped);
     if (s == NULL)
         return;
     if (x->hedge_end == HEDGE_WON)

@@ -77,6 +77,7 @@ struct worker_stats {
     counter exchanges_open, tunnels_open, waiting;
     counter backend_connections, backend_reused;
     counter log_dropped, spans_dropped;
+    counter fields_dropped; /* of requests, for their names (H3) */
 };
 
 #endif

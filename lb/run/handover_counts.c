@@ -68,6 +68,7 @@ static const struct {
     {"backend-reused", offsetof(struct worker_stats, backend_reused)},
     {"log-dropped", offsetof(struct worker_stats, log_dropped)},
     {"spans-dropped", offsetof(struct worker_stats, spans_dropped)},
+    {"fields-dropped", offsetof(struct worker_stats, fields_dropped)},
 };
 
 static counter *at_offset(struct worker_stats *s, size_t offset)

@@ -28,6 +28,10 @@ static const struct {
      offsetof(struct worker_stats, backend_connections)},
     {"backend_connections_reused_total", "Requests sent on a connection used before.",
      METRIC_COUNTER, offsetof(struct worker_stats, backend_reused)},
+    {"request_fields_dropped_total",
+     "Fields of requests that were left out for their names, which have other characters than "
+     "letters, digits and `-`.",
+     METRIC_COUNTER, offsetof(struct worker_stats, fields_dropped)},
 };
 
 static void put_totals(const struct balancer *b, struct metrics *m)

@@ -125,6 +125,7 @@ def test_h3_doubtful_names_are_dropped(env):
     assert "x-good" in request.fields
     for name in ("x_real_ip", "x.y", "content_length"):
         assert name not in request.fields, name
+    until(lambda: door.balancer.metric("meridian_request_fields_dropped_total") == 3, what="their count")
 
 
 def test_h4_content_length(env):

@@ -376,6 +376,16 @@ def test_8_content(env):
     run(env, cases)
 
 
+def test_h3_doubtful_names_are_dropped(env):
+    origin = env.origin()
+    balancer = env.simple(origin, listener={"protocols": ["h2"]})
+    names = ("x_real_ip", "x.y", "content_length")
+    assert env.h2_client(balancer.port).get("/", [(name, "1") for name in (*names, "x-good")]).status == 200
+    found = origin.last().fields
+    assert "x-good" in found and not [name for name in names if name in found], found
+    until(lambda: balancer.metric("meridian_request_fields_dropped_total") == 3, what="their count")
+
+
 # --- RFC 7541 ---
 
 def test_hpack(env):
