@@ -48,18 +48,15 @@
     X(BAD_CHUNK, "bad-chunk", 400, "the chunked body is malformed")                                \
     X(BAD_EXPECT, "bad-expect", 417, "the expectation cannot be met")                              \
     X(BAD_UPGRADE, "bad-upgrade", 400, "the upgrade request is malformed")                         \
-    X(MISDIRECTED, "misdirected", 421, "the host is not served on this connection")                \
     X(URI_TOO_LONG, "limit-L12", 414, "the request line is too long")                              \
     X(HEAD_TOO_LARGE, "limit-L13", 431, "the header fields are too large")                         \
     X(TRAILERS_TOO_LARGE, "limit-L14", 400, "the trailers are too large")                          \
     X(CHUNK_OVERHEAD, "limit-L15", 400, "the chunk framing is too large")                          \
     X(BODY_TOO_LARGE, "limit-L16", 413, "the request content is too large")                        \
-    X(LENGTH_REQUIRED, "length-required", 411, "the content's length is required")                 \
     X(HEAD_TIMEOUT, "limit-L4", 408, "the request head came too slowly")                           \
     X(IDLE_TIMEOUT, "limit-L5", 0, "the connection was idle too long")                             \
     X(BODY_TIMEOUT, "limit-L6", 408, "the request content came too slowly")                        \
     X(SEND_TIMEOUT, "limit-L7", 0, "the client took the response too slowly")                      \
-    X(HANDSHAKE_TIMEOUT, "limit-L3", 0, "the TLS handshake took too long")                         \
     X(TOO_MANY, "limit-L2", 503, "too many connections from one source")                           \
     X(TUNNEL_IDLE, "limit-L10", 0, "the tunnel or stream was idle too long")                       \
     X(H2_PROTOCOL, "h2-protocol", 0, "the client broke the HTTP/2 protocol")                       \

@@ -443,8 +443,9 @@ static int serve(struct balancer *b, struct material *m)
         return e == ERR_SYNTAX ? EXIT_CONFIG : EXIT_RESOURCE;
     }
     buf_fini(&messages);
-    log_event(b->log, LOG_INFO, "ready", "version=%s workers=%u pid=%d", MERIDIAN_VERSION,
-              b->worker_count, (int)getpid());
+    log_event(b->log, LOG_INFO, "ready", "version=%s workers=%u connections=%u pid=%d",
+              MERIDIAN_VERSION, b->worker_count, atomic_load(&b->admission->connections_most),
+              (int)getpid());
     upgrade_ready(b);
     loop_run(b->loop);
     log_event(b->log, LOG_INFO, "stopped", "exit=0");
