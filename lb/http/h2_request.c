@@ -54,7 +54,7 @@ static bool scheme_known(struct span scheme)
 /* H14: the path in its one form. */
 static enum err read_path(struct h2_block *b, size_t line, struct request *r)
 {
-    enum { VERSION_AND_SPACES = 11 }; /* as an HTTP/1 request line would be counted */
+    enum { VERSION_AND_SPACES = 10 }; /* as an HTTP/1 request line would be counted */
     struct uri uri;
     if (b->path.p == NULL || !scheme_known(b->scheme)) {
         return ERR_BAD_REQUEST;
