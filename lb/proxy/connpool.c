@@ -252,6 +252,7 @@ enum err connpool_get(struct connpool *p, struct endpoint *endpoint,
     struct connpool_host *root = host_find(p, endpoint, NULL);
     if (root == NULL)
         return ERR_INTERNAL;
+    connpool_forget_fallen(root);
     struct connpool_host *h = host_for(root, client);
     if (h == NULL)
         return ERR_NO_MEMORY;

@@ -52,6 +52,7 @@ struct connpool_host {
     size_t server_name_size;
     uint64_t settings, generation; /* 0: not wanted any more */
     int64_t h1_until_ns;           /* of two versions it wants this one until then */
+    int64_t up_since_ms;           /* the endpoint's, when it was last asked for a stream */
     uint32_t most, most_idle;
     uint32_t count, counts[PLACES];
     uint32_t promised; /* slots of all in PLACE_OPENING */
@@ -91,6 +92,15 @@ static inline bool connpool_wants_h1(const struct connpool_host *d)
 /* All connections to the endpoint, whoever they are for: those with streams get no more. */
 void connpool_close_unused(struct connpool_host *root);
 void connpool_wait_done(struct connpool_wait *w);
+/* F4: checks had found it down since: what was opened before may lead nowhere. */
+static inline void connpool_forget_fallen(struct connpool_host *root)
+{
+    int64_t up_ms = atomic_load_explicit(&root->endpoint->up_since, memory_order_relaxed);
+    if (root->up_since_ms != up_ms) {
+        root->up_since_ms = up_ms;
+        connpool_close_unused(root);
+    }
+}
 /* Frees a host that nobody wants and nothing belongs to. */
 void connpool_host_settle(struct connpool_host *h);
 

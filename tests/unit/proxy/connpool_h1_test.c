@@ -196,6 +196,25 @@ TEST(connpool_h1, one_that_the_server_closes_while_it_is_idle)
     scene_close(&s);
 }
 
+/* A server that checks found down may have gone without a word: its connections lead nowhere. */
+TEST(connpool_h1, none_of_before_a_fall_F4)
+{
+    open_with(&slow, 1);
+    scene_start(&s);
+    ask_many("GET", 3);
+    CHECK_INT(facts().idle, 3);
+    struct endpoint *e = s.endpoints[0].endpoint;
+    CHECK(endpoint_set_health(e, ENDPOINT_SOFT, loop_now_ms(s.loop)), "down");
+    scene_pass(&s, 2000);
+    CHECK(endpoint_set_health(e, ENDPOINT_UP, loop_now_ms(s.loop)), "up");
+    scene_pass(&s, 10);
+    ask_many("GET", 1);
+    CHECK(opened() == 4 && facts().open == 1, "%u are left", facts().open);
+    ask_many("GET", 1);
+    CHECK_INT(opened(), 4);
+    scene_close(&s);
+}
+
 /* Waiting ones that go leave the connection to the next. */
 TEST(connpool_h1, a_connection_that_nobody_waits_for_is_kept)
 {
