@@ -4,6 +4,7 @@ import ssl
 import struct
 import time
 
+from pace import patience
 from wire import Ended, Reader
 
 
@@ -30,6 +31,7 @@ class Client:
 
     def __init__(self, port, tls=None, name="localhost", timeout=15, session=None, source=None):
         self.port = port
+        timeout *= patience()
         if isinstance(port, str):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(timeout)
@@ -86,7 +88,7 @@ class Client:
 
     def ended(self, timeout=10):
         """True when the peer has closed and nothing is left to read; False where bytes came."""
-        self.socket.settimeout(timeout)
+        self.socket.settimeout(timeout * patience())
         try:
             return not self.reader.buffer and not self.reader.more()
         except (ConnectionError, ssl.SSLError):
@@ -100,7 +102,7 @@ class Client:
         except (TimeoutError, ssl.SSLWantReadError):
             return True
         finally:
-            self.socket.settimeout(15)
+            self.socket.settimeout(15 * patience())
 
     def everything(self):
         """All bytes until the end of the connection, however it ends."""

@@ -13,6 +13,7 @@ import time
 from certs import Authority
 from meridian import Meridian
 from origin import Origin
+from pace import patience
 from h2 import H2Client, H2Origin
 from client import Client
 
@@ -66,6 +67,7 @@ PAUSE_MOST_S = 0.25
 def until(condition, timeout=10.0, what="the condition", pause=0.02):
     """Waits until condition() is true and returns its value. Many tests wait at a time: the pause is at least as long
     as it took to ask, and grows with the time that has been waited."""
+    timeout *= patience()
     begun = time.monotonic()
     while True:
         asked = time.monotonic()

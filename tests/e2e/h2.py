@@ -19,6 +19,7 @@ import time
 from typing import NamedTuple
 
 import hpack
+from pace import patience
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
@@ -228,7 +229,7 @@ class Connection:
             return self._wait(condition, timeout, what)
 
     def _wait(self, condition, timeout, what):
-        if not self.news.wait_for(condition, timeout):
+        if not self.news.wait_for(condition, timeout * patience()):
             raise TimeoutError(f"{what} did not come within {timeout} s: {self}")
         return condition()
 

@@ -10,6 +10,8 @@ import subprocess
 import threading
 import time
 
+from pace import patience
+
 SANITIZER = re.compile(r"(ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:|"
                        r"Assertion .* failed)")
 # What is lost, or wrong, ends it with the sanitizers' status.
@@ -124,7 +126,7 @@ class Meridian:
 
     def start(self, timeout=20):
         """Starts it and waits for READY=1."""
-        timeout *= 6 if self.env.valgrind else 1
+        timeout *= patience()
         self.notify = Notify(os.path.join(self.dir, "notify"))
         self.spawn(NOTIFY_SOCKET=self.notify.path)
         end = time.monotonic() + timeout
@@ -148,7 +150,7 @@ class Meridian:
 
     def run(self, *args, timeout=30):
         """Runs the program with further arguments until it ends; for -t, -T, -v."""
-        return subprocess.run(self.command(*args), capture_output=True, text=True, timeout=timeout,
+        return subprocess.run(self.command(*args), capture_output=True, text=True, timeout=timeout * patience(),
                               cwd=self.dir, env=self.environment())
 
     def signal(self, number):
@@ -165,7 +167,7 @@ class Meridian:
         if self.alive():
             self.signal(signal.SIGTERM)
         try:
-            result = self.process.wait(timeout)
+            result = self.process.wait(timeout * patience())
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGABRT)
             self.process.wait(10)
@@ -181,7 +183,7 @@ class Meridian:
     def expect_end(self, status, timeout=30):
         """It ends by itself, with this status."""
         self.stopped = True
-        result = self.process.wait(timeout)
+        result = self.process.wait(timeout * patience())
         assert result == status, f"it ended with {result} instead of {status}: {self.errors()}"
 
     # --- talking to it ---
@@ -189,7 +191,7 @@ class Meridian:
     def ctl(self, *args, check=True, timeout=30):
         """meridianctl; returns what it printed."""
         done = subprocess.run([self.env.program("meridianctl"), "-s", self.control, *args],
-                              capture_output=True, text=True, timeout=timeout)
+                              capture_output=True, text=True, timeout=timeout * patience())
         if check:
             assert done.returncode == 0, f"meridianctl {args}: {done.returncode} {done.stdout}{done.stderr}"
             return done.stdout
@@ -219,7 +221,7 @@ class Meridian:
 
     def admin(self, path, method="GET", host=None):
         """(status, body) of the admin listener."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=10 * patience())
         try:
             connection.request(method, path, headers={"Host": host} if host else {})
             answer = connection.getresponse()
@@ -253,7 +255,7 @@ class Meridian:
 
     def access_log(self, count=1, timeout=10):
         """At least `count` lines of the access log, parsed."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * patience()
         while True:
             lines = [line for line in self._read("access.log").split("\n") if line]
             if len(lines) >= count:

@@ -9,6 +9,11 @@ LOOK_S = 0.25
 SPARE = 0.2                         # of all processors' time since the last look
 
 
+def patience():
+    """How many times as long as elsewhere tests wait for what shall come: under valgrind everything takes its time."""
+    return float(os.environ.get("MERIDIAN_PATIENCE", 1))
+
+
 def processor_time():
     """(idle, all) of all processors since the machine's start, in ticks."""
     with open("/proc/stat", encoding="ascii") as stat:

@@ -37,6 +37,7 @@ from pace import MOST, Pace  # noqa: E402
 
 PASSED, FAILED, SKIPPED = 0, 1, 77
 OUTPUT_MAX = 12000
+SLOWER = 6  # under valgrind
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error: ")
 AGAIN_MOST = 3  # where more fail than these, something is wrong that no second run should hide
 
@@ -221,6 +222,10 @@ def main():
     options = parser.parse_args()
     options.build = os.path.abspath(options.build)
     tests = discover(options)
+    if options.valgrind:
+        os.environ["MERIDIAN_PATIENCE"] = str(SLOWER)  # pace.py
+        for test in tests:
+            test.seconds *= SLOWER
     if options.list:
         print("\n".join(test.name for test in tests))
         return 0
