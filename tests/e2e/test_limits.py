@@ -1,12 +1,14 @@
 """Bounds of RELIABILITY section 2, each from both sides: what is just within it goes through, what is one
-beyond does not (L1, L2, L3, L4, L5, L9, L11, L12, L13, L14, L15, L16, L17, L40, L41). What is counted in time or in frames is
-tested on simulated clocks: tests/unit/proxy/pace_test.c, tests/unit/http/h2_guard_test.c."""
+beyond does not (L1, L2, L3, L4, L5, L9, L11, L12, L13, L14, L15, L16, L17, L19, L40, L41). What is counted in time or in frames is
+tested on simulated clocks, tests/unit/proxy/pace_test.c, tests/unit/http/h2_guard_test.c, and in test_limits_time.py."""
+import re
+import resource
 import socket
 import threading
 import time
 
 from client import Client, client_context, get
-from env import seconds, until
+from env import busy, seconds, until
 from origin import accept_websocket, gated, head, never, raw, text
 from test_websocket import open_websocket
 from wire import Ended
@@ -36,6 +38,21 @@ def test_l1_connections_of_the_process(env):
     assert beyond.silent(0.5)
     first[0].close()
     assert beyond.response().status == 200
+
+
+def test_l1_by_the_descriptors_that_can_be_had(env):
+    """Half of them beyond the reserve of 256, which the log tells; a number that cannot be had is no start."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1256, 1256))  # of this test's process and its children
+    balancer = env.simple(env.origin())
+    assert re.search(r"event=ready .*connections=500 ", balancer.errors()), balancer.errors()
+    balancer.stop()
+    balancer.write({**balancer.config, "limits": {"connections": 500}})
+    balancer.start()
+    balancer.stop()
+    balancer.write({**balancer.config, "limits": {"connections": 501}})
+    balancer.spawn()
+    balancer.expect_end(3)
+    assert "need 1258 descriptors" in balancer.errors() and "LimitNOFILE" in balancer.errors(), balancer.errors()
 
 
 def test_l2_connections_of_one_source(env):
@@ -205,6 +222,33 @@ def test_l9_places_of_a_queue(env):
     gate.set()
     assert [client.response().status for client in [first, *within]] == [200] * 4
     ends_with(balancer, "queue-full")
+
+
+def idle_connection(env, balancer, kind):
+    """One that has been served."""
+    if kind == "h2":
+        context = client_context(env.authority.ca, alpn=["h2"])
+        client = env.h2_client(balancer.port, tls=context)
+    else:
+        client = env.client(balancer.port, tls=client_context(env.authority.ca) if kind == "tls" else None)
+    assert client.get().status == 200
+    return client
+
+
+@busy
+def test_l19_memory_of_idle_connections(env):
+    """By the balancer's own count, which OpenSSL's and nghttp2's memory is part of; bench/memory.py measures what is resident."""
+    pair, origin = env.authority.server("localhost"), env.origin()
+    for kind, most_kib in (("plain", 4), ("tls", 32), ("h2", 48)):
+        balancer = env.simple(origin, workers=1, timeouts={"idle": "10m"},
+                              listener={} if kind == "plain" else {"tls": {"certificates": [pair.config()]}})
+        kept = [idle_connection(env, balancer, kind) for _ in range(20)]
+        before = balancer.ctl_json("status")["memory_bytes"]
+        kept += [idle_connection(env, balancer, kind) for _ in range(50)]
+        each = (balancer.ctl_json("status")["memory_bytes"] - before) / 50 / 1024
+        assert 0.2 < each <= most_kib, f"{kind}: {each:.1f} KiB each, of {len(kept)}"
+        for client in kept:
+            client.close()
 
 
 def test_l40_connections_of_the_admin_address(env):

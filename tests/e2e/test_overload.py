@@ -4,7 +4,7 @@ import threading
 import time
 
 from client import get
-from env import busy, seconds, until
+from env import Skip, busy, seconds, until
 from h2 import MAX_STREAMS, SETTINGS
 from origin import gated, text
 
@@ -90,6 +90,43 @@ def test_l35_tiers_in_order(env):
     entered = {name: balancer.metric("meridian_overload_entered_total", tier=name) for name in TIERS[1:]}
     assert all(entered.values()), entered
     assert "overload tier=save before=none" in balancer.errors()
+
+
+@busy
+@seconds(120)
+def test_l35_at_90_the_longest_idle_go(env):
+    """Not only those that have been idle for 5 s, as at 80 %."""
+    balancer = env.simple(env.origin(), **SMALL)
+    held = []
+
+    def status(name):
+        return balancer.ctl_json("status")[name]
+
+    def more(count):
+        for _ in range(count):
+            held.append(env.client(balancer.port, source=f"127.0.0.{20 + len(held) % 80}").send(HALF))
+        time.sleep(0.3)  # it looks ten times a second
+
+    limit, before = status("memory_limit_bytes"), status("memory_bytes")
+    more(80)
+    each = (status("memory_bytes") - before) / len(held)
+    assert each > 1000, each
+    for _ in range(5):
+        more(max(0, int((0.76 * limit - status("memory_bytes")) / each)))
+        assert tier(balancer) == 0, balancer.ctl("status")
+        idle = [env.client(balancer.port) for _ in range(10)]
+        assert {client.get().status for client in idle} == {200}
+        begun = time.monotonic()
+        more(max(0, int((0.925 * limit - status("memory_bytes")) / each)))
+        if tier(balancer) >= 2 and time.monotonic() - begun < 3:
+            break
+        for client in held[len(held) // 2:]:
+            client.close()
+        del held[len(held) // 2:]
+        until(lambda: tier(balancer) == 0, what="room again")
+    else:
+        raise Skip("this machine is too slow to fill it up in time")
+    assert all(ended(idle, max(0.1, begun + 4.5 - time.monotonic())))
 
 
 @busy

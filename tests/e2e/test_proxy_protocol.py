@@ -165,6 +165,19 @@ def test_limits_are_the_clients(env):
     assert ask(balancer, v1("192.0.2.1")).status == 200
 
 
+def test_l2_a_source_of_ipv6_is_a_64(env):
+    """Who has one has 2^64 addresses: they count as one."""
+    balancer, _ = world(env, limits={"connections_per_source": 3})
+    clients = [Client(balancer.port).send(v1(f"2001:db8:0:1:{one}::{one}")) for one in range(1, 4)]
+    assert all(client.get("/").status == 200 for client in clients)
+    with Client(balancer.port) as beyond:
+        assert beyond.send(v1("2001:db8:0:1:ffff::9")).ended()
+    assert ask(balancer, v1("2001:db8:0:2::1")).status == 200
+    assert ask(balancer, v1("2001:db8:1:1::1")).status == 200
+    for client in clients:
+        client.close()
+
+
 def test_trusted_proxies_behind_it(env):
     """The header's source is the peer: where that is trusted, its field says who the client is."""
     balancer, origin = world(env, trusted_proxies={"from": ["192.0.2.0/24"], "header": "x-forwarded-for"})

@@ -47,6 +47,10 @@ def test_f23_broken_file_changes_nothing(env):
         assert done.returncode == 1, f"{broken[:40]!r}: {done.returncode}"
         assert "error" in done.stdout + done.stderr
         assert get(balancer.port).body == b"old"
+    assert balancer.metric("meridian_reloads_total", result="failed") == 6
+    assert balancer.metric("meridian_config_last_reload_failed") == 1
+    said = balancer.errors()
+    assert said.count("event=reload-refused") == 6 and re.search(r"meridian\.yaml:\d+:\d+: error: ", said), said
     balancer.write(balancer.config if isinstance(balancer.config, dict) else {})
 
 

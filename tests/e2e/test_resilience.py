@@ -1,5 +1,6 @@
 """What a pool does when its servers are not well (BALANCING.md sections 9 and 10, limits L30-L33, F13)."""
 import threading
+import time
 from collections import Counter
 
 from client import Client, get
@@ -105,6 +106,22 @@ def test_b1_panic_serves_when_no_check_is_good(env):
     lines = [line for line in balancer.errors().splitlines() if "event=panic" in line]
     assert len(lines) == 2 and "mode=panic clients=all" in lines[0] and "endpoints=4" in lines[0], lines
     assert "panic-over" in lines[1], lines
+
+
+def test_f13_all_servers_are_slow(env):
+    """Nobody answers in time: retries do not make it worse by more than the budget says, and when the servers are well again
+    so is everything, without help."""
+    gate = threading.Event()
+    origins = [env.origin(script=[gated(gate, text())]) for _ in range(4)]
+    balancer = env.simple(*origins, pool={"health": QUIET, "retries": {"extra": 2, "budget": "20%"}}, timeouts={"first_byte": "300ms"})
+    begun = time.monotonic()
+    seen = crowd(balancer, 40, 5)
+    took = time.monotonic() - begun
+    assert set(seen) <= {503, 504} and sum(seen.values()) == 200, seen
+    attempts = sum(len(origin.requests) for origin in origins)
+    assert attempts <= 200 * 1.2 + 10 * (took + 10), f"{attempts} attempts in {took:.1f} s"
+    gate.set()
+    until(lambda: [get(balancer.port).status for _ in range(20)] == [200] * 20, 40, "recovery")
 
 
 def test_b1_no_panic_where_it_is_off(env):

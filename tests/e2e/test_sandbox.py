@@ -1,5 +1,5 @@
 """What the process has given up, and who watches it: the filter of system calls, keys in memory, the
-watchdog (RELIABILITY S1, S2, C8, F25, F34, G14). What each filter refuses is tests/unit/run/sandbox_test.c."""
+watchdog (RELIABILITY S2, C8, F25, F34, G14). What each filter refuses is tests/unit/run/sandbox_test.c."""
 import ctypes
 import os
 import re

@@ -71,17 +71,21 @@ def test_exposure(env):
 
 @threadless
 def test_units_do_what_the_pages_say(env):
+    """S1: started again at once, however often, and its sockets are kept meanwhile. S2: what it cannot do."""
     for name in SERVICES:
         service = unit(env, name)["Service"]
+        assert unit(env, name)["Unit"]["StartLimitIntervalSec"] == ["0"], name
         wanted = {"Type": "notify", "ExecReload": "/usr/bin/meridianctl reload", "Restart": "always",
                   "RestartPreventExitStatus": "1 2", "TimeoutStopSec": "330s", "WatchdogSec": "10s",
-                  "RuntimeDirectory": "meridian", "StateDirectory": "meridian", "LogsDirectory": "meridian", "User": "meridian"}
+                  "RuntimeDirectory": "meridian", "StateDirectory": "meridian", "LogsDirectory": "meridian", "User": "meridian",
+                  "NoNewPrivileges": "yes", "ProtectSystem": "strict"}
         for key, value in wanted.items():
             assert service.get(key) == [value], f"{name}: {key}={service.get(key)}"
         # With it /var/log/meridian and /var/lib/meridian are links into folders that only root may enter (systemd.exec(5)):
         # logrotate, which becomes the user first, finds nothing, and purging removes the links alone.
         assert "DynamicUser" not in service, name
     alone, activated = (unit(env, name)["Service"] for name in SERVICES)
+    assert int(alone["FileDescriptorStoreMax"][0]) >= 64
     assert alone["CapabilityBoundingSet"] == alone["AmbientCapabilities"] == ["CAP_NET_BIND_SERVICE"]
     assert activated["CapabilityBoundingSet"] == [""] and "AmbientCapabilities" not in activated
     assert activated["PrivateUsers"] == ["yes"]

@@ -1,10 +1,12 @@
 """Upgrades (rule H21): a WebSocket through the balancer is a tunnel of bytes."""
 import os
+import threading
+import time
 
 from client import Client
 from env import until
 from h2 import CANCEL, ENABLE_CONNECT, INTERNAL_ERROR
-from origin import accept_websocket, agree, text
+from origin import accept_websocket, agree, gated, text
 
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
@@ -126,6 +128,28 @@ def test_h21_bytes_sent_too_early_are_held(env):
         assert client.reader.exactly(11) == b"early bytes"
 
 
+def test_h21_more_than_is_held_waits_outside(env):
+    """16 KiB are read before there is a tunnel; the rest stays with the client, nothing goes on early, and all of it arrives."""
+    gate = threading.Event()
+    origin, balancer = tunnel(env, script=[gated(gate, accept_websocket)], workers=1)
+    early = os.urandom(8 << 20)
+    with Client(balancer.port, timeout=30) as client:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in UPGRADE.items())
+        client.send(f"GET /ws HTTP/1.1\r\nHost: a\r\n{lines}\r\n")
+        sending = threading.Thread(target=client.send, args=(early,))
+        sending.start()
+        until(lambda: origin.requests, what="the request")
+        before = balancer.ctl_json("status")["memory_bytes"]
+        time.sleep(1)
+        assert balancer.ctl_json("status")["memory_bytes"] - before < 256 << 10, "it is read to be stored"
+        assert len(origin.connections[-1].bytes) < 2000, "it goes on before it is a tunnel"
+        assert sending.is_alive(), "all of it has been taken"
+        gate.set()
+        assert client.response().status == 101
+        assert client.reader.exactly(len(early)) == early
+        sending.join()
+
+
 def test_h21_refusal_leaves_plain_http(env):
     _, balancer = tunnel(env, script=[text(b"no", 403), text(b"fine")])
     with Client(balancer.port) as client:
@@ -179,11 +203,15 @@ def test_end_of_one_side_ends_the_other(env):
 
 
 def test_l10_idle_tunnel_ends(env):
-    origin, balancer = tunnel(env, timeouts={"tunnel_idle": "1s"})
-    client = open_websocket(env, balancer.port)
-    client.send(b"x")
-    assert client.reader.exactly(1) == b"x"
-    assert client.ended(8)
+    """And no sooner than that, after whatever has moved last."""
+    origin, balancer = tunnel(env, timeouts={"tunnel_idle": "2s"})
+    client, begun = open_websocket(env, balancer.port), time.monotonic()
+    for _ in range(8):
+        client.send(b"x")
+        assert client.reader.exactly(1) == b"x"
+        time.sleep(0.4)
+    assert time.monotonic() - begun > 3
+    assert client.ended(12)
     until(lambda: origin.open_count() == 0)
 
 

@@ -49,6 +49,18 @@ TEST(conf_bound, nesting)
     }
 }
 
+TEST(conf_bound, nesting_up_to_the_bound)
+{
+    for (size_t depth = LIMIT_CONF_DEPTH; depth <= LIMIT_CONF_DEPTH + 1; depth++) {
+        struct buf text;
+        buf_init(&text, 0);
+        repeat(&text, "[", depth);
+        repeat(&text, "]", depth);
+        refuse(&text, depth == LIMIT_CONF_DEPTH ? "the file is a list" : "nested too deeply");
+        buf_fini(&text);
+    }
+}
+
 TEST(conf_bound, values_and_keys)
 {
     struct buf text;

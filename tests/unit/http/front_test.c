@@ -2,6 +2,8 @@
 #include "base/mem.h"
 #include "world.h"
 
+#include <unistd.h>
+
 /* h1_front against a raw client; the exchange only notes what it is told. */
 
 struct client {
@@ -573,6 +575,33 @@ TEST(front, the_last_request_is_announced_L11)
     begin_answer(&c);
     end_answer(&c);
     CHECK_STR(world_got(&c.w), OK2 "connection: close\r\n\r\nok");
+    client_end(&c);
+}
+
+/* L11: +-10 %, so that those which came together do not go together. */
+TEST(front, connections_grow_old_at_different_times_L11)
+{
+    static const struct conn_events none = {.on_bytes = no_bytes};
+    struct client c;
+    struct conn *conn;
+    struct addr from;
+    int64_t least = INT64_MAX, most = 0, age_ns = 3600 * NS_PER_S;
+    client_new(&c);
+    CHECK_INT(addr_parse(SPAN("127.0.0.1:1"), &from), ERR_OK);
+    int raw = c.w.fd;
+    CHECK_INT(conn_accept(&c.w.env, world_pair(&c.w), &from, &from, NULL, &none, NULL, &conn),
+              ERR_OK);
+    for (int i = 0; i < 1000; i++) {
+        c.w.loop->now_ns += NS_PER_MS;
+        int64_t age = front_age_ns(&c.limits, conn);
+        least = age < least ? age : least;
+        most = age > most ? age : most;
+    }
+    CHECK(least >= age_ns * 9 / 10 && least < age_ns * 91 / 100, "%lld", (long long)least);
+    CHECK(most <= age_ns * 11 / 10 && most > age_ns * 109 / 100, "%lld", (long long)most);
+    conn_close(&conn, CONN_END_NOW);
+    close(c.w.fd);
+    c.w.fd = raw;
     client_end(&c);
 }
 

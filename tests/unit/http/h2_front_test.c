@@ -27,9 +27,9 @@ struct peer {
     struct front_limits limits;
     struct asked seen[SEEN_MOST];
     unsigned count;
-    bool closed, wants_at_once;
-    size_t upload_left; /* request content that the client would still send */
-    size_t received;    /* response content that the client has taken */
+    bool closed, gone, wants_at_once; /* gone: an exchange was told so */
+    size_t upload_left;               /* request content that the client would still send */
+    size_t received;                  /* response content that the client has taken */
 };
 
 static void on_body(void *user, struct span bytes)
@@ -55,6 +55,7 @@ static void on_gone(void *user, enum err why, bool answerable)
     struct asked *s = user;
     CHECK(!answerable, "a stream that is reset takes no answer");
     world_note(&s->peer->w, "%c:gone:%s", s->name, err_name(why));
+    s->peer->gone = true;
 }
 
 static const struct front_events events = {on_body, on_end, on_room, on_gone};
@@ -190,7 +191,20 @@ static size_t no_bytes(void *user, struct conn *c, struct span bytes)
     return 0;
 }
 
-static void peer_open_with(struct peer *p, bool windows_open_themselves, uint32_t streams)
+static struct front_limits usual(uint32_t streams)
+{
+    return (struct front_limits){.request_line = LIMIT_REQUEST_LINE,
+                                 .head = LIMIT_HEAD,
+                                 .fields = LIMIT_FIELDS,
+                                 .field = LIMIT_FIELD,
+                                 .requests = 100,
+                                 .streams = streams,
+                                 .head_ms = 10000,
+                                 .idle_ms = 60000,
+                                 .age_ms = 3600000};
+}
+
+static void peer_open_with(struct peer *p, bool windows_open_themselves, struct front_limits limits)
 {
     static const struct conn_events none = {.on_bytes = no_bytes};
     struct conn *conn;
@@ -198,15 +212,7 @@ static void peer_open_with(struct peer *p, bool windows_open_themselves, uint32_
     memset(p, 0, sizeof(*p));
     world_open(&p->w);
     p->cache.keep = 16;
-    p->limits = (struct front_limits){.request_line = LIMIT_REQUEST_LINE,
-                                      .head = LIMIT_HEAD,
-                                      .fields = LIMIT_FIELDS,
-                                      .field = LIMIT_FIELD,
-                                      .requests = 100,
-                                      .streams = streams,
-                                      .head_ms = 10000,
-                                      .idle_ms = 60000,
-                                      .age_ms = 3600000};
+    p->limits = limits;
     CHECK_INT(addr_parse(SPAN("127.0.0.1:1"), &from), ERR_OK);
     CHECK_INT(conn_accept(&p->w.env, world_pair(&p->w), &from, &from, NULL, &none, NULL, &conn),
               ERR_OK);
@@ -218,7 +224,7 @@ static void peer_open_with(struct peer *p, bool windows_open_themselves, uint32_
 
 static void peer_open(struct peer *p, bool windows_open_themselves)
 {
-    peer_open_with(p, windows_open_themselves, STREAMS);
+    peer_open_with(p, windows_open_themselves, usual(STREAMS));
 }
 
 static void release(struct asked *s)
@@ -309,7 +315,7 @@ TEST(h2_front, requests_that_come_at_once_P1)
     struct peer p;
     size_t n = 0;
     const uint8_t *piece;
-    peer_open_with(&p, true, ALL);
+    peer_open_with(&p, true, usual(ALL));
     for (int i = 0; i < ALL; i++) {
         submit(&p, "GET", 0);
     }
@@ -531,6 +537,80 @@ TEST(h2_front, l11_requests_of_one_connection)
     CHECK(strstr(world_log(&p.w), "goaway") == NULL, "one");
     ask(&p, "GET", 0);
     CHECK(strstr(world_log(&p.w), "<goaway:0:3") != NULL, "two");
+    peer_close(&p);
+}
+
+static void ended_as(struct peer *p, const char *log)
+{
+    world_until(&p->w, &p->closed);
+    turn(p);
+    CHECK_STR(world_log(&p->w), log);
+    peer_close(p);
+}
+
+TEST(h2_front, l4_who_asks_for_nothing)
+{
+    struct peer p;
+    struct front_limits limits = usual(STREAMS);
+    limits.head_ms = 30;
+    peer_open_with(&p, true, limits);
+    ended_as(&p, "closed:limit-L4 <goaway:0:0");
+}
+
+/* A head that does not end, beside a request that is served. */
+TEST(h2_front, l4_half_a_head)
+{
+    struct peer p;
+    struct front_limits limits = usual(STREAMS);
+    limits.head_ms = 30;
+    peer_open_with(&p, true, limits);
+    ask(&p, "GET", 0);
+    world_log(&p.w);
+    SAY(&p.w, "\0\0\1\1\1\0\0\0\3\x82"); /* HEADERS of one byte, without END_HEADERS */
+    world_until(&p.w, &p.gone);
+    release(&p.seen[0]);
+    world_until(&p.w, &p.closed);
+    turn(&p);
+    const char *log = world_log(&p.w);
+    CHECK(strstr(log, "closed:limit-L4") != NULL && strstr(log, "<goaway:11:") != NULL, "%s", log);
+    peer_close(&p);
+}
+
+TEST(h2_front, l5_idle_connections_are_told)
+{
+    struct peer p;
+    struct front_limits limits = usual(STREAMS);
+    limits.idle_ms = 30;
+    peer_open_with(&p, true, limits);
+    ask(&p, "GET", 0);
+    bool never = false;
+    for (int i = 0; i < 60 && !never; i++) {
+        timer_in_ms(&p.w.stop, 1);
+        loop_run(p.w.loop);
+    }
+    CHECK(!p.closed, "one with a request is not idle");
+    answer(&p.seen[0], 0);
+    release(&p.seen[0]);
+    turn(&p);
+    world_log(&p.w);
+    ended_as(&p, "closed:limit-L5 <goaway:0:1");
+}
+
+/* Its request is answered, and no other one is begun on it. */
+TEST(h2_front, l11_old_connections_are_told)
+{
+    struct peer p;
+    struct front_limits limits = usual(STREAMS);
+    limits.age_ms = 0;
+    peer_open_with(&p, true, limits);
+    ask(&p, "GET", 0);
+    const char *log = world_log(&p.w);
+    CHECK(strstr(log, "a=GET") != NULL && strstr(log, "<goaway:0:1") != NULL, "%s", log);
+    answer(&p.seen[0], 2);
+    release(&p.seen[0]);
+    turn(&p);
+    log = world_log(&p.w);
+    CHECK(strstr(log, "<1 end") != NULL && strstr(log, "closed:ok") != NULL, "%s", log);
     peer_close(&p);
 }
 

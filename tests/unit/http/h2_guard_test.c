@@ -109,6 +109,28 @@ TEST(h2_guard, l24_resets_that_the_peer_provokes)
     CHECK(!h2_guard_reset(&g, 500) && h2_guard_reset(&g, 3600 * 1000), "one a second");
 }
 
+TEST(h2_guard, l24_a_reset_comes_back_each_second)
+{
+    struct h2_guard g = {0};
+    for (int i = 0; i < LIMIT_H2_OWN_RESETS; i++) {
+        CHECK(h2_guard_reset(&g, 1000), "%d", i);
+    }
+    struct h2_guard early = g;
+    CHECK(!h2_guard_reset(&early, 1000 + 1000 / LIMIT_H2_OWN_RESETS_RATE - 1), "too early");
+    CHECK(h2_guard_reset(&g, 1000 + 1000 / LIMIT_H2_OWN_RESETS_RATE), "a second later");
+    CHECK(!h2_guard_reset(&g, 1000 + 1000 / LIMIT_H2_OWN_RESETS_RATE), "one, not two");
+}
+
+TEST(h2_guard, l26_empty_frames_come_back_at_their_rate)
+{
+    struct h2_guard g = {0};
+    struct h2_frame empty = {.type = DATA};
+    CHECK_INT(frames(&g, empty, LIMIT_H2_EMPTY, 1000), LIMIT_H2_EMPTY);
+    struct h2_guard early = g;
+    CHECK_INT(frames(&early, empty, 1, 1000 + 1000 / LIMIT_H2_EMPTY_RATE - 1), 0);
+    CHECK_INT(frames(&g, empty, 1000, 2000), LIMIT_H2_EMPTY_RATE);
+}
+
 TEST(h2_guard, refused_streams_are_no_offence_until_they_are_many)
 {
     struct h2_guard g = {0};

@@ -451,6 +451,33 @@ TEST(tls, key_updates_are_limited)
     world_fini(&w);
 }
 
+/* L28: nothing of a connection is agreed on anew, and nothing of it is sent before the handshake.
+ */
+TEST(tls, no_renegotiation_no_compression_no_early_data_L28)
+{
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        struct world w;
+        world_init(&w, &(struct tls_server_spec){0}, &(struct tls_client_spec){.verify = true});
+        SSL_CTX_set_max_proto_version(w.tls_client->context, version);
+        SSL_CTX_clear_options(w.tls_client->context,
+                              SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+        SSL_CTX_set_info_callback(w.tls_client->context, note_ssl);
+        CHECK(pair_open(&w.p), "open");
+        send_fill(w.p.server.c, 10, 1); /* with it, in TLS 1.3, the tickets come */
+        pair_run_ms(&w.p, 20);
+        CHECK(side_has(&w.p.client, 10, 1), "what the server said");
+        CHECK(SSL_get_current_compression(seen_ssl) == NULL, "compressed");
+        CHECK_INT(SSL_SESSION_get_max_early_data(SSL_get_session(seen_ssl)), 0);
+        if (version == TLS1_2_VERSION) {
+            CHECK_INT(SSL_renegotiate(seen_ssl), 1);
+            conn_write(w.p.client.c, SPAN("x"));
+            pair_run_ms(&w.p, 50);
+            CHECK(w.p.client.fails + w.p.server.fails > 0, "another handshake has begun");
+        }
+        world_fini(&w);
+    }
+}
+
 /* ---- files ---- */
 
 static void write_file(const char *path, const char *text)

@@ -177,6 +177,40 @@ TEST(choose, full_is_not_the_same_as_nobody)
     fixture_free(&f);
 }
 
+static uint64_t counted_draw(void *count)
+{
+    return (*(uint64_t *)count)++ * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+/* B5: where everybody is full, some draws and one pass over each site tell so. */
+TEST(choose, a_pick_ends_where_all_are_full_or_down_B5)
+{
+    enum { SITES = 4, EACH = 250 };
+    struct fixture f;
+    struct pick_ticket none;
+    fixture_make(&f, SHAPE(SITES, EACH, .max_inflight = 2));
+    for (uint32_t s = 0; s < SITES; s++)
+        for (uint32_t m = 0; m < EACH; m++)
+            fixture_inflight(&f, s, m, 2);
+    for (int down = 0; down < 2; down++) {
+        uint64_t draws = 0;
+        struct pick_request req = fixture_request(&f);
+        req.dice = (struct pick_dice){.draw = counted_draw, .ctx = &draws};
+        CHECK_INT(pick(&req, &none), down ? ERR_NO_BACKEND : ERR_FULL);
+        CHECK(none.endpoint == NULL, "nothing is held");
+        CHECK(draws <= 40 * SITES, "%llu draws", (unsigned long long)draws);
+        for (uint32_t s = 0; s < SITES; s++)
+            for (uint32_t m = 0; m < EACH; m++)
+                endpoint_set_admin(fixture_endpoint(&f, s, m), ENDPOINT_DRAIN);
+        f.now_ms += 100;
+        pool_view_refresh(f.view, f.now_ms);
+    }
+    for (uint32_t s = 0; s < SITES; s++)
+        for (uint32_t m = 0; m < EACH; m++)
+            fixture_inflight(&f, s, m, 0);
+    fixture_free(&f);
+}
+
 /* The nearest site's only endpoint has been tried: that site is dropped, the next one serves. */
 TEST(choose, a_retry_goes_to_the_next_site)
 {
