@@ -44,6 +44,7 @@
 #define LIMIT_FLOW_HIGH               KIB(32)  /* L18 */
 #define LIMIT_FLOW_LOW                KIB(16)  /* L18 */
 #define LIMIT_EXCHANGE_BYTES          KIB(128) /* L18 */
+#define LIMIT_UNSENT                  KIB(64)  /* L18, more that the kernel keeps for a client */
 #define LIMIT_H2_CROWDED              KIB(768) /* L18, waiting for one client: pieces are small */
 #define LIMIT_READ                    KIB(96)  /* L18, of one read: what the others leave */
 #define LIMIT_READ_FIRST              KIB(32)  /* L18, of a response over HTTP/2: many may follow */

@@ -1,5 +1,7 @@
 #include "net/sock.h"
 
+#include "base/limits.h"
+
 #include <errno.h>
 #include <linux/tcp.h>
 #include <sys/stat.h>
@@ -8,10 +10,14 @@
 
 #define BACKLOG 4096
 
+static int set_value(int fd, int level, int option, int value)
+{
+    return setsockopt(fd, level, option, &value, sizeof value) == 0 ? 0 : -errno;
+}
+
 static int set_option(int fd, int level, int option)
 {
-    int on = 1;
-    return setsockopt(fd, level, option, &on, sizeof on) == 0 ? 0 : -errno;
+    return set_value(fd, level, option, 1);
 }
 
 static bool is_ip(int family)
@@ -40,6 +46,7 @@ static int prepare_listener(int fd, const struct addr *at, bool reuse_port)
         e = set_option(fd, SOL_SOCKET, SO_REUSEPORT);
     if (e == 0 && at->any.sa_family == AF_INET6)
         e = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+    sock_tune_listener(fd);
     return e;
 }
 
@@ -122,12 +129,15 @@ int sock_accept(int fd, struct addr *peer)
     } while (got < 0 && errno == EINTR);
     if (got < 0)
         return -errno;
-    return got; /* without Nagle's delay, as the socket that listens (tcp(7)) */
+    return got; /* with the options of the socket that listens (tcp(7)) */
 }
 
-void sock_no_delay(int fd)
+/* The kernel takes megabytes for a peer that reads nothing, so that a few thousand of them use up
+ * what it has for all connections; and how far the peer has come is seen only in large steps. */
+void sock_tune_listener(int fd)
 {
     (void)set_option(fd, IPPROTO_TCP, TCP_NODELAY);
+    (void)set_value(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)LIMIT_UNSENT);
 }
 
 int sock_local(int fd, struct addr *out)

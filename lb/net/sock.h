@@ -21,8 +21,9 @@ int sock_listen(const struct addr *at, bool reuse_port);
 int sock_connect(int fd, const struct addr *to);
 int sock_error(int fd);
 int sock_accept(int fd, struct addr *peer);
-/* For a listening socket that somebody else made: what it accepts does not wait for more bytes. */
-void sock_no_delay(int fd);
+/* For a listening socket that somebody else made: what it accepts does not wait for more bytes, and
+ * takes at most LIMIT_UNSENT more than the peer has room for. */
+void sock_tune_listener(int fd);
 int sock_local(int fd, struct addr *out);
 ssize_t sock_recv(int fd, void *into, size_t n);
 /* Never raises SIGPIPE. */

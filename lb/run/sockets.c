@@ -255,7 +255,7 @@ static unsigned adopt_inherited(struct sockets *s, const struct conf_address *at
         if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
             fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
             continue;
-        sock_no_delay(fd);
+        sock_tune_listener(fd);
         s->used[i] = true;
         bool ours = is_stored(service_socket_name(&s->given, i));
         b->kept |= ours && service_present();

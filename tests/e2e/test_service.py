@@ -96,6 +96,7 @@ def test_socket_activation(env):
     early = env.client(port).request()
     activated(env, balancer, listener)
     assert early.response().status == 200
+    assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 64 << 10, "as on our own sockets (L18)"
     for _ in range(20):
         assert get(port).status == 200
     balancer.stop()
