@@ -136,11 +136,16 @@ static inline enum endpoint_admin endpoint_admin(const struct endpoint *e)
 {
     return (enum endpoint_admin)atomic_load_explicit(&e->admin, memory_order_relaxed);
 }
-/* Of so many places of a server those that are left to others by who leaves so many eighths (L34);
- * where they are few, none. */
-static inline uint32_t endpoint_places_left(uint32_t most, unsigned eighths)
+/* Of so many places of a server those that are left to others by who leaves so many eighths (L34).
+ * Where they are few, none; but with PLACES_BESIEGED added, which is said while places have to be
+ * taken from those who hold them for nothing, one at least. */
+#define PLACES_BESIEGED 8u
+static inline uint32_t endpoint_places_left(uint32_t most, unsigned modest)
 {
-    return most >= 64 ? most / 8 * eighths : 0;
+    unsigned eighths = modest % PLACES_BESIEGED;
+    if (eighths == 0 || most < 2 || (most < 64 && modest < PLACES_BESIEGED))
+        return 0;
+    return most >= 8 ? most / 8 * eighths : 1;
 }
 static inline uint32_t endpoint_inflight(const struct endpoint *e)
 {

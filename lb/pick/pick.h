@@ -40,8 +40,7 @@ struct pick_request {
     bool has_key; /* else anybody is drawn */
     /* Where the client was before: it goes there again where that may serve; NULL: nowhere. */
     const struct pool_member *stick;
-    uint32_t modest;     /* so many eighths of a large max_inflight are left to others
-                            (endpoint_places_left) */
+    uint32_t modest;     /* what of max_inflight is left to others (endpoint_places_left) */
     bool no_last_resort; /* an earlier attempt of this request was PICK_LAST_RESORT */
     int64_t now_ms;
     struct pick_dice dice;

@@ -76,7 +76,7 @@ struct connpool_wait {
 
 /* client: for targets with a header, whose connections serve one client each; not looked at for
  * others. age: FRESH where the request may not be repeated, NEW where a used connection has just
- * refused it. modest: so many eighths of the connections are left to others (endpoint_places_left).
+ * refused it. modest: what of the connections is left to others (endpoint_places_left).
  * ERR_OK: *out is the stream. ERR_AGAIN: the answer comes through `wait`, which stays
  * the caller's memory and must stay valid until then or until connpool_cancel. ERR_FULL: the bound
  * of connections is reached. Others: it failed. */

@@ -114,8 +114,7 @@ enum err exchange_ask_stream(struct exchange *x, struct endpoint *endpoint, enum
     struct connpool_client client = {0};
     if (x->pool->header != CONNPOOL_NO_HEADER)
         client = origin_announced(x->origin, x->front->ops->conn(x->front));
-    return connpool_get(x->proxy->connpool, endpoint, &client, age, exchange_standing(x), wait,
-                        out);
+    return connpool_get(x->proxy->connpool, endpoint, &client, age, exchange_modesty(x), wait, out);
 }
 
 static void open_stream(struct exchange *x)
@@ -179,7 +178,7 @@ enum err exchange_ask(struct exchange *x, struct pick_request *out)
                            NULL),
         .has_key = x->pool->hash.kind != KEY_NONE,
         .stick = x->stick,
-        .modest = exchange_standing(x),
+        .modest = exchange_modesty(x),
         .no_last_resort = x->last_resort,
         .now_ms = now_ms,
         .dice = pick_dice_rng(&p->rng),

@@ -65,7 +65,7 @@ struct exchange {
     struct link stalled;    /* in home->stalled */
     int64_t stalled_ns;     /* since when the client has hardly taken anything; */
     uint64_t stalled_at;    /* it had taken so much then */
-    int64_t room_ns;        /* when another one last gave way to it */
+    int64_t room_ns;        /* when it last asked that another one give way to it */
     struct request sent;    /* the head as sent to the server */
     struct endpoint *tried[TRIED_MOST];
     unsigned tried_count;
@@ -230,6 +230,8 @@ void exchange_hedge_learn(struct exchange *x, enum pick_outcome outcome);
 /* exchange_wait.c */
 /* How likely it is that it holds a server's place for nothing. */
 enum standing exchange_standing(const struct exchange *x);
+/* What it leaves to others for that (endpoint_places_left). While its edition is held. */
+unsigned exchange_modesty(const struct exchange *x);
 /* Its content has come, or so much of it that it means it: it waits in a better place now. */
 void exchange_settle_content(struct exchange *x);
 /* No slot now (L9), or with `own` no connection on this worker. Registered before the second try,
@@ -238,6 +240,8 @@ void exchange_wait(struct exchange *x, bool own);
 void exchange_leave_queue(struct exchange *x);
 /* Neither for a place nor for a connection nor for a file any more. */
 void exchange_unwait(struct exchange *x);
+/* The time of pool_slot.room has come. */
+void exchange_on_room(struct timer *t);
 /* One who waits here and is less important gives up its place, if there is one. */
 void exchange_shed(struct pool_slot *slot, enum rank rank);
 
@@ -245,6 +249,8 @@ void exchange_shed(struct pool_slot *slot, enum rank rank);
 void exchange_mirror(struct exchange *x);
 
 /* exchange_reply.c */
+/* How much of the answer may be read at a time; 0: none now. */
+size_t exchange_room(const struct exchange *x);
 void exchange_on_interim(void *user, const struct reply *r);
 void exchange_on_reply(void *user, struct reply *r, bool end);
 void exchange_on_reply_body(void *user, struct span bytes);

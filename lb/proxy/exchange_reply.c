@@ -6,6 +6,8 @@
 #include "proxy/grpc.h"
 #include "proxy/local.h"
 
+#define SHOWN_BYTES KIB(256) /* more than the kernel takes for who reads nothing */
+
 void exchange_on_interim(void *user, const struct reply *r)
 {
     struct exchange *x = user;
@@ -64,6 +66,15 @@ static void again_elsewhere(struct exchange *x, unsigned status)
     exchange_pick(x);
 }
 
+/* What a client leaves lying of a piece is held for as long as it likes: one that has not shown
+ * that it takes answers is given small ones (G9). */
+size_t exchange_room(const struct exchange *x)
+{
+    size_t room = x->front->ops->room(x->front);
+    bool shown = x->client == NULL || x->client->proven || x->content_out >= SHOWN_BYTES;
+    return shown || room < LIMIT_READ_FIRST ? room : LIMIT_READ_FIRST;
+}
+
 /* The server is read as the client takes (L18): so much at a time, or nothing. */
 static void pull(struct exchange *x, size_t most)
 {
@@ -86,7 +97,7 @@ static void pull(struct exchange *x, size_t most)
 
 static void watch_front(struct exchange *x)
 {
-    size_t pending = x->front->ops->pending(x->front), room = x->front->ops->room(x->front);
+    size_t pending = x->front->ops->pending(x->front), room = exchange_room(x);
     if (pending == 0 && room > 0)
         pace_rest(&x->client_out);
     else
@@ -255,7 +266,7 @@ void exchange_on_front_room(void *user)
     if (x->state == EXCHANGE_DONE)
         return;
     watch_front(x);
-    pull(x, x->front->ops->room(x->front));
+    pull(x, exchange_room(x));
 }
 
 void exchange_on_reply_end(void *user, const struct fields *trailers)

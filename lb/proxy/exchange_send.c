@@ -196,7 +196,7 @@ static bool content_lost(const struct exchange *x)
 /* The first read of the response may bring what the client's side has room for (L18). */
 static void expect(struct exchange *x)
 {
-    size_t room = x->front->ops->room(x->front);
+    size_t room = exchange_room(x);
     if (room == 0 || room == x->back_most)
         return;
     x->back_most = room;

@@ -3,8 +3,11 @@
 
 #include "base/limits.h"
 
-#define ROOM_GAP_MS 100
-#define OVER_MOST   64
+#define ROOM_GAP_MS  100
+#define ROOM_PACE_MS 4
+#define BESIEGED_MS  (2 * LIMIT_STALLED_MS)
+#define SIEGE        3
+#define OVER_MOST    64
 
 _Static_assert(RANK_COUNT - 1 == POOL_LESSER, "all ranks but the first may have to yield");
 
@@ -22,6 +25,21 @@ enum standing exchange_standing(const struct exchange *x)
     if (!content)
         return STANDING_UNFINISHED;
     return x->client->proven ? STANDING_PROVEN : STANDING_NEW;
+}
+
+/* One place that was taken from somebody says nothing yet; a row of them does. */
+static bool besieged(const struct pool_slot *slot, int64_t now_ns)
+{
+    return slot->given_up >= SIEGE && now_ns - slot->room_ns < BESIEGED_MS * NS_PER_MS;
+}
+
+unsigned exchange_modesty(const struct exchange *x)
+{
+    enum standing standing = exchange_standing(x);
+    if (standing == STANDING_PROVEN)
+        return 0;
+    const struct pool_slot *slot = x->edition->pools[x->pool->index].slot;
+    return besieged(slot, loop_now_ns(x->proxy->loop)) ? standing + PLACES_BESIEGED : standing;
 }
 
 static uint64_t own_bit(const struct exchange *x)
@@ -164,6 +182,35 @@ static void invite_content(struct exchange *x)
     exchange_invite_content(x);
 }
 
+/* Each place that changes hands costs an answer that nobody may take, here and at the server. Where
+ * hundreds have stalled at about the same time they would all go together, and everybody else would
+ * wait for that: they go one after the other. */
+static void make_room(struct pool_slot *slot)
+{
+    if (slot->asked > slot->line.count)
+        slot->asked = slot->line.count;
+    if (slot->asked == 0 || slot->room.due_ns != 0)
+        return;
+    int64_t now_ns = loop_now_ns(slot->proxy->loop);
+    if (!exchange_make_room(slot, now_ns)) {
+        slot->asked = 0; /* they ask again */
+        return;
+    }
+    slot->asked--;
+    if (now_ns - slot->room_ns >= BESIEGED_MS * NS_PER_MS)
+        slot->given_up = 0;
+    slot->given_up++;
+    slot->room_ns = now_ns;
+    timer_in_ms(&slot->room, ROOM_PACE_MS);
+}
+
+void exchange_on_room(struct timer *t)
+{
+    struct pool_slot *slot = pool_slot_ref(container_of(t, struct pool_slot, room));
+    make_room(slot);
+    pool_slot_unref(&slot);
+}
+
 /* One who waits asks for one place at a time: what is given up is free only after a while, as a
  * connection has to be closed first. */
 static void ask_for_room(struct exchange *x)
@@ -171,8 +218,9 @@ static void ask_for_room(struct exchange *x)
     int64_t now_ns = loop_now_ns(x->proxy->loop);
     if (x->room_ns != 0 && now_ns - x->room_ns < ROOM_GAP_MS * NS_PER_MS)
         return;
-    if (exchange_make_room(x->slot, now_ns))
-        x->room_ns = now_ns;
+    x->room_ns = now_ns;
+    x->slot->asked++;
+    make_room(x->slot);
 }
 
 void exchange_wait(struct exchange *x, bool own)

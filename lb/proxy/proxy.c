@@ -37,6 +37,7 @@ static struct pool_slot *slot_get(struct proxy *p, struct pool_state *state)
         s->state = state;
         s->proxy = p;
         timer_init(&s->unused, p->loop, on_unused);
+        timer_init(&s->room, p->loop, exchange_on_room);
         line_init(&s->line);
         list_init(&s->stalled);
         list_append(&p->slots, &s->link);
@@ -58,6 +59,7 @@ void pool_slot_unref(struct pool_slot **sp)
         return;
     list_remove(&s->link);
     timer_stop(&s->unused);
+    timer_stop(&s->room);
     mem_free(s);
 }
 

@@ -28,6 +28,10 @@ struct pool_slot {
     bool own;            /* who waited last did so for a connection of this worker */
     struct proxy *proxy;
     struct timer unused; /* what others were offered and did not take is for the waiters here */
+    uint32_t asked;      /* places that shall become free for waiters, one after the other */
+    struct timer room;   /* when the next one may */
+    int64_t room_ns;     /* when the last one did; */
+    uint32_t given_up;   /* so many of a row, 0: none yet */
     int64_t looked_ms;   /* when proxy_look last asked them all */
     struct link link;    /* in proxy.slots */
     uint32_t refs;       /* editions, waiting exchanges, those that relay a response */

@@ -14,10 +14,10 @@ BOTH = {"protocols": ["h2", "http/1.1"]}
 SLOW_POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\na"
 
 
-def besieged(env, begin, receive=None):
+def besieged(env, begin, receive=None, places=PLACES):
     """A balancer, a client that was there before, and a crowd whose members hold or wait for the server's places."""
     origin = env.origin(reply=lambda request: text(b"m" * (8 << 20) if request.target == "/large" else b"hello"))
-    balancer = env.simple(origin, workers=1, limits={"backend_connections": PLACES},
+    balancer = env.simple(origin, workers=1, limits={"backend_connections": places},
                           pool={"queue": {"limit": WAITING, "timeout": "30s"}})
     regular = env.client(balancer.port)
     assert regular.get().status == 200
@@ -67,6 +67,31 @@ def test_l34_bodies_that_stall_make_room(env):
 def test_g9_readers_that_stall_leave_places_to_others(env):
     _, regular = besieged(env, b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n", receive=4096)
     assert [regular.get().status for _ in range(50)] == [200] * 50
+
+
+@busy
+@seconds(90)
+def test_g9_readers_that_stall_leave_one_of_few_places_to_others(env):
+    balancer, regular = besieged(env, b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n", receive=4096, places=4)
+    until(lambda: sum(line["end"] == "limit-L7" for line in balancer.access_log()) >= 3, 20, "a row of ends")
+    assert [regular.get().status for _ in range(50)] == [200] * 50
+    lines = [line for line in balancer.access_log() if line["status"] == 200 and line["end"] == "ok"]
+    waited = [line["queue"] for line in lines[-50:] if line["queue"]]
+    assert len(waited) < 5, waited
+
+
+def test_l18_the_kernel_keeps_little_for_who_takes_nothing(env):
+    """It would take megabytes for each, until it has nothing left for anybody."""
+    origin = env.origin(reply=lambda request: text(b"m" * (1 << 20)))
+    balancer = env.simple(origin)
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.connect(("127.0.0.1", balancer.port))
+        one.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        until(lambda: origin.requests, what="the request")
+        time.sleep(0.5)
+        assert balancer.metric("meridian_requests_running") == 1, "it is held back"
+        assert len(get(balancer.port).body) == 1 << 20, "and others are not"
 
 
 def held(env, seconds_held=1.5, **config):

@@ -286,4 +286,16 @@ TEST(choose, the_last_places_are_left_to_others_L34)
     fixture_make(&f, SHAPE(1, 1, .max_inflight = 63));
     CHECK_INT(taken(&f, 2), 63);
     fixture_free(&f);
+    fixture_make(&f, SHAPE(1, 1, .max_inflight = 63));
+    CHECK_INT(taken(&f, 2 + PLACES_BESIEGED), 49);
+    CHECK_INT(taken(&f, 1 + PLACES_BESIEGED), 7);
+    CHECK_INT(taken(&f, 0), 7);
+    fixture_free(&f);
+    static const uint32_t few[][2] = {{1, 1}, {2, 1}, {7, 6}, {8, 7}, {16, 14}};
+    for (int i = 0; i < 5; i++) {
+        fixture_make(&f, SHAPE(1, 1, .max_inflight = few[i][0]));
+        CHECK_INT(taken(&f, 1 + PLACES_BESIEGED), few[i][1]);
+        CHECK_INT(taken(&f, 0), few[i][0] - few[i][1]);
+        fixture_free(&f);
+    }
 }

@@ -1,3 +1,4 @@
+#include "base/limits.h"
 #include "proxy/exchange_impl.h"
 #include "scene.h"
 
@@ -179,5 +180,65 @@ TEST(queue, a_place_that_is_given_up_here_is_had)
     atomic_fetch_sub(&s.pool.pick->state->waiting, s.pool.queue_limit);
     scene_wait(&s, high);
     CHECK_INT(high->status, 200);
+    scene_close(&s);
+}
+
+/* As if nobody took them, for long. */
+static void stall_all(void)
+{
+    int64_t now_ns = loop_now_ns(s.loop);
+    list_each (e, &s.proxy->exchanges) {
+        struct exchange *x = container_of(e, struct exchange, link);
+        if (x->state != EXCHANGE_RELAY)
+            continue;
+        x->stalled_ns = now_ns - (LIMIT_STALLED_MS + 1000) * NS_PER_MS;
+        x->stalled_at = exchange_front_taken(x);
+        list_append(&x->home->stalled, &x->stalled);
+    }
+}
+
+static unsigned done_of(struct ask **asks, unsigned count)
+{
+    unsigned done = 0;
+    for (unsigned i = 0; i < count; i++)
+        done += asks[i]->done;
+    return done;
+}
+
+/* G9: what changes hands together would hold up everybody else. */
+TEST(queue, places_of_those_who_stall_are_given_up_one_after_the_other)
+{
+    enum { HELD = 8, WAIT = 6 };
+    static const struct step part = {.act = ACT_REPLY,
+                                     .text = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"};
+    const struct step steps[] = {part, part, part, part, fine};
+    struct ask *held[HELD], *wait[WAIT];
+    unsigned done = 0, most = 0;
+    scene_new(&s);
+    scene_script(&s, 0, steps, 5);
+    scene_script(&s, 1, steps, 5);
+    s.max_inflight = HELD / SCENE_SERVERS;
+    s.pool.queue_limit = WAIT;
+    scene_start(&s);
+    for (int i = 0; i < HELD; i++)
+        held[i] = scene_ask(&s, "GET", "/", 0);
+    scene_pass(&s, 10);
+    for (int i = 0; i < WAIT; i++)
+        wait[i] = scene_ask(&s, "GET", "/", 0);
+    scene_pass(&s, 10);
+    CHECK_INT(counter_get(&s.stats->waiting), WAIT);
+    stall_all();
+    for (int i = 0; i < 200; i++) {
+        scene_pass(&s, 1);
+        unsigned now = done_of(held, HELD);
+        most = now - done > most ? now - done : most;
+        done = now;
+    }
+    CHECK_INT(most, 1);
+    CHECK_INT(done_of(wait, WAIT), WAIT);
+    for (int i = 0; i < WAIT; i++)
+        CHECK_INT(wait[i]->status, 200);
+    CHECK(done < HELD, "no more than were needed: %u", done);
+    scene_pass(&s, 10000);
     scene_close(&s);
 }
