@@ -53,7 +53,7 @@ FLOODS = {  # name: (the bytes of round n, what it is)
     "empty": (lambda n: frame(0, 0, 1) if n else frame(1, 4, 1, HEAD), "DATA frames without data"),
 }
 RATE = {"plain": 2000, "tls": 400}  # connections of slow attackers that are there after a second
-LEGAL = ("--connections", 16, "--rate", 300)
+LEGAL = ("--connections", 16, "--open-all", "--rate", 300)
 
 
 def tune(descriptors):

@@ -105,6 +105,7 @@ static void usage(void)
           "  --method M, --header 'Name: value', --body-bytes N\n"
           "  --paths FILE       lines PATH<tab>Name: value<tab>..., taken in turn\n"
           "  --fresh            a new connection for each request; --resume: resume TLS sessions\n"
+          "  --open-all         all connections are opened before one is used again\n"
           "  --status A[-B]     what counts as good (default 200-399); --expect-bytes N\n"
           "  --host NAME        Host and server name of TLS\n"
           "  --tls12            TLS 1.2 instead of 1.3\n"
@@ -206,6 +207,7 @@ enum {
     OPT_BODY,
     OPT_PATHS,
     OPT_FRESH,
+    OPT_OPEN_ALL,
     OPT_RESUME,
     OPT_STATUS,
     OPT_EXPECT,
@@ -226,6 +228,7 @@ static const struct option OPTIONS[] = {
     {"body-bytes", required_argument, NULL, OPT_BODY},
     {"paths", required_argument, NULL, OPT_PATHS},
     {"fresh", no_argument, NULL, OPT_FRESH},
+    {"open-all", no_argument, NULL, OPT_OPEN_ALL},
     {"resume", no_argument, NULL, OPT_RESUME},
     {"status", required_argument, NULL, OPT_STATUS},
     {"expect-bytes", required_argument, NULL, OPT_EXPECT},
@@ -287,6 +290,9 @@ static void set_amount(struct load *load, int option)
         break;
     case OPT_FRESH:
         load->fresh = true;
+        break;
+    case OPT_OPEN_ALL:
+        load->open_all = true;
         break;
     case OPT_RESUME:
         load->resume = true;

@@ -78,7 +78,7 @@ struct load {
     uint64_t run_ns, warm_ns, timeout_ns, request_limit, body_bytes;
     uint64_t expect_bytes;
     int status_min, status_max;
-    bool fresh, resume, expect_length;
+    bool fresh, open_all, resume, expect_length;
     size_t conns_len, lines_len;
     struct line *lines;
     struct conn *conns;

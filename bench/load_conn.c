@@ -362,7 +362,7 @@ static void conn_open(struct load *load, struct conn *conn)
 
 bool load_conn_issue(struct load *load, uint64_t due_ns)
 {
-    struct conn *conn = load->idle ? load->idle : load->closed;
+    struct conn *conn = load->idle && !load->open_all ? load->idle : load->closed;
     if (!conn)
         return false;
     conn->line = &load->lines[load->issued % load->lines_len];
@@ -377,6 +377,7 @@ bool load_conn_issue(struct load *load, uint64_t due_ns)
         conn_send(load, conn);
     } else {
         load->closed = conn->next_idle;
+        load->open_all = load->open_all && load->closed;
         conn_open(load, conn);
     }
     return true;
