@@ -183,7 +183,8 @@ def test_l34_waiting_for_a_connection_costs_nothing(env):
     """A server that has all the connections that it may have is asked for again when one ends, not all the time."""
     gate = threading.Event()
     origin = env.origin(reply=lambda request: gated(gate, text()))
-    balancer = env.simple(origin, workers=1, limits={"backend_connections": 1})
+    balancer = env.simple(origin, workers=1, limits={"backend_connections": 1},
+                          pool={"queue": {"timeout": "60s"}})
     clients = [env.client(balancer.port) for _ in range(4)]
     for client in clients:
         client.request()
