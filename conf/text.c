@@ -204,6 +204,35 @@ const char *text_route_path(struct span s)
     return good ? NULL : "a path from '/' without query, '{', '.' or '..' segments";
 }
 
+/* ';' is left: some readers end a segment there (RELIABILITY H14). */
+static bool needs_no_escape(char c)
+{
+    return ascii_alpha(c) || ascii_digit(c) || (c != '\0' && strchr("-._~!$&'()*+,=:@", c) != NULL);
+}
+
+size_t text_settle_path(char *p, size_t n)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    size_t out = 0;
+    for (size_t i = 0; i < n; i++) {
+        unsigned high = p[i] == '%' ? (unsigned)ascii_hex(p[i + 1]) : 0;
+        unsigned low = p[i] == '%' ? (unsigned)ascii_hex(p[i + 2]) : 0;
+        if (p[i] != '%') {
+            p[out++] = p[i];
+            continue;
+        }
+        i += 2;
+        if (needs_no_escape((char)(high * 16 + low))) {
+            p[out++] = (char)(high * 16 + low);
+            continue;
+        }
+        p[out++] = '%';
+        p[out++] = digits[high];
+        p[out++] = digits[low];
+    }
+    return out;
+}
+
 const char *text_redirect(struct span s)
 {
     bool good = s.n > 0 && s.n <= PATH_BYTES;

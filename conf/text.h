@@ -15,7 +15,11 @@ const char *text_method(struct span s);     /* RFC 9110 section 9.1, capital let
 const char *text_host(struct span s);       /* a host name or an IP address, no port */
 const char *text_target(struct span s);     /* a path, with or without a query (health checks) */
 const char *text_route_path(struct span s); /* a path that a normalised request can have */
-const char *text_redirect(struct span s);   /* bytes that a URL may have, and braces */
+/* Brings such a path into the form in which requests are held against it (RFC 3986 section 6.2.2):
+ * escapes of what may stand there as it is are decoded, digits of the others are capital letters.
+ * In place; returns the new length, at most n. */
+size_t text_settle_path(char *p, size_t n);
+const char *text_redirect(struct span s); /* bytes that a URL may have, and braces */
 /* http(s)://host[:port], and where clients find the same paths below a common one, that. */
 const char *text_public_url(struct span s);
 /* The host of such a URL, and its port: 80 or 443 where it has none, 0 where it is no number. */

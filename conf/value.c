@@ -166,12 +166,19 @@ static void path_read(struct reader *r, const struct schema_field *f, const stru
     if (!reader_scalar(r, value, f->type->allowed, &s))
         return;
     const char *must = text_route_path(s);
+    struct conf_text text = reader_text(r, s, value->mark);
+    if (must == NULL && text.s.p != NULL) {
+        char *p = (char *)(uintptr_t)text.s.p;
+        text.s.n = text_settle_path(p, text.s.n);
+        p[text.s.n] = '\0';
+        must = text_route_path(text.s); /* dots may have been escaped */
+    }
     if (must != NULL) {
         reader_must_be(r, value, must);
         return;
     }
     match->exact = value != n;
-    match->path = reader_text(r, s, value->mark);
+    match->path = text;
 }
 
 static void path_write(struct writer *w, const struct schema_field *f, const void *at)

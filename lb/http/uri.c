@@ -177,11 +177,32 @@ size_t uri_normalise(char *path, size_t n)
     return out;
 }
 
+/* What a path may have as it is (RFC 3986 section 3.3), but for ';' and '/'. */
 static bool is_plain(int c)
 {
     return c > 0 && c < 0x7f &&
-           (ascii_alpha((char)c) || ascii_digit((char)c) || c == '-' || c == '.' || c == '_' ||
-            c == '~');
+           (ascii_alpha((char)c) || ascii_digit((char)c) || strchr("-._~!$&'()*+,=:@", c) != NULL);
+}
+
+static bool is_small(char c)
+{
+    return c >= 'a' && c <= 'z';
+}
+
+/* The escape at s[at] = '%' has a small letter for a digit. */
+static bool escaped_small(struct span s, size_t at)
+{
+    return escaped(s, at) >= 0 && (is_small(s.p[at + 1]) || is_small(s.p[at + 2]));
+}
+
+struct span uri_settle(struct span path, char *memory)
+{
+    for (size_t i = 0; i < path.n; i++) {
+        bool digit = (i >= 1 && path.p[i - 1] == '%') || (i >= 2 && path.p[i - 2] == '%');
+        char c = path.p[i];
+        memory[i] = digit && is_small(c) ? (char)(c - ('a' - 'A')) : c;
+    }
+    return span_of(memory, path.n);
 }
 
 bool uri_is_odd(struct span path)
@@ -195,7 +216,7 @@ bool uri_is_odd(struct span path)
             return true;
         }
         int e = c == '%' ? escaped(path, i) : -1;
-        if (e == '/' || e == '\\' || is_plain(e)) {
+        if (e == '/' || e == '\\' || is_plain(e) || (c == '%' && escaped_small(path, i))) {
             return true;
         }
     }
@@ -301,7 +322,8 @@ enum err host_parse(char *p, size_t n, struct host *out)
     *out = (struct host){0};
     struct span s = span_of(p, n);
     size_t host = host_length(s);
-    if (host == 0 || host > HOST_LONGEST) {
+    size_t name = host > 0 && p[host - 1] == '.' ? host - 1 : host;
+    if (name == 0 || host > HOST_LONGEST) {
         return ERR_BAD_HOST;
     }
     if (host < n && parse_port(span_sub(s, host, n), &out->port) != ERR_OK) {
@@ -311,6 +333,6 @@ enum err host_parse(char *p, size_t n, struct host *out)
         p[i] = ascii_lower(p[i]);
     }
     out->authority = s;
-    out->host = span_sub(s, 0, host);
+    out->host = span_sub(s, 0, name);
     return ERR_OK;
 }

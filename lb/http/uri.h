@@ -31,7 +31,7 @@ size_t uri_normalise(char *path, size_t n);
 
 /* How other readers may understand a path that is forwarded as it came. */
 enum uri_reading {
-    URI_READ_PLAIN = 1,     /* escaped letters, digits and "-._~" are decoded */
+    URI_READ_PLAIN = 1,     /* what may stand in a path as it is, but for ';', is decoded */
     URI_READ_SLASH = 2,     /* %2f and %5c are decoded */
     URI_READ_BACKSLASH = 4, /* "\" is "/" */
     URI_READ_PARAMS = 8,    /* segments end at ";" */
@@ -39,8 +39,11 @@ enum uri_reading {
     URI_READ_END = 32       /* every set of readings is below */
 };
 
-/* Whether any reading makes another path of this one. */
+/* Whether any reading, or uri_settle, makes another path of this one. */
 bool uri_is_odd(struct span path);
+/* The path with capital letters for the digits of escapes, which say the same (RFC 3986 section
+ * 6.2.2.1), written to memory, which has path.n bytes. It passed uri_parse. */
+struct span uri_settle(struct span path, char *memory);
 /* The readings that can make a difference for this path: a set with others makes the same of it as
  * the set without them. */
 unsigned uri_readings(struct span path);
@@ -52,7 +55,8 @@ struct span uri_variant(struct span path, unsigned readings, char *memory);
 
 struct host {
     struct span authority; /* host[:port], lower case */
-    struct span host;      /* without the port; IPv6 keeps its brackets */
+    struct span host;      /* without the port and without a dot at its end, which names the same
+                              host (RFC 1034 section 3.1); IPv6 keeps its brackets */
     uint16_t port;         /* 0 where none is given */
 };
 /* host[:port] with a name of letters, digits and "-._~", an IPv4 or an [IPv6] address; no user

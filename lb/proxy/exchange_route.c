@@ -25,23 +25,21 @@ static struct route_request ask_of(struct exchange *x)
     };
 }
 
+/* H14: where another reading of the path would lead to another route, it is refused. */
 enum err exchange_find_route(struct exchange *x, struct route_match *match)
 {
     struct route_request ask = ask_of(x);
-    return route_find(x->edition->policy->table, &ask, match);
+    const struct route_table *table = x->edition->policy->table;
+    return x->request->path_odd ? readings_find(table, &ask, x->front->arena, match)
+                                : route_find(table, &ask, match);
 }
 
-/* H14: where another reading of the path would lead to another route, it is refused. */
 static enum err choose_route(struct exchange *x)
 {
     struct route_match match;
-    struct route_request ask = ask_of(x);
-    const struct policy *policy = x->edition->policy;
-    enum err e = route_find(policy->table, &ask, &match);
-    if (e == ERR_OK && x->request->path_odd)
-        e = readings_agree(policy->table, &ask, &match, x->front->arena);
+    enum err e = exchange_find_route(x, &match);
     if (e == ERR_OK)
-        x->route = &policy->routes[match.index];
+        x->route = &x->edition->policy->routes[match.index];
     return e;
 }
 

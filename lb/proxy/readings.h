@@ -7,10 +7,10 @@
 #include "base/arena.h"
 #include "pick/route.h"
 
-/* For a path that uri_is_odd: `chosen` is what the table says of the request as it is. ERR_OK:
- * every other reading leads there too. ERR_BAD_TARGET: one does not. ERR_NO_MEMORY. */
+/* route_find for a path that uri_is_odd; also ERR_BAD_TARGET: another reading of the path does not
+ * lead there; ERR_NO_MEMORY. */
 MUST_CHECK
-enum err readings_agree(const struct route_table *table, const struct route_request *req,
-                        const struct route_match *chosen, struct arena *arena);
+enum err readings_find(const struct route_table *table, const struct route_request *req,
+                       struct arena *arena, struct route_match *match);
 
 #endif

@@ -12,8 +12,9 @@ bool redirect_path(const struct request *r, struct span *rest)
 bool redirect_arrived(const struct policy_pool *pool, const struct request *r)
 {
     uint64_t port = 0;
-    bool told = r->authority.n > r->host.n &&
-                span_u64(span_sub(r->authority, r->host.n + 1, r->authority.n), &port) == ERR_OK;
+    struct span rest = span_sub(r->authority, r->host.n, r->authority.n);
+    rest = span_sub(rest, span_find(rest, ':'), rest.n); /* a dot may stand before it */
+    bool told = rest.n > 0 && span_u64(span_sub(rest, 1, rest.n), &port) == ERR_OK;
     for (uint32_t i = 0; i < pool->pick->site_count; i++) {
         const struct policy_target *t = &pool->targets[i];
         bool same = told ? port == t->port : t->port == 80 || t->port == 443;

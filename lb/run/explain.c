@@ -396,8 +396,8 @@ static enum err find_route(struct balancer *b, const struct route_request *req,
     const struct route_table *table = b->current->policy.table;
     if (!method_served(method_parse(req->method)))
         return ERR_BAD_METHOD;
-    enum err e = route_find(table, req, match);
-    return e == ERR_OK && uri_is_odd(req->path) ? readings_agree(table, req, match, &b->answer) : e;
+    return uri_is_odd(req->path) ? readings_find(table, req, &b->answer, match)
+                                 : route_find(table, req, match);
 }
 
 enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct admin_explain *out,

@@ -274,6 +274,29 @@ def test_h14_paths_that_others_would_route_elsewhere(env):
     assert get(port, "/a%2fb").status == 200
 
 
+def test_h14_rules_hold_however_a_path_and_a_host_are_spelt(env):
+    """What a backend takes for the guarded path or host is not led to the route for everything else."""
+    origin, port = env.origin(), env.port()
+    no = {"respond": {"status": 403, "body": "no"}}
+    env.meridian({
+        "listeners": {"public": {"bind": f"127.0.0.1:{port}"}},
+        "pools": {"api": {"backends": {"a": {"address": origin.address}}}},
+        "routes": [{"match": {"path": "/@fs"}, **no}, {"match": {"path": "/caf%c3%a9"}, **no},
+                   {"match": {"path": "/%7Euser"}, **no}, {"match": {"host": "admin.test"}, **no}, {"pool": "api"}]})
+    for target in ["/@fs/x", "/%40fs/x", "/caf%C3%A9/x", "/caf%c3%a9", "/c%61f%c3%A9/", "/~user/", "/%7euser", "/%7Euser"]:
+        with Client(port) as client:
+            client.send(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert client.response().status in (400, 403), target
+    for host in ["admin.test", "ADMIN.test.", "admin.test.:80"]:
+        with Client(port) as client:
+            client.send(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")
+            assert client.response().status == 403, host
+    assert not origin.requests, origin.requests[0].target
+    for target in ["/x/caf%c3%a9", "/%40x", "/a%2Bb"]:
+        assert get(port, target).status == 200
+        assert origin.requests[-1].target == target
+
+
 def test_h15_hop_by_hop(env):
     door = Door(env)
     request = door.passes(get_with(

@@ -33,6 +33,7 @@ static void read_path(struct span raw, struct arena *a)
     must(normal.n <= raw.n);
     is_normal(normal, a);
     bool odd = uri_is_odd(normal);
+    must(odd || span_eq(uri_settle(normal, memory), normal));
     for (unsigned readings = 1; readings < URI_READ_END; readings++) {
         struct span other = uri_variant(normal, readings, memory);
         must(other.n <= normal.n);

@@ -97,6 +97,28 @@ TEST(conf_text, grammars)
     }
 }
 
+TEST(conf_text, paths_have_one_form_H14)
+{
+    static const struct {
+        const char *path, *want;
+    } rows[] = {
+        {"/", "/"},
+        {"/%7Eu/%61%2D", "/~u/a-"},
+        {"/%40fs/a%3ab%28", "/@fs/a:b("},
+        {"/caf%c3%a9/%2f%5c%3b", "/caf%C3%A9/%2F%5C%3B"},
+        {"/a%20b%25", "/a%20b%25"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char path[64];
+        size_t n = strlen(rows[i].path);
+        memcpy(path, rows[i].path, n);
+        n = text_settle_path(path, n);
+        CHECK_SPAN(span_of(path, n), rows[i].want);
+        CHECK_INT(text_settle_path(path, n), n);
+        CHECK_SPAN(span_of(path, n), rows[i].want);
+    }
+}
+
 TEST(conf_text, decimals)
 {
     static const struct {

@@ -92,8 +92,10 @@ TEST(uri, odd_paths_H14)
 {
     static const char *const odd[] = {"/a//b", "//a",     "/a%2fb", "/a%5Cb", "/a\\b",
                                       "/a;b",  "/%61",    "/a%2e",  "/%7e",   "/a%2D",
-                                      "/;",    "/a/;x=y", "/%5c",   "/a//",   "/%41%00x"};
-    static const char *const even[] = {"/", "/a/b/", "/a%20b", "/a%c3%a4", "/a:b@c", "/%25", "*"};
+                                      "/;",    "/a/;x=y", "/%5c",   "/a//",   "/%41%00x",
+                                      "/%40b", "/a%3A",   "/a%28b", "/%c3%A4"};
+    static const char *const even[] = {"/",         "/a/b/",  "/a%20b", "/a%C3%A4",
+                                       "/a:b@c(d)", "/a%3Bb", "/%25",   "*"};
     for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
         CHECK(uri_is_odd(span_str(odd[i])), "%s", odd[i]);
     }
@@ -118,6 +120,7 @@ TEST(uri, readings_H14)
         {"/a;x/b;y", URI_READ_PARAMS, "/a/b"},
         {"/a/..;/b", URI_READ_PARAMS, "/b"},
         {"/%61dmin", URI_READ_PLAIN, "/admin"},
+        {"/%40a%3ab%3b", URI_READ_PLAIN, "/@a:b%3b"},
         {"/x/..%2fadmin", URI_READ_SLASH, "/admin"},
         {"/x/%2e%2e%5cadmin", URI_READ_SLASH | URI_READ_BACKSLASH, "/admin"},
         {"/x/;/..", URI_READ_PARAMS, "/x/"},
@@ -132,6 +135,14 @@ TEST(uri, readings_H14)
         CHECK_SPAN(uri_variant(span_of(rows[i].path, n), rows[i].readings, memory), rows[i].want);
         free(memory);
     }
+}
+
+TEST(uri, escapes_have_one_form_H14)
+{
+    char memory[32];
+    CHECK_SPAN(uri_settle(SPAN("/ab%c3%a4%2f%7ec"), memory), "/ab%C3%A4%2F%7Ec");
+    CHECK_SPAN(uri_settle(SPAN("/%C3%a4"), memory), "/%C3%A4");
+    CHECK_SPAN(uri_settle(SPAN("/%25ab"), memory), "/%25ab");
 }
 
 TEST(uri, hosts_H8)
@@ -149,7 +160,10 @@ TEST(uri, hosts_H8)
         {"[::1]", "[::1]", 0},
         {"[2001:DB8::1]:443", "[2001:db8::1]", 443},
         {"[::ffff:1.2.3.4]", "[::ffff:1.2.3.4]", 0},
-        {"a_b-c~d.", "a_b-c~d.", 0},
+        {"a_b-c~d", "a_b-c~d", 0},
+        {"Example.com.", "example.com", 0}, /* the same host, and so the same route */
+        {"example.com.:80", "example.com", 80},
+        {"1.2.3.4.", "1.2.3.4", 0},
     };
     static const char *const bad[] = {
         "",
@@ -183,6 +197,8 @@ TEST(uri, hosts_H8)
         "a;b",
         "a\\b",
         "*",
+        ".",
+        ".:80",
         "a:8a",
         "[::1]80",
     };
@@ -211,8 +227,9 @@ TEST(uri, hosts_H8)
 /* What is not among the useful readings changes nothing: paths of all the bytes that matter. */
 TEST(uri, readings_that_make_no_difference)
 {
-    static const char *const parts[] = {"/",   "a",   ".",   "..",  ";",   ";x", "\\", "%2f",
-                                        "%5c", "%2e", "%61", "%20", "%3b", "//", "%2F"};
+    static const char *const parts[] = {"/",   "a",   ".",   "..",  ";",   ";x",
+                                        "\\",  "%2f", "%5c", "%2e", "%61", "%20",
+                                        "%3b", "//",  "%2F", "%c3", "%40"};
     uint64_t random = 1;
     for (int i = 0; i < 20000; i++) {
         char path[64] = "/", with[64], without[64];

@@ -34,6 +34,7 @@ static bool arrives(const char *authority)
     struct span whole = span_str(authority);
     size_t colon = span_find(whole, ':');
     size_t end = whole.p[0] == '[' ? span_find(whole, ']') + 1 : colon;
+    end -= whole.p[end - 1] == '.'; /* as host_parse has it */
     struct request r = {.authority = whole, .host = span_sub(whole, 0, end)};
     return redirect_arrived(&pool, &r);
 }
@@ -41,7 +42,9 @@ static bool arrives(const char *authority)
 TEST(redirect, nobody_is_sent_to_where_he_is)
 {
     CHECK(arrives("eu.example.com") && arrives("eu.example.com:443"), "the URL itself");
+    CHECK(arrives("eu.example.com.") && arrives("eu.example.com.:443"), "a dot at its end");
     CHECK(arrives("[::1]:8081"), "another port");
+    CHECK(!arrives("eu.example.com.:8443"), "a dot and a port");
     CHECK(!arrives("eu.example.com:8443") && !arrives("[::1]") && !arrives("[::1]:8082"), "ports");
     CHECK(!arrives("www.example.com") && !arrives("eu.example.com.evil.example"), "hosts");
 }
