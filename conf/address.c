@@ -53,12 +53,21 @@ static bool parse_ip_port(struct span s, struct conf_address *a)
            parse_port(port, &a->port);
 }
 
+/* Whatever ends in a label of digits was meant for an address (RFC 1123 section 2.1). */
+static bool ends_in_number(struct span host)
+{
+    size_t n = host.n;
+    while (n > 0 && ascii_digit(host.p[n - 1]))
+        n--;
+    return n < host.n && (n == 0 || host.p[n - 1] == '.');
+}
+
 /* "name:port", with a name that a resolver could know. */
 static bool parse_name_port(struct span s, struct conf_address *a)
 {
     struct span host, port;
     if (!split_port(s, &host, &port) || !text_is_host_name(host) || !parse_port(port, &a->port) ||
-        ascii_digit(host.p[host.n - 1]) || text_service_domain(host).n != 0)
+        ends_in_number(host) || text_service_domain(host).n != 0)
         return false;
     a->family = CONF_NAME;
     a->path = host;

@@ -244,6 +244,7 @@ TEST(conf_grammar, values_in_their_places)
         {BACKEND, "\"a.example:80\"", true},
         {BACKEND, "\"_http._tcp.a.example\"", true},
         {BACKEND, "\"_http._tcp.a.example:80\"", false},
+        {BACKEND, "\"web1:80\"", true},
         {BACKEND, "\"a.4:80\"", false},
         {BACKEND, "\"a b:80\"", false},
         {BACKEND, "\"a.example:0\"", false},
