@@ -61,6 +61,7 @@ static int begin_stream(struct h2_session *s, const nghttp2_frame *frame)
     int32_t id = frame->hd.stream_id;
     s->begun++;
     bool room = has_room(s) && s->allowance.waiting <= LIMIT_H2_WAITING;
+    s->ahead -= s->ahead > 0;
     room = room && allowance_admits(&s->allowance);
     struct h2_stream *st = room ? s->events->on_begin(s->user) : NULL;
     if (st == NULL) {

@@ -173,13 +173,20 @@ static void admit(struct h2_session *s, struct h2_frame f)
     }
 }
 
+/* P1: whoever asks for much at once waits, so that others are served in between. Who only asks anew
+ * for as much as has been answered and taken does not: what comes together leaves together. */
+static bool begun_enough(const struct h2_session *s)
+{
+    return s->begun >= LIMIT_H2_TURN && s->ahead == 0;
+}
+
 static size_t on_bytes(void *user, struct conn *c, struct span bytes)
 {
     struct h2_session *s = user;
     size_t all = bytes.n;
     h2_later(s);
     while (bytes.n > 0 && !s->condemned && !s->ended) {
-        if (s->begun >= LIMIT_H2_TURN) {
+        if (begun_enough(s)) {
             conn_yield(c);
             return all - bytes.n;
         }
@@ -345,6 +352,7 @@ enum err h2_session_new(struct conn *c, bool server, const struct h2_limits *lim
                              .server = server,
                              .guard.block_most = block_most(limits),
                              .allowance.most = limits->streams,
+                             .ahead = LIMIT_H2_AT_ONCE,
                              .conn = c,
                              .loop = conn_loop(c),
                              .store = conn_store(c)};

@@ -26,6 +26,7 @@ struct h2_session {
     struct link news; /* streams that have something to tell at the end of the turn */
     uint32_t lingering;
     uint32_t begun; /* of the peer's, in this turn */
+    uint32_t ahead; /* server: so many more may begin at once: as many have been answered */
     struct h2_scan scan;
     struct h2_guard guard;
     struct h2_past past; /* server */

@@ -69,6 +69,7 @@ void h2_stream_closed(struct h2_stream *st, uint32_t code, bool own)
     st->session->brief = st->bytes_in > LIMIT_H2_WINDOW_LEAST ? 0 : st->session->brief + 1;
     if (!well && h2_stream_hears(st)) {
         st->silent = true;
+    s->ahead += well && s->ahead < LIMIT_H2_AT_ONCE;
         h2_stream_drop_held(st);
         s->events->on_reset(st, code, own);
     }

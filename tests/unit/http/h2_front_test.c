@@ -307,28 +307,50 @@ TEST(h2_front, requests_side_by_side)
     peer_close(&p);
 }
 
-/* P1: what many requests in one write ask for is done in several turns. */
-TEST(h2_front, requests_that_come_at_once_P1)
+/* Requests in one write. */
+static void ask_at_once(struct peer *p, unsigned count)
 {
-    enum { ALL = 3 * LIMIT_H2_TURN - 10 };
     static char bytes[64 * 1024];
-    struct peer p;
     size_t n = 0;
     const uint8_t *piece;
-    peer_open_with(&p, true, usual(ALL));
-    for (int i = 0; i < ALL; i++) {
-        submit(&p, "GET", 0);
+    for (unsigned i = 0; i < count; i++) {
+        submit(p, "GET", 0);
     }
-    for (ssize_t more; (more = nghttp2_session_mem_send(p.wire, &piece)) > 0; n += (size_t)more) {
+    for (ssize_t more; (more = nghttp2_session_mem_send(p->wire, &piece)) > 0; n += (size_t)more) {
         memcpy(bytes + n, piece, (size_t)more);
     }
-    world_say(&p.w, span_of(bytes, n));
-    turn(&p);
+    world_say(&p->w, span_of(bytes, n));
+    turn(p);
+}
+
+static void answer_all(struct peer *p, unsigned from)
+{
+    for (unsigned i = from; i < p->count; i++) {
+        answer(&p->seen[i], 1);
+        release(&p->seen[i]);
+    }
+    turn(p);
+}
+
+/* P1: what many requests in one write ask for is done in several turns, but for as many as have
+ * been answered before. */
+TEST(h2_front, requests_that_come_at_once_P1)
+{
+    enum { MORE = 3 * LIMIT_H2_TURN, ALL = LIMIT_H2_AT_ONCE + MORE };
+    struct peer p;
+    peer_open_with(&p, true, usual(ALL));
+    ask_at_once(&p, ALL);
     CHECK_INT(p.count, ALL);
-    for (unsigned i = LIMIT_H2_TURN; i < ALL; i++) {
+    CHECK(p.seen[LIMIT_H2_AT_ONCE - 1].turn == p.seen[0].turn, "the first of a connection");
+    for (unsigned i = LIMIT_H2_AT_ONCE; i < ALL; i++) {
         CHECK(p.seen[i].turn > p.seen[i - LIMIT_H2_TURN].turn, "request %u in the turn of %u", i,
               i - LIMIT_H2_TURN);
     }
+    answer_all(&p, 0);
+    ask_at_once(&p, LIMIT_H2_AT_ONCE + 1);
+    CHECK(p.seen[ALL + LIMIT_H2_AT_ONCE - 1].turn == p.seen[ALL].turn, "all have been answered");
+    CHECK(p.seen[ALL + LIMIT_H2_AT_ONCE].turn > p.seen[ALL].turn, "but not for ever");
+    answer_all(&p, ALL);
     world_log(&p.w);
     peer_close(&p);
 }
