@@ -6,9 +6,9 @@
 
 #include <stddef.h>
 
-#define SMALL_STEP 32                   /* sizes are multiples of it */
-#define SMALL_MOST 1024                 /* the largest that is kept */
-#define SMALL_KEPT ((size_t)256 * 1024) /* bytes of all that are kept */
+#define SMALL_STEP 32                    /* sizes are multiples of it */
+#define SMALL_MOST 1024                  /* the largest that is kept */
+#define SMALL_KEPT ((size_t)1024 * 1024) /* bytes of all that are kept */
 
 struct small_piece;
 

@@ -47,6 +47,11 @@ struct span field_name(enum field_id id)
     return known[id].name;
 }
 
+unsigned field_flags(enum field_id id)
+{
+    return known[id].flags;
+}
+
 bool field_is_hop(enum field_id id)
 {
     return (known[id].flags & FIELD_HOP) != 0;

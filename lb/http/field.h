@@ -40,15 +40,15 @@
     X(CONNECTION, "connection", FIELD_HOP)                                                         \
     X(KEEP_ALIVE, "keep-alive", FIELD_HOP)                                                         \
     X(SET_COOKIE, "set-cookie", 0)                                                                 \
-    X(TRACESTATE, "tracestate", FIELD_KEPT)                                                        \
+    X(TRACESTATE, "tracestate", FIELD_KEPT | FIELD_UNIQUE)                                         \
     X(USER_AGENT, "user-agent", 0)                                                                 \
     X(GRPC_STATUS, "grpc-status", 0)                                                               \
     X(RETRY_AFTER, "retry-after", 0)                                                               \
-    X(TRACEPARENT, "traceparent", FIELD_KEPT)                                                      \
+    X(TRACEPARENT, "traceparent", FIELD_KEPT | FIELD_UNIQUE)                                       \
     X(CONTENT_TYPE, "content-type", 0)                                                             \
     X(GRPC_MESSAGE, "grpc-message", 0)                                                             \
     X(GRPC_TIMEOUT, "grpc-timeout", 0)                                                             \
-    X(X_REQUEST_ID, "x-request-id", FIELD_KEPT)                                                    \
+    X(X_REQUEST_ID, "x-request-id", FIELD_KEPT | FIELD_UNIQUE)                                     \
     X(ACCEPT_RANGES, "accept-ranges", 0)                                                           \
     X(AUTHORIZATION, "authorization", FIELD_KEPT)                                                  \
     X(CACHE_CONTROL, "cache-control", 0)                                                           \
@@ -62,7 +62,7 @@
     X(ACCEPT_ENCODING, "accept-encoding", 0)                                                       \
     X(ACCEPT_LANGUAGE, "accept-language", 0)                                                       \
     X(CLEAR_SITE_DATA, "clear-site-data", 0)                                                       \
-    X(IDEMPOTENCY_KEY, "idempotency-key", 0)                                                       \
+    X(IDEMPOTENCY_KEY, "idempotency-key", FIELD_UNIQUE)                                            \
     X(X_FORWARDED_FOR, "x-forwarded-for", FIELD_KEPT)                                              \
     X(CONTENT_ENCODING, "content-encoding", 0)                                                     \
     X(CONTENT_LANGUAGE, "content-language", 0)                                                     \
@@ -89,6 +89,7 @@ enum field_flag {
     FIELD_HOP = 1,     /* for one connection only: never forwarded */
     FIELD_FRAMING = 2, /* consumed by the reading codec too; Connection cannot remove it (H15) */
     FIELD_KEPT = 4,    /* end to end; Connection cannot remove it (H15) */
+    FIELD_UNIQUE = 8,  /* no second message has the same value */
 };
 
 enum field_id {
@@ -103,6 +104,8 @@ enum field_id {
 enum field_id field_id_of(struct span lower_name);
 /* Empty for FIELD_OTHER. Lives for ever. */
 struct span field_name(enum field_id id);
+/* A sum of enum field_flag; 0 for FIELD_OTHER. */
+unsigned field_flags(enum field_id id);
 /* Connection, Transfer-Encoding, Keep-Alive and their like. */
 bool field_is_hop(enum field_id id);
 /* Host, Content-Length, Expect: made anew by the writing codec though not hop-by-hop. */

@@ -22,6 +22,7 @@ struct h2_back {
     bool known;                 /* the server's SETTINGS have come */
     bool wants_h1, told_h1;     /* its GOAWAY said so; the owner knows */
     bool served;                /* a stream has been taken before */
+    unsigned asked;             /* requests, for h2_nv_teach */
     bool closed;                /* by the owner, who hears no more */
     enum err why;               /* it ended */
 };

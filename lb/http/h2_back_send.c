@@ -1,4 +1,5 @@
 #include "http/h2_back_impl.h"
+#include "http/h2_nv.h"
 
 /* Requests: the operations of the stream. None of them calls the exchange. */
 
@@ -36,6 +37,7 @@ static void unreserve(struct h2_call *q)
 /* RFC 8441 section 3: a tunnel is asked for only where the server has said that it takes them. */
 static enum err open_stream(struct h2_call *q, const struct request *r, bool end)
 {
+    enum { TEACH_EVERY = 1024 };
     struct h2_session *s = q->back->session;
     bool tunnel = r->upgrade == UPGRADE_WEBSOCKET;
     struct h2_nv nv;
@@ -46,6 +48,9 @@ static enum err open_stream(struct h2_call *q, const struct request *r, bool end
         return ERR_BACKEND_NO_TUNNEL;
     }
     enum err e = h2_request_write(r, q->stream.arena, &nv);
+    if (e == ERR_OK && q->back->asked++ % TEACH_EVERY == 0) {
+        h2_nv_teach(&nv);
+    }
     if (e == ERR_OK) {
         q->wire.arena = q->stream.arena;
         q->wire.allowance = q->stream.allowance;

@@ -11,20 +11,21 @@ void h2_block_begin(struct h2_block *b, struct arena *a, bool strict)
 
 static struct span *pseudo_of(struct h2_block *b, struct span name)
 {
-    const struct {
-        struct span name;
-        struct span *place;
-    } all[] = {
-        {SPAN(":method"), &b->method},       {SPAN(":scheme"), &b->scheme},
-        {SPAN(":authority"), &b->authority}, {SPAN(":path"), &b->path},
-        {SPAN(":protocol"), &b->protocol},   {SPAN(":status"), &b->status},
-    };
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        if (span_eq(name, all[i].name)) {
-            return all[i].place;
-        }
+    switch (name.n) {
+    case sizeof(":path") - 1:
+        return span_eq(name, SPAN(":path")) ? &b->path : NULL;
+    case sizeof(":method") - 1:
+        return span_eq(name, SPAN(":method"))   ? &b->method
+               : span_eq(name, SPAN(":scheme")) ? &b->scheme
+               : span_eq(name, SPAN(":status")) ? &b->status
+                                                : NULL;
+    case sizeof(":protocol") - 1:
+        return span_eq(name, SPAN(":protocol")) ? &b->protocol : NULL;
+    case sizeof(":authority") - 1:
+        return span_eq(name, SPAN(":authority")) ? &b->authority : NULL;
+    default:
+        return NULL;
     }
-    return NULL;
 }
 
 static bool has_control(uint64_t x)
@@ -32,15 +33,24 @@ static bool has_control(uint64_t x)
     return (eight_below(x, 0x20) | eight_equal(x, 0x7f)) != 0;
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
 /* RFC 9113 section 8.2.1. */
 static bool value_sound(struct span v)
 {
+    enum { EIGHT = sizeof(uint64_t) };
     size_t i = 0;
-    if (v.n > 0 && (span_trim(v).n != v.n)) {
+    if (v.n > 0 && (is_blank(v.p[0]) || is_blank(v.p[v.n - 1]))) {
         return false;
     }
-    while (v.n - i >= sizeof(uint64_t) && !has_control(eight_at(v.p + i))) {
-        i += sizeof(uint64_t);
+    while (v.n - i >= EIGHT && !has_control(eight_at(v.p + i))) {
+        i += EIGHT;
+    }
+    if (v.n >= EIGHT && v.n - i < EIGHT && !has_control(eight_at(v.p + v.n - EIGHT))) {
+        return true;
     }
     for (; i < v.n; i++) {
         unsigned char c = (unsigned char)v.p[i];

@@ -24,32 +24,41 @@ void h2_nv_put(struct h2_nv *to, struct span name, struct span value)
     put(to, name, value, NGHTTP2_NV_FLAG_NO_COPY_NAME);
 }
 
-/* Values of which no second message has the same: in the compression's table they would only push
- * out what comes again. */
-static bool is_unique(enum field_id id)
-{
-    return id == FIELD_X_REQUEST_ID || id == FIELD_TRACEPARENT || id == FIELD_TRACESTATE ||
-           id == FIELD_IDEMPOTENCY_KEY;
-}
-
-static void put_field(struct h2_nv *to, const struct field *f)
+/* A value of which no second message has the same would only push out of the compression's table
+ * what comes again. */
+static void put_field(struct h2_nv *to, const struct field *f, unsigned flags)
 {
     if (f->id == FIELD_OTHER) {
         put(to, f->name, f->value, NGHTTP2_NV_FLAG_NONE);
         return;
     }
-    put(to, field_name(f->id), f->value,
-        NGHTTP2_NV_FLAG_NO_COPY_NAME | (is_unique(f->id) ? NGHTTP2_NV_FLAG_NO_INDEX : 0));
+    uint8_t index = (flags & FIELD_UNIQUE) != 0 ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
+    put(to, field_name(f->id), f->value, NGHTTP2_NV_FLAG_NO_COPY_NAME | index);
 }
 
 void h2_nv_fields(struct h2_nv *to, const struct fields *fields, bool tunnel)
 {
     for (size_t i = 0; i < fields->n; i++) {
         const struct field *f = &fields->v[i];
-        bool proof = f->id == FIELD_SEC_WEBSOCKET_KEY || f->id == FIELD_SEC_WEBSOCKET_ACCEPT;
-        bool leave = field_is_hop(f->id) || field_is_framing(f->id) || (tunnel && proof);
+        unsigned flags = field_flags(f->id);
+        bool leave = (flags & (FIELD_HOP | FIELD_FRAMING)) != 0;
+        if (tunnel) {
+            leave =
+                leave || f->id == FIELD_SEC_WEBSOCKET_KEY || f->id == FIELD_SEC_WEBSOCKET_ACCEPT;
+        }
         if (!leave) {
-            put_field(to, f);
+            put_field(to, f, flags);
+        }
+    }
+}
+
+void h2_nv_teach(struct h2_nv *nv)
+{
+    const char *id = field_name(FIELD_X_REQUEST_ID).p, *trace = field_name(FIELD_TRACEPARENT).p;
+    for (size_t i = 0; i < nv->n; i++) {
+        const char *name = (const char *)nv->v[i].name;
+        if (name == id || name == trace) {
+            nv->v[i].flags &= (uint8_t)~NGHTTP2_NV_FLAG_NO_INDEX;
         }
     }
 }

@@ -22,6 +22,7 @@ static int on_begin_frame(nghttp2_session *wire, const nghttp2_frame_hd *hd, voi
 {
     struct h2_session *s = user;
     struct h2_stream *st = stream_of(wire, hd->stream_id);
+    s->coming = st;
     if (st != NULL) {
         st->bytes_in += hd->length + H2_FRAME_HEAD;
     }
@@ -60,8 +61,8 @@ static int begin_stream(struct h2_session *s, const nghttp2_frame *frame)
 {
     int32_t id = frame->hd.stream_id;
     s->begun++;
-    bool room = has_room(s) && s->allowance.waiting <= LIMIT_H2_WAITING;
     s->ahead -= s->ahead > 0;
+    bool room = has_room(s) && s->allowance.waiting <= LIMIT_H2_WAITING;
     room = room && allowance_admits(&s->allowance);
     struct h2_stream *st = room ? s->events->on_begin(s->user) : NULL;
     if (st == NULL) {
@@ -70,6 +71,7 @@ static int begin_stream(struct h2_session *s, const nghttp2_frame *frame)
     h2_stream_init(s, st, id);
     st->bytes_in = frame->hd.length + 9;
     h2_block_begin(&st->block, st->arena, true);
+    s->coming = st;
     s->heading = st;
     return nghttp2_session_set_stream_user_data(s->wire, id, st) == 0
                ? 0
@@ -79,6 +81,7 @@ static int begin_stream(struct h2_session *s, const nghttp2_frame *frame)
 static int on_begin_headers(nghttp2_session *wire, const nghttp2_frame *frame, void *user)
 {
     struct h2_session *s = user;
+    (void)wire;
     s->heading = NULL;
     if (frame->hd.type != NGHTTP2_HEADERS) {
         return 0;
@@ -86,7 +89,7 @@ static int on_begin_headers(nghttp2_session *wire, const nghttp2_frame *frame, v
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         return begin_stream(s, frame);
     }
-    struct h2_stream *st = stream_of(wire, frame->hd.stream_id);
+    struct h2_stream *st = s->coming;
     s->heading = st;
     if (st != NULL && !st->released) {
         h2_block_begin(&st->block, st->arena, s->server);
@@ -222,7 +225,8 @@ static void received_data(struct h2_session *s, struct h2_stream *st, const nght
 static int on_frame_recv(nghttp2_session *wire, const nghttp2_frame *frame, void *user)
 {
     struct h2_session *s = user;
-    struct h2_stream *st = stream_of(wire, frame->hd.stream_id);
+    struct h2_stream *st = s->coming;
+    (void)wire;
     bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     switch ((int)frame->hd.type) { /* as a number: the others are the library's business */
     case NGHTTP2_HEADERS:
@@ -259,9 +263,11 @@ static int on_frame_recv(nghttp2_session *wire, const nghttp2_frame *frame, void
 static int on_data(nghttp2_session *wire, uint8_t flags, int32_t id, const uint8_t *bytes, size_t n,
                    void *user)
 {
-    struct h2_stream *st = stream_of(wire, id);
+    struct h2_session *s = user;
+    struct h2_stream *st = s->coming;
+    (void)wire;
     (void)flags;
-    (void)user;
+    (void)id;
     if (st != NULL && n > 0) {
         h2_stream_received(st, span_of((const char *)bytes, n));
     }

@@ -31,10 +31,6 @@ static enum err read_host(struct h2_block *b, struct request *r)
         (host != NULL && !span_eq_nocase(host->value, name))) {
         return ERR_BAD_HOST;
     }
-    struct span copy = arena_copy(b->arena, name);
-    if (copy.p == NULL) {
-        return ERR_NO_MEMORY;
-    }
     char *p = arena_take(b->arena, name.n + 1);
     if (p == NULL) {
         return ERR_NO_MEMORY;

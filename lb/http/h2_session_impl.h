@@ -43,6 +43,7 @@ struct h2_session {
     bool spoken;               /* the peer's SETTINGS have come */
     unsigned unsettled;        /* ours that it has not acknowledged */
     int64_t unsettled_ns;      /* since when it owes that; 0: it does not */
+    struct h2_stream *coming;  /* whose frame is coming; NULL: nobody's */
     struct h2_stream *heading; /* whose header block is coming; NULL: nobody's who cares */
     size_t decoded;            /* bytes of the present header block, counted as L13 does */
     int64_t block_ns;          /* since when a header block is incomplete; 0: none is */

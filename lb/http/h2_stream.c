@@ -65,11 +65,14 @@ void h2_stream_closed(struct h2_stream *st, uint32_t code, bool own)
     if (s->heading == st) {
         s->heading = NULL;
     }
+    if (s->coming == st) {
+        s->coming = NULL;
+    }
     drop_out(st);
+    s->ahead += well && s->ahead < LIMIT_H2_AT_ONCE;
     st->session->brief = st->bytes_in > LIMIT_H2_WINDOW_LEAST ? 0 : st->session->brief + 1;
     if (!well && h2_stream_hears(st)) {
         st->silent = true;
-    s->ahead += well && s->ahead < LIMIT_H2_AT_ONCE;
         h2_stream_drop_held(st);
         s->events->on_reset(st, code, own);
     }
@@ -337,6 +340,7 @@ enum err h2_stream_open(struct h2_session *s, struct h2_stream *st, const nghttp
                         bool end)
 {
     nghttp2_data_provider content = provider(st);
+    uint64_t size = size_of(nv, n);
     if (h2_session_room(s) == 0) {
         return ERR_FULL;
     }
@@ -347,8 +351,8 @@ enum err h2_stream_open(struct h2_session *s, struct h2_stream *st, const nghttp
     h2_stream_init(s, st, id);
     allowance_join(st->allowance);
     st->finish = end;
-    st->bytes_out += size_of(nv, n);
-    st->head_unsent = size_of(nv, n);
+    st->bytes_out += size;
+    st->head_unsent = size;
     allowance_unsent(st->allowance, 0, st->head_unsent);
     h2_later(s);
     return ERR_OK;
@@ -358,6 +362,7 @@ void h2_stream_head(struct h2_stream *st, const nghttp2_nv *nv, size_t n, bool i
 {
     struct h2_session *s = st->session;
     nghttp2_data_provider content = provider(st);
+    uint64_t size = size_of(nv, n);
     int r;
     if (!st->open || st->silent || s->ended) {
         return;
@@ -369,8 +374,8 @@ void h2_stream_head(struct h2_stream *st, const nghttp2_nv *nv, size_t n, bool i
         st->finish = end;
     }
     st->moved_ns = loop_now_ns(s->loop);
-    st->bytes_out += size_of(nv, n);
-    h2_stream_count_head(st, size_of(nv, n));
+    st->bytes_out += size;
+    h2_stream_count_head(st, size);
     st->failed = st->failed || r != 0;
     if (r != 0) {
         h2_stream_tell_later(st);

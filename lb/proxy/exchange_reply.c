@@ -197,7 +197,7 @@ static enum err make_reply(struct exchange *x, struct reply *r)
     e = exchange_keep_stick(x, r);
     if (e == ERR_OK)
         e = compress_reply(x, r);
-    if (e != ERR_OK)
+    if (e != ERR_OK || !field_rules_any(&x->route->response_fields))
         return e;
     exchange_facts(x, &facts);
     return field_rules_apply(&x->route->response_fields, &facts, arena, &r->fields);

@@ -134,7 +134,7 @@ static enum err shape_head(struct exchange *x, struct request *out)
     struct expand_facts facts;
     const struct policy_route *route = x->route;
     enum err e = rewrite_path(&route->rewrite, x->request->path, x->front->arena, &out->path);
-    if (e != ERR_OK)
+    if (e != ERR_OK || !field_rules_any(&route->request_fields))
         return e;
     exchange_facts(x, &facts);
     return field_rules_apply(&route->request_fields, &facts, x->front->arena, &out->fields);

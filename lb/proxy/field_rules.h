@@ -18,6 +18,10 @@ struct field_rules {
     size_t remove_count, set_count, add_count;
 };
 
+static inline bool field_rules_any(const struct field_rules *r)
+{
+    return r->remove_count + r->set_count + r->add_count > 0;
+}
 /* Removes, then sets (in place of all fields of that name), then adds. A value that comes out empty
  * adds no field. Errors are those of expand_template. */
 MUST_CHECK

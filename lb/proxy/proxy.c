@@ -8,7 +8,7 @@
 #include <assert.h>
 
 #define LINE_MOST  (LIMIT_LOG_LINE + KIB(4))
-#define ARENA_KEEP 64
+#define ARENA_KEEP 128
 #define OFFER_MS   2 /* in which a worker takes what another one offers it */
 
 static struct pool_slot *slot_find(struct proxy *p, const struct pool_state *state)

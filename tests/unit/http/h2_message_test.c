@@ -2,6 +2,7 @@
 #include "base/limits.h"
 #include "check.h"
 #include "http/h2_message.h"
+#include "http/h2_nv.h"
 
 #include <stdio.h>
 
@@ -46,6 +47,30 @@ static void reading_open(struct reading *g)
 {
     *g = (struct reading){0};
     arena_init(&g->arena, NULL, 4096, 0);
+}
+
+/* RFC 9113 section 8.2.1, at each place of values of each length. */
+TEST(h2_message, no_byte_of_a_value_is_left_unseen_H9)
+{
+    enum { LONGEST = 27 };
+    struct reading g;
+    reading_open(&g);
+    for (size_t n = 1; n <= LONGEST; n++) {
+        for (size_t at = 0; at < n; at++) {
+            for (const char *c = "\t\x01\x1f\x7f~\xff"; *c != '\0'; c++) {
+                char value[LONGEST];
+                bool inside = at > 0 && at + 1 < n;
+                bool good = (unsigned char)*c > 0x7f || *c == '~' || (*c == '\t' && inside);
+                memset(value, 'v', n);
+                value[at] = *c;
+                h2_block_begin(&g.block, &g.arena, true);
+                h2_block_add(&g.block, &limits, SPAN("x-a"), span_of(value, n));
+                CHECK(g.block.bad == (good ? ERR_OK : ERR_BAD_FIELD), "%#x at %zu of %zu",
+                      (unsigned char)*c, at, n);
+            }
+        }
+    }
+    arena_reset(&g.arena);
 }
 
 TEST(h2_message, a_request_means_what_it_would_over_http_1)
@@ -295,6 +320,10 @@ TEST(h2_message, the_table_of_the_compression_is_kept_for_values_that_come_again
     CHECK_INT(nv.v[1].flags, NGHTTP2_NV_FLAG_NONE);
     for (size_t i = 0; i < COUNT; i++) {
         CHECK_INT((nv.v[i + 2].flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0, rows[i].kept_out);
+    }
+    h2_nv_teach(&nv); /* the names that come each time */
+    for (size_t i = 0; i < COUNT; i++) {
+        CHECK_INT((nv.v[i + 2].flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0, rows[i].kept_out && i > 1);
     }
     arena_reset(&g.arena);
 }
