@@ -60,10 +60,10 @@
 #define LIMIT_H2_UNSENT               KIB(256) /* L18, not taken by servers, before each may owe little */
 #define LIMIT_H2_WINDOW_CONNECTION    MIB(1) /* L21 */
 #define LIMIT_H2_FRAME                16384  /* L21 */
-#define LIMIT_H2_TURN                 5 /* requests of one connection that are begun in a turn */
-#define LIMIT_H2_AT_ONCE              16 /* in place of it, where as many before have been answered */
-#define LIMIT_H2_TABLE                4096    /* L21, HPACK, each direction */
-#define LIMIT_H2_CONTINUATIONS        8       /* L22, more where the block may be larger */
+#define LIMIT_H2_TURN                 5    /* requests of one connection that are begun in a turn */
+#define LIMIT_H2_AT_ONCE              16   /* instead, while as many have been answered */
+#define LIMIT_H2_TABLE                4096 /* L21, HPACK, each direction */
+#define LIMIT_H2_CONTINUATIONS        8    /* L22, more where the block may be larger */
 #define LIMIT_H2_BLOCK                KIB(32) /* L22, encoded; twice L13 and L17 where that is more */
 #define LIMIT_H2_GROWTH               4       /* L22, decoded, as a multiple of L13 and L17 */
 #define LIMIT_H2_RESETS               200     /* L23, burst */
