@@ -31,7 +31,7 @@ struct sock {
     int64_t last_at_ns;
     size_t coming; /* bytes towards here, arrived or not */
     bool fin_seen, fin_sent;
-    bool reset_back; /* the peer is gone: an answer to what was sent is on its way */
+    bool reset_back;   /* the peer is gone: an answer to what was sent is on its way */
     struct sock *next; /* of those that wait at the same listener */
     /* listening */
     struct sock *waiting, *last_waiting;
