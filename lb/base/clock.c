@@ -1,5 +1,7 @@
 #include "base/clock.h"
 
+#include "base/str.h"
+
 #include <string.h>
 #include <time.h>
 
@@ -62,13 +64,16 @@ static struct civil civil_of(int64_t wall_ns)
     };
 }
 
-/* v in `width` decimal digits at out. */
-static void put_digits(char *out, unsigned v, int width)
+static void put_year(char out[4], unsigned year)
 {
-    for (int i = width - 1; i >= 0; i--) {
-        out[i] = (char)('0' + v % 10);
-        v /= 10;
-    }
+    pair_print(out, year / 100);
+    pair_print(out + 2, year % 100);
+}
+
+static void put_milli(char out[3], unsigned milli)
+{
+    pair_print(out, milli / 10);
+    out[2] = (char)('0' + milli % 10);
 }
 
 static void put_month(char *out, unsigned month)
@@ -79,9 +84,9 @@ static void put_month(char *out, unsigned month)
 /* "10:11:12" */
 static void put_time(char *out, const struct civil *c)
 {
-    put_digits(out, c->hour, 2);
-    put_digits(out + 3, c->minute, 2);
-    put_digits(out + 6, c->second, 2);
+    pair_print(out, c->hour);
+    pair_print(out + 3, c->minute);
+    pair_print(out + 6, c->second);
     out[2] = out[5] = ':';
 }
 
@@ -89,11 +94,22 @@ void clock_print_rfc3339(char out[24], int64_t wall_ns)
 {
     struct civil c = civil_of(wall_ns);
     memcpy(out, "0000-00-00T00:00:00.000Z", 24);
-    put_digits(out, c.year, 4);
-    put_digits(out + 5, c.month, 2);
-    put_digits(out + 8, c.day, 2);
+    put_year(out, c.year);
+    pair_print(out + 5, c.month);
+    pair_print(out + 8, c.day);
     put_time(out + 11, &c);
-    put_digits(out + 20, c.milli, 3);
+    put_milli(out + 20, c.milli);
+}
+
+void clock_stamp_set(struct clock_stamp *s, int64_t wall_ns)
+{
+    if (wall_ns >= s->from_ns && wall_ns < s->to_ns) {
+        put_milli(s->text + 20, (unsigned)((wall_ns - s->from_ns) / NS_PER_MS));
+        return;
+    }
+    clock_print_rfc3339(s->text, wall_ns);
+    s->from_ns = wall_ns > 0 ? wall_ns - wall_ns % NS_PER_S : 0;
+    s->to_ns = s->from_ns + NS_PER_S;
 }
 
 void clock_print_http(char out[29], int64_t wall_ns)
@@ -101,9 +117,9 @@ void clock_print_http(char out[29], int64_t wall_ns)
     struct civil c = civil_of(wall_ns);
     memcpy(out, "Sun, 00 Jan 0000 00:00:00 GMT", 29);
     memcpy(out, &"SunMonTueWedThuFriSat"[(size_t)c.weekday * 3], 3);
-    put_digits(out + 5, c.day, 2);
+    pair_print(out + 5, c.day);
     put_month(out + 8, c.month);
-    put_digits(out + 12, c.year, 4);
+    put_year(out + 12, c.year);
     put_time(out + 17, &c);
 }
 
@@ -111,8 +127,8 @@ void clock_print_log(char out[26], int64_t wall_ns)
 {
     struct civil c = civil_of(wall_ns);
     memcpy(out, "00/Jan/0000:00:00:00 +0000", 26);
-    put_digits(out, c.day, 2);
+    pair_print(out, c.day);
     put_month(out + 3, c.month);
-    put_digits(out + 7, c.year, 4);
+    put_year(out + 7, c.year);
     put_time(out + 12, &c);
 }

@@ -40,6 +40,32 @@ static inline struct span span_str(const char *s)
     return (struct span){.p = s, .n = s != NULL ? strlen(s) : 0};
 }
 
+/* The first and the last so many bytes, which are all of it. */
+#define SPAN_COPY_ENDS_(out, s, size)                                                              \
+    do {                                                                                           \
+        char head_[size], tail_[size];                                                             \
+        memcpy(head_, (s).p, size);                                                                \
+        memcpy(tail_, (s).p + (s).n - (size), size);                                               \
+        memcpy(out, head_, size);                                                                  \
+        memcpy((out) + (s).n - (size), tail_, size);                                               \
+    } while (0)
+
+/* As memcpy, for what is mostly short: up to 32 bytes are copied without a call. */
+static inline void span_copy(char *out, struct span s)
+{
+    if (s.n > 32)
+        memcpy(out, s.p, s.n);
+    else if (s.n >= 16)
+        SPAN_COPY_ENDS_(out, s, 16);
+    else if (s.n >= 8)
+        SPAN_COPY_ENDS_(out, s, 8);
+    else if (s.n >= 4)
+        SPAN_COPY_ENDS_(out, s, 4);
+    else
+        for (size_t i = 0; i < s.n; i++)
+            out[i] = s.p[i];
+}
+
 static inline bool span_eq(struct span a, struct span b)
 {
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
@@ -110,10 +136,20 @@ static inline bool ascii_alpha(char c)
 /* How many bytes s begins with that stand for themselves between quotes in any log: 0x20 to 0x7e
  * but '"' and '\\'. */
 size_t span_quotable(struct span s);
+/* Copies s to out. Whether all of it stands for itself there, as above. */
+bool span_copy_quotable(char *out, struct span s);
 /* The value 0..15 of a hexadecimal digit, or -1. */
 int ascii_hex(char c);
 /* Writes v in decimal at out (at least 20 bytes), returns the count of digits. No NUL. */
 size_t u64_print(char *out, uint64_t v);
+
+/* "00" to "99", each behind the one before. */
+extern const char ascii_pairs[200];
+/* Writes v, which is below 100, at out as two digits. */
+static inline void pair_print(char out[2], unsigned v)
+{
+    memcpy(out, ascii_pairs + (size_t)2 * v, 2);
+}
 
 /* Writes v at out as 16 lower-case hexadecimal digits. No NUL. */
 void u64_print_hex(char out[16], uint64_t v);

@@ -54,6 +54,22 @@ TEST(clock, times_before_the_epoch_are_the_epoch)
     CHECK_SPAN(span_of(got, sizeof got), "1970-01-01T00:00:00.000Z");
 }
 
+/* What is kept of the moment before is right for the next, whichever that is. */
+TEST(clock, a_stamp_is_the_moment)
+{
+    static const int64_t steps[] = {0,         1,          999999,      1000000,
+                                    654321000, 999999999,  1000000000,  -1,
+                                    -1000000,  -999999999, -5000000000, 86400000000000};
+    struct clock_stamp stamp = {0};
+    char want[24];
+    for (int64_t at = -2000000000, i = 0; i < 1000; i++) {
+        clock_stamp_set(&stamp, at);
+        clock_print_rfc3339(want, at);
+        CHECK(memcmp(stamp.text, want, sizeof want) == 0, "%.24s for %.24s", stamp.text, want);
+        at += steps[i % 12] + (i % 7 == 0 ? steps[i % 5] : 0);
+    }
+}
+
 TEST(clock, clocks_run)
 {
     int64_t mono = clock_mono_ns(), cpu = clock_thread_ns();

@@ -137,6 +137,23 @@ TEST(str, printing_is_the_inverse_of_parsing)
     CHECK_SPAN(span_of(out, u64_print(out, UINT64_MAX)), "18446744073709551615");
 }
 
+TEST(str, printing_agrees_with_the_c_library)
+{
+    char out[20], want[24];
+    for (uint64_t power = 1, v = 0; power <= 1000000000000000000; power *= 10) {
+        for (unsigned i = 0; i < 2000; i++) {
+            v = power * (i / 4 + 1) + i % 4 - 2;
+            snprintf(want, sizeof want, "%" PRIu64, v);
+            CHECK_SPAN(span_of(out, u64_print(out, v)), want);
+        }
+    }
+    for (unsigned i = 0; i < 100; i++) {
+        snprintf(want, sizeof want, "%02u", i);
+        pair_print(out, i);
+        CHECK_SPAN(span_of(out, 2), want);
+    }
+}
+
 TEST(str, prints_hex)
 {
     static const struct {
@@ -195,5 +212,36 @@ TEST(str, quotable_bytes)
             text[at] = (char)(c % 256);
             CHECK_INT(span_quotable(span_of(text, n)), good ? n : at);
         }
+    }
+}
+
+/* And copied meanwhile, with nothing beside it touched. */
+TEST(str, copies_quotable_bytes)
+{
+    char text[25], out[sizeof text + 2];
+    for (size_t n = 0; n < sizeof text; n++) {
+        for (unsigned c = 0; c < 256 * (n + 1); c++) {
+            size_t at = c / 256;
+            bool good = c % 256 >= 0x20 && c % 256 < 0x7f && c % 256 != '"' && c % 256 != '\\';
+            memset(text, 'a', sizeof text);
+            if (at < n)
+                text[at] = (char)(c % 256);
+            memset(out, '~', sizeof out);
+            bool all = span_copy_quotable(out + 1, span_of(text, n));
+            CHECK(all == (good || at == n), "%u of %zu", c, n);
+            CHECK(memcmp(out + 1, text, n) == 0 && out[0] == '~' && out[n + 1] == '~', "%zu", n);
+        }
+    }
+}
+
+TEST(str, copies_any_length)
+{
+    char text[70], out[sizeof text + 2];
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)(i + 1);
+    for (size_t n = 0; n <= sizeof text; n++) {
+        memset(out, '~', sizeof out);
+        span_copy(out + 1, span_of(n > 0 ? text : NULL, n));
+        CHECK(memcmp(out + 1, text, n) == 0 && out[0] == '~' && out[n + 1] == '~', "%zu", n);
     }
 }
