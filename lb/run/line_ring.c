@@ -5,9 +5,11 @@
 
 #include <stdatomic.h>
 
-/* Positions only grow. */
+/* Positions only grow. Where all has been taken, the worker begins again at the ring's front, whose
+ * memory is still in the processor's caches: what is between had been taken before, and is none. */
 struct ring {
-    _Alignas(64) _Atomic size_t written; /* the worker's */
+    _Alignas(64) _Atomic size_t written; /* the worker's, */
+    _Atomic size_t begun;                /* and this: where it began so the last time */
     _Alignas(64) _Atomic size_t taken;   /* the consumer's */
     char *bytes;
 };
@@ -55,13 +57,24 @@ void line_rings_free(struct line_rings **rp)
     mem_free(r);
 }
 
+/* From where on there may be something to take. */
+static size_t first_of(const struct ring *r, size_t taken)
+{
+    size_t begun = atomic_load_explicit(&r->begun, memory_order_relaxed);
+    return begun > taken ? begun : taken;
+}
+
 bool line_rings_put(struct line_rings *rings, unsigned worker, struct span line)
 {
     struct ring *r = &rings->rings[worker];
     size_t written = atomic_load_explicit(&r->written, memory_order_relaxed);
-    size_t taken = atomic_load_explicit(&r->taken, memory_order_acquire);
+    size_t taken = first_of(r, atomic_load_explicit(&r->taken, memory_order_acquire));
     if (rings->size - (written - taken) < line.n)
         return false;
+    if (taken == written) {
+        written = (written + rings->size - 1) & ~(rings->size - 1);
+        atomic_store_explicit(&r->begun, written, memory_order_relaxed);
+    }
     size_t at = written & (rings->size - 1);
     size_t first = line.n < rings->size - at ? line.n : rings->size - at;
     memcpy(r->bytes + at, line.p, first);
@@ -74,8 +87,10 @@ size_t line_rings_peek(const struct line_rings *rings, unsigned worker, size_t m
                        struct span parts[2])
 {
     const struct ring *r = &rings->rings[worker];
-    size_t taken = atomic_load_explicit(&r->taken, memory_order_relaxed);
-    size_t n = atomic_load_explicit(&r->written, memory_order_acquire) - taken;
+    size_t written = atomic_load_explicit(&r->written, memory_order_acquire);
+    size_t taken = first_of(r, atomic_load_explicit(&r->taken, memory_order_relaxed));
+    /* It may have begun again, and not yet written. */
+    size_t n = written > taken ? written - taken : 0;
     size_t from = taken & (rings->size - 1);
     n = n < most ? n : most;
     size_t first = n < rings->size - from ? n : rings->size - from;
@@ -87,6 +102,6 @@ size_t line_rings_peek(const struct line_rings *rings, unsigned worker, size_t m
 void line_rings_taken(struct line_rings *rings, unsigned worker, size_t n)
 {
     struct ring *r = &rings->rings[worker];
-    size_t taken = atomic_load_explicit(&r->taken, memory_order_relaxed);
+    size_t taken = first_of(r, atomic_load_explicit(&r->taken, memory_order_relaxed));
     atomic_store_explicit(&r->taken, taken + n, memory_order_release);
 }
