@@ -49,6 +49,22 @@ struct span loop_date(struct loop *l)
     return span_of(l->date, sizeof l->date);
 }
 
+int64_t loop_wall_ns(struct loop *l)
+{
+    if (l->wall_ns == 0 || l->wall_at_ns != l->now_ns) {
+        l->wall_ns = l->ops->wall_ns(l);
+        l->wall_at_ns = l->now_ns;
+        clock_stamp_set(&l->stamp, l->wall_ns);
+    }
+    return l->wall_ns;
+}
+
+const char *loop_stamp(struct loop *l)
+{
+    (void)loop_wall_ns(l);
+    return l->stamp.text;
+}
+
 void io_init(struct io *io, struct loop *l, int fd, void (*on_ready)(struct io *, unsigned))
 {
     memset(io, 0, sizeof *io);

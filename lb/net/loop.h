@@ -110,6 +110,9 @@ struct loop {
     /* The wall clock as HTTP writes it, made anew once a second (loop_date). */
     int64_t date_until_ns;
     char date[29];
+    /* And as it was first asked for in a turn (loop_wall_ns, loop_stamp). 0: not yet. */
+    int64_t wall_ns, wall_at_ns;
+    struct clock_stamp stamp;
     /* Open sockets of connections. Written by the owner, read by any thread. */
     _Atomic uint32_t sockets;
 };
@@ -135,6 +138,11 @@ static inline int64_t loop_now_ms(const struct loop *l)
 
 /* The present second as Date has it (RFC 9110 section 5.6.7); holds until the next call. */
 struct span loop_date(struct loop *l);
+
+/* The wall clock, read once per turn. */
+int64_t loop_wall_ns(struct loop *l);
+/* The same as RFC 3339 has it, 24 bytes; holds until the next call. */
+const char *loop_stamp(struct loop *l);
 
 /* Interest of one descriptor; no system call where nothing changes. */
 void io_init(struct io *io, struct loop *l, int fd, void (*on_ready)(struct io *, unsigned));

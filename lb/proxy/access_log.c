@@ -5,39 +5,19 @@
 
 #include <math.h>
 
-/* A member's name with all that is put around it. */
-#define KEY(name) SPAN(",\"" name "\":")
+/* Of a member of the facts. */
+enum value {
+    VALUE_NONE,
+    VALUE_TEXT,
+    VALUE_WORD,
+    VALUE_URI,
+    VALUE_COUNT,
+    VALUE_BYTES,
+    VALUE_SECONDS,
+    VALUE_DISTANCE,
+};
 
-/* Nearly all values stand for themselves: one look at them and at the room, two copies. */
-static void text(struct buf *b, struct span key, struct span value, size_t most)
-{
-    size_t need = key.n + value.n + 2;
-    if (value.n == 0)
-        return;
-    if (value.n > most || span_quotable(value) < value.n || b->failed || !buf_reserve(b, need)) {
-        buf_put_span(b, key);
-        buf_put_json(b, value, most);
-        return;
-    }
-    char *p = b->p + b->n;
-    memcpy(p, key.p, key.n);
-    p[key.n] = '"';
-    memcpy(p + key.n + 1, value.p, value.n);
-    p[need - 1] = '"';
-    b->n += need;
-}
-
-static void word(struct buf *b, struct span key, const char *value)
-{
-    if (value != NULL)
-        text(b, key, span_str(value), LIMIT_LOG_FIELD);
-}
-
-static void number(struct buf *b, struct span key, uint64_t v)
-{
-    buf_put_span(b, key);
-    buf_put_u64(b, v);
-}
+enum { TIME_BYTES = 24, NUMBER_MOST = 20, SECONDS_MOST = NUMBER_MOST + 7 };
 
 /* With one decimal. */
 static void put_distance(struct buf *b, float ms)
@@ -48,55 +28,63 @@ static void put_distance(struct buf *b, float ms)
     buf_put_char(b, (char)('0' + tenths % 10));
 }
 
-/* Seconds with six decimals, without printf: this runs once per request. */
+/* Seconds with six decimals at p; behind them. */
+static char *print_seconds(char *p, uint64_t ns)
+{
+    uint64_t us = ns / 1000, whole = us / 1000000;
+    unsigned part = (unsigned)(us % 1000000);
+    if (whole < 10)
+        *p++ = (char)('0' + whole);
+    else
+        p += u64_print(p, whole);
+    *p++ = '.';
+    pair_print(p, part / 10000);
+    pair_print(p + 2, part / 100 % 100);
+    pair_print(p + 4, part % 100);
+    return p + 6;
+}
+
 static void put_seconds(struct buf *b, int64_t ns)
 {
-    if (ns < 0) {
-        buf_put_char(b, '-');
-        return;
-    }
-    uint64_t us = (uint64_t)ns / 1000, part = us % 1000000;
-    char digits[6];
-    buf_put_u64(b, us / 1000000);
-    for (int i = 5; i >= 0; i--) {
-        digits[i] = (char)('0' + part % 10);
-        part /= 10;
-    }
-    buf_put_char(b, '.');
-    buf_put(b, digits, sizeof digits);
-}
-
-static void seconds(struct buf *b, struct span key, int64_t ns)
-{
+    char memory[SECONDS_MOST];
     if (ns < 0)
-        return;
-    buf_put_span(b, key);
-    put_seconds(b, ns);
+        buf_put_char(b, '-');
+    else
+        buf_put(b, memory, (size_t)(print_seconds(memory, (uint64_t)ns) - memory));
 }
 
-/* Percent escapes decoded, as far as out reaches: a name is secret however it is spelled. */
-static struct span decoded(struct span name, char *out, size_t size)
+/* Percent escapes decoded and letters small, as far as out reaches: a name is secret however it is
+ * spelled. */
+static struct span plain_name(struct span name, char *out, size_t size)
 {
     size_t n = 0;
     for (size_t i = 0; i < name.n && n < size; i++) {
         int high = i + 2 < name.n && name.p[i] == '%' ? ascii_hex(name.p[i + 1]) : -1;
         int low = high >= 0 ? ascii_hex(name.p[i + 2]) : -1;
-        out[n++] = low >= 0 ? (char)(high * 16 + low) : name.p[i];
+        out[n++] = ascii_lower(low >= 0 ? (char)(high * 16 + low) : name.p[i]);
         i += low >= 0 ? 2 : 0;
     }
     return span_of(out, n);
 }
 
+/* Whether one of the words begins with c: most bytes of a name begin none. */
+static bool begins_word(char c)
+{
+    return c == 't' || c == 's' || c == 'p' || c == 'k' || c == 'a' || c == 'c';
+}
+
 static bool secret(struct span written)
 {
-    static const char *const words[] = {"token", "secret", "password", "passwd", "key",
-                                        "auth",  "sig",    "code",     "session"};
+    static const struct span words[] = {SPAN("token"),  SPAN("secret"), SPAN("password"),
+                                        SPAN("passwd"), SPAN("key"),    SPAN("auth"),
+                                        SPAN("sig"),    SPAN("code"),   SPAN("session")};
     char memory[256];
-    struct span name = decoded(written, memory, sizeof memory);
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        struct span w = span_str(words[i]);
-        for (size_t at = 0; at + w.n <= name.n; at++) {
-            if (span_eq_nocase(span_sub(name, at, at + w.n), w))
+    struct span name = plain_name(written, memory, sizeof memory);
+    for (size_t at = 0; at < name.n; at++) {
+        if (!begins_word(name.p[at]))
+            continue;
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+            if (name.p[at] == words[i].p[0] && span_starts(span_sub(name, at, name.n), words[i]))
                 return true;
         }
     }
@@ -126,23 +114,187 @@ static bool hide_secrets(struct span query, struct buf *out)
     return hidden;
 }
 
-static void put_path(struct buf *b, const struct access_facts *f)
-{
-    char memory[LIMIT_LOG_URI + 64];
-    struct buf uri;
-    if (f->query.p == NULL) {
-        text(b, KEY("path"), f->path, LIMIT_LOG_URI);
-        return;
+/* A member of the object. There is always room for all of key where a name goes, so that it is
+ * copied as a whole, whatever its length. */
+struct member {
+    char key[16]; /* all that stands between the value before and this one */
+    uint8_t key_n;
+    uint8_t kind; /* enum value */
+    uint16_t offset;
+};
+
+/* In the order of the line; those of text end in the value's quotation mark. */
+#define MEMBER_(kind, key, name)                                                                   \
+    {                                                                                              \
+        key, sizeof(key) - 1, kind, offsetof(struct access_facts, name)                            \
     }
-    buf_fixed(&uri, memory, sizeof memory);
+#define TEXT(key, name)    MEMBER_(VALUE_TEXT, ",\"" key "\":\"", name)
+#define WORD(key, name)    MEMBER_(VALUE_WORD, ",\"" key "\":\"", name)
+#define COUNT(key, name)   MEMBER_(VALUE_COUNT, ",\"" key "\":", name)
+#define BYTES(key, name)   MEMBER_(VALUE_BYTES, ",\"" key "\":", name)
+#define SECONDS(key, name) MEMBER_(VALUE_SECONDS, ",\"" key "\":", name)
+static const struct member members[] = {
+    TEXT("client", client),
+    TEXT("peer", peer),
+    TEXT("listener", listener),
+    TEXT("route", route),
+    TEXT("pool", pool),
+    TEXT("backend", backend),
+    WORD("protocol", protocol),
+    TEXT("method", method),
+    TEXT("authority", authority),
+    MEMBER_(VALUE_URI, ",\"path\":\"", path),
+    COUNT("status", status),
+    BYTES("bytes_in", bytes_in),
+    BYTES("bytes_out", bytes_out),
+    SECONDS("queue", queue_ns),
+    SECONDS("connect", connect_ns),
+    SECONDS("first_byte", first_byte_ns),
+    SECONDS("total", total_ns),
+    COUNT("attempts", attempts),
+    WORD("end", end),
+    TEXT("country", country),
+    TEXT("site", site),
+    MEMBER_(VALUE_DISTANCE, ",\"distance_ms\":", distance_ms),
+    WORD("sticky", sticky),
+    WORD("hedge", hedge),
+    WORD("tls", tls_version),
+    TEXT("sni", sni),
+    TEXT("request_id", id),
+    TEXT("trace", trace),
+};
+
+/* A buffer that is written behind its content, which grows when the pen is put down. The code of
+ * values that stand for themselves, as nearly all do, is inline; what else there may be is not. */
+struct pen {
+    struct buf *b;
+    char *p, *most; /* here, and where the room ends; there is none in a buffer that has failed */
+};
+
+static inline void pen_take(struct pen *w)
+{
+    w->p = w->b->p + w->b->n;
+    w->most = w->b->failed ? w->p : w->b->p + w->b->cap;
+}
+
+static inline void pen_put_down(const struct pen *w)
+{
+    w->b->n = (size_t)(w->p - w->b->p);
+}
+
+__attribute__((noinline)) static bool pen_more(struct pen *w, size_t n)
+{
+    pen_put_down(w);
+    bool fine = !w->b->failed && buf_reserve(w->b, n);
+    pen_take(w);
+    return fine;
+}
+
+/* The name, where behind it there is room for a value of so many bytes. */
+static inline bool json_begin(struct pen *w, const struct member *m, size_t most)
+{
+    size_t n = sizeof m->key + most;
+    if ((size_t)(w->most - w->p) < n && !pen_more(w, n))
+        return false;
+    memcpy(w->p, m->key, sizeof m->key);
+    w->p += m->key_n;
+    return true;
+}
+
+__attribute__((noinline)) static void json_escaped(struct pen *w, const struct member *m,
+                                                   struct span value, size_t most)
+{
+    pen_put_down(w);
+    buf_put(w->b, m->key, m->key_n - 1U);
+    buf_put_json(w->b, value, most);
+    pen_take(w);
+}
+
+static inline void json_text(struct pen *w, const struct member *m, struct span value)
+{
+    if (value.n == 0)
+        return;
+    char *from = w->p;
+    if (value.n <= LIMIT_LOG_FIELD && json_begin(w, m, value.n + 1)) {
+        from = w->p - m->key_n;
+        if (span_copy_quotable(w->p, value)) {
+            w->p[value.n] = '"';
+            w->p += value.n + 1;
+            return;
+        }
+    }
+    w->p = from;
+    json_escaped(w, m, value, m->kind == VALUE_URI ? LIMIT_LOG_URI : LIMIT_LOG_FIELD);
+}
+
+static inline void json_number(struct pen *w, const struct member *m, uint64_t v)
+{
+    if (json_begin(w, m, NUMBER_MOST))
+        w->p += u64_print(w->p, v);
+}
+
+static inline void json_seconds(struct pen *w, const struct member *m, int64_t ns)
+{
+    if (ns >= 0 && json_begin(w, m, SECONDS_MOST))
+        w->p = print_seconds(w->p, (uint64_t)ns);
+}
+
+__attribute__((noinline)) static void json_distance(struct pen *w, const struct member *m, float ms)
+{
+    if (ms < 0)
+        return;
+    pen_put_down(w);
+    buf_put(w->b, m->key, m->key_n);
+    put_distance(w->b, ms);
+    pen_take(w);
+}
+
+__attribute__((noinline)) static struct span whole_uri(const struct access_facts *f, char *memory,
+                                                       size_t size)
+{
+    struct buf uri;
+    buf_fixed(&uri, memory, size);
     buf_put_span(&uri, span_sub(f->path, 0, LIMIT_LOG_URI));
     buf_put_char(&uri, '?');
     (void)hide_secrets(span_sub(f->query, 0, LIMIT_LOG_URI - buf_len(&uri)), &uri);
-    text(b, KEY("path"), buf_span(&uri), LIMIT_LOG_URI);
+    return buf_span(&uri);
+}
+
+static inline void json_member(struct pen *w, const struct member *m, const struct access_facts *f,
+                               struct span uri)
+{
+    const void *at = (const char *)f + m->offset;
+    const char *const *word = at;
+    struct span value = uri;
+    switch ((enum value)m->kind) {
+    case VALUE_TEXT:
+        value = *(const struct span *)at;
+        break;
+    case VALUE_WORD:
+        value = span_str(*word);
+        break;
+    case VALUE_URI:
+        break;
+    case VALUE_COUNT:
+        json_number(w, m, *(const unsigned *)at);
+        return;
+    case VALUE_BYTES:
+        json_number(w, m, *(const uint64_t *)at);
+        return;
+    case VALUE_SECONDS:
+        json_seconds(w, m, *(const int64_t *)at);
+        return;
+    case VALUE_DISTANCE:
+        json_distance(w, m, *(const float *)at);
+        return;
+    case VALUE_NONE:
+        return;
+    }
+    json_text(w, m, value);
 }
 
 /* Last, and left out where the line would be too long with it (L38). */
-static void decision(struct buf *b, struct span json)
+static void json_decision(struct buf *b, struct span json)
 {
     if (json.n == 0 || buf_len(b) + json.n + 16 > LIMIT_LOG_LINE)
         return;
@@ -152,44 +304,22 @@ static void decision(struct buf *b, struct span json)
 
 void access_json(const struct access_facts *f, struct buf *out)
 {
-    char time[24];
-    clock_print_rfc3339(time, f->wall_ns);
-    buf_put_str(out, "{\"time\":\"");
-    buf_put(out, time, sizeof time);
-    buf_put_char(out, '"');
-    text(out, KEY("client"), f->client, LIMIT_LOG_FIELD);
-    text(out, KEY("peer"), f->peer, LIMIT_LOG_FIELD);
-    text(out, KEY("listener"), f->listener, LIMIT_LOG_FIELD);
-    text(out, KEY("route"), f->route, LIMIT_LOG_FIELD);
-    text(out, KEY("pool"), f->pool, LIMIT_LOG_FIELD);
-    text(out, KEY("backend"), f->backend, LIMIT_LOG_FIELD);
-    word(out, KEY("protocol"), f->protocol);
-    text(out, KEY("method"), f->method, LIMIT_LOG_FIELD);
-    text(out, KEY("authority"), f->authority, LIMIT_LOG_FIELD);
-    put_path(out, f);
-    number(out, KEY("status"), f->status);
-    number(out, KEY("bytes_in"), f->bytes_in);
-    number(out, KEY("bytes_out"), f->bytes_out);
-    seconds(out, KEY("queue"), f->queue_ns);
-    seconds(out, KEY("connect"), f->connect_ns);
-    seconds(out, KEY("first_byte"), f->first_byte_ns);
-    seconds(out, KEY("total"), f->total_ns);
-    number(out, KEY("attempts"), f->attempts);
-    word(out, KEY("end"), f->end);
-    text(out, KEY("country"), f->country, LIMIT_LOG_FIELD);
-    text(out, KEY("site"), f->site, LIMIT_LOG_FIELD);
-    if (f->distance_ms >= 0) {
-        buf_put_span(out, KEY("distance_ms"));
-        put_distance(out, f->distance_ms);
-    }
-    word(out, KEY("sticky"), f->sticky);
-    word(out, KEY("hedge"), f->hedge);
-    word(out, KEY("tls"), f->tls_version);
-    text(out, KEY("sni"), f->sni, LIMIT_LOG_FIELD);
-    text(out, KEY("request_id"), f->id, LIMIT_LOG_FIELD);
-    text(out, KEY("trace"), f->trace, LIMIT_LOG_FIELD);
-    decision(out, f->decision);
-    buf_put_str(out, "}\n");
+    char memory[LIMIT_LOG_URI + 64];
+    struct span uri = f->path;
+    struct pen w = {.b = out};
+    buf_put(out, "{\"time\":\"", 9);
+    buf_put(out, f->time, TIME_BYTES);
+    buf_put(out, "\"", 1);
+    if (out->failed)
+        return;
+    if (f->query.p != NULL)
+        uri = whole_uri(f, memory, sizeof memory);
+    pen_take(&w);
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+        json_member(&w, &members[i], f, uri);
+    pen_put_down(&w);
+    json_decision(out, f->decision);
+    buf_put(out, "}\n", 2);
 }
 
 /* Between quotes in the combined format: quotes, backslashes and bytes outside 0x20..0x7e as \xhh.
@@ -263,7 +393,6 @@ void access_combined(const struct access_facts *f, struct buf *out)
 }
 
 /* What a name stands for: a member of the facts and its type. */
-enum value { VALUE_NONE, VALUE_TEXT, VALUE_WORD, VALUE_COUNT, VALUE_BYTES, VALUE_SECONDS };
 static const struct {
     enum value kind;
     size_t offset;
@@ -324,6 +453,8 @@ static void put_member(struct buf *b, enum template_name name, const struct acce
     case VALUE_SECONDS:
         put_seconds(b, *(const int64_t *)at);
         break;
+    case VALUE_URI: /* put_value has these */
+    case VALUE_DISTANCE:
     case VALUE_NONE:
         buf_put_char(b, '-');
         break;
@@ -332,10 +463,8 @@ static void put_member(struct buf *b, enum template_name name, const struct acce
 
 static void put_value(struct buf *b, enum template_name name, const struct access_facts *f)
 {
-    char time[24];
     if (name == TEMPLATE_TIME) {
-        clock_print_rfc3339(time, f->wall_ns);
-        buf_put(b, time, sizeof time);
+        buf_put(b, f->time, TIME_BYTES);
     } else if (name == TEMPLATE_DISTANCE_MS && f->distance_ms >= 0) {
         put_distance(b, f->distance_ms);
     } else if (name == TEMPLATE_URI) {

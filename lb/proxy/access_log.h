@@ -10,7 +10,8 @@
 /* Spans may be empty: the field is then left out (JSON) or "-" (combined). Durations in ns,
  * negative: not reached. */
 struct access_facts {
-    int64_t wall_ns; /* end of the request */
+    int64_t wall_ns;  /* end of the request */
+    const char *time; /* the same as RFC 3339 has it, 24 bytes (clock_print_rfc3339) */
     struct span client, peer, listener, route, pool, backend, site, country, continent, subdivision;
     const char *protocol; /* "HTTP/1.1" */
     struct span method, scheme, host, authority, path, query, user_agent, referer, id, trace;

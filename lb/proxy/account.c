@@ -77,43 +77,53 @@ static void where(const struct exchange *x, struct access_facts *f)
     f->distance_ms = chosen ? x->distance_ms : -1;
 }
 
-/* What there is to say of a request that has ended; tls is memory for its part. */
-static struct access_facts tell(const struct exchange *x, int64_t total_ns,
-                                struct conn_tls_info *tls)
+/* What only some forms of a line have. */
+static void aside(const struct exchange *x, struct access_facts *f)
+{
+    f->user_agent = value_of(x, FIELD_USER_AGENT);
+    f->referer = value_of(x, FIELD_REFERER);
+}
+
+static void asked(const struct exchange *x, struct access_facts *f)
+{
+    const struct request *r = x->request;
+    f->protocol = protocol_name(r->version);
+    f->method = r->method_name;
+    f->scheme = r->scheme;
+    f->host = r->host;
+    f->authority = r->authority;
+    f->path = r->path;
+    f->query = r->query;
+    f->id = x->id;
+    f->trace = trace_id(&x->trace);
+}
+
+/* What there is to say of a request that has ended; tls is memory for its part. f is zeroed. */
+static void tell(const struct exchange *x, int64_t total_ns, struct conn_tls_info *tls,
+                 struct access_facts *f)
 {
     static const char *const sticks[] = {NULL, "made", "kept", "broken"};
-    struct proxy *p = x->proxy;
-    const struct request *r = x->request;
     static const char *const hedges[] = {NULL, "lost", "won"};
-    struct access_facts f = {
-        .wall_ns = p->loop->ops->wall_ns(p->loop),
-        .protocol = protocol_name(r->version),
-        .method = r->method_name,
-        .scheme = r->scheme,
-        .host = r->host,
-        .authority = r->authority,
-        .path = r->path,
-        .query = r->query,
-        .user_agent = value_of(x, FIELD_USER_AGENT),
-        .referer = value_of(x, FIELD_REFERER),
-        .id = x->id,
-        .trace = trace_id(&x->trace),
-        .status = x->status,
-        .bytes_in = x->front->bytes_in,
-        .bytes_out = x->front->bytes_out,
-        .queue_ns = x->queue_ns,
-        .connect_ns = x->connect_ns,
-        .first_byte_ns = x->first_byte_ns != 0 ? x->first_byte_ns - x->begun_ns : -1,
-        .total_ns = total_ns,
-        .attempts = x->attempts,
-        .sticky = sticks[x->stick_end],
-        .hedge = hedges[x->hedge_end],
-        .decision = x->decision,
-        .end = err_name(x->end),
-    };
-    who(x, &f, tls);
-    where(x, &f);
-    return f;
+    struct proxy *p = x->proxy;
+    f->wall_ns = loop_wall_ns(p->loop);
+    f->time = loop_stamp(p->loop);
+    f->status = x->status;
+    f->bytes_in = x->front->bytes_in;
+    f->bytes_out = x->front->bytes_out;
+    f->queue_ns = x->queue_ns;
+    f->connect_ns = x->connect_ns;
+    f->first_byte_ns = x->first_byte_ns != 0 ? x->first_byte_ns - x->begun_ns : -1;
+    f->total_ns = total_ns;
+    f->attempts = x->attempts;
+    f->sticky = sticks[x->stick_end];
+    f->hedge = hedges[x->hedge_end];
+    f->decision = x->decision;
+    f->end = err_name(x->end);
+    asked(x, f);
+    if (p->access != ACCESS_JSON || x->trace.sampled)
+        aside(x, f);
+    who(x, f, tls);
+    where(x, f);
 }
 
 static void put_line(struct proxy *p, const struct access_facts *f)
@@ -144,12 +154,13 @@ static void put_span(struct proxy *p, const struct access_facts *f, const struct
 void exchange_account(struct exchange *x)
 {
     struct proxy *p = x->proxy;
-    struct conn_tls_info tls = {0};
     int64_t total_ns = loop_now_ns(p->loop) - x->begun_ns;
     count(x, total_ns);
     if (x->client == NULL || (p->access == ACCESS_OFF && !x->trace.sampled))
         return;
-    struct access_facts f = tell(x, total_ns, &tls);
+    struct conn_tls_info tls;
+    struct access_facts f = {0};
+    tell(x, total_ns, &tls, &f);
     if (p->access != ACCESS_OFF)
         put_line(p, &f);
     if (x->trace.sampled)

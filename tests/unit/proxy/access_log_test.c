@@ -9,7 +9,8 @@
 static struct access_facts facts(void)
 {
     return (struct access_facts){
-        .wall_ns = 1795428672345678901, /* 2026-11-23T10:11:12.345Z */
+        .wall_ns = 1795428672345678901,
+        .time = "2026-11-23T10:11:12.345Z",
         .client = SPAN("198.51.100.7"),
         .peer = SPAN("192.0.2.1"),
         .listener = SPAN("web"),
@@ -70,7 +71,8 @@ TEST(access_log, json_has_every_field)
 
 TEST(access_log, json_leaves_out_what_is_not_known)
 {
-    struct access_facts f = {.queue_ns = -1,
+    struct access_facts f = {.time = "1970-01-01T00:00:00.000Z",
+                             .queue_ns = -1,
                              .connect_ns = -1,
                              .first_byte_ns = -1,
                              .total_ns = 0,
@@ -79,6 +81,71 @@ TEST(access_log, json_leaves_out_what_is_not_known)
     CHECK_STR(written(access_json, &f),
               "{\"time\":\"1970-01-01T00:00:00.000Z\",\"status\":0,\"bytes_in\":0,"
               "\"bytes_out\":0,\"total\":0.000000,\"attempts\":0,\"end\":\"limit-L4\"}\n");
+}
+
+/* Digits are written by twos: each count of them, and where one more begins. */
+TEST(access_log, json_numbers)
+{
+    static const struct {
+        uint64_t n;
+        int64_t ns;
+        const char *count, *seconds;
+    } rows[] = {
+        {0, 0, "0", "0.000000"},
+        {9, 999, "9", "0.000000"},
+        {10, 1000, "10", "0.000001"},
+        {99, 10000000, "99", "0.010000"},
+        {100, 999999999, "100", "0.999999"},
+        {999, 1000000000, "999", "1.000000"},
+        {1000, 9999999000, "1000", "9.999999"},
+        {65535, 10000000000, "65535", "10.000000"},
+        {100000, 123456789012, "100000", "123.456789"},
+        {10000000000, 99990000100000, "10000000000", "99990.000100"},
+        {UINT64_MAX, INT64_MAX, "18446744073709551615", "9223372036.854775"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct access_facts f = facts();
+        char want[200];
+        f.bytes_in = f.bytes_out = rows[i].n;
+        f.queue_ns = f.total_ns = rows[i].ns;
+        snprintf(want, sizeof want,
+                 "\"bytes_in\":%s,\"bytes_out\":%s,\"queue\":%s,\"connect\":0.001234,"
+                 "\"first_byte\":0.025000,\"total\":%s,",
+                 rows[i].count, rows[i].count, rows[i].seconds, rows[i].seconds);
+        CHECK(strstr(written(access_json, &f), want) != NULL, "%s in %s", want, memory);
+    }
+}
+
+/* A value is copied while it is looked at, eight bytes at once: escapes at each place of it leave
+ * nothing behind of the copy. */
+TEST(access_log, json_escapes_at_each_place)
+{
+    char text[40], want[80];
+    for (size_t n = 1; n < sizeof text; n++) {
+        for (size_t at = 0; at <= n; at++) {
+            struct access_facts f = facts();
+            memset(text, 'a', n);
+            if (at < n)
+                text[at] = '"';
+            f.authority = span_of(text, n);
+            snprintf(want, sizeof want, "\"authority\":\"%.*s%s%.*s\",\"path\"", (int)at, text,
+                     at < n ? "\\\"" : "", at < n ? (int)(n - at - 1) : 0, text + at + 1);
+            CHECK(strstr(written(access_json, &f), want) != NULL, "%s in %s", want, memory);
+        }
+    }
+}
+
+/* A buffer without room: nothing of a line that does not fit is passed on. */
+TEST(access_log, json_without_room_fails)
+{
+    struct access_facts f = facts();
+    size_t whole = strlen(written(access_json, &f));
+    for (size_t size = 0; size < whole; size++) {
+        struct buf b;
+        buf_fixed(&b, memory, size);
+        access_json(&f, &b);
+        CHECK(b.failed && buf_len(&b) <= size, "%zu of %zu", size, whole);
+    }
 }
 
 TEST(access_log, combined_is_the_fields_common_form)
@@ -148,6 +215,9 @@ TEST(access_log, query_secrets_are_hidden)
         {"code=1&state=2&session_id=3", "code=***&state=2&session_id=***"},
         {"t%6fken=abc", "t%6fken=***"},
         {"%74%4F%4b%65%6E=abc", "%74%4F%4b%65%6E=***"},
+        {"client_secret=a&secre=b&ssecret=c", "client_secret=***&secre=b&ssecret=***"},
+        {"passwd=a&passw=b&oauth=c&aut=d", "passwd=***&passw=b&oauth=***&aut=d"},
+        {"k=a&ke=b&key=c&tok=d&se=e", "k=a&ke=b&key=***&tok=d&se=e"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct access_facts f = facts();
