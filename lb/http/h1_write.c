@@ -10,19 +10,18 @@ static inline void put_line(struct buf *out, struct span name, struct span value
         return;
     }
     char *p = out->p + out->n;
-    memcpy(p, name.p, name.n);
+    span_copy(p, name);
     memcpy(p + name.n, ": ", 2);
-    if (value.n > 0) {
-        memcpy(p + name.n + 2, value.p, value.n);
-    }
+    span_copy(p + name.n + 2, value);
     memcpy(p + need - 2, "\r\n", 2);
     out->n += need;
 }
 
 static void put_length(struct buf *out, uint64_t n)
 {
-    char digits[20];
-    put_line(out, SPAN("content-length"), span_of(digits, u64_print(digits, n)));
+    buf_put_str(out, "content-length: ");
+    buf_put_u64(out, n);
+    buf_put(out, "\r\n", 2);
 }
 
 static void put_fields(struct buf *out, const struct fields *f)
