@@ -11,8 +11,8 @@
 enum { WARM = 300, TIMES = 1000 };
 
 /* In the order of cost.py's list. */
-static const struct cost_subject *const subjects[] = {&cost_parse, &cost_write, &cost_route,
-                                                      &cost_pick, &cost_exchange};
+static const struct cost_subject *const subjects[] = {
+    &cost_parse, &cost_write, &cost_route, &cost_pick, &cost_line, &cost_exchange, &cost_logged};
 
 void cost_fail(const char *what)
 {

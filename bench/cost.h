@@ -13,7 +13,8 @@ struct cost_subject {
     void (*end)(void *state);
 };
 
-extern const struct cost_subject cost_parse, cost_write, cost_pick, cost_route, cost_exchange;
+extern const struct cost_subject cost_parse, cost_write, cost_pick, cost_route, cost_line,
+    cost_exchange, cost_logged;
 
 /* Ends the program with a message. */
 _Noreturn void cost_fail(const char *what);

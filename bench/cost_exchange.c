@@ -240,6 +240,13 @@ static void *exchange_begin_rig(void)
     return r;
 }
 
+static void *logged_begin_rig(void)
+{
+    struct rig *r = exchange_begin_rig();
+    r->proxy->access = ACCESS_JSON;
+    return r;
+}
+
 static void close_io(struct io *io)
 {
     io_want(io, 0);
@@ -271,3 +278,5 @@ static void exchange_end_rig(void *state)
 
 const struct cost_subject cost_exchange = {"exchange", exchange_begin_rig, exchange_work,
                                            exchange_end_rig};
+const struct cost_subject cost_logged = {"logged", logged_begin_rig, exchange_work,
+                                         exchange_end_rig};

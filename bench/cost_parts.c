@@ -1,4 +1,4 @@
-/* Parser, writer, routes and pick, each alone. */
+/* Parser, writer, routes, pick and the access log, each alone. */
 #include "cost.h"
 
 #include "base/limits.h"
@@ -7,6 +7,7 @@
 #include "http/h1_write.h"
 #include "pick/pick.h"
 #include "pick/route.h"
+#include "proxy/access_log.h"
 
 #include <stdio.h>
 
@@ -232,3 +233,62 @@ static void picks_end(void *state)
 }
 
 const struct cost_subject cost_pick = {"pick", picks_begin, picks_work, picks_end};
+
+/* --- a line of the access log --- */
+
+static void *line_begin(void)
+{
+    struct buf *b = mem_alloc(sizeof *b);
+    if (b == NULL)
+        cost_fail("no memory");
+    buf_init(b, LIMIT_LOG_LINE);
+    return b;
+}
+
+static void line_work(void *state, size_t times)
+{
+    static const struct access_facts facts = {
+        .wall_ns = 1795428672345678901,
+        .time = "2026-11-23T10:11:12.345Z",
+        .client = SPAN("198.51.100.7"),
+        .peer = SPAN("192.0.2.1"),
+        .listener = SPAN("public"),
+        .route = SPAN("api"),
+        .pool = SPAN("api"),
+        .backend = SPAN("one"),
+        .protocol = "HTTP/2",
+        .method = SPAN("GET"),
+        .authority = SPAN("api.example.com"),
+        .path = SPAN("/v1/items/4711/reviews"),
+        .query = SPAN("page=2&sort=newest"),
+        .id = SPAN("6f1e0c5a9b7d4e238c1f0a5b7d9e2c43"),
+        .trace = SPAN("4bf92f3577b34da6a3ce929d0e0e4736"),
+        .status = 200,
+        .bytes_in = 412,
+        .bytes_out = 20480,
+        .connect_ns = -1,
+        .first_byte_ns = 25000999,
+        .total_ns = 61000001,
+        .attempts = 1,
+        .end = "ok",
+        .tls_version = "TLSv1.3",
+        .sni = SPAN("api.example.com"),
+        .distance_ms = -1,
+    };
+    struct buf *b = state;
+    for (size_t i = 0; i < times; i++) {
+        buf_clear(b);
+        access_json(&facts, b);
+        if (b->failed)
+            cost_fail("the line does not fit");
+    }
+}
+
+static void line_end(void *state)
+{
+    struct buf *b = state;
+    buf_fini(b);
+    mem_free(b);
+}
+
+const struct cost_subject cost_line = {"line", line_begin, line_work, line_end};
