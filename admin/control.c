@@ -125,7 +125,7 @@ bool control_accept(void *user, int fd, const struct addr *peer)
     }
     c->admin = a;
     c->asker.answer = answer;
-    if (conn_accept(a->env, fd, peer, &a->control.at, NULL, &events, c, &c->conn) != ERR_OK) {
+    if (conn_accept(a->env, fd, peer, NULL, &events, c, &c->conn) != ERR_OK) {
         mem_free(c);
         return true;
     }

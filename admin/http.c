@@ -334,7 +334,7 @@ bool http_accept(void *user, int fd, const struct addr *peer)
     if (!(full && make_room(a)) && !admin_socket_admit(a, &a->http, fd)) {
         return true;
     }
-    if (conn_accept(a->env, fd, peer, &a->http.at, NULL, &no_events, NULL, &conn) != ERR_OK) {
+    if (conn_accept(a->env, fd, peer, NULL, &no_events, NULL, &conn) != ERR_OK) {
         return true;
     }
     struct http_conn *c = mem_alloc(sizeof *c);

@@ -106,14 +106,14 @@ static size_t unix_path_length(const struct addr *a)
     return a->len > head ? strnlen(a->un.sun_path, a->len - head) : 0;
 }
 
-static size_t copy_text(char out[ADDR_TEXT], const char *text)
+static size_t copy_text(char out[ADDR_HOST_TEXT], const char *text)
 {
     size_t n = strlen(text);
     memcpy(out, text, n + 1);
     return n;
 }
 
-size_t addr_print_host(const struct addr *a, char out[ADDR_TEXT])
+size_t addr_print_host(const struct addr *a, char out[ADDR_HOST_TEXT])
 {
     out[0] = '\0';
     if (a->len == 0)
@@ -122,13 +122,14 @@ size_t addr_print_host(const struct addr *a, char out[ADDR_TEXT])
         return copy_text(out, "unix:");
     const void *ip = a->any.sa_family == AF_INET ? (const void *)&a->v4.sin_addr
                                                  : (const void *)&a->v6.sin6_addr;
-    (void)!inet_ntop(a->any.sa_family, ip, out, ADDR_TEXT); /* "" where it is of another family */
+    /* "" where it is of another family. */
+    (void)!inet_ntop(a->any.sa_family, ip, out, ADDR_HOST_TEXT);
     return strlen(out);
 }
 
 size_t addr_print(const struct addr *a, char out[ADDR_TEXT])
 {
-    char host[ADDR_TEXT];
+    char host[ADDR_HOST_TEXT];
     int n;
     if (a->len == 0) {
         out[0] = '\0';

@@ -19,7 +19,8 @@ struct addr {
     socklen_t len; /* 0: none */
 };
 
-#define ADDR_TEXT 128 /* enough for every printed form, NUL included */
+#define ADDR_TEXT      128 /* enough for every printed form, NUL included */
+#define ADDR_HOST_TEXT 48  /* enough for every one without a port */
 
 /* "1.2.3.4:80", "[::1]:80", "unix:/path". ERR_SYNTAX, ERR_RANGE. */
 MUST_CHECK
@@ -30,7 +31,7 @@ enum err addr_parse_host(struct span s, struct addr *out);
 /* Prints as addr_parse reads; returns the length. */
 size_t addr_print(const struct addr *a, char out[ADDR_TEXT]);
 /* Without the port and brackets ("unix:" for unix sockets). */
-size_t addr_print_host(const struct addr *a, char out[ADDR_TEXT]);
+size_t addr_print_host(const struct addr *a, char out[ADDR_HOST_TEXT]);
 uint16_t addr_port(const struct addr *a);
 bool addr_eq(const struct addr *a, const struct addr *b);
 /* ::ffff:a.b.c.d becomes a.b.c.d; others stay. */

@@ -42,6 +42,7 @@ static void release(struct conn *c)
     chain_clear(&c->out, c->env->store);
     buf_store_give(c->env->store, &c->held);
     tls_free(&c->tls);
+    mem_free(c->local);
     mem_free(c);
 }
 
@@ -130,7 +131,7 @@ enum err conn_errno(const struct conn *c, ssize_t result)
     case ECONNREFUSED:
         return ERR_BACKEND_REFUSED;
     case EAGAIN: /* a unix socket whose queue is full; elsewhere this side lacks something (B2) */
-        return c->peer.any.sa_family == AF_UNIX ? ERR_BACKEND_REFUSED : ERR_NO_PORT;
+        return c->by_path ? ERR_BACKEND_REFUSED : ERR_NO_PORT;
     case ETIMEDOUT:
         return ERR_BACKEND_CONNECT_TIMEOUT;
     case ECONNRESET:
@@ -244,17 +245,14 @@ static struct tls_home home_of(struct conn *c)
     return (struct tls_home){.loop = c->env->loop, .store = c->env->store, .out = &c->out};
 }
 
-enum err conn_accept(struct conn_env *env, int fd, const struct addr *peer,
-                     const struct addr *local, struct tls_server *tls,
+enum err conn_accept(struct conn_env *env, int fd, const struct addr *peer, struct tls_server *tls,
                      const struct conn_events *events, void *user, struct conn **out)
 {
     enum err e = ERR_NO_MEMORY;
     struct conn *c = conn_new(env, fd, events, user);
     if (c != NULL) {
         struct tls_home home = home_of(c);
-        c->peer = *peer;
-        if (local != NULL)
-            c->local = *local;
+        c->peer_port = addr_port(peer);
         c->state = tls != NULL ? CONN_HANDSHAKE : CONN_OPEN;
         e = tls != NULL ? tls_accept(&home, tls, &c->tls) : ERR_OK;
     }
@@ -280,11 +278,11 @@ enum err conn_begin_tls(struct conn *c, struct tls_server *tls)
 }
 
 /* What went wrong is told later, unless it is this process that lacks something. */
-static enum err start_connecting(struct conn *c)
+static enum err start_connecting(struct conn *c, const struct addr *to)
 {
     struct loop *l = c->env->loop;
     c->connect_ns = loop_now_ns(l);
-    int r = l->ops->sock_connect(l, c->io.fd, &c->peer);
+    int r = l->ops->sock_connect(l, c->io.fd, to);
     enum err e = r < 0 && r != -EINPROGRESS ? conn_errno(c, r) : ERR_OK;
     if (e == ERR_NO_MEMORY || e == ERR_NO_PORT)
         return e;
@@ -307,13 +305,14 @@ enum err conn_connect(struct conn_env *env, const struct conn_target *to,
     if (c != NULL) {
         struct tls_home home = home_of(c);
         c->outgoing = true;
-        c->peer = *to->addr;
+        c->peer_port = addr_port(to->addr);
+        c->by_path = to->addr->any.sa_family == AF_UNIX;
         e = to->tls != NULL ? tls_connect(&home, to, &c->tls) : ERR_OK;
         if (e == ERR_OK && !chain_put(&c->out, env->store, to->prelude))
             e = ERR_NO_MEMORY;
     }
     if (e == ERR_OK)
-        e = start_connecting(c);
+        e = start_connecting(c, to->addr);
     if (e != ERR_OK) {
         if (c != NULL)
             release(c);
@@ -432,17 +431,21 @@ bool conn_pressed(const struct conn *c)
     return c->env->pressed;
 }
 
-const struct addr *conn_peer(const struct conn *c)
+uint16_t conn_peer_port(const struct conn *c)
 {
-    return &c->peer;
+    return c->peer_port;
 }
 
 const struct addr *conn_local(struct conn *c)
 {
+    static const struct addr unknown;
     struct loop *l = c->env->loop;
-    if (c->local.len == 0 && c->state != CONN_DEAD)
-        (void)l->ops->sock_local(l, c->io.fd, &c->local);
-    return &c->local;
+    if (c->local == NULL && c->state != CONN_DEAD) {
+        c->local = mem_alloc(sizeof *c->local);
+        if (c->local != NULL)
+            (void)l->ops->sock_local(l, c->io.fd, c->local);
+    }
+    return c->local != NULL ? c->local : &unknown;
 }
 
 void conn_tls(const struct conn *c, struct conn_tls_info *out)

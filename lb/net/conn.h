@@ -81,11 +81,9 @@ void conn_env_fini(struct conn_env *env);
 /* Sends what has gathered on every connection; done at the end of every event and turn. */
 void conn_env_flush(struct conn_env *env);
 
-/* Takes fd. local NULL: asked for when somebody wants it. tls NULL: plain. On failure fd is closed.
- */
+/* Takes fd. tls NULL: plain. On failure fd is closed. */
 MUST_CHECK
-enum err conn_accept(struct conn_env *env, int fd, const struct addr *peer,
-                     const struct addr *local, struct tls_server *tls,
+enum err conn_accept(struct conn_env *env, int fd, const struct addr *peer, struct tls_server *tls,
                      const struct conn_events *events, void *user, struct conn **out);
 
 /* An open plain connection goes on with TLS as the server: the bytes that its reader does not take
@@ -151,7 +149,10 @@ enum conn_end {
 /* The caller forgets the connection; it ends itself. Empties *c. */
 void conn_close(struct conn **c, enum conn_end how);
 
-const struct addr *conn_peer(const struct conn *c);
+/* 0: a unix socket's. */
+uint16_t conn_peer_port(const struct conn *c);
+/* The address at this side; len 0: not known. The connection keeps it from the first call on, until
+ * it ends. */
 const struct addr *conn_local(struct conn *c);
 
 /* How long it took to connect, without TLS; 0 for accepted ones. */

@@ -19,6 +19,9 @@ enum { IO_READ = 1, IO_WRITE = 2 };
 
 struct loop;
 
+/* Bytes that an implementation has in each of what follows: a watcher of libev. */
+#define LOOP_IMPL 48
+
 /* One descriptor watched. Zero it, set fd and on_ready, then io_want. */
 struct io {
     void (*on_ready)(struct io *io, unsigned events); /* IO_READ | IO_WRITE */
@@ -27,7 +30,7 @@ struct io {
     unsigned events; /* what is asked for now */
     union {
         void *align;
-        char space[64];
+        char space[LOOP_IMPL];
     } impl;
 };
 
@@ -40,7 +43,7 @@ struct timer {
     int64_t armed_ns; /* when the watcher really fires; 0: it is not armed */
     union {
         void *align;
-        char space[64];
+        char space[LOOP_IMPL];
     } impl;
 };
 
@@ -50,7 +53,7 @@ struct wake {
     struct loop *loop;
     union {
         void *align;
-        char space[64];
+        char space[LOOP_IMPL];
     } impl;
 };
 

@@ -283,7 +283,7 @@ static enum err client_start(struct client *c, int fd, const struct addr *peer)
 {
     struct proxy *p = c->proxy;
     bool header = c->listener->spoken_for != NULL;
-    enum err e = conn_accept(p->env, fd, peer, NULL, header ? NULL : c->listener->tls,
+    enum err e = conn_accept(p->env, fd, peer, header ? NULL : c->listener->tls,
                              header ? &header_events : &handshake_events, c, &c->conn);
     if (e != ERR_OK)
         return e;

@@ -8,7 +8,7 @@ void origin_set(struct origin *o, const struct addr *a)
 {
     o->addr = *a;
     addr_unmap(&o->addr);
-    o->text_size = addr_print_host(&o->addr, o->text);
+    o->text_size = (uint8_t)addr_print_host(&o->addr, o->text);
     o->geo_generation = 0;
     o->distance_key = 0;
     o->site = 0;

@@ -9,16 +9,16 @@
 /* Who asks: an address and where it is, looked up once per address. Requests that run side by side
  * on one connection may come from different ones behind a trusted peer, so each holds its own. */
 struct origin {
-    unsigned refs; /* whoever it is a part of has one, which never ends */
-    struct addr addr;
-    struct place place;
+    unsigned refs;   /* whoever it is a part of has one, which never ends */
     uint8_t country; /* its number (geo/country.h); 0: not known */
-    uintptr_t site;  /* the last one that it was sent to, to tell it from another; 0: none */
-    uint64_t geo_generation; /* of the policy whose database was asked; 0: not yet */
-    size_t text_size;
-    char text[ADDR_TEXT];  /* without port */
-    float *distance_ms;    /* by site of one pool, or NULL */
-    uint64_t distance_key; /* which pool of which generation */
+    uint8_t text_size;
+    uintptr_t site; /* the last one that it was sent to, to tell it from another; 0: none */
+    uint64_t geo_generation;   /* of the policy whose database was asked; 0: not yet */
+    uint64_t distance_key;     /* which pool of which generation */
+    float *distance_ms;        /* by site of one pool, or NULL */
+    char text[ADDR_HOST_TEXT]; /* without port */
+    struct place place;
+    struct addr addr;
 };
 
 /* Another address; what was known of the one before is forgotten. */

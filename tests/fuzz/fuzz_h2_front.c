@@ -164,7 +164,7 @@ static bool on_accept(void *user, int fd, const struct addr *from)
     static const struct conn_events none = {.on_bytes = no_bytes};
     struct peer *p = user;
     struct conn *conn;
-    must(conn_accept(&p->env, fd, from, &p->at, NULL, &none, NULL, &conn) == ERR_OK);
+    must(conn_accept(&p->env, fd, from, NULL, &none, NULL, &conn) == ERR_OK);
     must(h2_front_new(conn, true, &limits, &p->cache, &owner, p, &p->codec) == ERR_OK);
     return true;
 }

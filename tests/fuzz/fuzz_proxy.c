@@ -197,7 +197,7 @@ static bool server_door(void *user, int fd, const struct addr *peer)
     if (x == NULL)
         p->outside->ops->sock_close(p->outside, fd, true);
     else
-        must(conn_accept(&p->outside_env, fd, peer, &p->at[1], NULL, &events, x, &x->c) == ERR_OK);
+        must(conn_accept(&p->outside_env, fd, peer, NULL, &events, x, &x->c) == ERR_OK);
     return true;
 }
 

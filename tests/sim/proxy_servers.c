@@ -363,7 +363,7 @@ bool server_accept(void *user, int fd, const struct addr *peer)
     peer_init(s, w, w->server_loop);
     s->list = w->servers;
     w->servers = s;
-    need(w, conn_accept(&w->server_env, fd, peer, &w->at, NULL, &server_events, s, &s->c) == ERR_OK,
+    need(w, conn_accept(&w->server_env, fd, peer, NULL, &server_events, s, &s->c) == ERR_OK,
          "accept", 0);
     return true;
 }

@@ -52,8 +52,7 @@ static bool on_accept(void *user, int fd, const struct addr *peer)
     s->on_room = read_on;
     s->close_on_eof = s->close_on_fail = true;
     s->close_how = CONN_END_FLUSH;
-    enum err e =
-        conn_accept(&w->server_env, fd, peer, &w->at, w->tls_server, &side_events, s, &s->c);
+    enum err e = conn_accept(&w->server_env, fd, peer, w->tls_server, &side_events, s, &s->c);
     CHECK(e == ERR_OK || (e == ERR_NO_MEMORY && w->starved), "%s", err_name(e));
     return w->most_accepted == 0 || w->accepted < w->most_accepted;
 }

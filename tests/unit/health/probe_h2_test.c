@@ -55,7 +55,7 @@ static const struct conn_events events = {on_nothing, on_bytes, on_eof, on_nothi
 static bool on_accept(void *user, int fd, const struct addr *peer)
 {
     struct server *s = user;
-    CHECK_INT(conn_accept(&s->env, fd, peer, &s->at, NULL, &events, s, &s->c), ERR_OK);
+    CHECK_INT(conn_accept(&s->env, fd, peer, NULL, &events, s, &s->c), ERR_OK);
     return true;
 }
 

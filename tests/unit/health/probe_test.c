@@ -89,7 +89,7 @@ static const struct conn_events server_events = {on_nothing, on_bytes, on_eof, o
 static bool on_accept(void *user, int fd, const struct addr *peer)
 {
     struct server *s = user;
-    enum err e = conn_accept(&s->env, fd, peer, &s->at, s->tls, &server_events, s, &s->c);
+    enum err e = conn_accept(&s->env, fd, peer, s->tls, &server_events, s, &s->c);
     CHECK(e == ERR_OK || e == ERR_NO_MEMORY, "accept: %s", err_name(e));
     if (e != ERR_OK) {
         s->c = NULL;

@@ -115,8 +115,7 @@ static void client_codec(struct client *c, bool tls)
     struct conn *conn;
     struct addr from;
     CHECK_INT(addr_parse(SPAN("127.0.0.1:1"), &from), ERR_OK);
-    CHECK_INT(conn_accept(&c->w.env, world_pair(&c->w), &from, &from, NULL, &none, NULL, &conn),
-              ERR_OK);
+    CHECK_INT(conn_accept(&c->w.env, world_pair(&c->w), &from, NULL, &none, NULL, &conn), ERR_OK);
     CHECK_INT(h1_front_new(conn, tls, &c->limits, &c->cache, &owner, c, &c->h), ERR_OK);
 }
 

@@ -214,8 +214,7 @@ static void peer_open_with(struct peer *p, bool windows_open_themselves, struct 
     p->cache.keep = 16;
     p->limits = limits;
     CHECK_INT(addr_parse(SPAN("127.0.0.1:1"), &from), ERR_OK);
-    CHECK_INT(conn_accept(&p->w.env, world_pair(&p->w), &from, &from, NULL, &none, NULL, &conn),
-              ERR_OK);
+    CHECK_INT(conn_accept(&p->w.env, world_pair(&p->w), &from, NULL, &none, NULL, &conn), ERR_OK);
     CHECK_INT(h2_front_new(conn, true, &p->limits, &p->cache, &owner, p, &p->h), ERR_OK);
     wire_new(p, windows_open_themselves);
     turn(p);

@@ -112,8 +112,8 @@ static bool on_accept(void *user, int fd, const struct addr *peer)
     if (p->server.c != NULL)
         conn_close(&p->server.c, CONN_END_NOW);
     p->accepted++;
-    enum err e = conn_accept(&p->env, fd, peer, &p->at, p->tls_server, &side_events, &p->server,
-                             &p->server.c);
+    enum err e =
+        conn_accept(&p->env, fd, peer, p->tls_server, &side_events, &p->server, &p->server.c);
     CHECK_INT(e, ERR_OK);
     return true;
 }

@@ -138,7 +138,7 @@ static bool on_accept(void *user, int fd, const struct addr *peer)
     v->limits = (struct h2_limits){.head = {.size = KIB(8), .fields = 20, .field = KIB(4)},
                                    .streams = b->streams,
                                    .head_ms = 1000};
-    CHECK_INT(conn_accept(&b->server_env, fd, peer, &b->at, NULL, &mute, b, &c), ERR_OK);
+    CHECK_INT(conn_accept(&b->server_env, fd, peer, NULL, &mute, b, &c), ERR_OK);
     if (!b->silent) {
         CHECK_INT(h2_session_new(c, true, &v->limits, &holding, v, &v->session), ERR_OK);
     }

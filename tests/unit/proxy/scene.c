@@ -110,9 +110,7 @@ static bool accept_at(struct scene *s, int server, int fd, const struct addr *pe
     buf_init(&v->got, 0);
     timer_init(&v->later, s->server_loop, on_later);
     list_append(&s->served, &v->link);
-    CHECK_INT(
-        conn_accept(&s->server_env, fd, peer, &s->at[server], NULL, &server_events, v, &v->conn),
-        ERR_OK);
+    CHECK_INT(conn_accept(&s->server_env, fd, peer, NULL, &server_events, v, &v->conn), ERR_OK);
     return true;
 }
 
