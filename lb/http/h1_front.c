@@ -21,10 +21,45 @@ bool h1_front_is_old(const struct h1_front *h)
     return now_ns(h) >= h->old_ns;
 }
 
-/* For FRONT_HEAD only. The owner hears of it, and the memory goes, at the end of the turn. */
+static size_t hold_limit(const struct front_limits *l)
+{
+    enum { LINE_EXTRA = 6 }; /* colon, spaces, CR LF */
+    size_t head = l->request_line + l->head + l->fields * LINE_EXTRA + LIMIT_FIELD_NAME;
+    return head > KIB(64) ? head : KIB(64);
+}
+
+/* The memory of a request, from the first byte of its head on. */
+static bool borrow_request(struct h1_front *h)
+{
+    const struct front_limits *l = h->limits;
+    struct h1_request *q = small_take(conn_small(h->conn), sizeof(*q));
+    if (q == NULL) {
+        return false;
+    }
+    q->stream = (struct front){.ops = &h1_front_ops, .arena = &q->arena, .begun_ns = now_ns(h)};
+    q->front = h;
+    arena_init(&q->arena, h->arenas, ARENA_BLOCK, front_arena_most(hold_limit(l), l->fields));
+    h1_scan_init(&q->scan, H1_REQUEST);
+    h->request = q;
+    return true;
+}
+
+static void return_request(struct h1_front *h)
+{
+    struct h1_request *q = h->request;
+    h->request = NULL;
+    if (q != NULL) {
+        arena_reset(&q->arena);
+        small_give(conn_small(h->conn), q);
+    }
+}
+
+/* For FRONT_HEAD, and at a request's release. The owner hears of it, and the memory goes, at the
+ * end of the turn. */
 static void end_connection(struct h1_front *h, enum err why, enum conn_end how)
 {
     struct loop *l = conn_loop(h->conn);
+    return_request(h);
     h->state = FRONT_ENDED;
     h->why = why;
     timer_stop(&h->timer);
@@ -35,23 +70,25 @@ static void end_connection(struct h1_front *h, enum err why, enum conn_end how)
 /* The exchange hears once that nothing more will come from the client. */
 static void tell_gone(struct h1_front *h, enum err why, bool answerable)
 {
-    if (h->gone) {
+    struct h1_request *q = h->request;
+    if (q->gone) {
         return;
     }
-    h->gone = true;
+    q->gone = true;
     h->closing = true;
-    h->stream.events->on_gone(h->stream.user, why, answerable);
+    q->stream.events->on_gone(q->stream.user, why, answerable);
 }
 
 static bool may_hear(const struct h1_front *h)
 {
-    return h->state == FRONT_BUSY && !h->gone && !h->end_told && h->wants;
+    const struct h1_request *q = h->request;
+    return h->state == FRONT_BUSY && !q->gone && !q->end_told && q->wants;
 }
 
-static void tell_end(struct h1_front *h)
+static void tell_end(struct h1_request *q)
 {
-    h->end_told = true;
-    h->stream.events->on_end(h->stream.user, NULL);
+    q->end_told = true;
+    q->stream.events->on_end(q->stream.user, NULL);
 }
 
 /* The content's end, where it has been reached: by its framing or, in a tunnel, by the client's
@@ -61,10 +98,11 @@ static void settle_input(struct h1_front *h)
     if (!may_hear(h)) {
         return;
     }
+    struct h1_request *q = h->request;
     bool over = h->eof && !conn_has_unread(h->conn);
-    if (h->tunnel ? over : h1_body_done(&h->body) && h->request.upgrade == UPGRADE_NONE) {
-        tell_end(h);
-    } else if (over && !h1_body_done(&h->body)) {
+    if (q->tunnel ? over : h1_body_done(&q->body) && q->message.upgrade == UPGRADE_NONE) {
+        tell_end(q);
+    } else if (over && !h1_body_done(&q->body)) {
         tell_gone(h, ERR_CLIENT_ABORT, false);
     }
 }
@@ -72,24 +110,21 @@ static void settle_input(struct h1_front *h)
 /* A new exchange; bad: it only answers. */
 static void begin(struct h1_front *h, enum err bad, enum h1_coding coding, size_t head_bytes)
 {
-    struct front *f = &h->stream;
+    struct h1_request *q = h->request;
     h->state = FRONT_BUSY;
     h->served++;
-    h->request.scheme = h->tls ? SPAN("https") : SPAN("http");
     h->closing = h->closing || bad != ERR_OK || h->served >= h->limits->requests;
-    h->wants = h->end_told = h->begun = h->done = h->tunnel = false;
-    h->gone = bad != ERR_OK;
-    h->coding = H1_NONE;
-    h->left = 0;
-    h1_body_init(&h->body, coding, h->request.length, NULL, NULL);
-    if (h->request.upgrade != UPGRADE_NONE) {
+    q->message.scheme = h->tls ? SPAN("https") : SPAN("http");
+    q->wants = q->end_told = q->begun = q->done = q->tunnel = false;
+    q->gone = bad != ERR_OK;
+    q->coding = H1_NONE;
+    q->left = 0;
+    h1_body_init(&q->body, coding, q->message.length, NULL, NULL);
+    if (q->message.upgrade != UPGRADE_NONE) {
         conn_set_hold_limit(h->conn, LIMIT_UPGRADE_HELD);
     }
-    f->events = NULL;
-    f->user = NULL;
-    f->bytes_in = head_bytes;
-    f->bytes_out = 0;
-    h->owner->on_request(h->owner_user, f, &h->request, bad);
+    q->stream.bytes_in = head_bytes;
+    h->owner->on_request(h->owner_user, &q->stream, &q->message, bad);
 }
 
 /* L4: the first head has its time from accept, the others from their first byte. */
@@ -98,7 +133,7 @@ static void head_goes_on(struct h1_front *h, bool first)
     if (h->eof) {
         end_connection(h, ERR_CLIENT_ABORT, CONN_END_FLUSH);
     } else if (first && h->served > 0) {
-        timer_aim(&h->timer, h->stream.begun_ns + h->limits->head_ms * NS_PER_MS);
+        timer_aim(&h->timer, h->request->stream.begun_ns + h->limits->head_ms * NS_PER_MS);
     }
 }
 
@@ -108,17 +143,19 @@ static size_t read_head(struct h1_front *h, struct span bytes)
     struct h1_limits limits = {
         .line = l->request_line, .head = l->head, .fields = l->fields, .field = l->field};
     struct h1_head head;
-    bool first = h->scan.at == 0;
-    if (first) {
-        h->stream.begun_ns = now_ns(h);
+    bool first = h->request == NULL;
+    if (first && !borrow_request(h)) {
+        end_connection(h, ERR_NO_MEMORY, CONN_END_NOW);
+        return bytes.n;
     }
-    enum err e = h1_parse_request(&h->scan, &limits, bytes, &h->arena, &h->request, &head);
+    struct h1_request *q = h->request;
+    enum err e = h1_parse_request(&q->scan, &limits, bytes, &q->arena, &q->message, &head);
     if (e == ERR_AGAIN) {
         head_goes_on(h, first);
         return 0;
     }
     if (e != ERR_OK) {
-        begin(h, e, H1_NONE, h->request.head_bytes);
+        begin(h, e, H1_NONE, q->message.head_bytes);
         return bytes.n;
     }
     h->leaving = !head.keep_alive;
@@ -127,34 +164,35 @@ static size_t read_head(struct h1_front *h, struct span bytes)
     return head.bytes;
 }
 
-static size_t read_tunnel(struct h1_front *h, struct span bytes)
+static size_t read_tunnel(struct h1_request *q, struct span bytes)
 {
-    h->stream.bytes_in += bytes.n;
-    h->stream.events->on_body(h->stream.user, bytes);
+    q->stream.bytes_in += bytes.n;
+    q->stream.events->on_body(q->stream.user, bytes);
     return bytes.n;
 }
 
 /* Content, while the exchange wants it. Returns how much was taken. */
 static size_t read_body(struct h1_front *h, struct span bytes)
 {
+    struct h1_request *q = h->request;
     uint32_t request = h->served;
     size_t used = 0;
-    while (used < bytes.n && h->served == request && may_hear(h) && !h1_body_done(&h->body)) {
+    while (used < bytes.n && h->served == request && may_hear(h) && !h1_body_done(&q->body)) {
         size_t n = 0;
         struct span piece;
-        enum err e = h1_body_step(&h->body, span_sub(bytes, used, bytes.n), &n, &piece);
+        enum err e = h1_body_step(&q->body, span_sub(bytes, used, bytes.n), &n, &piece);
         used += n;
-        h->stream.bytes_in += n;
+        q->stream.bytes_in += n;
         if (e == ERR_AGAIN) {
             break;
         }
         if (e != ERR_OK) {
-            tell_gone(h, e, !h->begun);
+            tell_gone(h, e, !q->begun);
         } else if (piece.n > 0) {
-            h->stream.events->on_body(h->stream.user, piece);
+            q->stream.events->on_body(q->stream.user, piece);
         }
     }
-    if (h->served == request && h->eof && may_hear(h) && !h1_body_done(&h->body)) {
+    if (h->served == request && h->eof && may_hear(h) && !h1_body_done(&q->body)) {
         tell_gone(h, ERR_CLIENT_ABORT, false);
     }
     return used;
@@ -165,13 +203,18 @@ static size_t read_some(struct h1_front *h, struct span bytes)
     if (h->state == FRONT_HEAD) {
         return read_head(h, bytes);
     }
-    if (h->state == FRONT_ENDED || h->gone) {
+    if (h->state == FRONT_ENDED || h->request->gone) {
         return bytes.n; /* nobody will ever ask for it */
     }
     if (!may_hear(h)) {
         return 0;
     }
-    return h->tunnel ? read_tunnel(h, bytes) : read_body(h, bytes);
+    return h->request->tunnel ? read_tunnel(h->request, bytes) : read_body(h, bytes);
+}
+
+static bool in_tunnel(const struct h1_front *h)
+{
+    return h->state == FRONT_BUSY && h->request->tunnel;
 }
 
 static size_t on_bytes(void *user, struct conn *c, struct span bytes)
@@ -183,7 +226,7 @@ static size_t on_bytes(void *user, struct conn *c, struct span bytes)
         n = read_some(h, span_sub(bytes, used, bytes.n));
         used += n;
     } while (n > 0 && used < bytes.n);
-    if (h->state == FRONT_BUSY && h->tunnel && h->eof) {
+    if (in_tunnel(h) && h->eof) {
         /* Its end comes when the connection knows what was taken. */
         task_post(conn_loop(h->conn), &h->later);
     } else {
@@ -198,9 +241,9 @@ static void eof_while_busy(struct h1_front *h, bool clean)
     if (!clean) {
         h->broken = true;
         tell_gone(h, ERR_CLIENT_ABORT, false);
-    } else if (h->tunnel) {
+    } else if (h->request->tunnel) {
         settle_input(h);
-    } else if (!h1_body_done(&h->body) && (may_hear(h) || !conn_has_unread(h->conn))) {
+    } else if (!h1_body_done(&h->request->body) && (may_hear(h) || !conn_has_unread(h->conn))) {
         /* What is unread although it is wanted is the beginning of something that never comes. */
         tell_gone(h, ERR_CLIENT_ABORT, false);
     }
@@ -210,14 +253,15 @@ static void on_eof(void *user, struct conn *c, bool clean)
 {
     struct h1_front *h = user;
     (void)c;
-    if (h->eof && h->tunnel) {
+    if (h->eof && in_tunnel(h)) {
         return; /* its half has ended already */
     }
     h->eof = true;
     if (h->state == FRONT_BUSY) {
         eof_while_busy(h, clean);
-    } else if (h->state == FRONT_HEAD && (h->scan.at > 0 || !conn_has_unread(h->conn))) {
-        end_connection(h, h->scan.at > 0 ? ERR_CLIENT_ABORT : ERR_CLIENT_CLOSED, CONN_END_FLUSH);
+    } else if (h->state == FRONT_HEAD && (h->request != NULL || !conn_has_unread(h->conn))) {
+        enum err why = h->request != NULL ? ERR_CLIENT_ABORT : ERR_CLIENT_CLOSED;
+        end_connection(h, why, CONN_END_FLUSH);
     }
 }
 
@@ -238,7 +282,7 @@ static void on_room(void *user, struct conn *c)
     struct h1_front *h = user;
     (void)c;
     if (h->state == FRONT_BUSY && !h->broken) {
-        h->stream.events->on_room(h->stream.user);
+        h->request->stream.events->on_room(h->request->stream.user);
     }
 }
 
@@ -253,13 +297,14 @@ static const struct conn_events events = {
 static void on_time(struct timer *t)
 {
     struct h1_front *h = container_of(t, struct h1_front, timer);
+    struct h1_request *q = h->request;
     if (h->state != FRONT_HEAD) {
         return;
     }
-    if (h->scan.at > 0) {
-        h->request = (struct request){
-            .method = METHOD_OTHER, .version = VERSION_1_1, .head_bytes = h->scan.at};
-        begin(h, ERR_HEAD_TIMEOUT, H1_NONE, h->scan.at);
+    if (q != NULL) {
+        q->message = (struct request){
+            .method = METHOD_OTHER, .version = VERSION_1_1, .head_bytes = q->scan.at};
+        begin(h, ERR_HEAD_TIMEOUT, H1_NONE, q->scan.at);
     } else {
         end_connection(h, h->served > 0 ? ERR_IDLE_TIMEOUT : ERR_HEAD_TIMEOUT, CONN_END_FLUSH);
     }
@@ -267,7 +312,6 @@ static void on_time(struct timer *t)
 
 static void h1_front_free(struct h1_front *h)
 {
-    arena_reset(&h->arena);
     task_cancel(&h->later);
     mem_free(h);
 }
@@ -290,13 +334,6 @@ void h1_front_redeliver(struct h1_front *h)
     task_post(conn_loop(h->conn), &h->later);
 }
 
-static size_t hold_limit(const struct front_limits *l)
-{
-    enum { LINE_EXTRA = 6 }; /* colon, spaces, CR LF */
-    size_t head = l->request_line + l->head + l->fields * LINE_EXTRA + LIMIT_FIELD_NAME;
-    return head > KIB(64) ? head : KIB(64);
-}
-
 /* Waits for the next head. Where it will be the last one and the client could not be told, it is
  * waited for all the same. */
 static void wait_for_head(struct h1_front *h)
@@ -306,7 +343,6 @@ static void wait_for_head(struct h1_front *h)
     h->state = FRONT_HEAD;
     h->idle_ns = now;
     h->untold = h->last;
-    h1_scan_init(&h->scan, H1_REQUEST);
     conn_set_hold_limit(h->conn, hold_limit(h->limits));
     if (h->untold || h1_front_is_old(h)) {
         int64_t brief = now + UNTOLD_MS * NS_PER_MS;
@@ -323,20 +359,21 @@ static void wait_for_head(struct h1_front *h)
  * not waited for, unless it has said more, or answers the end as in TLS. */
 static enum conn_end end_of_last(const struct h1_front *h, bool whole)
 {
+    const struct h1_request *q = h->request;
     if (!whole) {
-        return h->begun ? CONN_END_RESET : CONN_END_NOW;
+        return q->begun ? CONN_END_RESET : CONN_END_NOW;
     }
-    bool said_all = h->leaving && h1_body_done(&h->body) && !conn_has_unread(h->conn);
-    return said_all && !h->tls && !h->tunnel ? CONN_END_LAST : CONN_END_FLUSH;
+    bool said_all = h->leaving && h1_body_done(&q->body) && !conn_has_unread(h->conn);
+    return said_all && !h->tls && !q->tunnel ? CONN_END_LAST : CONN_END_FLUSH;
 }
 
 void h1_front_finish(struct h1_front *h)
 {
-    bool whole = h->done && !h->broken;
+    const struct h1_request *q = h->request;
+    bool whole = q->done && !h->broken;
     bool ended = h->eof && !conn_has_unread(h->conn);
-    bool next = whole && !h->closing && !h->tunnel && !ended && h1_body_done(&h->body);
-    arena_reset(&h->arena);
-    if (next) {
+    if (whole && !h->closing && !q->tunnel && !ended && h1_body_done(&q->body)) {
+        return_request(h);
         wait_for_head(h);
         return;
     }
@@ -351,7 +388,7 @@ static struct h1_front *codec_of(struct front_codec *c)
 static int64_t idle_ns(const struct front_codec *c)
 {
     const struct h1_front *h = container_of(c, const struct h1_front, codec);
-    bool idle = h->state == FRONT_HEAD && h->scan.at == 0 && !conn_has_unread(h->conn);
+    bool idle = h->state == FRONT_HEAD && h->request == NULL && !conn_has_unread(h->conn);
     return idle ? h->idle_ns : FRONT_NOT_IDLE;
 }
 
@@ -363,7 +400,9 @@ static void press(struct front_codec *c, bool on)
 static size_t bytes(const struct front_codec *c)
 {
     const struct h1_front *h = container_of(c, const struct h1_front, codec);
-    return sizeof *h + h->arena.used + (h->conn != NULL ? conn_bytes(h->conn) : 0);
+    const struct h1_request *q = h->request;
+    size_t request = q != NULL ? sizeof *q + q->arena.used : 0;
+    return sizeof *h + request + (h->conn != NULL ? conn_bytes(h->conn) : 0);
 }
 
 static void last(struct front_codec *c)
@@ -375,7 +414,7 @@ static void last(struct front_codec *c)
 static bool half_a_head(const struct h1_front *h)
 {
     int64_t since_ns = now_ns(h) - (h->untold ? UNTOLD_MS * NS_PER_MS : 0);
-    return h->state == FRONT_HEAD && h->scan.at > 0 && h->stream.begun_ns <= since_ns;
+    return h->state == FRONT_HEAD && h->request != NULL && h->request->stream.begun_ns <= since_ns;
 }
 
 static void drain(struct front_codec *c)
@@ -415,13 +454,10 @@ enum err h1_front_new(struct conn *c, bool tls, const struct front_limits *limit
                            .owner_user = owner_user,
                            .tls = tls,
                            .conn = c,
+                           .arenas = cache,
                            .state = FRONT_HEAD};
-    arena_init(&h->arena, cache, ARENA_BLOCK, front_arena_most(hold_limit(limits), limits->fields));
-    h->stream.ops = &h1_front_ops;
-    h->stream.arena = &h->arena;
     h->idle_ns = now_ns(h);
     h->old_ns = h->idle_ns + front_age_ns(limits, c);
-    h1_scan_init(&h->scan, H1_REQUEST);
     task_init(&h->later, on_later);
     timer_init(&h->timer, conn_loop(c), on_time);
     timer_in_ms(&h->timer, limits->head_ms);

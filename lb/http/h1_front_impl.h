@@ -12,26 +12,20 @@ enum h1_front_state {
     FRONT_ENDED, /* closed; the owner learns it at the end of the turn */
 };
 
+/* An idle connection holds no more than this (L19); what the next byte and the next request touch
+ * comes first. */
 struct h1_front {
     struct front_codec codec;
-    struct front stream;
-
     /* set once */
     const struct front_limits *limits;
     const struct front_owner *owner;
     void *owner_user;
-    int64_t old_ns; /* L11: no further request from then on */
-    bool tls;
-
     /* the connection */
     struct conn *conn;
-    struct arena arena;
-    struct timer timer; /* while FRONT_HEAD: L4 or L5; else it runs out without effect */
-    struct task later;
+    struct h1_request *request; /* from the first byte of its head to its release; NULL: none */
     enum h1_front_state state;
-    enum err why; /* FRONT_ENDED: for the owner */
     uint32_t served;
-    int64_t idle_ns; /* FRONT_HEAD: since when */
+    bool tls;        /* set once */
     bool closing;    /* no request after this one */
     bool leaving;    /* by the client's own word */
     bool last;       /* nor after the next that is answered: its answer says so */
@@ -39,20 +33,31 @@ struct h1_front {
     bool untold;     /* FRONT_HEAD: the last answer did not say so, as it had begun before */
     bool broken;     /* nothing more can be said on it */
     bool eof;        /* the client has finished sending */
+    enum err why;    /* FRONT_ENDED: for the owner */
+    int64_t idle_ns; /* FRONT_HEAD: since when */
+    int64_t old_ns;  /* set once; L11: no further request from then on */
+    struct arena_cache *arenas; /* set once; for requests */
+    struct timer timer;         /* while FRONT_HEAD: L4 or L5; else it runs out without effect */
+    struct task later;
+};
 
-    /* the request */
-    struct h1_scan scan;
-    struct request request;
-    struct h1_body body;
+/* One request, in memory that is lent. */
+struct h1_request {
+    struct front stream;
+    struct h1_front *front;
+    struct arena arena;
+    struct h1_scan scan; /* of its head */
+    /* from FRONT_BUSY on */
     bool wants;    /* want_body */
     bool end_told; /* on_end was called */
     bool gone;     /* on_gone was called, or there is no request to hear of */
-
+    struct request message;
+    struct h1_body body;
     /* its response */
-    enum h1_coding coding;
-    uint64_t left; /* H1_LENGTH: still to come from the exchange */
     bool begun, done;
     bool tunnel;
+    enum h1_coding coding;
+    uint64_t left; /* H1_LENGTH: still to come from the exchange */
 };
 
 extern const struct front_ops h1_front_ops;

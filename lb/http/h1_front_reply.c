@@ -9,18 +9,18 @@
 /* Heads are spelled on the stack, large ones on the heap. */
 enum { HEAD_STACK = 8 * 1024 };
 
-static struct h1_front *of(struct front *f)
+static struct h1_request *of(struct front *f)
 {
-    return container_of(f, struct h1_front, stream);
+    return container_of(f, struct h1_request, stream);
 }
 
-static void put(struct h1_front *h, struct span bytes)
+static void put(struct h1_request *q, struct span bytes)
 {
-    h->stream.bytes_out += bytes.n;
-    conn_write(h->conn, bytes);
+    q->stream.bytes_out += bytes.n;
+    conn_write(q->front->conn, bytes);
 }
 
-static void put_head(struct h1_front *h, const struct reply *r, const struct h1_reply_form *form)
+static void put_head(struct h1_request *q, const struct reply *r, const struct h1_reply_form *form)
 {
     char stack[HEAD_STACK];
     struct buf out;
@@ -30,28 +30,29 @@ static void put_head(struct h1_front *h, const struct reply *r, const struct h1_
         buf_init(&out, H1_HEAD_MOST);
         h1_write_reply(&out, r, form);
     }
-    h->broken = h->broken || out.failed;
-    if (!out.failed) {
-        put(h, buf_span(&out));
+    if (out.failed) {
+        q->front->broken = true;
+    } else {
+        put(q, buf_span(&out));
     }
     buf_fini(&out);
 }
 
 static void reply_interim(struct front *f, const struct reply *r)
 {
-    struct h1_front *h = of(f);
-    if (h->broken || h->begun || h->request.version != VERSION_1_1 || r->status >= 200) {
+    struct h1_request *q = of(f);
+    if (q->front->broken || q->begun || q->message.version != VERSION_1_1 || r->status >= 200) {
         return;
     }
-    put_head(h, r, &(struct h1_reply_form){.coding = H1_NONE});
+    put_head(q, r, &(struct h1_reply_form){.coding = H1_NONE});
 }
 
-static enum h1_coding choose_coding(const struct h1_front *h, const struct reply *r, bool end)
+static enum h1_coding choose_coding(const struct request *asked, const struct reply *r, bool end)
 {
     if (r->upgraded) {
         return H1_CLOSE;
     }
-    if (end || h->request.method == METHOD_HEAD || r->status == 204 || r->status == 304) {
+    if (end || asked->method == METHOD_HEAD || r->status == 204 || r->status == 304) {
         return H1_NONE;
     }
     switch (r->content) {
@@ -60,7 +61,7 @@ static enum h1_coding choose_coding(const struct h1_front *h, const struct reply
     case CONTENT_LENGTH:
         return H1_LENGTH;
     case CONTENT_STREAM:
-        return h->request.version == VERSION_1_0 ? H1_CLOSE : H1_CHUNKED;
+        return asked->version == VERSION_1_0 ? H1_CLOSE : H1_CHUNKED;
     }
     return H1_NONE;
 }
@@ -68,150 +69,152 @@ static enum h1_coding choose_coding(const struct h1_front *h, const struct reply
 /* H20: a request that has not been read to its end leaves the connection without a next one; nor do
  * bytes that were meant for a tunnel become a request (H21). And what is known by now of its end is
  * said now (P7, L11). */
-static bool must_close(const struct h1_front *h, const struct reply *r)
+static bool must_close(const struct h1_request *q, const struct reply *r)
 {
-    bool unread = !h1_body_done(&h->body);
+    const struct h1_front *h = q->front;
+    bool unread = !h1_body_done(&q->body);
     bool tunnel_bytes =
-        h->request.upgrade != UPGRADE_NONE && !r->upgraded && conn_has_unread(h->conn);
-    return unread || tunnel_bytes || h->coding == H1_CLOSE || h->last || h->pressed ||
+        q->message.upgrade != UPGRADE_NONE && !r->upgraded && conn_has_unread(h->conn);
+    return unread || tunnel_bytes || q->coding == H1_CLOSE || h->last || h->pressed ||
            h1_front_is_old(h);
 }
 
 /* A tunnel's beginning as this version says it, whatever the server spoke: over HTTP/2 it said 200
  * and had no key to answer (RFC 8441 section 5). */
-static enum err switch_protocols(struct h1_front *h, const struct reply *r, struct reply *out)
+static enum err switch_protocols(struct h1_request *q, const struct reply *r, struct reply *out)
 {
-    const struct field *key = fields_get(&h->request.fields, FIELD_SEC_WEBSOCKET_KEY);
+    const struct field *key = fields_get(&q->message.fields, FIELD_SEC_WEBSOCKET_KEY);
     *out = *r;
     out->status = 101;
     if (r->status == 101 || key == NULL) {
         return ERR_OK;
     }
-    char *accept = arena_take(&h->arena, WEBSOCKET_ACCEPT);
+    char *accept = arena_take(&q->arena, WEBSOCKET_ACCEPT);
     if (accept == NULL) {
         return ERR_NO_MEMORY;
     }
     websocket_accept(key->value, accept);
-    return fields_put(&out->fields, &h->arena, FIELD_SEC_WEBSOCKET_ACCEPT,
+    return fields_put(&out->fields, &q->arena, FIELD_SEC_WEBSOCKET_ACCEPT,
                       span_of(accept, WEBSOCKET_ACCEPT));
 }
 
 static void reply_head(struct front *f, const struct reply *r, bool end)
 {
-    struct h1_front *h = of(f);
+    struct h1_request *q = of(f);
+    struct h1_front *h = q->front;
     struct reply switched;
-    if (h->broken || h->begun) {
+    if (h->broken || q->begun) {
         return;
     }
     if (r->upgraded) {
-        h->broken = switch_protocols(h, r, &switched) != ERR_OK;
+        h->broken = switch_protocols(q, r, &switched) != ERR_OK;
         r = &switched;
     }
-    h->coding = choose_coding(h, r, end);
-    h->left = h->coding == H1_LENGTH ? r->length : 0;
-    h->begun = true;
-    h->done = end;
-    h->closing = h->closing || must_close(h, r);
+    q->coding = choose_coding(&q->message, r, end);
+    q->left = q->coding == H1_LENGTH ? r->length : 0;
+    q->begun = true;
+    q->done = end;
+    h->closing = h->closing || must_close(q, r);
     struct h1_reply_form form = {
-        .coding = h->coding,
-        .to_head = h->request.method == METHOD_HEAD,
+        .coding = q->coding,
+        .to_head = q->message.method == METHOD_HEAD,
         .close = h->closing,
-        .keep_alive = !h->closing && h->request.version == VERSION_1_0,
+        .keep_alive = !h->closing && q->message.version == VERSION_1_0,
         .date = loop_date(conn_loop(h->conn)),
     };
-    put_head(h, r, &form);
+    put_head(q, r, &form);
     if (r->upgraded) {
-        h->tunnel = true;
-        h->end_told = false;
+        q->tunnel = true;
+        q->end_told = false;
         h1_front_redeliver(h);
     }
 }
 
-static void put_chunk(struct h1_front *h, struct span bytes)
+static void put_chunk(struct h1_request *q, struct span bytes)
 {
     char line[H1_CHUNK_LINE];
-    put(h, span_of(line, h1_chunk_line(line, bytes.n)));
-    put(h, bytes);
-    put(h, SPAN("\r\n"));
+    put(q, span_of(line, h1_chunk_line(line, bytes.n)));
+    put(q, bytes);
+    put(q, SPAN("\r\n"));
 }
 
 static void reply_body(struct front *f, struct span bytes)
 {
-    struct h1_front *h = of(f);
-    if (h->broken || !h->begun || h->done || bytes.n == 0) {
+    struct h1_request *q = of(f);
+    if (q->front->broken || !q->begun || q->done || bytes.n == 0) {
         return;
     }
-    switch (h->coding) {
+    switch (q->coding) {
     case H1_NONE:
         break;
     case H1_LENGTH:
-        if (bytes.n > h->left) {
-            h->broken = true;
+        if (bytes.n > q->left) {
+            q->front->broken = true;
             return;
         }
-        h->left -= bytes.n;
-        put(h, bytes);
+        q->left -= bytes.n;
+        put(q, bytes);
         break;
     case H1_CHUNKED:
-        put_chunk(h, bytes);
+        put_chunk(q, bytes);
         break;
     case H1_CLOSE:
-        put(h, bytes);
+        put(q, bytes);
         break;
     }
 }
 
-static void put_last_chunk(struct h1_front *h, const struct fields *trailers)
+static void put_last_chunk(struct h1_request *q, const struct fields *trailers)
 {
     char memory[HEAD_STACK];
     struct buf out;
     buf_fixed(&out, memory, sizeof(memory));
     h1_write_last_chunk(&out, trailers);
     if (out.failed) {
-        h->broken = true;
+        q->front->broken = true;
     } else {
-        put(h, buf_span(&out));
+        put(q, buf_span(&out));
     }
 }
 
 static void reply_end(struct front *f, const struct fields *trailers)
 {
-    struct h1_front *h = of(f);
-    if (h->broken || !h->begun || h->done) {
+    struct h1_request *q = of(f);
+    if (q->front->broken || !q->begun || q->done) {
         return;
     }
-    h->done = true;
-    if (h->coding == H1_CHUNKED) {
-        put_last_chunk(h, trailers);
-    } else if (h->coding == H1_LENGTH && h->left > 0) {
-        h->broken = true; /* H19 */
-    } else if (h->tunnel) {
-        conn_shutdown(h->conn);
+    q->done = true;
+    if (q->coding == H1_CHUNKED) {
+        put_last_chunk(q, trailers);
+    } else if (q->coding == H1_LENGTH && q->left > 0) {
+        q->front->broken = true; /* H19 */
+    } else if (q->tunnel) {
+        conn_shutdown(q->front->conn);
     }
 }
 
 static void want_body(struct front *f, bool want)
 {
-    struct h1_front *h = of(f);
-    bool begins = want && !h->wants;
-    h->wants = want;
-    if (begins && !h->broken) {
-        h1_front_redeliver(h);
+    struct h1_request *q = of(f);
+    bool begins = want && !q->wants;
+    q->wants = want;
+    if (begins && !q->front->broken) {
+        h1_front_redeliver(q->front);
     }
 }
 
 /* The connection ends with the release, which follows. */
 static void abort_reply(struct front *f, enum err why)
 {
-    struct h1_front *h = of(f);
+    struct h1_request *q = of(f);
     (void)why;
-    h->broken = true;
-    h->gone = true;
+    q->front->broken = true;
+    q->gone = true;
 }
 
 static size_t pending(const struct front *f)
 {
-    return conn_pending(container_of(f, const struct h1_front, stream)->conn);
+    return conn_pending(container_of(f, const struct h1_request, stream)->front->conn);
 }
 
 static size_t room(struct front *f)
@@ -221,18 +224,18 @@ static size_t room(struct front *f)
 
 static void keep(struct front *f, bool on)
 {
-    struct h1_front *h = of(f);
+    struct h1_front *h = of(f)->front;
     h->closing = h->closing || !on;
 }
 
 static struct conn *connection(const struct front *f)
 {
-    return container_of(f, const struct h1_front, stream)->conn;
+    return container_of(f, const struct h1_request, stream)->front->conn;
 }
 
 static void release(struct front *f)
 {
-    h1_front_finish(of(f));
+    h1_front_finish(of(f)->front);
 }
 
 const struct front_ops h1_front_ops = {
