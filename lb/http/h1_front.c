@@ -62,7 +62,6 @@ static void end_connection(struct h1_front *h, enum err why, enum conn_end how)
     return_request(h);
     h->state = FRONT_ENDED;
     h->why = why;
-    timer_stop(&h->timer);
     conn_close(&h->conn, how);
     task_post(l, &h->later);
 }
@@ -133,7 +132,7 @@ static void head_goes_on(struct h1_front *h, bool first)
     if (h->eof) {
         end_connection(h, ERR_CLIENT_ABORT, CONN_END_FLUSH);
     } else if (first && h->served > 0) {
-        timer_aim(&h->timer, h->request->stream.begun_ns + h->limits->head_ms * NS_PER_MS);
+        conn_aim(h->conn, h->request->stream.begun_ns + h->limits->head_ms * NS_PER_MS);
     }
 }
 
@@ -286,18 +285,12 @@ static void on_room(void *user, struct conn *c)
     }
 }
 
-static const struct conn_events events = {
-    .on_open = conn_ignore, /* it was open when it came */
-    .on_bytes = on_bytes,
-    .on_eof = on_eof,
-    .on_room = on_room,
-    .on_fail = on_fail,
-};
-
-static void on_time(struct timer *t)
+/* Aimed for FRONT_HEAD: L4 or L5. Else it runs out without effect. */
+static void on_time(void *user, struct conn *c)
 {
-    struct h1_front *h = container_of(t, struct h1_front, timer);
+    struct h1_front *h = user;
     struct h1_request *q = h->request;
+    (void)c;
     if (h->state != FRONT_HEAD) {
         return;
     }
@@ -309,6 +302,15 @@ static void on_time(struct timer *t)
         end_connection(h, h->served > 0 ? ERR_IDLE_TIMEOUT : ERR_HEAD_TIMEOUT, CONN_END_FLUSH);
     }
 }
+
+static const struct conn_events events = {
+    .on_open = conn_ignore, /* it was open when it came */
+    .on_bytes = on_bytes,
+    .on_eof = on_eof,
+    .on_room = on_room,
+    .on_fail = on_fail,
+    .on_time = on_time,
+};
 
 static void h1_front_free(struct h1_front *h)
 {
@@ -346,9 +348,9 @@ static void wait_for_head(struct h1_front *h)
     conn_set_hold_limit(h->conn, hold_limit(h->limits));
     if (h->untold || h1_front_is_old(h)) {
         int64_t brief = now + UNTOLD_MS * NS_PER_MS;
-        timer_aim(&h->timer, brief < until ? brief : until);
+        conn_aim(h->conn, brief < until ? brief : until);
     } else {
-        timer_aim(&h->timer, until < h->old_ns ? until : h->old_ns);
+        conn_aim(h->conn, until < h->old_ns ? until : h->old_ns);
     }
     if (conn_has_unread(h->conn)) {
         h1_front_redeliver(h);
@@ -459,10 +461,9 @@ enum err h1_front_new(struct conn *c, bool tls, const struct front_limits *limit
     h->idle_ns = now_ns(h);
     h->old_ns = h->idle_ns + front_age_ns(limits, c);
     task_init(&h->later, on_later);
-    timer_init(&h->timer, conn_loop(c), on_time);
-    timer_in_ms(&h->timer, limits->head_ms);
     conn_set_hold_limit(c, hold_limit(limits));
     conn_set_events(c, &events, h);
+    conn_aim(c, h->idle_ns + limits->head_ms * NS_PER_MS);
     *out = &h->codec;
     return ERR_OK;
 }

@@ -37,7 +37,6 @@ struct h1_front {
     int64_t idle_ns; /* FRONT_HEAD: since when */
     int64_t old_ns;  /* set once; L11: no further request from then on */
     struct arena_cache *arenas; /* set once; for requests */
-    struct timer timer;         /* while FRONT_HEAD: L4 or L5; else it runs out without effect */
     struct task later;
 };
 

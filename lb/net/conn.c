@@ -215,9 +215,13 @@ static void on_ready(struct io *io, unsigned events)
     event_end(env);
 }
 
-static void on_linger_end(struct timer *t)
+static void on_time(struct timer *t)
 {
-    conn_bury_short(container_of(t, struct conn, linger));
+    struct conn *c = container_of(t, struct conn, time);
+    if (c->state == CONN_LINGER)
+        conn_bury_short(c);
+    else if (conn_alive(c))
+        c->events->on_time(c->user, c);
 }
 
 static struct conn *conn_new(struct conn_env *env, int fd, const struct conn_events *events,
@@ -236,7 +240,7 @@ static struct conn *conn_new(struct conn_env *env, int fd, const struct conn_eve
     list_init(&c->resume);
     list_init(&c->place);
     io_init(&c->io, env->loop, fd, on_ready);
-    timer_init(&c->linger, env->loop, on_linger_end);
+    timer_init(&c->time, env->loop, on_time);
     return c;
 }
 
@@ -331,7 +335,7 @@ void conn_bury(struct conn *c, bool reset)
         env->lingering_count--;
     c->state = CONN_DEAD;
     conn_set_interest(c);
-    timer_stop(&c->linger);
+    timer_stop(&c->time);
     list_remove(&c->dirty);
     list_remove(&c->resume);
     list_remove(&c->place);
@@ -368,6 +372,7 @@ static void linger(struct conn *c)
     c->room_due = c->redeliver = false;
     c->linger_end_ns =
         loop_now_ns(env->loop) + (c->cut ? LIMIT_LINGER_CUT_MS : most_ms) * NS_PER_MS;
+    timer_rest(&c->time); /* the owner's; the flush aims it anew */
     list_remove(&c->resume);
     list_remove(&c->place);
     list_append(&env->lingering, &c->place);
@@ -398,6 +403,16 @@ void conn_set_events(struct conn *c, const struct conn_events *events, void *use
         c->redeliver = true;
         conn_settle_later(c);
     }
+}
+
+void conn_aim(struct conn *c, int64_t at_ns)
+{
+    timer_aim(&c->time, at_ns);
+}
+
+void conn_rest(struct conn *c)
+{
+    timer_rest(&c->time);
 }
 
 void conn_set_hold_limit(struct conn *c, size_t bytes)

@@ -43,6 +43,8 @@ struct conn_events {
     /* Refused, reset, handshake failed, …: ERR_BACKEND_* on connections we opened, ERR_CLIENT_* on
      * accepted ones. The caller still calls conn_close. */
     void (*on_fail)(void *user, struct conn *c, enum err why);
+    /* What conn_aim aimed at has come. NULL: its owner never aims. */
+    void (*on_time)(void *user, struct conn *c);
 };
 
 /* For on_open and on_room of owners to whom they say nothing. */
@@ -133,6 +135,13 @@ bool conn_has_unread(const struct conn *c);
 void conn_want_read(struct conn *c, bool want);
 /* No more writes: FIN (and close_notify) after what is pending. */
 void conn_shutdown(struct conn *c);
+
+/* One timer for the owner, whoever it is, until conn_close, which needs it from then on: on_time at
+ * at_ns (loop time), in place of what was aimed at before. Costs nothing where it only moves later
+ * (timer_aim). */
+void conn_aim(struct conn *c, int64_t at_ns);
+/* Not any more; as cheap. */
+void conn_rest(struct conn *c);
 
 enum conn_end {
     CONN_END_NOW,   /* what is pending is dropped */

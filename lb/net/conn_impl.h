@@ -53,16 +53,16 @@ struct conn {
     bool eof_told;      /* on_eof was called */
     bool tail;          /* TLS has ended, and the connection not: its end is to be told too */
     bool redeliver;     /* what is kept is to be handed over again */
+    struct timer time;  /* the owner's (conn_aim), then that of its end */
     struct link resume; /* in env->resume: has something to tell */
     /* its beginning and its end */
-    struct addr *local; /* NULL: nobody has asked for it */
-    struct timer linger;
+    struct addr *local;    /* NULL: nobody has asked for it */
     int64_t connect_ns;    /* when connecting began, then how long it took */
     int64_t linger_end_ns; /* when all that is pending must have left */
     struct link place;     /* in env->yielding, env->lingering or env->dead */
     size_t dropped;        /* bytes read while lingering */
 };
-_Static_assert(offsetof(struct conn, local) <= 4 * 64, "four cache lines");
+_Static_assert(offsetof(struct conn, time.impl) <= 4 * 64, "four cache lines");
 
 static inline bool conn_alive(const struct conn *c)
 {

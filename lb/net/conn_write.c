@@ -22,7 +22,7 @@ void conn_linger_aim(struct conn *c)
     bool waits = conn_pending(c) > 0;
     int64_t at = now + (waits ? LIMIT_SEND_MS : LIMIT_LINGER_MS) * NS_PER_MS;
     bool bounded = waits || c->parked || c->cut;
-    timer_aim(&c->linger, bounded && at > c->linger_end_ns ? c->linger_end_ns : at);
+    timer_aim(&c->time, bounded && at > c->linger_end_ns ? c->linger_end_ns : at);
 }
 
 void conn_mark_dirty(struct conn *c)
@@ -135,7 +135,7 @@ void conn_flush(struct conn *c)
     list_remove(&c->dirty);
     if (!c->mute && !c->blocked && c->state != CONN_CONNECTING)
         push_out(c);
-    if (c->state == CONN_LINGER && c->linger.due_ns == 0)
+    if (c->state == CONN_LINGER && c->time.due_ns == 0)
         conn_linger_aim(c);
     conn_set_interest(c);
 }

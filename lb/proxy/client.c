@@ -51,7 +51,6 @@ static void handshake_done(struct client *c)
         return;
     c->handshaking = false;
     list_remove(&c->shaking);
-    timer_stop(&c->handshake);
     atomic_fetch_sub_explicit(&c->proxy->admission->handshakes, 1, memory_order_relaxed);
 }
 
@@ -59,7 +58,6 @@ static void client_free(struct client *c)
 {
     struct proxy *p = c->proxy;
     handshake_done(c);
-    timer_stop(&c->handshake); /* it runs without a handshake too, while the version is not known */
     list_remove(&c->link);
     c->listener->clients--;
     if (c->listener->counts != NULL)
@@ -97,6 +95,7 @@ static enum err start_codec(struct client *c, bool tls, bool h2)
     const struct front_limits *limits = &c->listener->limits;
     struct arena_cache *arenas = &c->proxy->arenas;
     c->conn = NULL;
+    conn_rest(conn); /* L3 is kept: what follows has its own times */
     c->protocol = h2 ? "h2" : "http/1.1";
     enum err e = h2 ? h2_front_new(conn, tls, limits, arenas, &front_owner, c, &c->codec)
                     : h1_front_new(conn, tls, limits, arenas, &front_owner, c, &c->codec);
@@ -148,7 +147,6 @@ static size_t on_bytes(void *user, struct conn *conn, struct span bytes)
     bool h2 = span_starts(bytes, preface);
     if (c->handshaking || (!h2 && span_starts(preface, bytes)))
         return 0;
-    timer_stop(&c->handshake);
     if (start_codec(c, false, h2) != ERR_OK) {
         client_free(c);
         return bytes.n;
@@ -182,18 +180,21 @@ static void on_fail(void *user, struct conn *conn, enum err why)
     handshake_ended(c);
 }
 
+/* L3; also without a handshake, while a PROXY header or the version is not known. */
+static void on_late(void *user, struct conn *conn)
+{
+    (void)conn;
+    handshake_failed(user);
+}
+
 static const struct conn_events handshake_events = {
     .on_open = on_open,
     .on_bytes = on_bytes,
     .on_eof = on_eof,
     .on_room = conn_ignore,
     .on_fail = on_fail,
+    .on_time = on_late,
 };
-
-static void on_handshake_late(struct timer *t)
-{
-    handshake_failed(container_of(t, struct client, handshake));
-}
 
 /* L3: beyond it the one that has taken longest makes room. Whoever means it is done long before it
  * is the oldest; to stop accepting would let the silent ones keep all others out. Where all of them
@@ -216,12 +217,16 @@ static void begin_handshake(struct client *c)
     atomic_fetch_add_explicit(&p->admission->handshakes, 1, memory_order_relaxed);
 }
 
+static bool knows_version(const struct proxy_listener *l)
+{
+    return l->tls == NULL && !(l->speaks_h1 && l->speaks_h2);
+}
+
 /* Nothing in front of the first byte of HTTP any more. */
 static enum err start_plain(struct client *c)
 {
-    if (c->listener->speaks_h1 && c->listener->speaks_h2)
+    if (!knows_version(c->listener))
         return ERR_OK; /* on_bytes sees which */
-    timer_stop(&c->handshake);
     return start_codec(c, false, c->listener->speaks_h2);
 }
 
@@ -277,6 +282,7 @@ static const struct conn_events header_events = {
     .on_eof = on_eof,
     .on_room = conn_ignore,
     .on_fail = on_fail,
+    .on_time = on_late,
 };
 
 static enum err client_start(struct client *c, int fd, const struct addr *peer)
@@ -287,12 +293,11 @@ static enum err client_start(struct client *c, int fd, const struct addr *peer)
                              header ? &header_events : &handshake_events, c, &c->conn);
     if (e != ERR_OK)
         return e;
-    timer_in_ms(&c->handshake, c->listener->handshake_ms);
-    if (header)
-        return ERR_OK;
-    if (c->listener->tls == NULL)
+    if (!header && knows_version(c->listener))
         return start_plain(c);
-    begin_handshake(c);
+    conn_aim(c->conn, c->begun_ns + c->listener->handshake_ms * NS_PER_MS);
+    if (!header && c->listener->tls != NULL)
+        begin_handshake(c);
     return ERR_OK;
 }
 
@@ -334,7 +339,6 @@ enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const str
         counter_add(&l->counts->open, 1);
     }
     list_append(&p->clients, &c->link);
-    timer_init(&c->handshake, p->loop, on_handshake_late);
     enum err e = client_start(c, fd, peer);
     if (e != ERR_OK)
         client_free(c);

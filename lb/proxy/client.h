@@ -9,29 +9,30 @@
 
 struct sight;
 
+/* What a request touches comes first. */
 struct client {
-    struct link link;
     struct proxy *proxy;
     struct proxy_listener *listener;
-    struct conn *conn;         /* until the codec takes it */
-    struct front_codec *codec; /* NULL during the handshake */
-    struct timer handshake;    /* L3 */
-    struct link shaking;       /* in proxy->handshakes, while it does */
-    uint16_t source;           /* slot in the table of sources */
-    bool counted;              /* there */
+    struct front_codec *codec;              /* NULL during the handshake */
+    uint64_t requests, bytes_in, bytes_out; /* of exchanges that have ended; for who looks at it */
+    unsigned invited; /* exchanges whose content comes before they have a server */
+    uint16_t source;  /* slot in the table of sources */
+    bool counted;     /* there */
     bool handshaking;
     bool pressed; /* its codec knows that memory is short */
     bool proven;  /* a server's answer has gone to it whole */
     bool spared;  /* carries a tunnel or a stream that a drain leaves alone */
+    /* who */
+    struct origin *behind; /* the last client seen behind a trusted peer, or NULL */
+    struct origin peer;    /* the TCP peer */
+    /* its beginning */
+    struct link link;
+    struct conn *conn;   /* until the codec takes it */
+    struct link shaking; /* in proxy->handshakes, while it does */
     /* what is shown of it */
     int64_t begun_ns;
-    const char *protocol, *tls;             /* static; NULL: not known yet, plain */
-    uint64_t requests, bytes_in, bytes_out; /* of exchanges that have ended */
-    unsigned invited;  /* exchanges whose content comes before they have a server */
-    struct sight *row; /* while somebody looks */
-    /* who */
-    struct origin peer;    /* the TCP peer */
-    struct origin *behind; /* the last client seen behind a trusted peer, or NULL */
+    const char *protocol, *tls; /* static; NULL: not known yet, plain */
+    struct sight *row;          /* while somebody looks */
 };
 
 enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const struct addr *peer);

@@ -363,8 +363,8 @@ static void client_open(void *user, struct conn *c)
     client_go_on(p);
 }
 
-static const struct conn_events client_events = {client_open, client_bytes, client_eof, nothing,
-                                                 client_fail};
+static const struct conn_events client_events = {client_open, client_bytes, client_eof,
+                                                 nothing,     client_fail,  NULL};
 
 static void client_connect(struct peer *p)
 {

@@ -320,7 +320,7 @@ static void h2_open(void *user, struct conn *c)
     go_on(k);
 }
 
-static const struct conn_events h2_events = {h2_open, h2_bytes, h2_eof, h2_room, h2_fail};
+static const struct conn_events h2_events = {h2_open, h2_bytes, h2_eof, h2_room, h2_fail, NULL};
 
 static void on_patience(struct timer *t)
 {

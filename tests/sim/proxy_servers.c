@@ -353,8 +353,8 @@ static void nothing(void *user, struct conn *c)
     (void)c;
 }
 
-static const struct conn_events server_events = {nothing, server_bytes, server_eof, nothing,
-                                                 server_fail};
+static const struct conn_events server_events = {nothing, server_bytes, server_eof,
+                                                 nothing, server_fail,  NULL};
 
 bool server_accept(void *user, int fd, const struct addr *peer)
 {

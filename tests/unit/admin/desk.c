@@ -44,7 +44,7 @@ static void on_fail(void *user, struct conn *c, enum err why)
     gone(user);
 }
 
-static const struct conn_events events = {on_nothing, on_bytes, on_eof, on_nothing, on_fail};
+static const struct conn_events events = {on_nothing, on_bytes, on_eof, on_nothing, on_fail, NULL};
 
 static void on_limit(struct timer *t)
 {

@@ -84,7 +84,8 @@ static void on_nothing(void *user, struct conn *c)
     (void)c;
 }
 
-static const struct conn_events server_events = {on_nothing, on_bytes, on_eof, on_nothing, on_fail};
+static const struct conn_events server_events = {on_nothing, on_bytes, on_eof,
+                                                 on_nothing, on_fail,  NULL};
 
 static bool on_accept(void *user, int fd, const struct addr *peer)
 {

@@ -99,8 +99,8 @@ static void on_fail(void *user, struct conn *c, enum err why)
     served_end(user, CONN_END_NOW);
 }
 
-static const struct conn_events server_events = {conn_ignore, on_bytes, on_eof, conn_ignore,
-                                                 on_fail};
+static const struct conn_events server_events = {conn_ignore, on_bytes, on_eof,
+                                                 conn_ignore, on_fail,  NULL};
 
 static bool accept_at(struct scene *s, int server, int fd, const struct addr *peer)
 {
