@@ -904,6 +904,35 @@ TEST(front, large_heads_leave_the_stack)
     client_end(&c);
 }
 
+/* L19: what a request needs is there from its first byte to its end. */
+TEST(front, between_requests_it_holds_little_L19)
+{
+    struct client c;
+    client_new(&c);
+    size_t idle = c.h->ops->bytes(c.h);
+    CHECK(idle <= 512, "%zu bytes", idle);
+    SAY(&c.w, "GET /1 HT");
+    CHECK(c.h->ops->bytes(c.h) > idle, "inside a head");
+    SAY(&c.w, "TP/1.1\r\nHost: a\r\n\r\n");
+    answer(&c, 200, "ok");
+    release(&c);
+    CHECK_INT(c.h->ops->bytes(c.h), idle);
+    client_end(&c);
+}
+
+/* F16: there is nothing to answer with. */
+TEST(front, no_memory_for_a_request_F16)
+{
+    struct client c;
+    client_new(&c);
+    mem_fail_at(1);
+    SAY(&c.w, GET("/1"));
+    mem_fail_at(0);
+    CHECK_STR(world_log(&c.w), "closed:no-memory");
+    CHECK_STR(world_got(&c.w), "");
+    client_end(&c);
+}
+
 /* DESIGN.md section 7: a warm request takes nothing from the heap. */
 TEST(front, warm_requests_do_not_allocate)
 {

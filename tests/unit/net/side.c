@@ -64,11 +64,19 @@ static void on_fail(void *user, struct conn *c, enum err why)
     maybe_close(s, s->close_on_fail);
 }
 
+static void on_time(void *user, struct conn *c)
+{
+    struct side *s = user;
+    (void)c;
+    s->times++;
+}
+
 const struct conn_events side_events = {.on_open = on_open,
                                         .on_bytes = on_bytes,
                                         .on_eof = on_eof,
                                         .on_room = on_room,
-                                        .on_fail = on_fail};
+                                        .on_fail = on_fail,
+                                        .on_time = on_time};
 
 void side_init(struct side *s)
 {

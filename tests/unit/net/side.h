@@ -13,7 +13,7 @@ struct side {
     size_t take_most;    /* of one delivery; SIZE_MAX at first */
     size_t longest;      /* run handed over */
     unsigned deliveries; /* on_bytes */
-    unsigned opens, eofs, rooms, fails;
+    unsigned opens, eofs, rooms, fails, times;
     bool clean; /* the first end */
     enum err why;
     bool stop_reading; /* in on_bytes */

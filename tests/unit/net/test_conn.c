@@ -468,6 +468,30 @@ TEST(conn, lingering_is_bounded)
     pair_fini(&p);
 }
 
+/* One timer serves the owner, and then the end. */
+TEST(conn, has_one_timer)
+{
+    struct pair p;
+    pair_init(&p);
+    CHECK(pair_open(&p), "open");
+    conn_aim(p.server.c, loop_now_ns(p.loop) + 3600 * NS_PER_S);
+    conn_aim(p.server.c, loop_now_ns(p.loop) + 20 * NS_PER_MS);
+    pair_run_ms(&p, 60);
+    CHECK_INT(p.server.times, 1);
+    conn_aim(p.server.c, loop_now_ns(p.loop) + 20 * NS_PER_MS);
+    conn_rest(p.server.c);
+    pair_run_ms(&p, 60);
+    CHECK_INT(p.server.times, 1);
+    conn_aim(p.server.c, loop_now_ns(p.loop) + 20 * NS_PER_MS);
+    conn_close(&p.server.c, CONN_END_FLUSH);
+    pair_run_ms(&p, 60);
+    CHECK_INT(p.server.times, 1);
+    CHECK_INT(p.env.open, 2); /* the owner's time is not the end's */
+    pair_run_ms(&p, LIMIT_LINGER_MS + 200);
+    CHECK_INT(p.env.open, 1);
+    pair_fini(&p);
+}
+
 /* F11: one that is cut off is gone soon, whether it takes nothing of what is left for it, for which
  * others have LIMIT_SEND_MS, or sends on and on. */
 TEST(conn, cut_off_is_short_F11)
