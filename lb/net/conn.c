@@ -425,16 +425,6 @@ void conn_set_read_most(struct conn *c, size_t bytes)
     c->read_most = bytes < c->env->in_size ? bytes : c->env->in_size;
 }
 
-uint64_t conn_sent(const struct conn *c)
-{
-    return c->sent;
-}
-
-uint64_t conn_received(const struct conn *c)
-{
-    return c->received;
-}
-
 size_t conn_bytes(const struct conn *c)
 {
     size_t held = c->held != NULL ? c->held->cap : 0;
@@ -478,11 +468,6 @@ const char *conn_tls_failure(const struct conn *c)
 bool conn_spoke_text(const struct conn *c)
 {
     return c->tls != NULL && tls_fed_text(c->tls);
-}
-
-void conn_write_clear(struct conn *c, struct span bytes)
-{
-    (void)chain_put(&c->out, c->env->store, bytes); /* without memory there is no answer */
 }
 
 int64_t conn_connect_ns(const struct conn *c)

@@ -375,6 +375,11 @@ void conn_yield(struct conn *c)
     timer_in_ms(&c->env->next, 0);
 }
 
+uint64_t conn_received(const struct conn *c)
+{
+    return c->received;
+}
+
 bool conn_has_unread(const struct conn *c)
 {
     return c->held != NULL || (c->tls != NULL && tls_has_rest(c->tls));
