@@ -638,9 +638,9 @@ static const struct conn_events crowd_events = {.on_open = conn_ignore, .on_byte
 static bool accept_crowd(void *user, int fd, const struct addr *peer)
 {
     (void)user;
-    CHECK_INT(conn_accept(crowd.env, fd, peer, NULL, NULL, &crowd_events, NULL,
-                          &crowd.conns[crowd.accepted++]),
-              ERR_OK);
+    CHECK_INT(
+        conn_accept(crowd.env, fd, peer, NULL, &crowd_events, NULL, &crowd.conns[crowd.accepted++]),
+        ERR_OK);
     return true;
 }
 
