@@ -243,8 +243,11 @@ def test_l19_memory_of_idle_connections(env):
         balancer = env.simple(origin, workers=1, timeouts={"idle": "10m"},
                               listener={} if kind == "plain" else {"tls": {"certificates": [pair.config()]}})
         kept = [idle_connection(env, balancer, kind) for _ in range(20)]
+        time.sleep(0.3)  # it looks ten times a second how much it is
         before = balancer.ctl_json("status")["memory_bytes"]
         kept += [idle_connection(env, balancer, kind) for _ in range(50)]
+        until(lambda: balancer.ctl_json("status")["memory_bytes"] > before + 50 * 200, what="memory of them")
+        time.sleep(0.3)
         each = (balancer.ctl_json("status")["memory_bytes"] - before) / 50 / 1024
         assert 0.2 < each <= most_kib, f"{kind}: {each:.1f} KiB each, of {len(kept)}"
         for client in kept:
