@@ -194,10 +194,6 @@ static void on_ready(struct io *io, unsigned events)
 {
     struct conn *c = container_of(io, struct conn, io);
     struct conn_env *env = c->env;
-    if ((events & IO_READ) != 0 && !conn_may_begin(c))
-        events &= ~(unsigned)IO_READ;
-    if (events == 0)
-        return;
     if (c->state == CONN_HANDSHAKE)
         conn_env_flush(env); /* nobody waits for what takes long */
     env->in_event = true;

@@ -68,8 +68,6 @@ struct conn_env {
     struct buf_store *store;  /* output and hold buffers, lent while bytes are in flight */
     struct small_store small; /* and small pieces, for codecs */
     unsigned unsent;          /* events since the last flush that have left something */
-    uint64_t begun_turn;      /* the turn of the loop in which connections were last begun with, */
-    unsigned begun;           /* and how much was done for them in it */
     bool in_event;
     bool pressed; /* memory is short: windows stay narrow (L21, RELIABILITY section 5) */
     /* counters, read by the owner only */

@@ -84,8 +84,6 @@ void conn_bury(struct conn *c, bool reset);
 void conn_bury_short(struct conn *c);
 
 /* conn_read.c */
-/* Whether it may be read in this turn. False: the loop tells of it again in the next one. */
-bool conn_may_begin(struct conn *c);
 void conn_on_readable(struct conn *c);
 /* The TLS handshake goes on with the bytes at hand; on_open or on_fail where it ends. */
 void conn_handshake(struct conn *c);

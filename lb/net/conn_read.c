@@ -9,11 +9,6 @@
 /* Reads after a failed write, to find what the peer had said before: at most this many. */
 #define LAST_READS 16
 
-/* What is done in a turn for connections that have said nothing before: plain ones, or as many
- * times less with TLS. */
-#define BEGUN_MOST 8
-#define BEGUN_TLS  2
-
 static size_t held_bytes(const struct conn *c)
 {
     return c->held != NULL ? c->held->n - c->held->at : 0;
@@ -282,24 +277,6 @@ static void receive_tail(struct conn *c)
         c->events->on_eof(c->user, c, false);
     else if (got == 0)
         c->eof_clean = false;
-}
-
-/* A first request costs several times what another one does, and a handshake as much as dozens: of
- * a crowd that arrives at once some begin in each turn, so that those who are there already are
- * served in between. */
-bool conn_may_begin(struct conn *c)
-{
-    struct conn_env *env = c->env;
-    if (c->heard || c->outgoing)
-        return true;
-    if (env->begun_turn != env->loop->turns) {
-        env->begun_turn = env->loop->turns;
-        env->begun = 0;
-    }
-    if (env->begun >= BEGUN_MOST)
-        return false;
-    env->begun += c->tls != NULL ? BEGUN_TLS : 1;
-    return true;
 }
 
 void conn_on_readable(struct conn *c)

@@ -1,9 +1,9 @@
 #include "check.h"
 #include "side.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
+
+#include <errno.h>
 
 static bool client_done(struct pair *p)
 {
@@ -610,64 +610,5 @@ TEST(conn, not_now_is_the_servers_word_on_unix_sockets_only)
     }
     CHECK(pair_run(&p, client_done), "told");
     CHECK_INT(p.client.why, ERR_BACKEND_REFUSED);
-    pair_fini(&p);
-}
-
-enum { CROWD = 60 };
-
-static struct {
-    struct conn_env *env;
-    struct conn *conns[CROWD];
-    unsigned accepted, heard, now, most;
-    uint64_t turn;
-} crowd;
-
-static size_t on_first(void *user, struct conn *c, struct span bytes)
-{
-    uint64_t turn = conn_loop(c)->turns;
-    (void)user;
-    crowd.now = turn == crowd.turn ? crowd.now + 1 : 1;
-    crowd.turn = turn;
-    crowd.most = crowd.now > crowd.most ? crowd.now : crowd.most;
-    crowd.heard++;
-    return bytes.n;
-}
-
-static const struct conn_events crowd_events = {.on_open = conn_ignore, .on_bytes = on_first};
-
-static bool accept_crowd(void *user, int fd, const struct addr *peer)
-{
-    (void)user;
-    CHECK_INT(
-        conn_accept(crowd.env, fd, peer, NULL, &crowd_events, NULL, &crowd.conns[crowd.accepted++]),
-        ERR_OK);
-    return true;
-}
-
-static bool all_heard(struct pair *p)
-{
-    (void)p;
-    return crowd.heard == CROWD;
-}
-
-/* G9: who is there already is not held up by all who come at once. */
-TEST(conn, of_many_that_come_at_once_some_begin_in_each_turn)
-{
-    struct pair p;
-    int fds[CROWD];
-    pair_init(&p);
-    listener_stop(&p.listener);
-    CHECK_INT(listener_start(p.loop, p.listen_fd, accept_crowd, NULL, &p.listener), ERR_OK);
-    crowd.env = &p.env;
-    for (int i = 0; i < CROWD; i++) {
-        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        CHECK(connect(fds[i], &p.at.any, p.at.len) == 0 && send(fds[i], "m", 1, 0) == 1, "sent");
-    }
-    CHECK(pair_run(&p, all_heard), "%u of %u heard", crowd.heard, crowd.accepted);
-    CHECK(crowd.most <= 8, "%u in a turn", crowd.most);
-    for (int i = 0; i < CROWD; i++) {
-        conn_close(&crowd.conns[i], CONN_END_NOW);
-        close(fds[i]);
-    }
     pair_fini(&p);
 }
