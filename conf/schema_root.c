@@ -161,9 +161,11 @@ static const struct schema_field limit_fields[] = {
     LIMIT("handshakes", type_count, handshakes, LIMIT_HANDSHAKES, 1, 1000000,
           "TLS handshakes in progress; beyond it the oldest makes room (L3)."),
     LIMIT("request_rate", type_byte_rate, request_rate, LIMIT_REQUEST_RATE, 0, BYTES_MOST,
-          "Least mean rate of a request's content over 10 s (L6). 0B/s: none."),
+          "Least mean rate of a request's content over 10 s in which it is waited for (L6). 0B/s: "
+          "none."),
     LIMIT("response_rate", type_byte_rate, response_rate, LIMIT_RESPONSE_RATE, 0, BYTES_MOST,
-          "Least mean rate at which a client takes a response over 30 s (L7). 0B/s: none."),
+          "Least mean rate at which a client takes a response, over 30 s in which some of it waits "
+          "(L7). 0B/s: none."),
     LIMIT("requests_per_connection", type_count, requests_per_connection, LIMIT_REQUESTS_CONNECTION,
           1, 1000000000, "Requests on one client's connection (L11)."),
     LIMIT("request_line", type_size, request_line, LIMIT_REQUEST_LINE, 256, MIB(1),

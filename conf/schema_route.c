@@ -152,8 +152,8 @@ static const struct schema_field limit_fields[] = {
      .most = BODY_MOST,
      .flags = SCHEMA_INHERIT,
      .fallback = "the global one",
-     .help = "Least mean rate of a request's content over 10 s (L6). 0B/s: none, for streams of "
-             "clients that seldom say something."},
+     .help = "Least mean rate of a request's content over 10 s in which it is waited for (L6). "
+             "0B/s: none, for streams of clients that seldom say something."},
 };
 
 static const struct schema_map limit_map = {SCHEMA_FIELDS(limit_fields)};

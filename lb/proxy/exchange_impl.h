@@ -274,6 +274,13 @@ void exchange_redirect_to_site(struct exchange *x);
 void exchange_aim(struct exchange *x);
 /* Bytes of content that the client has taken. */
 uint64_t exchange_front_taken(const struct exchange *x);
+bool exchange_front_took_all(const struct exchange *x);
+/* L7: before more is put. What has been put counts as pending until the turn's end, and when little
+ * is, nobody says that it has left: who has taken all of it meanwhile was not waited for. */
+void exchange_look_at_front(struct exchange *x);
+/* L7: it waits for the client alone now: that is looked at in time, however seldom its server is.
+ */
+void exchange_aim_at_front(struct exchange *x);
 void exchange_on_time(struct timer *t);
 
 /* account.c */

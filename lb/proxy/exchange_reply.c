@@ -85,11 +85,12 @@ static void pull(struct exchange *x, size_t most)
     if (most > 0) {
         pace_wait(&x->server_in, now, x->content_out);
     } else {
-        pace_rest(&x->server_in);
+        pace_rest(&x->server_in, now);
         x->stalled_ns = now;
         x->stalled_at = exchange_front_taken(x);
         if (x->home != NULL)
             list_append(&x->home->stalled, &x->stalled);
+        exchange_aim_at_front(x);
     }
     x->back_most = most;
     x->back->ops->want_body(x->back, most);
@@ -98,10 +99,11 @@ static void pull(struct exchange *x, size_t most)
 static void watch_front(struct exchange *x)
 {
     size_t pending = x->front->ops->pending(x->front), room = exchange_room(x);
+    int64_t now = loop_now_ns(x->proxy->loop);
     if (pending == 0 && room > 0)
-        pace_rest(&x->client_out);
+        pace_rest(&x->client_out, now);
     else
-        pace_wait(&x->client_out, loop_now_ns(x->proxy->loop), x->content_out - pending);
+        pace_wait(&x->client_out, now, x->content_out - pending);
     if (x->back_most > 0)
         pull(x, room);
 }
@@ -132,7 +134,7 @@ static void begin_tunnel(struct exchange *x)
 {
     exchange_move(x, EXCHANGE_TUNNEL);
     counter_add(&x->proxy->stats->tunnels_open, 1);
-    pace_rest(&x->server_out);
+    pace_lapse(&x->server_out);
     exchange_leave_edition(x);
     exchange_front_want(x, true);
     watch_front(x);
@@ -165,7 +167,7 @@ static void begin_relay(struct exchange *x, bool end)
             x->home = pool_slot_ref(x->edition->pools[x->pool->index].slot);
         exchange_leave_edition(x);
     }
-    pace_rest(&x->client_in);
+    pace_lapse(&x->client_in);
     pace_wait(&x->server_in, loop_now_ns(x->proxy->loop), 0);
     watch_front(x);
     exchange_aim(x);
@@ -250,6 +252,7 @@ void exchange_on_reply_body(void *user, struct span bytes)
     if (x->state == EXCHANGE_DONE)
         return;
     enum err e = ERR_OK;
+    exchange_look_at_front(x);
     if (x->compress != NULL)
         e = compress_put(x->compress, bytes, false, put_content, x);
     else

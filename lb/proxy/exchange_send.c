@@ -34,7 +34,7 @@ void exchange_front_want(struct exchange *x, bool want)
     if (want && !x->reply_begun) /* L6 */
         pace_wait(&x->client_in, now, x->content_in);
     else
-        pace_rest(&x->client_in);
+        pace_rest(&x->client_in, now);
     x->front->ops->want_body(x->front, want);
 }
 
@@ -88,7 +88,7 @@ static bool server_takes(struct exchange *x)
     if (more || pending < x->unsent)
         exchange_note_unsent(x, pending);
     if (pending == 0) {
-        pace_rest(&x->server_out);
+        pace_lapse(&x->server_out);
         return true;
     }
     pace_wait(&x->server_out, loop_now_ns(x->proxy->loop), x->back->bytes_out - pending);
@@ -274,7 +274,7 @@ void exchange_on_end(void *user, const struct fields *trailers)
     x->trailers = trailers;
     x->front_wanted = false;
     list_remove(&x->stalled);
-    pace_rest(&x->client_in);
+    pace_lapse(&x->client_in);
     if (x->back == NULL) {
         exchange_settle_content(x);
         return;

@@ -113,19 +113,34 @@ void exchange_aim(struct exchange *x)
         timer_aim(&x->timer, at);
 }
 
+void exchange_aim_at_front(struct exchange *x)
+{
+    int64_t at = look_at(x, &x->client_out, client_out_rule(x));
+    if (x->state != EXCHANGE_TUNNEL && (x->timer.due_ns == 0 || at < x->timer.due_ns))
+        timer_aim(&x->timer, at);
+}
+
 uint64_t exchange_front_taken(const struct exchange *x)
 {
     return x->content_out - x->front->ops->pending(x->front);
 }
 
-/* What has been put counts as pending until the turn's end: when little is, nobody says that it has
- * left. Who has taken all of it is not waited for. */
+bool exchange_front_took_all(const struct exchange *x)
+{
+    return x->front->ops->pending(x->front) == 0 && x->front->ops->room(x->front) > 0;
+}
+
+void exchange_look_at_front(struct exchange *x)
+{
+    if (x->client_out.waiting && exchange_front_took_all(x))
+        pace_lapse(&x->client_out);
+}
+
 static void rest_who_took_all(struct exchange *x)
 {
-    if (x->front->ops->pending(x->front) == 0 && x->front->ops->room(x->front) > 0)
-        pace_rest(&x->client_out);
+    exchange_look_at_front(x);
     if (x->back != NULL && x->back->ops->pending(x->back) == 0)
-        pace_rest(&x->server_out);
+        pace_lapse(&x->server_out);
 }
 
 /* Which of the four has been too slow; ERR_OK: none. */

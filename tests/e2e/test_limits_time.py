@@ -1,11 +1,11 @@
-"""Bounds that are counted in time, from both sides (RELIABILITY section 2: L6, L8)."""
+"""Bounds that are counted in time, from both sides (RELIABILITY section 2: L6, L7, L8)."""
 import socket
 import threading
 import time
 
 from client import get
 from env import lengthy, seconds, until
-from origin import text
+from origin import chunked, head, text
 
 QUIET = {"health": {"off": True}, "retries": {"extra": 0}}
 
@@ -44,6 +44,85 @@ def test_l6_mean_rate_of_content(env):
     for thread in threads:
         thread.join()
     assert [line["path"] for line in ended_as(balancer, "limit-L6")] == ["/slow"]
+
+
+def narrow(env, port, path):
+    """A client with a small buffer, so that what it does not take waits in the balancer."""
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    one.settimeout(60)
+    one.connect(("127.0.0.1", port))
+    env.at_end(one.close)
+    one.sendall(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path)
+    return one
+
+
+def gulp(one, size, pause, most_s):
+    """Takes so much at a time, with a pause after each; returns when it ended, or None."""
+    begun = time.monotonic()
+    try:
+        while time.monotonic() - begun < most_s:
+            left = size
+            while left > 0:
+                piece = one.recv(min(left, 65536))
+                if not piece:
+                    return time.monotonic() - begun
+                left -= len(piece)
+            time.sleep(pause)
+    except OSError:
+        return time.monotonic() - begun
+    return None
+
+
+@lengthy
+@seconds(150)
+def test_l7_mean_rate_of_an_answer(env):
+    """Who takes a little, waits, and takes a little is too slow where the mean is; who takes what there is, is not, however
+    little that is."""
+    def reply(request):
+        if request.target == "/quiet":
+            return chunked(*[b"event"] * 140, pause=0.25, fields=[("Content-Type", "text/event-stream")])
+        return text(b"m" * (128 << 20))
+    balancer = env.simple(env.origin(reply=reply), workers=1, limits={"response_rate": "1MiB/s"},
+                          listener={"protocols": ["h2", "http/1.1"]})
+    ends = {}
+
+    def take(name, size, pause):
+        ends[name] = gulp(narrow(env, balancer.port, b"/" + name.encode()), size, pause, 45)
+
+    threads = [threading.Thread(target=take, args=args) for args in (("slow", 300_000, 3), ("fast", 400_000, 0.2))]
+    for thread in threads:
+        thread.start()
+    quiet = env.client(balancer.port, timeout=60).request("GET", "/quiet")
+    client = env.h2_client(balancer.port, generous=False).ready()
+    streams, begun = [client.request("GET", "/slow2") for _ in range(2)], time.monotonic()
+    while not streams[0].over and time.monotonic() - begun < 45:
+        for number in (0, *[one.id for one in streams]):
+            client.open_window(number, 300_000)
+        time.sleep(3)
+    assert streams[0].reset is not None and not streams[0].ended, streams[0]
+    assert time.monotonic() - begun >= 30, "the first window is thirty seconds long"
+    assert quiet.response().body == b"event" * 140
+    for thread in threads:
+        thread.join()
+    assert ends["slow"] is not None and ends["slow"] >= 30 and ends["fast"] is None, ends
+    assert {line["path"] for line in balancer.access_log(0) if line["end"] == "limit-L7"} == {"/slow", "/slow2"}
+
+
+@seconds(60)
+def test_l7_is_noticed_in_time_where_the_server_may_be_silent_for_long(env):
+    """The times of a server and of a tunnel say nothing about a client that has stopped to take what is there."""
+    def late(connection, request):
+        fields = [("Content-Length", 64 << 20)] + [("Content-Type", "text/event-stream")] * (request.target == "/events")
+        connection.send(head(200, fields) + b"first")
+        time.sleep(1.5)
+        connection.send(bytes((64 << 20) - 5))
+        return True
+    balancer = env.simple(env.origin(early=late), timeouts={"send": "1s", "tunnel_idle": "1h", "response_body": "1h"})
+    clients = [narrow(env, balancer.port, path) for path in (b"/events", b"/plain")]
+    lines = until(lambda: len(found := balancer.access_log(0)) == 2 and found, 15, "the end of both")
+    assert [line["end"] for line in lines] == ["limit-L7"] * 2
+    del clients
 
 
 class Taker:
