@@ -8,16 +8,16 @@ struct small_piece {
     struct small_piece *next;
 };
 
-enum { CLASSES = SMALL_MOST / SMALL_STEP };
+enum { CLASSES = (SMALL_MOST - SMALL_LEAST) / SMALL_STEP + 1 };
 
 static size_t size_of(size_t class)
 {
-    return (class + 1) * SMALL_STEP;
+    return SMALL_LEAST + class * SMALL_STEP;
 }
 
 void *small_take(struct small_store *s, size_t size)
 {
-    size_t i = size > 0 ? (size - 1) / SMALL_STEP : 0;
+    size_t i = size > SMALL_LEAST ? (size - SMALL_LEAST + SMALL_STEP - 1) / SMALL_STEP : 0;
     if (i >= CLASSES)
         return mem_resize(NULL, size);
     struct small_piece *p = s->free[i];
@@ -33,8 +33,8 @@ void *small_take(struct small_store *s, size_t size)
  * for, never less. */
 static bool class_of(size_t room, size_t *class)
 {
-    *class = room / SMALL_STEP - 1;
-    return *class < CLASSES;
+    *class = (room - SMALL_LEAST) / SMALL_STEP;
+    return room >= SMALL_LEAST && *class < CLASSES;
 }
 
 void small_give(struct small_store *s, void *given)

@@ -6,15 +6,16 @@
 
 #include <stddef.h>
 
-#define SMALL_STEP 32                    /* sizes are multiples of it */
-#define SMALL_MOST 1024                  /* the largest that is kept */
-#define SMALL_KEPT ((size_t)1024 * 1024) /* bytes of all that are kept */
+#define SMALL_LEAST 24                    /* the smallest, which is the heap's own */
+#define SMALL_STEP  16                    /* from each size to the next, as the heap's */
+#define SMALL_MOST  1016                  /* the largest that is kept */
+#define SMALL_KEPT  ((size_t)1024 * 1024) /* bytes of all that are kept */
 
 struct small_piece;
 
 /* Zero-initialised is valid. */
 struct small_store {
-    struct small_piece *free[SMALL_MOST / SMALL_STEP];
+    struct small_piece *free[(SMALL_MOST - SMALL_LEAST) / SMALL_STEP + 1];
     size_t kept;
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/poison.h"
 
 #include <openssl/crypto.h>
 #include <string.h>
@@ -10,6 +11,9 @@
 #define SECRETS_MOST  MIB(32) /* of address space; pages that are not used take no memory */
 #define SECRETS_LEAST MIB(1)
 #define SECRET_LEAST  64 /* bytes of the smallest piece */
+/* What is larger than the one and not than the other holds a record as it travels. */
+#define RECORD_LEAST KIB(16)
+#define RECORD_MOST  KIB(17)
 
 /* The process's, as the memory is; set once, before there are other threads. */
 static char *secrets;
@@ -18,6 +22,8 @@ static bool locked;
 
 /* What the present thread takes is secret. */
 static _Thread_local bool secret;
+/* Where it keeps small pieces. */
+static _Thread_local struct tls_pieces *kept;
 
 static bool is_secret(const void *p)
 {
@@ -25,16 +31,42 @@ static bool is_secret(const void *p)
     return secrets != NULL && at >= secrets && at < secrets + secrets_bytes;
 }
 
+static void *take_kept(size_t n)
+{
+    if (n <= RECORD_LEAST || n > RECORD_MOST)
+        return small_take(&kept->small, n);
+    if (kept->count == 0)
+        return mem_resize(NULL, RECORD_MOST);
+    void *p = kept->records[--kept->count];
+    ASAN_UNPOISON_MEMORY_REGION(p, RECORD_MOST);
+    return p;
+}
+
+static void give_kept(void *p)
+{
+    size_t room = mem_room(p);
+    if (room < RECORD_MOST || room >= 2 * RECORD_MOST || kept->count == TLS_RECORDS_KEPT) {
+        small_give(&kept->small, p);
+        return;
+    }
+    kept->records[kept->count++] = p;
+    ASAN_POISON_MEMORY_REGION(p, RECORD_MOST);
+}
+
 static void *take(size_t n, const char *file, int line)
 {
     void *p = secret && secrets != NULL ? CRYPTO_secure_malloc(n, file, line) : NULL;
-    return p != NULL ? p : mem_resize(NULL, n);
+    if (p != NULL)
+        return p;
+    return kept != NULL ? take_kept(n) : mem_resize(NULL, n);
 }
 
 static void give(void *p, const char *file, int line)
 {
     if (is_secret(p))
         CRYPTO_secure_clear_free(p, CRYPTO_secure_actual_size(p), file, line);
+    else if (kept != NULL && p != NULL)
+        give_kept(p);
     else
         mem_free(p);
 }
@@ -60,7 +92,9 @@ static void *resize(void *p, size_t n, const char *file, int line)
     }
     if (p == NULL)
         return take(n, file, line);
-    return is_secret(p) ? move_secret(p, n, file, line) : mem_resize(p, n);
+    if (is_secret(p))
+        return move_secret(p, n, file, line);
+    return kept != NULL ? small_resize(&kept->small, p, n) : mem_resize(p, n);
 }
 
 /* A power of two that may be locked. */
@@ -110,6 +144,21 @@ enum err tls_mem_begin(void)
 void tls_mem_secret(bool on)
 {
     secret = on;
+}
+
+void tls_mem_keep(struct tls_pieces *pieces)
+{
+    kept = pieces;
+}
+
+void tls_pieces_fini(struct tls_pieces *pieces)
+{
+    small_store_fini(&pieces->small);
+    while (pieces->count > 0) {
+        void *p = pieces->records[--pieces->count];
+        ASAN_UNPOISON_MEMORY_REGION(p, RECORD_MOST);
+        mem_free(p);
+    }
 }
 
 bool tls_mem_locked(void)

@@ -243,8 +243,11 @@ static void *run(void *arg)
     if (e != ERR_OK && e != ERR_UNSUPPORTED)
         tell_main(w, (struct mail){.kind = MAIN_UNSANDBOXED, .v = e});
     on_beat(&w->beat);
+    tls_mem_keep(&w->tls_pieces);
     loop_run(w->loop);
     take_down(w);
+    tls_mem_keep(NULL);
+    tls_pieces_fini(&w->tls_pieces);
     return NULL;
 }
 

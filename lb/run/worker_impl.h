@@ -3,6 +3,7 @@
 #define MERIDIAN_RUN_WORKER_IMPL_H
 
 #include "net/listener.h"
+#include "net/tls_mem.h"
 #include "run/gather.h"
 #include "run/worker.h"
 
@@ -41,6 +42,7 @@ struct worker {
     /* owner thread */
     struct loop *loop;
     struct conn_env env;
+    struct tls_pieces tls_pieces;
     struct proxy *proxy;
     struct challenge challenges[CHALLENGES]; /* read into until main has ended the reader */
     struct link listeners, watches;

@@ -14,7 +14,7 @@ TEST(small, what_is_given_back_is_had_again_without_the_heap)
             CHECK(pieces[i] != NULL && (uintptr_t)pieces[i] % 16 == 0, "piece %zu", i);
             memset(pieces[i], (int)i, size);
         }
-        CHECK(round == 0 || mem_count() == before + 6, "%d from the heap, the large ones",
+        CHECK(round == 0 || mem_count() == before + 7, "%d from the heap, the large ones",
               (int)(mem_count() - before));
         for (size_t i = 0; i < 100; i++) {
             for (size_t at = 0; at < i * 11; at++)
@@ -35,7 +35,7 @@ TEST(small, what_is_kept_has_a_bound)
         pieces[i] = small_take(&s, SMALL_MOST);
     for (size_t i = 0; i < MANY; i++)
         small_give(&s, pieces[i]);
-    CHECK_INT(s.kept, SMALL_KEPT);
+    CHECK(s.kept <= SMALL_KEPT && s.kept > SMALL_KEPT - SMALL_MOST, "%zu", s.kept);
     small_give(&s, NULL);
     small_store_fini(&s);
 }

@@ -4,6 +4,7 @@
 #include "check.h"
 #include "make_cert.h"
 #include "net/tls_ctx.h"
+#include "net/tls_mem.h"
 #include "side.h"
 
 static struct counts {
@@ -118,6 +119,8 @@ TEST(economy, a_tls_exchange)
     char dir[MADE_PATH];
     struct made_cert made;
     struct tls_cert *cert;
+    struct tls_pieces pieces = {0};
+    tls_mem_keep(&pieces); /* as a worker does */
     made_dir(dir);
     make_cert(dir, "a", &(struct cert_wish){.common_name = "a.example"}, &made);
     buf_init(&message, 0);
@@ -136,6 +139,8 @@ TEST(economy, a_tls_exchange)
     tls_cert_unref(&cert);
     made_dir_remove(dir);
     buf_fini(&message);
+    tls_mem_keep(NULL);
+    tls_pieces_fini(&pieces);
 }
 
 TEST(economy, an_idle_connection_is_small)
