@@ -33,7 +33,7 @@ static const struct schema_word *read_word(struct reader *r, const struct schema
                                            const struct node *n)
 {
     const struct schema_word *word = n->kind == NODE_SCALAR ? find_word(words, n->text) : NULL;
-    if (word != NULL || n->kind == NODE_BAD)
+    if (word != NULL)
         return word;
     struct reader_near near = reader_near(n->text);
     for (const struct schema_word *w = words; n->kind == NODE_SCALAR && w->word != NULL; w++)

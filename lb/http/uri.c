@@ -184,9 +184,10 @@ static bool is_plain(int c)
            (ascii_alpha((char)c) || ascii_digit((char)c) || strchr("-._~!$&'()*+,=:@", c) != NULL);
 }
 
-static bool is_small(char c)
+/* Of a hexadecimal digit. */
+static bool is_small(char digit)
 {
-    return c >= 'a' && c <= 'z';
+    return digit >= 'a';
 }
 
 /* The escape at s[at] = '%' has a small letter for a digit. */

@@ -290,8 +290,8 @@ TEST(json_read, memory_may_run_out_at_numbers_and_names)
     struct buf text;
     buf_init(&text, 0);
     for (int i = 0; i < 60; i++)
-        buf_printf(&text, "%s{\"%.*s\":%.*s}", i == 0 ? "[" : ",", 1 + i % 7, "abcdefg", 1 + i % 13,
-                   "1234567890123");
+        buf_printf(&text, "%s{\"%.*s\":%.*s},1%059d", i == 0 ? "[" : ",", 1 + i % 7, "abcdefg",
+                   1 + i % 13, "1234567890123", 1);
     buf_put_str(&text, "]");
     for (uint64_t nth = 1;; nth++) {
         struct arena a;

@@ -173,16 +173,18 @@ TEST(conf_grammar, hosts_of_urls)
     CHECK_INT(port, 443);
     CHECK_SPAN(text_url_host(SPAN("http://a:81/b"), &port), "a");
     CHECK_INT(port, 81);
+    CHECK_SPAN(text_url_host(SPAN("https://a:b/c"), &port), "a");
+    CHECK_INT(port, 0);
 }
 
 /* --- where a file has them --- */
 
-static bool loads(const char *begin, const char *value, const char *end)
+static bool loads(const char *const *around, const char *value)
 {
     char text[1200];
     struct conf *conf = NULL;
     struct buf messages;
-    int n = snprintf(text, sizeof text, "%s%s%s", begin, value, end);
+    int n = snprintf(text, sizeof text, "%s%s%s", around[0], value, around[1]);
     buf_init(&messages, 0);
     enum err e = conf_load_text("test.yaml", span_of(text, (size_t)n), &conf, &messages);
     conf_free(&conf);
@@ -246,6 +248,7 @@ TEST(conf_grammar, values_in_their_places)
         {BACKEND, "\"_http._tcp.a.example:80\"", false},
         {BACKEND, "\"web1:80\"", true},
         {BACKEND, "\"a.4:80\"", false},
+        {BACKEND, "\"4:80\"", false},
         {BACKEND, "\"a b:80\"", false},
         {BACKEND, "\"a.example:0\"", false},
         {BACKEND, "\"a.example\"", false},
@@ -293,9 +296,8 @@ TEST(conf_grammar, values_in_their_places)
         {SOME_WORDS, "[x]", false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        CHECK(loads(contexts[rows[i].context][0], rows[i].value, contexts[rows[i].context][1]) ==
-                  rows[i].good,
-              "context %d, %s", rows[i].context, rows[i].value);
+        CHECK(loads(contexts[rows[i].context], rows[i].value) == rows[i].good, "context %d, %s",
+              rows[i].context, rows[i].value);
 }
 
 /* No word at all is printed as it is read. */

@@ -107,6 +107,7 @@ TEST(conf_text, paths_have_one_form_H14)
         {"/%40fs/a%3ab%28", "/@fs/a:b("},
         {"/caf%c3%a9/%2f%5c%3b", "/caf%C3%A9/%2F%5C%3B"},
         {"/a%20b%25", "/a%20b%25"},
+        {"/%31%39%00", "/19%00"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char path[64];
