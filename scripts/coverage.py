@@ -59,7 +59,8 @@ def gather(build):
 
 
 def percent(part, whole):
-    return f"{100.0 * part / whole:5.1f} %" if whole else "    - "
+    """Rounded down: 100 is all."""
+    return f"{1000 * part // whole / 10:5.1f} %" if whole else "    - "
 
 
 def show(name, sums):

