@@ -11,25 +11,32 @@
 
 #define BUCKETS_FIRST 64
 
-/* Spreads clients over the buckets; 0: the endpoint's own. */
-static uint64_t client_hash(const struct connpool_client *client)
+/* Spreads clients over the buckets, however they have chosen their addresses and ports (F31); 0:
+ * the endpoint's own. */
+static uint64_t client_hash(const struct connpool *p, const struct connpool_client *client)
 {
     const uint8_t *bytes;
+    char key[sizeof(struct in6_addr) + sizeof(uint16_t)];
     if (client == NULL)
         return 0;
     size_t n = addr_bytes(&client->from, &bytes);
-    return hash_plain(span_of((const char *)bytes, n)) + addr_port(&client->from);
+    uint16_t port = addr_port(&client->from);
+    memcpy(key, bytes, n);
+    memcpy(key + n, &port, sizeof port);
+    return hash_keyed(p->key, span_of(key, n + sizeof port));
 }
 
-static size_t bucket_of(const struct connpool *p, const struct endpoint *e, uint64_t client)
+static size_t bucket_of(const struct connpool *p, const struct endpoint *e,
+                        const struct connpool_client *client)
 {
-    uint64_t key = ((uintptr_t)e >> 6) * 0x9e3779b97f4a7c15u + client * 0xd6e8feb86659fd93u;
+    uint64_t key =
+        ((uintptr_t)e >> 6) * 0x9e3779b97f4a7c15u + client_hash(p, client) * 0xd6e8feb86659fd93u;
     return (size_t)(key >> 32) & (p->bucket_count - 1);
 }
 
 static size_t bucket_of_host(const struct connpool_host *h)
 {
-    return bucket_of(h->pool, h->endpoint, client_hash(h->root != NULL ? &h->client : NULL));
+    return bucket_of(h->pool, h->endpoint, h->root != NULL ? &h->client : NULL);
 }
 
 static bool is_for(const struct connpool_host *h, const struct endpoint *e,
@@ -44,7 +51,7 @@ static bool is_for(const struct connpool_host *h, const struct endpoint *e,
 static struct connpool_host *host_find(const struct connpool *p, const struct endpoint *e,
                                        const struct connpool_client *client)
 {
-    struct connpool_host *h = p->buckets[bucket_of(p, e, client_hash(client))];
+    struct connpool_host *h = p->buckets[bucket_of(p, e, client)];
     while (h != NULL && !is_for(h, e, client))
         h = h->next;
     return h;
@@ -99,50 +106,6 @@ void connpool_host_settle(struct connpool_host *h)
     host_free(h);
     if (root != NULL)
         connpool_host_settle(root);
-}
-
-/* When the first of them is overdue; 0: none is left. */
-static int64_t close_overdue_idle(struct connpool_host *h, int64_t now)
-{
-    int64_t next = 0;
-    list_each (e, &h->places[PLACE_IDLE]) {
-        struct pooled *c = container_of(e, struct pooled, link);
-        if (c->until_ns <= now)
-            pooled_close(c);
-        else if (next == 0 || c->until_ns < next)
-            next = c->until_ns;
-    }
-    return next;
-}
-
-/* Those who wait have time-outs of their own; but a connection that they have left behind may never
- * open, nor fail: a server that accepts and says nothing. */
-static int64_t close_forsaken(struct connpool_host *h, int64_t now)
-{
-    int64_t next = 0;
-    list_each (e, &h->places[PLACE_OPENING]) {
-        struct pooled *c = container_of(e, struct pooled, link);
-        int64_t due = c->since_ns + CONNPOOL_OPENING_MS * NS_PER_MS;
-        if (due <= now && h->promised - c->promise >= h->waiting_count) {
-            pooled_close(c);
-            continue;
-        }
-        due = due > now ? due : now + CONNPOOL_OPENING_MS * NS_PER_MS;
-        next = next == 0 || due < next ? due : next;
-    }
-    return next;
-}
-
-static void on_upkeep(struct timer *t)
-{
-    struct connpool_host *h = container_of(t, struct connpool_host, upkeep);
-    int64_t now = loop_now_ns(t->loop);
-    int64_t next = close_overdue_idle(h, now), other = close_forsaken(h, now);
-    if (next == 0 || (other != 0 && other < next))
-        next = other;
-    if (next != 0)
-        timer_aim(t, next);
-    connpool_host_settle(h);
 }
 
 void connpool_wait_done(struct connpool_wait *w)
@@ -344,7 +307,7 @@ static struct connpool_host *host_new(struct connpool *p, struct endpoint *e,
     for (int i = 0; i < PLACES; i++)
         list_init(&h->places[i]);
     list_init(&h->waiters);
-    timer_init(&h->upkeep, p->env->loop, on_upkeep);
+    timer_init(&h->upkeep, p->env->loop, connpool_on_upkeep);
     size_t b = bucket_of_host(h);
     h->next = p->buckets[b];
     p->buckets[b] = h;
@@ -433,7 +396,8 @@ void connpool_sweep(struct connpool *p, uint64_t generation)
     }
 }
 
-enum err connpool_new(struct conn_env *env, struct worker_stats *stats, struct connpool **out)
+enum err connpool_new(struct conn_env *env, struct worker_stats *stats, const struct hash_key *key,
+                      struct connpool **out)
 {
     struct connpool *p = mem_alloc(sizeof *p);
     *out = NULL;
@@ -447,6 +411,7 @@ enum err connpool_new(struct conn_env *env, struct worker_stats *stats, struct c
     p->bucket_count = BUCKETS_FIRST;
     p->env = env;
     p->stats = stats;
+    p->key = key;
     *out = p;
     return ERR_OK;
 }

@@ -8,14 +8,17 @@
 #ifndef MERIDIAN_PROXY_CONNPOOL_H
 #define MERIDIAN_PROXY_CONNPOOL_H
 
+#include "base/hash.h"
 #include "http/back.h"
 #include "pick/endpoint.h"
 #include "proxy/stats.h"
 
 struct connpool;
 
+/* key: the process's secret, borrowed. ERR_NO_MEMORY. */
 MUST_CHECK
-enum err connpool_new(struct conn_env *env, struct worker_stats *stats, struct connpool **out);
+enum err connpool_new(struct conn_env *env, struct worker_stats *stats, const struct hash_key *key,
+                      struct connpool **out);
 /* Closes everything; nobody may be waiting. */
 void connpool_free(struct connpool **p);
 

@@ -67,6 +67,7 @@ struct connpool_host {
 struct connpool {
     struct conn_env *env;
     struct worker_stats *stats;
+    const struct hash_key *key;
     struct connpool_host **buckets;
     size_t bucket_count, host_count;
 };
@@ -114,6 +115,8 @@ void pooled_close(struct pooled *c);
 /* Asks an idle one for a sign of life; it serves who waits when that has come. false: its protocol
  * cannot. */
 bool pooled_check(struct pooled *c);
+/* The time of connpool_host.upkeep has come: closes what is overdue. */
+void connpool_on_upkeep(struct timer *t);
 /* As many attempts as those who wait need. */
 void pooled_open_for_waiters(struct connpool_host *h);
 

@@ -350,3 +350,47 @@ void pooled_open_for_waiters(struct connpool_host *h)
             return;
     }
 }
+
+/* When the first of them is overdue; 0: none is left. */
+static int64_t close_overdue_idle(struct connpool_host *h, int64_t now)
+{
+    int64_t next = 0;
+    list_each (e, &h->places[PLACE_IDLE]) {
+        struct pooled *c = container_of(e, struct pooled, link);
+        if (c->until_ns <= now)
+            pooled_close(c);
+        else if (next == 0 || c->until_ns < next)
+            next = c->until_ns;
+    }
+    return next;
+}
+
+/* Those who wait have time-outs of their own; but a connection that they have left behind may never
+ * open, nor fail: a server that accepts and says nothing. */
+static int64_t close_forsaken(struct connpool_host *h, int64_t now)
+{
+    int64_t next = 0;
+    list_each (e, &h->places[PLACE_OPENING]) {
+        struct pooled *c = container_of(e, struct pooled, link);
+        int64_t due = c->since_ns + CONNPOOL_OPENING_MS * NS_PER_MS;
+        if (due <= now && h->promised - c->promise >= h->waiting_count) {
+            pooled_close(c);
+            continue;
+        }
+        due = due > now ? due : now + CONNPOOL_OPENING_MS * NS_PER_MS;
+        next = next == 0 || due < next ? due : next;
+    }
+    return next;
+}
+
+void connpool_on_upkeep(struct timer *t)
+{
+    struct connpool_host *h = container_of(t, struct connpool_host, upkeep);
+    int64_t now = loop_now_ns(t->loop);
+    int64_t next = close_overdue_idle(h, now), other = close_forsaken(h, now);
+    if (next == 0 || (other != 0 && other < next))
+        next = other;
+    if (next != 0)
+        timer_aim(t, next);
+    connpool_host_settle(h);
+}

@@ -438,7 +438,7 @@ enum err proxy_new(const struct proxy_spec *spec, struct proxy **out)
         rng_seed(&p->rng, spec->seed);
     else
         rng_seed_system(&p->rng);
-    enum err e = connpool_new(p->env, p->stats, &p->connpool);
+    enum err e = connpool_new(p->env, p->stats, &p->admission->key, &p->connpool);
     if (e != ERR_OK) {
         mem_free(p);
         return e;

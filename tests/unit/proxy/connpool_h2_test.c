@@ -42,6 +42,7 @@ struct bench {
     struct listener *listener;
     struct connpool *pool;
     struct worker_stats *stats;
+    struct hash_key key;
     struct endpoint *endpoint;
     struct addr at;
     int fd;
@@ -175,7 +176,7 @@ static struct bench *bench_new(uint32_t streams, uint32_t connections)
     b->stats = mem_aligned(64, (sizeof(*b->stats) + 63) / 64 * 64);
     b->endpoint = mem_aligned(64, (sizeof(*b->endpoint) + 63) / 64 * 64);
     b->endpoint->refs = 1;
-    CHECK_INT(connpool_new(&b->env, b->stats, &b->pool), ERR_OK);
+    CHECK_INT(connpool_new(&b->env, b->stats, &b->key, &b->pool), ERR_OK);
     declare(b, connections, 1, 1);
     return b;
 }
