@@ -99,7 +99,7 @@ def haproxy_text(values, setup, folder):
     names = host_names(setup)
     with open(os.path.join(folder, "hosts.map"), "w") as file:
         file.writelines(f"{name} api\n" for name in names)
-    proto = " proto h2" if setup.h2_back else ""
+    proto = (" proto h2" if setup.h2_back else "") + (" check inter 2s" if setup.backends > 1 else "")
     return HAPROXY.format(
         **values, workers=setup.workers, version=setup.version,
         log_to=f"log {values['folder']}/log.sock local0" if setup.log else "", log_it="log global\n  option httplog"

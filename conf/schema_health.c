@@ -122,7 +122,9 @@ static const struct schema_field health_fields[] = {
      .type = &type_map,
      .map = &tcp_probe_map,
      .fallback = "this, where nothing else is chosen",
-     .help = "Check that a connection can be made: `tcp: {}`."},
+     .help = "Check that a connection can be made: `tcp: {}`. Without TLS it is reset as soon as "
+             "the server's system agrees to it, so "
+             "that the server's program does not see it."},
     {.key = "live",
      .type = &type_map,
      .offset = offsetof(struct conf_health, live),

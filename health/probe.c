@@ -17,7 +17,7 @@ static const struct probe_stages *stages_of(const struct probe *p, struct conn *
 {
     struct conn_tls_info tls;
     if (p->job.check->kind == HEALTH_TCP) {
-        return &probe_tcp;
+        return p->job.check->tls != NULL ? &probe_tls : &probe_tcp;
     }
     conn_tls(c, &tls);
     bool h2 = p->job.check->kind == HEALTH_GRPC || p->job.check->h2;
@@ -99,6 +99,7 @@ enum err probe_start(struct probe *p, struct conn_env *env, const struct probe_j
         .server_name = job->server_name,
         .session_key = job->session_key,
         .prelude = buf_span(&header),
+        .glance = job->check->kind == HEALTH_TCP && job->check->tls == NULL,
     };
     enum err e = conn_connect(env, &to, &events, p, &p->conn);
     if (e != ERR_OK) {

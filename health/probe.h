@@ -25,7 +25,7 @@ struct probe_stages {
     void (*close)(struct probe *p); /* gives `talk` back; NULL: there is none */
     enum conn_end good_end;         /* how the connection ends after a good answer */
 };
-extern const struct probe_stages probe_tcp, probe_http, probe_h2;
+extern const struct probe_stages probe_tcp, probe_tls, probe_http, probe_h2;
 
 struct probe {
     struct probe_job job;

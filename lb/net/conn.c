@@ -307,6 +307,8 @@ enum err conn_connect(struct conn_env *env, const struct conn_target *to,
         c->outgoing = true;
         c->peer_port = addr_port(to->addr);
         c->by_path = to->addr->any.sa_family == AF_UNIX;
+        if (to->glance && !c->by_path)
+            l->ops->sock_glance(l, fd);
         e = to->tls != NULL ? tls_connect(&home, to, &c->tls) : ERR_OK;
         if (e == ERR_OK && !chain_put(&c->out, env->store, to->prelude))
             e = ERR_NO_MEMORY;

@@ -100,6 +100,10 @@ struct conn_target {
     uint64_t session_key;    /* tells backends apart in the client's session cache */
     struct span alpn;        /* the only protocol offered; none: those of the TLS client */
     struct span prelude;     /* bytes that go first, before TLS; copied; not counted as sent */
+    /* Only whether it can be made matters, and nothing is said: on_open comes as soon as the server
+     * has agreed. Where it is closed at once with CONN_END_RESET, the system, if it can, leaves it
+     * at that, so that no connection is made for the server's program to look at. */
+    bool glance;
 };
 /* Starts connecting; the result comes as on_open or on_fail, never from inside this call. */
 MUST_CHECK

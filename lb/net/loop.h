@@ -76,6 +76,8 @@ struct loop_ops {
     /* Sockets: non-blocking and close-on-exec always. Results are >= 0 or a negated errno value. */
     int (*sock_new)(struct loop *l, int family);
     int (*sock_listen)(struct loop *l, const struct addr *at, bool reuse_port);
+    /* Before sock_connect: see conn_target.glance. */
+    void (*sock_glance)(struct loop *l, int fd);
     int (*sock_connect)(struct loop *l, int fd, const struct addr *to);
     int (*sock_error)(struct loop *l, int fd); /* SO_ERROR, 0 or negated */
     int (*sock_accept)(struct loop *l, int fd, struct addr *peer);

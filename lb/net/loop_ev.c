@@ -249,6 +249,12 @@ static int ev_sock_listen(struct loop *l, const struct addr *at, bool reuse_port
     return sock_listen(at, reuse_port);
 }
 
+static void ev_sock_glance(struct loop *l, int fd)
+{
+    (void)l;
+    sock_glance(fd);
+}
+
 static int ev_sock_connect(struct loop *l, int fd, const struct addr *to)
 {
     (void)l;
@@ -302,6 +308,7 @@ static const struct loop_ops ops = {
     .wall_ns = wall_ns,
     .sock_new = ev_sock_new,
     .sock_listen = ev_sock_listen,
+    .sock_glance = ev_sock_glance,
     .sock_connect = ev_sock_connect,
     .sock_error = ev_sock_error,
     .sock_accept = ev_sock_accept,

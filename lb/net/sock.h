@@ -17,6 +17,8 @@ int sock_new(int family);
 int sock_probe(const struct addr *at);
 /* Bound and listening; a stale unix socket that nobody listens on is replaced. */
 int sock_listen(const struct addr *at, bool reuse_port);
+/* Before sock_connect, over IP only: the handshake need not end by itself. */
+void sock_glance(int fd);
 /* 0: connected; -EINPROGRESS: writable tells. */
 int sock_connect(int fd, const struct addr *to);
 int sock_error(int fd);

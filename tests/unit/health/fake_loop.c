@@ -49,6 +49,11 @@ static int sock_new(struct loop *l, int family)
     return -EMFILE;
 }
 
+static void sock_glance(struct loop *l, int fd)
+{
+    (void)l, (void)fd;
+}
+
 static int sock_connect(struct loop *l, int fd, const struct addr *to)
 {
     struct fake_loop *f = fake(l);
@@ -121,6 +126,7 @@ static const struct loop_ops ops = {
     .io_set = io_set,
     .timer_set = timer_set,
     .sock_new = sock_new,
+    .sock_glance = sock_glance,
     .sock_connect = sock_connect,
     .sock_error = sock_error,
     .sock_local = sock_local,

@@ -18,6 +18,7 @@ struct server {
     int fd;
     struct addr at;
     struct tls_server *tls;
+    unsigned accepted;
     struct conn *c; /* the last accepted */
     struct buf got;
     const char *reply; /* sent when a head has come; NULL: nothing */
@@ -90,6 +91,7 @@ static const struct conn_events server_events = {on_nothing, on_bytes, on_eof,
 static bool on_accept(void *user, int fd, const struct addr *peer)
 {
     struct server *s = user;
+    s->accepted++;
     enum err e = conn_accept(&s->env, fd, peer, s->tls, &server_events, s, &s->c);
     CHECK(e == ERR_OK || e == ERR_NO_MEMORY, "accept: %s", err_name(e));
     if (e != ERR_OK) {
@@ -201,6 +203,10 @@ TEST(probe, tcp)
     check.kind = HEALTH_TCP;
     server_init(&s);
     CHECK_INT(probe(&s, &check), ERR_OK);
+    CHECK_INT(s.accepted, 0); /* a look at the server makes no connection there */
+    check.header = 1;         /* nor where connections begin with a header */
+    CHECK_INT(probe(&s, &check), ERR_OK);
+    CHECK_INT(s.accepted, 0);
     stop_listening(&s);
     CHECK_INT(probe(&s, &check), ERR_BACKEND_REFUSED);
     server_fini(&s);

@@ -23,6 +23,8 @@ struct world {
 static enum fake_mode modes[MOST + 1]; /* by port */
 static unsigned checks[MOST + 1];
 static int64_t last_check_ns[MOST + 1], shortest_ns, longest_ns;
+static unsigned turns; /* in which checks have begun */
+static int64_t last_turn_ns;
 
 static enum fake_mode mode_of(const struct addr *to)
 {
@@ -38,6 +40,8 @@ static void on_connect(struct fake_loop *f, const struct addr *to)
         longest_ns = gap_ns > longest_ns ? gap_ns : longest_ns;
     }
     last_check_ns[port] = f->loop.now_ns;
+    turns += f->loop.now_ns != last_turn_ns;
+    last_turn_ns = f->loop.now_ns;
 }
 
 static void clear_counts(void)
@@ -45,6 +49,7 @@ static void clear_counts(void)
     memset(checks, 0, sizeof checks);
     shortest_ns = INT64_MAX;
     longest_ns = 0;
+    turns = 0;
 }
 
 static void set_modes(enum fake_mode mode)
@@ -158,8 +163,27 @@ TEST(schedule, interval_and_spread)
     CHECK(least >= 25 && most <= 85, "%u to %u in a second", least, most);
     CHECK(shortest_ns >= 1590 * NS_PER_MS, "%lld", (long long)shortest_ns);
     CHECK(longest_ns <= 2450 * NS_PER_MS, "%lld", (long long)longest_ns);
+    pass_ms(&world, 5); /* the last have an answer */
     CHECK_INT(count_health(&world, ENDPOINT_UP), 100);
     CHECK_INT(health_counts(world.health)->good, world.net.connects);
+    world_fini(&world);
+}
+
+/* L31: of a thousand servers those that are due at about the same time are checked in one turn. */
+TEST(schedule, turns)
+{
+    enum { N = 1000 };
+    world_init(&world, N);
+    set_targets(&world, &tcp, 0, N);
+    pass_ms(&world, 10000);
+    clear_counts();
+    unsigned before = world.net.connects;
+    pass_ms(&world, 10000);
+    unsigned total = world.net.connects - before;
+    CHECK(total >= 4500 && total <= 5500, "%u checks in 10 s", total);
+    CHECK(turns <= 1100, "in %u turns", turns);
+    CHECK(shortest_ns >= 1590 * NS_PER_MS && longest_ns <= 2450 * NS_PER_MS, "%lld to %lld",
+          (long long)shortest_ns, (long long)longest_ns);
     world_fini(&world);
 }
 
