@@ -40,7 +40,7 @@ struct timer {
     void (*on_time)(struct timer *t);
     struct loop *loop;
     int64_t due_ns;   /* 0: stopped */
-    int64_t armed_ns; /* when the watcher really fires; 0: it is not armed */
+    int64_t armed_ns; /* when the watcher is to fire; 0: it is not armed */
     union {
         void *align;
         char space[LOOP_IMPL];
@@ -162,7 +162,8 @@ void timer_stop(struct timer *t);
 /* As timer_stop, but the watcher stays where it is and fires once without effect: for timers that
  * are aimed again soon, which then costs nothing either. */
 void timer_rest(struct timer *t);
-/* For implementations: the watcher fired; calls on_time or re-arms. */
+/* For implementations: the watcher fired; calls on_time or re-arms, also where the loop had been
+ * stopped for long (F27): then what has come meanwhile comes first. */
 void timer_fired(struct timer *t);
 
 void task_init(struct task *t, void (*run)(struct task *));

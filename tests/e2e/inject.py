@@ -4,7 +4,7 @@ import mmap
 import struct
 
 NAMES = ("one_byte", "interrupt", "again", "accept_error", "socket_error", "connect_error", "write_error",
-         "sync_ms", "injected", "calls")
+         "sync_ms", "wall_s", "injected", "calls")
 
 
 class Faults:
@@ -19,7 +19,7 @@ class Faults:
     def set(self, **faults):
         """These and no others."""
         for name in NAMES[:-2]:
-            struct.pack_into("=I", self.memory, 4 * NAMES.index(name), faults.pop(name, 0))
+            struct.pack_into("=i" if name == "wall_s" else "=I", self.memory, 4 * NAMES.index(name), faults.pop(name, 0))
         assert not faults, faults
 
     @property

@@ -1,20 +1,23 @@
 /* inject: a library for LD_PRELOAD that makes the C library's calls fail as a kernel may
- * (RELIABILITY section 8: F15, F17, F18, F33), or take long. What fails is said by a small file,
- * named by the environment's INJECT, which is mapped: a test changes it while the program runs.
- * Numbers are of 32 bits each, in the order of `struct faults`; 0 is no fault. */
+ * (RELIABILITY section 8: F15, F17, F18, F33), take long, or tell another time (F27). What fails is
+ * said by a small file, named by the environment's INJECT, which is mapped: a test changes it while
+ * the program runs. Numbers are of 32 bits each, in the order of `struct faults`; 0 is no fault. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 struct faults {
@@ -26,6 +29,7 @@ struct faults {
     _Atomic uint32_t connect_error;
     _Atomic uint32_t write_error;
     _Atomic uint32_t sync_ms;  /* what fsync takes more: a slow disk */
+    _Atomic int32_t wall_s;    /* how far the wall clock has been set (F27) */
     _Atomic uint32_t injected; /* how many calls were treated so */
     _Atomic uint32_t calls;
 };
@@ -110,6 +114,40 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
     return 0;
 }
 
+/* The clock that people set, for everybody who reads it: ourselves, libev, OpenSSL. The kernel is
+ * asked by itself, since the sanitizers' libraries read clocks before ours can look anything up. */
+static int tell_time(clockid_t id, struct timespec *out)
+{
+    long e = REAL(syscall)(SYS_clock_gettime, id, out);
+    bool wall = id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE;
+    if (e == 0 && wall)
+        out->tv_sec += atomic_load(&faults()->wall_s);
+    return (int)e;
+}
+
+int clock_gettime(clockid_t id, struct timespec *out)
+{
+    return tell_time(id, out);
+}
+
+time_t time(time_t *out)
+{
+    struct timespec t = {0};
+    (void)tell_time(CLOCK_REALTIME, &t);
+    if (out != NULL)
+        *out = t.tv_sec;
+    return t.tv_sec;
+}
+
+int gettimeofday(struct timeval *restrict out, void *restrict zone)
+{
+    struct timespec t = {0};
+    int e = tell_time(CLOCK_REALTIME, &t);
+    (void)zone;
+    *out = (struct timeval){.tv_sec = t.tv_sec, .tv_usec = t.tv_nsec / 1000};
+    return e;
+}
+
 /* What the sockets of connections are read and written with (lb/net/sock.c). */
 long syscall(long number, ...)
 {
@@ -126,6 +164,8 @@ long syscall(long number, ...)
         return send((int)a[0], (const void *)a[1], (size_t)a[2], (int)a[3]);
     case SYS_sendmsg:
         return sendmsg((int)a[0], (const struct msghdr *)a[1], (int)a[2]);
+    case SYS_clock_gettime:
+        return tell_time((clockid_t)a[0], (struct timespec *)a[1]);
     default:
         return REAL(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 struct probe {
     struct timer timer;
@@ -49,6 +50,27 @@ TEST(loop, timers_fire_in_order_and_not_early)
     CHECK(l->turns > 0 && l->longest_turn_ns > 0, "turns are counted");
     loop_free(&l);
     CHECK(l == NULL, "emptied");
+}
+
+/* Turns and sockets go on before anybody's time is up. */
+TEST(loop, a_loop_that_was_stopped_looks_before_it_times_out_F27)
+{
+    struct loop *l = make_loop();
+    struct probe p = {.stop_after = 1};
+    struct timespec stop = {.tv_sec = 1, .tv_nsec = 50000000};
+    timer_init(&p.timer, l, on_time);
+    timer_in_ms(&p.timer, 20);
+    int64_t due = p.timer.due_ns;
+    nanosleep(&stop, NULL);
+    loop_run(l);
+    CHECK_INT(p.fired, 1);
+    CHECK(p.at_ns >= due + NS_PER_S + 250 * NS_PER_MS, "%lld ns late", (long long)(p.at_ns - due));
+    timer_aim(&p.timer, due);
+    int64_t now = loop_now_ns(l);
+    loop_run(l);
+    CHECK(p.at_ns - now < 200 * NS_PER_MS || l->longest_turn_ns > 100 * NS_PER_MS,
+          "one that is aimed at the past fires at once");
+    loop_free(&l);
 }
 
 TEST(loop, g14_turns_are_counted_by_how_long_they_took)
