@@ -30,8 +30,8 @@ def open_loop(bench, rows):
         print(f"\nopen, {name}: {rate:.0f} requests per second, {SHARE:.0%} of what the slowest can do")
         print(f"{'':10} {'p50 ms':>8} {'p99 ms':>8} {'p999 ms':>8} {'CPU us/req':>11} {'failed':>7}")
         reports = {proxy: [] for proxy in proxies}
-        for _ in range(bench.options.rounds):
-            for proxy in proxies:
+        for turn in range(bench.options.rounds):
+            for proxy in proxies[turn % len(proxies):] + proxies[:turn % len(proxies)]:
                 before = cpu_seconds(proxy.pid(row.tls))[0]
                 report = bench.load(proxy, row, "--rate", rate, "--warm", 0.2, "--seconds", bench.options.seconds)
                 spent = cpu_seconds(proxy.pid(row.tls))[0] - before

@@ -8,6 +8,7 @@
 
 /* Events whose bytes leave together, at most. */
 #define EVENTS_MOST 16
+#define EVENTS_FEW  4
 
 /* What OpenSSL holds for one, about (bench/memory.py). */
 #define TLS_BYTES KIB(24)
@@ -179,12 +180,13 @@ static void on_connected(struct conn *c)
 }
 
 /* What the events of a turn have gathered leaves together: whoever is woken by the first piece
- * finds the others, too, and need not be woken for each. */
+ * finds the others, too, and need not be woken for each. Where there is little to do nothing waits
+ * for anything else. */
 static void event_end(struct conn_env *env)
 {
     if (list_empty(&env->dirty))
         return;
-    if (++env->unsent < EVENTS_MOST)
+    if (env->loop->turn_events > EVENTS_FEW && ++env->unsent < EVENTS_MOST)
         task_post(env->loop, &env->turn_end);
     else
         conn_env_flush(env);

@@ -104,6 +104,7 @@ struct loop {
     int64_t turn_start_ns;
     int64_t longest_turn_ns;
     uint64_t turns;
+    unsigned turn_events; /* what the present turn began with */
     struct loop_turns turn_times;
     /* Odd while a turn runs, even while the loop waits. Written by the owner, read by any thread.
      */

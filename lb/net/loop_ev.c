@@ -174,9 +174,10 @@ static void before_wait(struct ev_loop *ev, struct ev_prepare *w, int events)
 static void after_wait(struct ev_loop *ev, struct ev_check *w, int events)
 {
     struct loop_ev *l = container_of(w, struct loop_ev, after_wait);
-    (void)ev, (void)events;
+    (void)events;
     l->base.now_ns = clock_mono_ns();
     l->base.turn_start_ns = l->base.now_ns;
+    l->base.turn_events = ev_pending_count(ev);
     l->base.turns++;
     next_phase(&l->base);
 }

@@ -222,6 +222,7 @@ static void run_ios(struct sim_loop *l)
         list_append(&ready, e);
         count++;
     }
+    l->base.turn_events = (unsigned)count;
     /* A callback may stop one that is in the list, so the count is only the most there can be. */
     for (; count > 0 && !list_empty(&ready); count--) {
         uint64_t left = 0;

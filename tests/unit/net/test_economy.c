@@ -7,21 +7,36 @@
 #include "net/tls_mem.h"
 #include "side.h"
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 static struct counts {
     int recv, send, io_set, timer_set, others;
 } counts;
 static const struct loop_ops *real;
 static struct loop_ops counted;
 
+/* What was called, in order: r(ecv), s(end). */
+static char order[64];
+
+static void note(char what)
+{
+    size_t n = strlen(order);
+    if (n + 1 < sizeof order)
+        order[n] = what;
+}
+
 static ssize_t count_recv(struct loop *l, int fd, void *into, size_t n)
 {
     counts.recv++;
+    note('r');
     return real->sock_recv(l, fd, into, n);
 }
 
 static ssize_t count_send(struct loop *l, int fd, const struct iovec *iov, int count)
 {
     counts.send++;
+    note('s');
     return real->sock_send(l, fd, iov, count);
 }
 
@@ -159,4 +174,45 @@ TEST(economy, an_idle_connection_is_small)
     for (int i = 0; i < MANY; i++)
         conn_close(&idle[i], CONN_END_NOW);
     pair_fini(&p);
+}
+
+static void echo(struct side *s)
+{
+    conn_write(s->c, buf_span(&s->got));
+}
+
+/* So many connections have something to read at once: the calls of that turn. */
+static const char *turn_of(size_t many)
+{
+    struct pair p;
+    struct side sides[8];
+    int fds[8][2];
+    pair_init(&p);
+    for (size_t i = 0; i < many; i++) {
+        side_init(&sides[i]);
+        sides[i].on_bytes = echo;
+        CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds[i]), 0);
+        CHECK_INT(conn_accept(&p.env, fds[i][0], &p.at, NULL, &side_events, &sides[i], &sides[i].c),
+                  ERR_OK);
+    }
+    pair_run_ms(&p, 1);
+    for (size_t i = 0; i < many; i++)
+        CHECK_INT(write(fds[i][1], "a", 1), 1);
+    memset(order, 0, sizeof order);
+    wrap(p.loop);
+    pair_run_ms(&p, 1);
+    p.loop->ops = real;
+    for (size_t i = 0; i < many; i++) {
+        side_fini(&sides[i]);
+        close(fds[i][1]);
+    }
+    pair_fini(&p);
+    return order;
+}
+
+TEST(economy, answers_wait_for_each_other_only_where_there_are_many)
+{
+    CHECK_STR(turn_of(1), "rs");
+    CHECK_STR(turn_of(3), "rsrsrs");
+    CHECK_STR(turn_of(8), "rrrrrrrrssssssss");
 }
