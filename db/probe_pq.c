@@ -41,7 +41,6 @@ static void wait_next(struct db_probe *p)
     int64_t at_ns = p->began_ns + (p->again ? SOON_GAP_MS : ms) * NS_PER_MS;
     int64_t now_ns = loop_now_ns(p->loop);
     timer_aim(&p->due, at_ns > now_ns ? at_ns : now_ns + 1);
-    p->again = false;
 }
 
 static void end(struct db_probe *p, const char *why)
@@ -54,8 +53,8 @@ static void end(struct db_probe *p, const char *why)
     p->running = false;
     if (why != NULL || p->plan.level == DB_ACCEPT)
         wire_hang_up(&p->wire);
-    p->plan.on_result(p->plan.user, &r);
     wait_next(p);
+    p->plan.on_result(p->plan.user, &r); /* from inside which db_probe_soon may be called */
 }
 
 static void ask(struct db_probe *p)

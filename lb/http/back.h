@@ -43,7 +43,7 @@ struct back_ops {
 };
 
 struct back_events {
-    void (*on_interim)(void *user, const struct reply *r);
+    void (*on_interim)(void *user, struct reply *r);
     /* r is in the arena given to the back; it lives until release. */
     void (*on_reply)(void *user, struct reply *r, bool end);
     void (*on_body)(void *user, struct span bytes);

@@ -120,6 +120,7 @@ static enum err read_upgrade(struct h2_block *b, bool end, struct request *r)
         return ERR_BAD_UPGRADE;
     }
     r->content = CONTENT_NONE;
+    r->expect_continue = false; /* nor has CONNECT any (RFC 9110 sections 9.3.6 and 10.1.1) */
     r->upgrade = UPGRADE_WEBSOCKET;
     fields_remove(&b->fields, FIELD_SEC_WEBSOCKET_KEY); /* HTTP/1.1's proof; section 5 has none */
     return ERR_OK;

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "proxy/query_hide.h"
 
 #include <math.h>
 
@@ -51,67 +52,6 @@ static void put_seconds(struct buf *b, int64_t ns)
         buf_put_char(b, '-');
     else
         buf_put(b, memory, (size_t)(print_seconds(memory, (uint64_t)ns) - memory));
-}
-
-/* Percent escapes decoded and letters small, as far as out reaches: a name is secret however it is
- * spelled. */
-static struct span plain_name(struct span name, char *out, size_t size)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < name.n && n < size; i++) {
-        int high = i + 2 < name.n && name.p[i] == '%' ? ascii_hex(name.p[i + 1]) : -1;
-        int low = high >= 0 ? ascii_hex(name.p[i + 2]) : -1;
-        out[n++] = ascii_lower(low >= 0 ? (char)(high * 16 + low) : name.p[i]);
-        i += low >= 0 ? 2 : 0;
-    }
-    return span_of(out, n);
-}
-
-/* Whether one of the words begins with c: most bytes of a name begin none. */
-static bool begins_word(char c)
-{
-    return c == 't' || c == 's' || c == 'p' || c == 'k' || c == 'a' || c == 'c';
-}
-
-static bool secret(struct span written)
-{
-    static const struct span words[] = {SPAN("token"),  SPAN("secret"), SPAN("password"),
-                                        SPAN("passwd"), SPAN("key"),    SPAN("auth"),
-                                        SPAN("sig"),    SPAN("code"),   SPAN("session")};
-    char memory[256];
-    struct span name = plain_name(written, memory, sizeof memory);
-    for (size_t at = 0; at < name.n; at++) {
-        if (!begins_word(name.p[at]))
-            continue;
-        for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-            if (name.p[at] == words[i].p[0] && span_starts(span_sub(name, at, name.n), words[i]))
-                return true;
-        }
-    }
-    return false;
-}
-
-/* The query with the values of parameters that sound secret replaced; false: nothing to hide. */
-static bool hide_secrets(struct span query, struct buf *out)
-{
-    bool hidden = false;
-    struct span rest = query, pair, name;
-    for (bool first = true; rest.n != 0; first = false) {
-        rest = span_cut(rest, '&', &pair);
-        struct span value = span_cut(pair, '=', &name);
-        if (!first)
-            buf_put_char(out, '&');
-        buf_put_span(out, name);
-        if (name.n < pair.n)
-            buf_put_char(out, '=');
-        if (value.n != 0 && secret(name)) {
-            hidden = true;
-            buf_put_str(out, "***");
-        } else {
-            buf_put_span(out, value);
-        }
-    }
-    return hidden;
 }
 
 /* A member of the object. There is always room for all of key where a name goes, so that it is
@@ -256,7 +196,7 @@ __attribute__((noinline)) static struct span whole_uri(const struct access_facts
     buf_fixed(&uri, memory, size);
     buf_put_span(&uri, span_sub(f->path, 0, LIMIT_LOG_URI));
     buf_put_char(&uri, '?');
-    (void)hide_secrets(span_sub(f->query, 0, LIMIT_LOG_URI - buf_len(&uri)), &uri);
+    query_hide(span_sub(f->query, 0, LIMIT_LOG_URI - buf_len(&uri)), &uri);
     return buf_span(&uri);
 }
 
@@ -353,7 +293,7 @@ static void quoted_query(struct buf *out, struct span query, size_t most)
     char memory[LIMIT_LOG_URI];
     struct buf shown;
     buf_fixed(&shown, memory, sizeof memory);
-    (void)hide_secrets(span_sub(query, 0, sizeof memory / 2), &shown);
+    query_hide(span_sub(query, 0, sizeof memory / 2), &shown);
     if (buf_len(&shown) != 0)
         quoted(out, buf_span(&shown), most);
 }

@@ -33,12 +33,12 @@ static bool has_digest(const struct fields *f)
     return false;
 }
 
-static bool has_type(const struct compress_rule *rule, const struct fields *f)
+static bool has_type(const struct compress_rule *rule, const struct reply *r)
 {
-    const struct field *field = fields_get(f, FIELD_CONTENT_TYPE);
+    const struct field *field = fields_get(&r->fields, FIELD_CONTENT_TYPE);
     struct span type;
     if (field == NULL)
-        return false;
+        return r->status == 304; /* which need not repeat it */
     (void)span_cut(field->value, ';', &type);
     for (size_t i = 0; i < rule->type_count; i++) {
         if (span_eq_nocase(span_trim(type), rule->types[i]))
@@ -51,15 +51,18 @@ enum compress_verdict compress_judge(const struct compress_rule *rule, const str
                                      const struct reply *r, enum coding *coding)
 {
     const struct fields *f = &r->fields;
-    bool bare = r->status < 200 || r->status == 204 || r->status == 206 || r->status == 304;
-    if (bare || r->upgraded || !has_type(rule, f) || (r->has_length && r->length < rule->minimum))
+    bool bare = r->status < 200 || r->status == 204 || r->status == 206, same = r->status == 304;
+    bool small = !same && r->has_length && r->length < rule->minimum;
+    if (bare || small || r->upgraded || !has_type(rule, r))
         return COMPRESS_NO;
     if (fields_get(f, FIELD_CONTENT_ENCODING) != NULL || has_digest(f) ||
         has_token(f, FIELD_CACHE_CONTROL, SPAN("no-transform")))
         return COMPRESS_NO;
-    bool can = r->content != CONTENT_NONE && in->version != VERSION_1_0;
+    bool can = (same || r->content != CONTENT_NONE) && in->version != VERSION_1_0;
     *coding = can ? coding_accepted(&in->fields) : CODING_COUNT;
-    return *coding != CODING_COUNT ? COMPRESS_YES : COMPRESS_VARY;
+    if (*coding == CODING_COUNT)
+        return COMPRESS_VARY;
+    return same ? COMPRESS_SAME : COMPRESS_YES;
 }
 
 static enum err weaken_etag(struct fields *f, struct arena *arena)
@@ -74,12 +77,23 @@ static enum err weaken_etag(struct fields *f, struct arena *arena)
     return fields_put(f, arena, FIELD_ETAG, span_str(weak));
 }
 
+static enum err put_vary(struct fields *f, struct arena *arena)
+{
+    if (has_token(f, FIELD_VARY, SPAN("accept-encoding")) || has_token(f, FIELD_VARY, SPAN("*")))
+        return ERR_OK;
+    return fields_put(f, arena, FIELD_VARY, SPAN("Accept-Encoding"));
+}
+
+enum err compress_same_head(struct reply *r, struct arena *arena)
+{
+    enum err e = put_vary(&r->fields, arena);
+    return e == ERR_OK ? weaken_etag(&r->fields, arena) : e;
+}
+
 enum err compress_head(struct reply *r, const struct compress_stream *s, struct arena *arena)
 {
     struct fields *f = &r->fields;
-    enum err e = ERR_OK;
-    if (!has_token(f, FIELD_VARY, SPAN("accept-encoding")) && !has_token(f, FIELD_VARY, SPAN("*")))
-        e = fields_put(f, arena, FIELD_VARY, SPAN("Accept-Encoding"));
+    enum err e = put_vary(f, arena);
     if (e != ERR_OK || s == NULL)
         return e;
     r->has_length = false;

@@ -21,11 +21,13 @@ struct compress_rule {
 enum compress_verdict {
     COMPRESS_NO,   /* the rule is not for such an answer */
     COMPRESS_VARY, /* it is, but not for this request: caches must know that it could have been */
+    COMPRESS_SAME, /* 304: the client has it, compressed (RFC 9110 section 15.4.5) */
     COMPRESS_YES,
 };
 
-/* Pure; *coding where it says yes. Never where the answer is compressed already, is a part of
- * something (206), carries a digest of its bytes, or forbids it (Cache-Control: no-transform). */
+/* Pure; *coding where it says yes, or the same. Never where the answer is compressed already, is a
+ * part of something (206), carries a digest of its bytes, or forbids it (Cache-Control:
+ * no-transform). */
 enum compress_verdict compress_judge(const struct compress_rule *rule, const struct request *in,
                                      const struct reply *r, enum coding *coding);
 struct compress_stream;
@@ -33,6 +35,9 @@ struct compress_stream;
 /* All that a compressed answer's head says: coding, no length, a weak ETag; s NULL: Vary alone. */
 MUST_CHECK
 enum err compress_head(struct reply *r, const struct compress_stream *s, struct arena *arena);
+/* What of that a 304 repeats: Vary and the weak ETag. */
+MUST_CHECK
+enum err compress_same_head(struct reply *r, struct arena *arena);
 
 /* A worker's streams. All zero is empty. */
 struct compress_store {

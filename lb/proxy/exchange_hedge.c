@@ -97,7 +97,7 @@ bool exchange_hedge_succeeds(struct exchange *x)
     return true;
 }
 
-static void on_interim(void *user, const struct reply *r)
+static void on_interim(void *user, struct reply *r)
 {
     (void)user;
     (void)r;

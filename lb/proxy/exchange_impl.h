@@ -251,7 +251,7 @@ void exchange_mirror(struct exchange *x);
 /* exchange_reply.c */
 /* How much of the answer may be read at a time; 0: none now. */
 size_t exchange_room(const struct exchange *x);
-void exchange_on_interim(void *user, const struct reply *r);
+void exchange_on_interim(void *user, struct reply *r);
 void exchange_on_reply(void *user, struct reply *r, bool end);
 void exchange_on_reply_body(void *user, struct span bytes);
 void exchange_on_reply_end(void *user, const struct fields *trailers);

@@ -8,10 +8,23 @@
 
 #define SHOWN_BYTES KIB(256) /* more than the kernel takes for who reads nothing */
 
-void exchange_on_interim(void *user, const struct reply *r)
+static enum err apply_rules(struct exchange *x, struct reply *r)
+{
+    struct expand_facts facts;
+    if (x->route == NULL || !field_rules_any(&x->route->response_fields))
+        return ERR_OK;
+    exchange_facts(x, &facts);
+    return field_rules_apply(&x->route->response_fields, &facts, x->front->arena, &r->fields);
+}
+
+/* What a route removes must not leave in an early head either; nobody needs one for which there is
+ * no memory. 100 is made here (H7). */
+void exchange_on_interim(void *user, struct reply *r)
 {
     struct exchange *x = user;
-    if (x->state != EXCHANGE_DONE && r->status != 100)
+    if (x->state == EXCHANGE_DONE || r->status == 100)
+        return;
+    if (apply_rules(x, r) == ERR_OK)
         x->front->ops->reply_interim(x->front, r);
 }
 
@@ -182,6 +195,8 @@ static enum err compress_reply(struct exchange *x, struct reply *r)
         rule != NULL ? compress_judge(rule, x->request, r, &coding) : COMPRESS_NO;
     if (verdict == COMPRESS_NO)
         return ERR_OK;
+    if (verdict == COMPRESS_SAME)
+        return compress_same_head(r, x->front->arena);
     if (verdict == COMPRESS_YES)
         x->compress = compress_begin(&x->proxy->compress, coding);
     return compress_head(r, x->compress, x->front->arena);
@@ -190,7 +205,6 @@ static enum err compress_reply(struct exchange *x, struct reply *r)
 /* The head as the client shall see it. */
 static enum err make_reply(struct exchange *x, struct reply *r)
 {
-    struct expand_facts facts;
     struct arena *arena = x->front->arena;
     enum err e = x->local ? fields_put(&r->fields, arena, FIELD_X_REQUEST_ID, x->id)
                           : forward_reply(r, arena);
@@ -199,10 +213,7 @@ static enum err make_reply(struct exchange *x, struct reply *r)
     e = exchange_keep_stick(x, r);
     if (e == ERR_OK)
         e = compress_reply(x, r);
-    if (e != ERR_OK || !field_rules_any(&x->route->response_fields))
-        return e;
-    exchange_facts(x, &facts);
-    return field_rules_apply(&x->route->response_fields, &facts, arena, &r->fields);
+    return e == ERR_OK ? apply_rules(x, r) : e;
 }
 
 void exchange_on_reply(void *user, struct reply *r, bool end)

@@ -59,6 +59,11 @@ static enum err post(struct mailbox *m, struct mail mail, unsigned most)
 
 enum err mailbox_post(struct mailbox *m, struct mail mail)
 {
+    return post(m, mail, MAILBOX_SIZE - MAILBOX_URGENT);
+}
+
+enum err mailbox_post_urgent(struct mailbox *m, struct mail mail)
+{
     return post(m, mail, MAILBOX_SIZE);
 }
 

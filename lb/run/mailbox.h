@@ -8,7 +8,8 @@
 
 #include <pthread.h>
 
-#define MAILBOX_SIZE 1024
+#define MAILBOX_SIZE   1024
+#define MAILBOX_URGENT 8
 
 struct mail {
     int kind; /* the receiver's own enum */
@@ -39,6 +40,10 @@ bool mailbox_take(struct mailbox *m, struct mail *out);
 /* Any thread. ERR_FULL: the receiver is far behind; the message is not taken. */
 MUST_CHECK
 enum err mailbox_post(struct mailbox *m, struct mail mail);
+/* The same for what the main thread says once and must arrive: there is always room for
+ * MAILBOX_URGENT of them, whatever else waits. */
+MUST_CHECK
+enum err mailbox_post_urgent(struct mailbox *m, struct mail mail);
 /* The same for what may be lost: leaves half of the room to what may not. */
 MUST_CHECK
 enum err mailbox_post_hint(struct mailbox *m, struct mail mail);

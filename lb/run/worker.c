@@ -321,7 +321,8 @@ void worker_free(struct worker **wp)
 
 enum err worker_post(struct worker *w, struct mail mail)
 {
-    return mailbox_post(&w->box, mail);
+    bool urgent = mail.kind == WORKER_DRAIN || mail.kind == WORKER_KILL;
+    return urgent ? mailbox_post_urgent(&w->box, mail) : mailbox_post(&w->box, mail);
 }
 
 int64_t worker_beat_ns(const struct worker *w)

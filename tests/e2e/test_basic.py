@@ -333,6 +333,25 @@ def test_early_hints_pass(env):
     assert answer.interim[0].fields.get("link") == "</a.css>"
 
 
+def test_early_hints_keep_the_rules_of_the_route(env):
+    """A 103 loses what is hop-by-hop, and what the route removes or sets, over either version."""
+    from origin import raw
+    hints = (b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nX-Inner: 10.0.0.1\r\nServer: inner/1.2\r\nConnection: x-hop\r\n"
+             b"X-Hop: 1\r\nKeep-Alive: timeout=5\r\n\r\n")
+    origin = env.origin(early=lambda connection, request: connection.send(
+        hints + b"HTTP/1.1 200 OK\r\nX-Inner: 10.0.0.1\r\nServer: inner/1.2\r\nContent-Length: 2\r\n\r\nok") or True)
+    balancer = env.simple(origin, listener={"protocols": ["h2", "http/1.1"]},
+                          routes=[{"pool": "api", "response_headers": {"remove": ["x-inner"], "set": {"server": "front"}}}])
+    first = get(balancer.port)
+    with env.h2_client(balancer.port) as client:
+        second = client.get()
+        told = [dict((str(name), str(value)) for name, value in fields) for fields in second.interim]
+    for early in (dict((name.lower(), value) for name, value in first.interim[0].fields), *told):
+        assert early.get("link") == "</a.css>" and early.get("server") == "front", early
+        assert not {"x-inner", "x-hop", "keep-alive", "connection"} & set(early), early
+    assert len(told) == 1 and first.fields.get("x-inner") is None and first.fields.get("server") == "front"
+
+
 def test_body_until_close(env):
     from origin import raw
     origin = env.origin(script=[raw(b"HTTP/1.1 200 OK\r\n\r\nuntil the end", close=True)])

@@ -30,7 +30,7 @@ static void release(struct server *s)
     s->b = NULL;
 }
 
-static void on_interim(void *user, const struct reply *r)
+static void on_interim(void *user, struct reply *r)
 {
     struct server *s = user;
     world_note(&s->w, "interim:%u", r->status);

@@ -51,7 +51,7 @@ static void release(struct call *c)
     arena_reset(&c->arena);
 }
 
-static void on_interim(void *user, const struct reply *r)
+static void on_interim(void *user, struct reply *r)
 {
     struct call *c = user;
     world_note(&c->server->w, "%c:interim:%u", c->name, r->status);

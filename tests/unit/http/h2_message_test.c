@@ -182,6 +182,17 @@ TEST(h2_message, h21_a_websocket_opens_with_extended_connect)
     CHECK_INT(g.request.method, METHOD_GET);
     CHECK_INT(g.request.upgrade, UPGRADE_WEBSOCKET);
     CHECK_INT(g.request.content, CONTENT_NONE);
+    CHECK_INT(request(&g,
+                      HEAD("CONNECT", "/chat") ":protocol: websocket\nsec-websocket-version: 13\n"
+                                               "expect: 100-continue\n",
+                      false),
+              ERR_OK);
+    CHECK(!g.request.expect_continue, "it has no content to go on with");
+    CHECK_INT(request(&g,
+                      HEAD("CONNECT", "/chat") ":protocol: websocket\nsec-websocket-version: 13\n"
+                                               "expect: more\n",
+                      false),
+              ERR_BAD_EXPECT);
     arena_reset(&g.arena);
 }
 

@@ -63,7 +63,11 @@ TEST(compress, who_gets_it)
         {NULL, "gzip", .want = COMPRESS_NO},
         {"text/html", "gzip", .length = 999, .want = COMPRESS_NO},
         {"text/html", "gzip", .status = 206, .want = COMPRESS_NO},
-        {"text/html", "gzip", .status = 304, .want = COMPRESS_NO},
+        {"text/html", "gzip", .status = 304, .want = COMPRESS_SAME},
+        {NULL, "gzip", .status = 304, .want = COMPRESS_SAME},
+        {NULL, NULL, .status = 304, .want = COMPRESS_VARY},
+        {"text/htm", "gzip", .status = 304, .want = COMPRESS_NO},
+        {NULL, "gzip", "cache-control", "no-transform", .status = 304, .want = COMPRESS_NO},
         {"text/html", "gzip", "content-encoding", "br", .want = COMPRESS_NO},
         {"text/html", "gzip", "cache-control", "max-age=1, No-Transform", .want = COMPRESS_NO},
         {"text/html", "gzip", "repr-digest", "sha-256=:x:", .want = COMPRESS_NO},
@@ -104,6 +108,21 @@ static struct span value(const struct reply *r, const char *name)
 {
     const struct field *f = fields_find(&r->fields, span_str(name));
     return f != NULL ? f->value : SPAN("-");
+}
+
+/* RFC 9110 section 15.4.5: caches must find the answer that they have. */
+TEST(compress, a_304_says_what_the_answer_said)
+{
+    static const struct given given = {NULL, "gzip", "etag", "\"a\"", .status = 304};
+    arena_init(&arena, NULL, 4096, 0);
+    struct reply r = reply_of(&given);
+    CHECK_INT(compress_same_head(&r, &arena), ERR_OK);
+    CHECK_SPAN(value(&r, "vary"), "Accept-Encoding");
+    CHECK_SPAN(value(&r, "etag"), "W/\"a\"");
+    CHECK_SPAN(value(&r, "content-encoding"), "-");
+    CHECK_INT(compress_same_head(&r, &arena), ERR_OK);
+    CHECK_INT(fields_count(&r.fields, FIELD_VARY), 1);
+    arena_reset(&arena);
 }
 
 TEST(compress, the_head_says_so)

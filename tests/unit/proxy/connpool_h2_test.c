@@ -222,7 +222,7 @@ static void bench_free(struct bench *b)
     mem_free(b);
 }
 
-static void on_interim(void *user, const struct reply *r)
+static void on_interim(void *user, struct reply *r)
 {
     (void)user;
     (void)r;

@@ -19,7 +19,7 @@ struct told {
     bool release_at_head, stop_at_head;
 };
 
-static void on_interim(void *user, const struct reply *r)
+static void on_interim(void *user, struct reply *r)
 {
     (void)user;
     CHECK(false, "no interim answer: %d", r->status);

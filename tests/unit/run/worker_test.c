@@ -130,3 +130,20 @@ TEST(worker, a_configuration_is_let_go_after_the_last_use)
     CHECK_INT(counter_get(&w.by_worker->open), 0);
     world_free(&w);
 }
+
+/* What is said once must arrive: an order to drain or to end is not lost behind a full mailbox. */
+TEST(worker, the_end_is_heard_behind_a_full_mailbox)
+{
+    static struct world w;
+    struct mail other = {.kind = WORKER_EXPIRE};
+    unsigned taken = 0;
+    world_new(&w);
+    while (taken < 2 * MAILBOX_SIZE && worker_post(w.worker, other) == ERR_OK)
+        taken++;
+    CHECK_INT(taken, MAILBOX_SIZE - MAILBOX_URGENT);
+    CHECK_INT(worker_post(w.worker, (struct mail){.kind = WORKER_KILL}), ERR_OK);
+    CHECK_INT(worker_post(w.worker, other), ERR_FULL);
+    CHECK_INT(worker_start(w.worker), ERR_OK);
+    loop_run(w.loop);
+    world_free(&w);
+}

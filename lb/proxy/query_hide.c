@@ -1,0 +1,77 @@
+#include "proxy/query_hide.h"
+
+/* Percent escapes decoded and letters small, as far as out reaches: a name is secret however it is
+ * spelled. */
+static struct span plain_name(struct span name, char *out, size_t size)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < name.n && n < size; i++) {
+        int high = i + 2 < name.n && name.p[i] == '%' ? ascii_hex(name.p[i + 1]) : -1;
+        int low = high >= 0 ? ascii_hex(name.p[i + 2]) : -1;
+        out[n++] = ascii_lower(low >= 0 ? (char)(high * 16 + low) : name.p[i]);
+        i += low >= 0 ? 2 : 0;
+    }
+    return span_of(out, n);
+}
+
+/* Whether one of the words begins with c: most bytes of a name begin none. */
+static bool begins_word(char c)
+{
+    return c == 't' || c == 's' || c == 'p' || c == 'k' || c == 'a' || c == 'c';
+}
+
+static bool secret(struct span written)
+{
+    static const struct span words[] = {SPAN("token"),  SPAN("secret"), SPAN("password"),
+                                        SPAN("passwd"), SPAN("key"),    SPAN("auth"),
+                                        SPAN("sig"),    SPAN("code"),   SPAN("session")};
+    char memory[256];
+    struct span name = plain_name(written, memory, sizeof memory);
+    for (size_t at = 0; at < name.n; at++) {
+        if (!begins_word(name.p[at]))
+            continue;
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+            if (name.p[at] == words[i].p[0] && span_starts(span_sub(name, at, name.n), words[i]))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The value of a parameter that does not sound secret. Some servers end it at ";", too: what comes
+ * behind is another one then. What is secret is hidden up to the next "&", whoever is right. */
+static void hide_behind(struct span value, struct buf *out)
+{
+    struct span rest = value, pair, name;
+    bool hidden = false;
+    for (bool first = true; rest.n != 0 && !hidden; first = false) {
+        rest = span_cut(rest, ';', &pair);
+        hidden = !first && span_cut(pair, '=', &name).n != 0 && secret(name);
+        buf_put_str(out, first ? "" : ";");
+        buf_put_span(out, hidden ? name : pair);
+        buf_put_str(out, hidden ? "=***" : "");
+    }
+    if (!hidden && value.n != 0 && value.p[value.n - 1] == ';')
+        buf_put_char(out, ';');
+}
+
+void query_hide(struct span query, struct buf *out)
+{
+    struct span rest = query, pair, name;
+    for (bool first = true; rest.n != 0; first = false) {
+        rest = span_cut(rest, '&', &pair);
+        struct span value = span_cut(pair, '=', &name);
+        if (!first)
+            buf_put_char(out, '&');
+        buf_put_span(out, name);
+        if (name.n < pair.n)
+            buf_put_char(out, '=');
+        if (value.n != 0 && secret(name)) {
+            buf_put_str(out, "***");
+        } else if (span_find(value, ';') != value.n) {
+            hide_behind(value, out);
+        } else {
+            buf_put_span(out, value);
+        }
+    }
+}
