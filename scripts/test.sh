@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs everything that tests Meridian and installs the Debian packages it needs. Safe to run again.
 # usage: scripts/test.sh [--long]
-#   --long   also: timed fuzzing (FUZZ_SECONDS per target, 60), unit suites under valgrind, clang-tidy, the
+#   --long   also: timed fuzzing (FUZZ_SECONDS per target, 60), everything under valgrind, clang-tidy, the
 #            long end-to-end tests, all cases of the randomised ones, 5 minutes of soak, idle memory
 # A test that fails may run a second time; one that passes then is named as unsteady, unless a
 # sanitizer has reported something.
@@ -106,22 +106,6 @@ bare() {
         python3 tests/e2e/run.py --build build/bare -k test_basic
 }
 
-# Those end-to-end tests whose time limits valgrind's pace does not reach.
-valgrind_e2e() {
-    python3 tests/e2e/run.py --build build/plain --valgrind -k test_basic -k test_framing_h1 -k test_h2_rules \
-        -k test_matrix -k test_websocket -k test_hostile -k test_tls
-}
-
-valgrind_units() {
-    local suite all=0
-    for suite in build/plain/tests/unit_*; do
-        [ -f "$suite" ] && [ -x "$suite" ] || continue
-        valgrind -q --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=9 "$suite" || return 1
-        all=$((all + 1))
-    done
-    echo "$all passed, 0 failed"
-}
-
 step "packages" scripts/install-packages.sh build test ${long:+long}
 step "checks: format, size, arrows, seams, words" scripts/check.sh
 if step "build debug (asan, ubsan)" build debug; then
@@ -155,8 +139,8 @@ if [ -n "$long" ] && [ -x build/release-check/meridian ]; then
     step "memory of idle connections" python3 bench/memory.py --build build/release-check
 fi
 if [ -n "$long" ] && step "build plain" build plain; then
-    step "unit tests (valgrind)" valgrind_units
-    step "end to end (valgrind)" valgrind_e2e
+    step "unit tests (valgrind)" scripts/under.py valgrind --programs
+    step "end to end (valgrind)" scripts/under.py valgrind --e2e
 fi
 
 if [ "$failed" -eq 0 ]; then

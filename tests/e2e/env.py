@@ -54,6 +54,13 @@ def alone(function):
     return function
 
 
+def native(function):
+    """Marks a test that is about times, threads or descriptors of which valgrind takes its share: left to the other
+    runs."""
+    function.native = True
+    return function
+
+
 def threadless(function):
     """Marks a test that says nothing about threads (a document, a message of -t, a package, the tests' own tools): the
     run with ThreadSanitizer leaves it to the one with AddressSanitizer. A module says so by THREADLESS = True."""

@@ -51,6 +51,7 @@ class Test:
         self.seconds = getattr(function, "seconds", 60)
         self.long = getattr(function, "long", False)
         self.threadless = getattr(function, "threadless", getattr(module, "THREADLESS", False))
+        self.native = getattr(function, "native", False)
         self.lengthy = getattr(function, "lengthy", False)
         self.places = 2 if getattr(function, "busy", False) else 1  # of pace.LEAST
         self.alone = getattr(function, "alone", False)
@@ -132,6 +133,9 @@ def discover(options):
     elif options.tsan:
         every, tests = len(tests), [test for test in tests if not test.threadless]
         print(f"{every - len(tests)} that say nothing about threads are left to the other build")
+    elif options.valgrind:
+        every, tests = len(tests), [test for test in tests if not test.native]
+        print(f"{every - len(tests)} about times, threads or descriptors that valgrind changes are left to the other builds")
     return [test for test in tests if options.long or not test.long]
 
 

@@ -9,7 +9,7 @@ import time
 
 from central import begun, config_of, database
 from client import Client, get
-from env import busy, lengthy, seconds, until
+from env import busy, lengthy, native, seconds, until
 from origin import text
 from wire import Ended
 
@@ -337,6 +337,7 @@ def test_c3_starting_is_not_up(env):
     assert state_of(balancer) == "down"
 
 
+@native
 def test_reload_keeps_what_is_known(env):
     server = database(env)
     balancer, servers = setting(env, server)

@@ -2,7 +2,7 @@
 import math
 
 from client import get
-from env import until
+from env import native, until
 
 PLACES = {  # where a client is: (network, country, continent, subdivision, latitude, longitude, accuracy)
     "EU": ("5.1.0.0/16", "FR", "EU", "IDF", 48.9, 2.35, 10),
@@ -121,6 +121,7 @@ def test_distance_that_a_site_says(env):
     assert {one["site"]: one["distance_ms"] for one in told["sites"]} == {"fra": 80, "iad": 30, "sin": 2}, told
 
 
+@native
 def test_distance_that_is_measured(env):
     """`distance_source: measured`: what connecting takes here is next to nothing, whatever the locations say, and a
     site's own `distance` goes before it (BALANCING.md section 4)."""

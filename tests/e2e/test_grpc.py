@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 
-from env import Skip, lengthy, seconds, until
+from env import Skip, lengthy, native, seconds, until
 from h2 import CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -225,6 +225,7 @@ def test_health_by_grpc(env):
     until(lambda: health() == "up", what="its return")
 
 
+@native
 @lengthy
 def test_l6_a_client_that_streams_little(env):
     """Where the route says so no least speed is asked of its messages, and pauses may be long; elsewhere it is."""

@@ -8,7 +8,7 @@ import threading
 import time
 
 from client import Client, client_context, get
-from env import busy, seconds, until
+from env import busy, native, seconds, until
 from origin import accept_websocket, gated, head, never, raw, text
 from test_websocket import open_websocket
 from wire import Ended
@@ -40,6 +40,7 @@ def test_l1_connections_of_the_process(env):
     assert beyond.response().status == 200
 
 
+@native
 def test_l1_by_the_descriptors_that_can_be_had(env):
     """Half of them beyond the reserve of 256, which the log tells; a number that cannot be had is no start."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (1256, 1256))  # of this test's process and its children

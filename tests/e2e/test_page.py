@@ -6,7 +6,7 @@ import threading
 
 from browser import Browser, axe_source
 from client import Client, get
-from env import Skip, lengthy, seconds, threadless, until
+from env import Skip, lengthy, native, seconds, threadless, until
 
 
 class Page(html.parser.HTMLParser):
@@ -68,6 +68,7 @@ def scene(env):
     return balancer
 
 
+@native
 def test_page_without_a_script(env):
     balancer = scene(env)
     status, body = balancer.admin("/")

@@ -9,7 +9,7 @@ import threading
 import time
 
 from client import Client, client_context, get
-from env import Skip, seconds, until
+from env import Skip, native, seconds, until
 
 KINDS = {"worker-0", "worker-1", "health", "helper", "log", "tracer"}  # each kind of thread but the main one
 
@@ -29,6 +29,7 @@ def built(balancer):
     return "system-call filter" in balancer.run("-V").stdout
 
 
+@native
 def test_s2_every_thread_has_its_filter(env):
     """The main thread has one filter, all others two; the sanitizer's own thread began before."""
     balancer = env.simple(env.origin(), workers=2,
@@ -187,6 +188,7 @@ def worker(balancer):
     raise AssertionError("no worker")
 
 
+@native
 @seconds(60)
 def test_c8_a_stuck_worker_ends_the_process(env):
     """Three ticks without a sign of life: the process ends with a core, whoever started it starts it again."""

@@ -9,7 +9,7 @@ import time
 
 import hpack
 from client import Client, client_context, get
-from env import seconds, until
+from env import native, seconds, until
 from h2 import HEADERS, SETTINGS, frame
 from meridian import Notify
 from origin import gated, text
@@ -220,6 +220,7 @@ def test_f27_stopped_and_continued(env):
     assert get(balancer.port).status == 200
 
 
+@native
 def test_f15_out_of_descriptors(env):
     """The limit falls while it runs: clients wait, the admin interface and a reload have what they need."""
     origin = env.origin()

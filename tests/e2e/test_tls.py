@@ -7,7 +7,7 @@ import warnings
 
 from client import Client, client_context, get
 from dns import NameServer
-from env import until
+from env import native, until
 from origin import server_context, text
 from wire import Ended
 
@@ -222,6 +222,7 @@ def test_backend_certificate_is_for_the_host_that_is_sent(env):
     assert get(balancer.port).status == 502
 
 
+@native
 def test_checks_ask_for_each_backend_by_its_own_name(env):
     """Where no name is given a certificate is for the backend's own; so it is for who checks it."""
     origins = {name: env.origin(tls=server_context(env.authority.server(f"{name}.test"))) for name in "abc"}

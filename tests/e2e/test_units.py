@@ -12,6 +12,7 @@ import sys
 from client import get
 from env import Skip, lengthy, seconds, threadless
 from meridian import Notify
+from pace import patience
 
 SERVICES = {"meridian.service": 2.0, "meridian-activated.service": 1.5}  # the most exposure allowed
 SOCKETS = ["meridian.socket", "meridian-https.socket"]
@@ -103,7 +104,7 @@ for at, fd in enumerate(high):
     os.dup2(fd, 3 + at)
     os.close(fd)
 os.environ["LISTEN_PID"] = str(os.getpid())
-os.execv(sys.argv[2], sys.argv[2:])
+os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 
@@ -118,7 +119,7 @@ def hand_over(env, balancer, listeners, names):
             [sys.executable, "-c", LAUNCH, ",".join(map(str, fds)), *balancer.command()], pass_fds=fds,
             env=environ, stderr=stderr, stdout=subprocess.DEVNULL, cwd=balancer.dir)
     balancer.stopped, balancer.notify = False, notify
-    assert notify.wait("READY", "1", 20), balancer.errors()
+    assert notify.wait("READY", "1", 20 * patience()), balancer.errors()
 
 
 def watchers(balancer, fd):

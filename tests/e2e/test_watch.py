@@ -93,9 +93,8 @@ def test_c3_f28_wrong_permissions(env):
     balancer = env.meridian({
         "listeners": {"public": {"bind": f"127.0.0.1:{port}", "tls": {"certificates": [pair.config()]}}},
         "pools": {"api": {"backends": {"a": {"address": env.origin().address}}}}, "routes": [{"pool": "api"}]}, start=False)
-    balancer.port, real = port, balancer.command
-    balancer.command = lambda *args: ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", program,
-                                      *real(*args)[1:]]
+    balancer.port, balancer.program = port, program
+    balancer.before = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
     os.umask(0)
     for folder, _, files in os.walk(env.dir):
         os.chmod(folder, 0o777)
