@@ -10,7 +10,7 @@ import time
 
 import hpack
 from client import get
-from env import busy, long, seconds, until
+from env import busy, long, native, seconds, until
 from h2 import (ACK, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, INITIAL_WINDOW,
                 MAX_HEADER_LIST, MAX_STREAMS, PING, PRIORITY, PROTOCOL_ERROR, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, settings)
 from origin import text
@@ -271,6 +271,7 @@ def test_l27_windows_that_stay_closed(env):
     assert "h2-flood" in ends and ends <= {"h2-flood", "client-abort"}, ends
 
 
+@native
 @seconds(60)
 def test_l27_readers_that_pause_are_let_be(env):
     """A page in the background, one stream that was never wanted, a client that opens windows one after the other:
@@ -296,6 +297,7 @@ def test_l27_readers_that_pause_are_let_be(env):
                                                            for turn in range(count)), 30, "all")
 
 
+@native
 @busy
 def test_g11_answers_of_http2_servers(env):
     """100 streams of one client, answered over many connections of HTTP/2, each of which has windows of its own. What
