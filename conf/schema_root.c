@@ -178,7 +178,7 @@ static const struct schema_field limit_fields[] = {
     LIMIT("body", type_size, body, LIMIT_BODY, 0, BYTES_MOST,
           "Largest request content (L16). 0B: no limit."),
     LIMIT("streams", type_count, streams, LIMIT_H2_STREAMS, 1, 1000,
-          "Requests at a time on one HTTP/2 connection of a client (L20). Each beyond 100 adds 20 "
+          "Requests at a time on one HTTP/2 connection of a client (L20). Each beyond 100 adds 26 "
           "KiB "
           "to what they may make Meridian hold (L18)."),
     LIMIT("backend_connections", type_count, backend_connections, LIMIT_BACKEND_CONNECTIONS, 1,

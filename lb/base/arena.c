@@ -56,13 +56,17 @@ static struct arena_block *block_get(struct arena *a, size_t size)
     size_t whole = size + sizeof(struct arena_block);
     if (a->limit != 0 && (whole > a->limit || a->used > a->limit - whole))
         return NULL;
+    if (a->budget != NULL && !budget_has(a->budget, whole)) {
+        a->refused = true;
+        return NULL;
+    }
     struct arena_block *block = size == ordinary_size(a) ? cache_get(a->cache, size) : NULL;
     if (block == NULL)
         block = mem_resize(NULL, whole);
     if (block == NULL)
         return NULL;
     block->size = size;
-    a->used += whole;
+    budget_book(a->budget, &a->used, a->used + whole);
     return block;
 }
 
@@ -75,7 +79,8 @@ void arena_reset(struct arena *a)
             mem_free(block);
     }
     a->at = a->end = NULL;
-    a->used = 0;
+    budget_book(a->budget, &a->used, 0);
+    a->refused = false;
 }
 
 /* A piece too large for an ordinary block: a block of its own behind the current one, which stays

@@ -4,6 +4,7 @@
 #ifndef MERIDIAN_BASE_ARENA_H
 #define MERIDIAN_BASE_ARENA_H
 
+#include "base/budget.h"
 #include "base/str.h"
 
 struct arena_block;
@@ -21,12 +22,14 @@ struct arena {
     struct arena_cache *cache; /* borrowed; NULL: straight from mem */
     size_t block_size;         /* of ordinary blocks; larger pieces get a block of their own */
     size_t used, limit;        /* bytes taken from mem or cache; limit 0 = none */
+    struct budget *budget;     /* borrowed; what its blocks take is booked there; NULL: nowhere */
+    bool refused;              /* the budget has refused a block */
 };
 
 void arena_init(struct arena *a, struct arena_cache *cache, size_t block_size, size_t limit);
 /* Gives everything back; the arena can be used again. */
 void arena_reset(struct arena *a);
-/* Uninitialised bytes, aligned to 16; NULL where memory or the limit is used up. */
+/* Uninitialised bytes, aligned to 16; NULL where memory, the limit or the budget is used up. */
 void *arena_take(struct arena *a, size_t size) __attribute__((warn_unused_result));
 void *arena_zero(struct arena *a, size_t size) __attribute__((warn_unused_result));
 /* A copy of s with a NUL after it; p is NULL on failure and where s.p is NULL. */

@@ -58,6 +58,7 @@
     X(BODY_TIMEOUT, "limit-L6", 408, "the request content came too slowly")                        \
     X(SEND_TIMEOUT, "limit-L7", 0, "the client took the response too slowly")                      \
     X(TOO_MANY, "limit-L2", 503, "too many connections from one source")                           \
+    X(HELD, "limit-L18", 503, "the client's connection makes too much be held already")            \
     X(TUNNEL_IDLE, "limit-L10", 0, "the tunnel or stream was idle too long")                       \
     X(H2_PROTOCOL, "h2-protocol", 0, "the client broke the HTTP/2 protocol")                       \
     X(H2_FLOOD, "h2-flood", 0, "too many resets, control or empty frames on one connection")       \

@@ -52,14 +52,16 @@
 #define LIMIT_READ_CROWDED            KIB(4)  /* L18, the same where L27's bound has been reached */
 #define LIMIT_H2_STREAMS              100     /* L20 */
 #define LIMIT_H2_WINDOW               KIB(64) /* L21, of a stream at first */
-#define LIMIT_H2_WINDOW_LEAST         KIB(16) /* L18, of a server's stream among many of a client */
+#define LIMIT_H2_WINDOW_LEAST         KIB(8)  /* L18, of a server's stream among many of a client */
 #define LIMIT_H2_WINDOW_MOST          MIB(1)  /* L21, of a stream */
-#define LIMIT_H2_SHARE                (LIMIT_H2_WINDOW_LEAST + LIMIT_READ_CROWDED) /* L18, of a request */
-#define LIMIT_H2_SHARED               MIB(1)   /* L18, more for all requests of a connection */
-#define LIMIT_H2_SPARE                KIB(128) /* L18, left over: no more is taken than is needed */
-#define LIMIT_H2_UNSENT               KIB(256) /* L18, not taken by servers, before each may owe little */
-#define LIMIT_H2_WINDOW_CONNECTION    MIB(1) /* L21 */
-#define LIMIT_H2_FRAME                16384  /* L21 */
+#define LIMIT_H2_HOLDS                KIB(3840) /* L18, G11, of 4 MiB, beside buffers and TLS of its own */
+#define LIMIT_H2_HOLDS_SOFT           KIB(3456) /* L18, then one request at a time goes on */
+#define LIMIT_H2_STEP                 KIB(224) /* L18, what one read of a server may make us hold, once */
+#define LIMIT_H2_REQUEST              KIB(4)   /* L18, of a request, before any byte of its own */
+#define LIMIT_H2_SHARE                KIB(26)  /* L18, of an ordinary one, with a server's window */
+#define LIMIT_H2_SPARE                KIB(256) /* L18, left over: no more is taken than is needed */
+#define LIMIT_H2_WINDOW_CONNECTION    MIB(1)   /* L21 */
+#define LIMIT_H2_FRAME                16384    /* L21 */
 #define LIMIT_H2_TURN                 5    /* requests of one connection that are begun in a turn */
 #define LIMIT_H2_AT_ONCE              16   /* instead, while as many have been answered */
 #define LIMIT_H2_TABLE                4096 /* L21, HPACK, each direction */

@@ -1,66 +1,91 @@
 /* allowance: what the requests of one client's connection make us hold, all together (RELIABILITY
- * L18, G11): their heads, their content on its way to servers or kept for another attempt, what
- * servers may send before it is asked for (the windows of HTTP/2, over whatever connections), and
- * what of it the client has not taken. A front whose connection carries many requests at a time
- * owns one; whoever holds something for it says so here, and asks before he holds more. It must not
- * know messages. Pure; one thread.
+ * L18, G11), in bytes of memory that are really taken: the library's state and its copies of heads,
+ * arenas, content in both directions in whole chunks, what connections to servers have read for
+ * them; and what may come unasked, which are open windows: the client's own, and those of servers
+ * of HTTP/2. A front whose connection carries many requests at a time owns one. It must not know
+ * messages. Pure; one thread.
  *
- * Each request has LIMIT_H2_SHARE of it: LIMIT_H2_WINDOW_LEAST as a server's window and
- * LIMIT_READ_CROWDED on its way to the client. What is more comes out of LIMIT_H2_SHARED; heads and
- * content that waits also out of the shares of those that are not there: where they come after all
- * and nothing is left, they are refused. The window of the client's own connection is not in it: as
- * long as content is held that the window let through, it stays closed by as much, or that content
- * is counted here as kept.
+ * Whatever can be refused is asked for before it is taken, so that the sum never passes
+ * LIMIT_H2_HOLDS. Beyond LIMIT_H2_HOLDS_SOFT no stream is taken; LIMIT_H2_SPARE before that nothing
+ * goes on by itself any more: no window becomes wider, and of those who want to read from servers,
+ * or open a window to them, only the oldest that fits goes on, one after the other, so that not all
+ * of them stand still halfway. Where none can, its owner ends the youngest.
  *
  * Where there is none (NULL), a single request is all that its client has. */
 #ifndef MERIDIAN_HTTP_ALLOWANCE_H
 #define MERIDIAN_HTTP_ALLOWANCE_H
 
+#include "base/budget.h"
 #include "base/limits.h"
+#include "base/list.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* All zero: nothing is held. */
 struct allowance {
-    uint32_t most;    /* set once: requests at a time (L20), LIMIT_H2_STREAMS at least */
-    uint32_t streams; /* requests that live */
-    size_t heads;     /* of them, as L13 counts them, and of their responses */
-    size_t waiting;   /* content that the client has not taken */
+    uint32_t most;     /* set once: requests at a time (L20), LIMIT_H2_STREAMS at least */
+    struct budget all; /* what is held, and what may come */
+    uint32_t streams;  /* requests that live */
     /* through the functions below */
-    uint32_t answering; /* servers' streams: hedging has two of one request */
-    size_t ahead;       /* what their windows have beyond LIMIT_H2_WINDOW_LEAST each */
-    size_t kept, unsent;
+    uint32_t answering;                  /* servers' streams: hedging has two of one request */
+    struct link waiting;                 /* who may not go on, the oldest first */
+    const struct allowance_waiter *turn; /* whose it is beyond the bound; NULL: the oldest's */
+    bool shut;                           /* the client's window, for want of room */
+    void (*changed)(void *owner);        /* one who waits might go on: wake is due */
+    void *owner;
 };
 
-/* What may be held beyond what is. */
-size_t allowance_left(const struct allowance *a);
-/* Whether nothing is held. */
-bool allowance_is_free(const struct allowance *a);
+/* One who reads for a request, or lets its server send. */
+struct allowance_waiter {
+    struct link link;                            /* list_init before its first use */
+    uint32_t age;                                /* of its request: lower is older */
+    size_t step;                                 /* what it could make us hold, at most */
+    size_t n;                                    /* what it wants */
+    void (*go_on)(struct allowance_waiter *w);   /* it may ask again */
+    void (*give_up)(struct allowance_waiter *w); /* it will not; its request is to end */
+};
+
+void allowance_init(struct allowance *a, uint32_t most, void (*changed)(void *owner), void *owner);
 /* Whether one more request may come. */
 bool allowance_admits(const struct allowance *a);
+/* What is left before requests have to wait. */
+size_t allowance_left(const struct allowance *a);
 /* Whether so little is left that responses and requests go in the smallest pieces. */
 bool allowance_tight(const struct allowance *a);
+/* Whether n bytes can be taken at all. */
+bool allowance_fits(const struct allowance *a, size_t n);
+/* Whether n bytes that can be done without leave enough to the requests that may still come. */
+bool allowance_spares(const struct allowance *a, size_t n);
+/* The same of n bytes more for the client's own window, which is never narrowed again while nothing
+ * comes: it leaves less, so that it may have 1 MiB (L21) where a single request is there. */
+bool allowance_opens(const struct allowance *a, size_t n);
+/* How much of it may open again, of what came through it. */
+size_t allowance_room(const struct allowance *a);
+/* How much may wait for a request's server while more is taken from the client. */
+size_t allowance_unsent_most(const struct allowance *a);
 
-/* One more server's stream, whose window is LIMIT_H2_WINDOW_LEAST. */
-void allowance_join(struct allowance *a);
-/* One with this window is over. */
-void allowance_leave(struct allowance *a, size_t window);
+/* One more server's stream, with a window of so much, which fits. */
+void allowance_join(struct allowance *a, size_t window);
+/* One is over. What its window could bring has been taken off before. */
+void allowance_leave(struct allowance *a);
 /* Whether a stream's window may become wider, and if so, takes what that needs. from < to. */
 bool allowance_widen(struct allowance *a, size_t from, size_t to);
 
-/* Whether n bytes of content may be kept for another attempt, and if so, takes them. */
-bool allowance_keep(struct allowance *a, size_t n);
-/* The same out of all that is left, of content that can only be kept: its request has no server. */
-bool allowance_keep_all(struct allowance *a, size_t n);
-/* They are kept no more. */
-void allowance_forget(struct allowance *a, size_t n);
-
-/* Of one request's content `to` bytes have not been taken by its server, and the client's window
- * has been opened by them; before that `from`. Or of its head, which the exchange holds too. */
-void allowance_unsent(struct allowance *a, size_t from, size_t to);
-/* How much may wait so for one server while more is taken from the client. */
-size_t allowance_unsent_most(const struct allowance *a);
+/* Whether w may go on with n bytes, which may make us hold `step` at most; where not, it waits.
+ * Where it may beyond the bound it is its turn until allowance_forget. */
+bool allowance_may(struct allowance *a, struct allowance_waiter *w, size_t n, size_t step);
+/* It does not want to any more, or has done it. */
+void allowance_forget(struct allowance *a, struct allowance_waiter *w);
+/* It is not the turn any more of whose it was. */
+void allowance_next_turn(struct allowance *a);
+/* Less is held than before, perhaps. */
+void allowance_fell(struct allowance *a);
+/* Those who may by now go on. */
+void allowance_wake(struct allowance *a);
+/* Whether somebody waits, and for none there will be room until others have gone. */
+bool allowance_stuck(const struct allowance *a);
+/* Ends the youngest ones that wait until the oldest may go on; there is one who waits. */
+void allowance_make_room(struct allowance *a);
 
 #endif

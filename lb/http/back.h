@@ -58,6 +58,7 @@ struct back {
     void *user;                       /* the exchange */
     struct arena *arena;              /* set by the exchange before send_head: reply memory */
     struct allowance *allowance;      /* likewise: its front's */
+    uint32_t age;                     /* and that one's too */
     uint64_t bytes_in, bytes_out;     /* as on the wire, of this request */
     int64_t first_byte_ns;            /* loop time of the response's first byte; 0: none yet */
     int64_t sent_ns;                  /* loop time of the last request byte handed over */

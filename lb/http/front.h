@@ -57,7 +57,7 @@ struct front_events {
     void (*on_room)(void *user);
     /* The client went away, or broke the framing of its content (ERR_BAD_CHUNK,
      * ERR_BODY_TOO_LARGE…: then a response can still be sent if none has begun; `answerable` says
-     * so). */
+     * so), or makes too much be held (ERR_HELD, L18). */
     void (*on_gone)(void *user, enum err why, bool answerable);
 };
 
@@ -67,6 +67,7 @@ struct front {
     void *user;                        /* the exchange */
     struct arena *arena;          /* lives until release; request memory, and the exchange's own */
     struct allowance *allowance;  /* of its connection; NULL: it carries one request at a time */
+    uint32_t age;                 /* of the requests of it; lower is older */
     uint64_t bytes_in, bytes_out; /* as on the wire, of this request, for the log */
     int64_t begun_ns;             /* first byte of the head (loop time) */
 };

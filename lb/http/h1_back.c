@@ -34,13 +34,54 @@ static void end_connection(struct h1_back *h, enum err why, enum conn_end how)
     task_post(l, &h->later);
 }
 
+void h1_back_watch(struct h1_back *h)
+{
+    bool wants = !h->failed && (!h->replied || h->wants);
+    if (!wants) {
+        h->waits = false;
+        allowance_forget(h->stream.allowance, &h->waiter);
+    }
+    conn_want_read(h->conn, wants && !h->waits);
+}
+
+/* L18: a head is copied, to be read and to be sent; of content what is read waits. One that did not
+ * come with the first read is large. */
+static bool may_read(void *user, struct conn *c)
+{
+    struct h1_back *h = user;
+    size_t step = h->replied ? 2 * h->most : LIMIT_H2_STEP;
+    size_t n = h->replied || !conn_has_unread(c) ? h->most : step;
+    if (h->state != BACK_BUSY || allowance_may(h->stream.allowance, &h->waiter, n, step)) {
+        return true;
+    }
+    h->waits = true;
+    h1_back_watch(h);
+    return false;
+}
+
+static struct h1_back *waits(struct allowance_waiter *w)
+{
+    return container_of(w, struct h1_back, waiter);
+}
+
+static void go_on(struct allowance_waiter *w)
+{
+    waits(w)->waits = false;
+    h1_back_watch(waits(w));
+}
+
+static void give_up(struct allowance_waiter *w)
+{
+    h1_back_fail(waits(w), ERR_HELD);
+}
+
 void h1_back_fail(struct h1_back *h, enum err why)
 {
     if (h->failed || h->done) {
         return;
     }
     h->failed = true;
-    conn_want_read(h->conn, false);
+    h1_back_watch(h);
     bool unseen = conn_sent(h->conn) == h->sent_before;
     h->stream.events->on_fail(h->stream.user, why, unseen ? SEEN_NO : SEEN_MAYBE);
 }
@@ -75,9 +116,7 @@ static void final(struct h1_back *h, const struct h1_head *head)
     h1_body_init(&h->body, h->tunnel ? H1_CLOSE : head->coding, h->reply.length, h->stream.arena,
                  &h->trailers);
     h->done = h1_body_done(&h->body);
-    if (!h->wants) {
-        conn_want_read(h->conn, false);
-    }
+    h1_back_watch(h);
     h->stream.events->on_reply(h->stream.user, &h->reply, h->done);
 }
 
@@ -187,6 +226,9 @@ static size_t on_bytes(void *user, struct conn *c, struct span bytes)
         n = read_some(h, span_sub(bytes, used, bytes.n));
         used += n;
     } while (n > 0 && used < bytes.n);
+    if (h->replied) {
+        allowance_forget(h->stream.allowance, &h->waiter); /* others have their turn */
+    }
     return used;
 }
 
@@ -245,6 +287,7 @@ static const struct conn_events events = {
     .on_eof = on_eof,
     .on_room = on_room,
     .on_fail = on_fail,
+    .may_read = may_read,
 };
 
 static void on_later(struct task *t)
@@ -275,7 +318,12 @@ static bool reusable(const struct h1_back *h)
 
 void h1_back_finish(struct h1_back *h)
 {
+    struct allowance *all = h->stream.allowance;
     task_cancel(&h->later);
+    conn_set_budget(h->conn, NULL);
+    allowance_forget(all, &h->waiter);
+    allowance_fell(all);
+    h->stream.allowance = NULL;
     if (reusable(h)) {
         h->state = BACK_IDLE;
         h->stream.reused = true;
@@ -320,7 +368,9 @@ static struct back *take(struct back_link *l)
     h->head_sent = h->request_done = h->replied = h->done = h->tunnel = h->keyed = false;
     h->early = h->dirty = h->failed = false;
     h->wants = true;
-    conn_set_read_most(h->conn, LIMIT_READ_LEAST);
+    h->waits = false;
+    h->most = LIMIT_READ_LEAST;
+    conn_set_read_most(h->conn, h->most);
     h->interims = 0;
     h->keep_ms = 0;
     h1_scan_init(&h->scan, H1_REPLY);
@@ -359,6 +409,9 @@ enum err h1_back_new(struct conn *c, const struct back_limits *limits,
         .state = BACK_IDLE,
     };
     task_init(&h->later, on_later);
+    list_init(&h->waiter.link);
+    h->waiter.go_on = go_on;
+    h->waiter.give_up = give_up;
     conn_set_hold_limit(c, LIMIT_READ);
     conn_set_events(c, &events, h);
     *out = &h->link;

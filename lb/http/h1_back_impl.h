@@ -23,6 +23,7 @@ struct h1_back {
     /* the connection */
     struct conn *conn;
     struct task later;
+    struct allowance_waiter waiter; /* for room to read what has come */
     enum h1_back_state state;
     enum err why;       /* BACK_ENDED: for the owner; BACK_BUSY: what `later` tells the exchange */
     uint64_t exchanges; /* so far, the present one included */
@@ -43,7 +44,9 @@ struct h1_back {
     struct fields trailers;
     unsigned interims;
     int64_t keep_ms;
+    size_t most;     /* read at a time */
     bool wants;      /* want_body */
+    bool waits;      /* for room */
     bool replied;    /* the final head was told */
     bool done;       /* its end was told */
     bool tunnel;     /* it was 101 */
@@ -57,6 +60,8 @@ extern const struct back_ops h1_back_ops;
 
 /* Tells the exchange, once, unless the response is complete. */
 void h1_back_fail(struct h1_back *h, enum err why);
+/* Reads where the exchange wants it, and there is room. */
+void h1_back_watch(struct h1_back *h);
 /* The stream's end: idle again, or the end of the connection. */
 void h1_back_finish(struct h1_back *h);
 

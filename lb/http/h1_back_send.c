@@ -72,6 +72,8 @@ static void send_head(struct back *b, const struct request *r, bool end)
     if (h->failed) {
         return;
     }
+    h->waiter.age = b->age;
+    conn_set_budget(h->conn, b->allowance != NULL ? &b->allowance->all : NULL);
     h->asked = (struct h1_asked){.method = r->method, .upgrade = r->upgrade};
     h->coding = r->content == CONTENT_STREAM   ? H1_CHUNKED
                 : r->content == CONTENT_LENGTH ? H1_LENGTH
@@ -154,11 +156,10 @@ static void want_body(struct back *b, size_t most)
     struct h1_back *h = of(b);
     h->wants = most > 0;
     if (h->wants) {
+        h->most = most;
         conn_set_read_most(h->conn, most);
     }
-    if (h->replied && !h->failed) {
-        conn_want_read(h->conn, h->wants);
-    }
+    h1_back_watch(h);
 }
 
 static size_t pending(const struct back *b)

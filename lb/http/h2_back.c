@@ -28,7 +28,8 @@ static void fail(struct h2_call *q, enum err why, enum seen seen)
 
 static void refuse_reply(struct h2_call *q, enum err why)
 {
-    h2_stream_reset(&q->wire, NGHTTP2_PROTOCOL_ERROR);
+    bool ours = why == ERR_NO_MEMORY; /* does not count as the server's breach (L24) */
+    h2_stream_reset(&q->wire, ours ? NGHTTP2_CANCEL : NGHTTP2_PROTOCOL_ERROR);
     fail(q, why, SEEN_MAYBE);
 }
 
@@ -101,6 +102,9 @@ static bool broken(enum err why)
 
 static enum err reason_of(const struct h2_stream *st, uint32_t code, bool own)
 {
+    if (st->excess) {
+        return ERR_HELD;
+    }
     if (code == NGHTTP2_CANCEL && broken(h2_session_why(st->session))) {
         return ERR_BACKEND_PROTOCOL;
     }

@@ -54,6 +54,7 @@ static enum err open_stream(struct h2_call *q, const struct request *r, bool end
     if (e == ERR_OK) {
         q->wire.arena = q->stream.arena;
         q->wire.allowance = q->stream.allowance;
+        q->wire.age = q->stream.age;
         e = h2_stream_open(s, &q->wire, nv.v, nv.n, end && !tunnel);
     }
     return e == ERR_FULL ? ERR_BACKEND_RESET : e; /* its terms changed meanwhile */

@@ -28,6 +28,7 @@ static struct h2_stream *on_begin(void *user)
     *q = (struct h2_request){.front = h};
     arena_init(&q->arena, h->cache, ARENA_BLOCK,
                front_arena_most(h->session_limits.head.size, h->limits->fields));
+    q->arena.budget = &h2_session_allowance(h->session)->all;
     q->wire.arena = &q->arena;
     timer_rest(&h->timer);
     return &q->wire;
@@ -42,6 +43,7 @@ static void on_head(struct h2_stream *st, bool end)
     q->stream = (struct front){.ops = &h2_front_ops,
                                .arena = &q->arena,
                                .allowance = h2_session_allowance(h->session),
+                               .age = (uint32_t)st->id,
                                .bytes_in = st->bytes_in,
                                .begun_ns = st->begun_ns};
     q->told = true;
@@ -94,6 +96,16 @@ static void on_reset(struct h2_stream *st, uint32_t code, bool own)
     }
 }
 
+/* As where the content itself is bad: an answer is due, and nobody hears of the rest. */
+static void on_excess(struct h2_stream *st)
+{
+    struct h2_request *q = request_of(st);
+    if (q->told && !q->gone) {
+        q->gone = true;
+        q->stream.events->on_gone(q->stream.user, ERR_HELD, true);
+    }
+}
+
 static void idle_from_now(struct h2_front *h)
 {
     h->idle_ns = now_ns(h);
@@ -132,6 +144,7 @@ static const struct h2_events session_events = {
     .on_end = on_end,
     .on_room = on_room,
     .on_reset = on_reset,
+    .on_excess = on_excess,
     .on_free = on_free,
     .on_terms = on_terms,
     .on_end_of_session = on_end_of_session,

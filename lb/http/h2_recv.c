@@ -44,7 +44,7 @@ static int refuse(struct h2_session *s, int32_t id)
  * that have ended on both sides and whose memory goes at the end of this turn. */
 static bool has_room(const struct h2_session *s)
 {
-    uint32_t most = s->limits->streams, live = s->allowance.streams;
+    uint32_t most = s->limits->streams, live = s->live;
     if (live < most) {
         return true;
     }
@@ -62,7 +62,7 @@ static int begin_stream(struct h2_session *s, const nghttp2_frame *frame)
     int32_t id = frame->hd.stream_id;
     s->begun++;
     s->ahead -= s->ahead > 0;
-    bool room = has_room(s) && s->allowance.waiting <= LIMIT_H2_WAITING;
+    bool room = has_room(s) && s->waiting <= LIMIT_H2_WAITING;
     room = room && allowance_admits(&s->allowance);
     struct h2_stream *st = room ? s->events->on_begin(s->user) : NULL;
     if (st == NULL) {
@@ -162,7 +162,6 @@ static void received_head(struct h2_session *s, struct h2_stream *st, bool end)
     bool interim = !s->server && st->block.status.n > 0 && st->block.status.p[0] == '1';
     if (!st->released) {
         h2_block_finish(&st->block);
-        h2_stream_count_head(st, st->block.size);
     }
     if (st->head_final) {
         received_trailers(s, st);

@@ -6,7 +6,7 @@
 
 /* The connection: bytes in and out, its terms, its end. */
 
-enum { WATCH_MS = 250, DRAIN_MS = 1000, QUEUE_MOST = 512, SEND_BLOCK_MOST = 4 * 1024 * 1024 };
+enum { WATCH_MS = 250, DRAIN_MS = 1000, QUEUE_MOST = 512 };
 
 /* What the library holds for one connection, about. */
 enum { WIRE_BYTES = 26 * 1024 };
@@ -34,6 +34,7 @@ static void end(struct h2_session *s, enum err why, enum conn_end how)
         return;
     }
     s->ended = true;
+    budget_book(&s->allowance.all, &s->window_booked, 0);
     s->why = s->why != ERR_OK ? s->why : why;
     timer_stop(&s->timer);
     list_each (e, &s->streams) {
@@ -64,8 +65,9 @@ static void pump(struct h2_session *s)
 static bool needs_watch(const struct h2_session *s)
 {
     bool holds_up = !s->server && s->held > LIMIT_H2_HELD;
-    return s->block_ns != 0 || s->allowance.waiting > 0 || s->lingering > 0 || holds_up ||
-           s->unsettled_ns != 0 || (s->draining && !s->drain_said);
+    bool waits = s->waiting > 0 || s->allowance.shut || !list_empty(&s->allowance.waiting);
+    return s->block_ns != 0 || waits || s->lingering > 0 || holds_up || s->unsettled_ns != 0 ||
+           (s->draining && !s->drain_said);
 }
 
 /* F11: a peer that breaks the rules is gone within a second of that. */
@@ -102,19 +104,20 @@ static void on_later(struct task *t)
 {
     struct h2_session *s = container_of(t, struct h2_session, later);
     s->begun = 0;
+    allowance_wake(&s->allowance);
     settle_streams(s);
     h2_settle_held(s);
     if (!s->ended) {
         settle_wire(s);
         settle_streams(s); /* what has just ended makes room before the peer asks again (L20) */
     }
-    if (!s->ended || s->allowance.streams > 0) {
+    if (!s->ended || s->live > 0) {
         return;
     }
-    assert(allowance_is_free(&s->allowance));
     s->events->on_end_of_session(s->user, s->why);
     task_cancel(&s->later);
     nghttp2_session_del(s->wire);
+    assert(s->allowance.all.used == 0);
     mem_free(s);
 }
 
@@ -123,7 +126,7 @@ static void on_later(struct task *t)
 static void drain_late(struct h2_session *s)
 {
     h2_drain_go_on(s);
-    if (s->block_ns != 0 && s->allowance.streams <= 1) {
+    if (s->block_ns != 0 && s->live <= 1) {
         h2_condemn(s, NGHTTP2_NO_ERROR, ERR_SHUTDOWN);
     }
 }
@@ -243,71 +246,6 @@ static const struct conn_events events = {
     .on_fail = on_fail,
 };
 
-static bool set_options(nghttp2_option *o, const struct h2_guard *guard)
-{
-    nghttp2_option_set_no_auto_window_update(o, 1);
-    nghttp2_option_set_no_closed_streams(o, 1);
-    nghttp2_option_set_max_continuations(o, h2_guard_continuations(guard));
-    nghttp2_option_set_max_settings(o, LIMIT_H2_SETTINGS);
-    nghttp2_option_set_max_outbound_ack(o, LIMIT_H2_ACKS);
-    /* The guard counts first, and says ENHANCE_YOUR_CALM; this is what stands behind it. */
-    nghttp2_option_set_stream_reset_rate_limit(o, 2 * LIMIT_H2_RESETS, 2 * LIMIT_H2_RESETS_RATE);
-    nghttp2_option_set_max_deflate_dynamic_table_size(o, LIMIT_H2_TABLE);
-    /* The library's own bound is below what limits.head may be. */
-    nghttp2_option_set_max_send_header_block_length(o, SEND_BLOCK_MOST);
-    return true;
-}
-
-/* What the library holds counts like everything else (A3). It takes and gives many small pieces for
- * each stream. */
-static void *wire_alloc(size_t size, void *user)
-{
-    return small_take(user, size);
-}
-
-static void *wire_array(size_t count, size_t size, void *user)
-{
-    size_t total;
-    void *p = __builtin_mul_overflow(count, size, &total) ? NULL : small_take(user, total);
-    if (p != NULL) {
-        memset(p, 0, total);
-    }
-    return p;
-}
-
-static void *wire_resize(void *p, size_t size, void *user)
-{
-    return small_resize(user, p, size);
-}
-
-static void wire_free(void *p, void *user)
-{
-    small_give(user, p);
-}
-
-static bool wire_new(struct h2_session *s)
-{
-    nghttp2_mem mem = {.mem_user_data = conn_small(s->conn),
-                       .malloc = wire_alloc,
-                       .free = wire_free,
-                       .calloc = wire_array,
-                       .realloc = wire_resize};
-    nghttp2_session_callbacks *callbacks = NULL;
-    nghttp2_option *options = NULL;
-    bool made = nghttp2_session_callbacks_new(&callbacks) == 0 &&
-                nghttp2_option_new(&options) == 0 && set_options(options, &s->guard);
-    if (made) {
-        h2_recv_callbacks(callbacks);
-        h2_send_callbacks(callbacks);
-        made =
-            (s->server ? nghttp2_session_server_new3(&s->wire, callbacks, s, options, &mem)
-                       : nghttp2_session_client_new3(&s->wire, callbacks, s, options, &mem)) == 0;
-    }
-    nghttp2_session_callbacks_del(callbacks);
-    nghttp2_option_del(options);
-    return made;
-}
-
 /* L20, L21. */
 static bool say_terms(struct h2_session *s)
 {
@@ -328,7 +266,7 @@ static bool say_terms(struct h2_session *s)
                                                 sizeof(client) / sizeof(client[0]));
     s->unsettled = 1;
     return r == 0 && nghttp2_session_set_local_window_size(s->wire, NGHTTP2_FLAG_NONE, 0,
-                                                           LIMIT_H2_WINDOW_CONNECTION) == 0;
+                                                           (int32_t)s->window) == 0;
 }
 
 /* L22. What the limit of a head allows fits, however it is coded; a head that passes the limit by
@@ -337,6 +275,11 @@ static size_t block_most(const struct h2_limits *limits)
 {
     size_t twice = 2 * limits->head.size;
     return twice < LIMIT_H2_BLOCK ? LIMIT_H2_BLOCK : twice;
+}
+
+static void allowance_changed(void *owner)
+{
+    h2_later(owner);
 }
 
 enum err h2_session_new(struct conn *c, bool server, const struct h2_limits *limits,
@@ -351,12 +294,14 @@ enum err h2_session_new(struct conn *c, bool server, const struct h2_limits *lim
                              .user = user,
                              .server = server,
                              .guard.block_most = block_most(limits),
-                             .allowance.most = limits->streams,
+                             .window = server ? LIMIT_H2_WINDOW : LIMIT_H2_WINDOW_CONNECTION,
                              .ahead = LIMIT_H2_AT_ONCE,
                              .conn = c,
                              .loop = conn_loop(c),
-                             .store = conn_store(c)};
-    if (!wire_new(s) || !say_terms(s)) {
+                             .store = conn_store(c),
+                             .small = conn_small(c)};
+    allowance_init(&s->allowance, limits->streams, allowance_changed, s);
+    if (!h2_wire_new(s) || !say_terms(s)) {
         nghttp2_session_del(s->wire);
         mem_free(s);
         return ERR_NO_MEMORY;
@@ -449,7 +394,7 @@ size_t h2_session_bytes(const struct h2_session *s)
 
 uint32_t h2_session_streams(const struct h2_session *s)
 {
-    return s->allowance.streams;
+    return s->live;
 }
 
 uint32_t h2_session_room(const struct h2_session *s)
@@ -459,7 +404,7 @@ uint32_t h2_session_room(const struct h2_session *s)
     most = most < LIMIT_H2_STREAMS ? most : LIMIT_H2_STREAMS;
     bool takes = s->rtt_ns > 0 && !s->full && !h2_session_ending(s) &&
                  nghttp2_session_check_request_allowed(s->wire) != 0;
-    return takes && s->allowance.streams < most ? most - s->allowance.streams : 0;
+    return takes && s->live < most ? most - s->live : 0;
 }
 
 bool h2_session_wants_h1(const struct h2_session *s)

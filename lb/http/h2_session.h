@@ -16,8 +16,10 @@
  * after it. What comes while a stream does not want is held, at most one window. A server's streams
  * serve different clients: how wide each one's window may be is for the client's allowance to say;
  * what one does not take leaves the connection's window open to the others up to LIMIT_H2_HELD;
- * beyond it, those that have not moved for LIMIT_STALLED_MS are reset. What a client's streams hold
- * leaves it open as far as the client's allowance has room for it.
+ * beyond it, those that have not moved for LIMIT_STALLED_MS are reset. A client's connection begins
+ * with LIMIT_H2_WINDOW for all; that becomes wider, and opens by what its streams hold, as far as
+ * the client's allowance has room for it. Where it stays shut to content that is wanted for
+ * LIMIT_H2_SHUT_MS, the youngest of those whose content never was end.
  *
  * SETTINGS. A client opens no stream before the server has acknowledged its terms, so that none has
  * a wider window than they say. A peer that has said its own and does not acknowledge ours ends
@@ -46,16 +48,19 @@ struct h2_stream {
     bool peer_reset;    /* the peer sent RST_STREAM */
     bool reset;         /* we did, or have called off a request that had not left */
     bool failed;        /* to be reset by us, and told */
+    bool excess;        /* because its client makes us hold too much already */
+    bool wanted;        /* its content has been asked for */
     bool lingers;       /* released, and waits for its end */
     bool head_final;    /* what comes next are trailers */
     struct chain held;  /* received and not wanted yet */
     size_t owed;        /* bytes not given back to the peer's windows */
     size_t owed_stream; /* bytes given back to the connection's window, not to the stream's */
-    size_t lent;        /* server: of these as many as the allowance counts */
-    size_t head_bytes;  /* server: heads and trailers of both ways, in the allowance */
-    size_t head_unsent; /* client: copies of the head that wait in the library, likewise */
-    int64_t held_ns;    /* since when what is held does not move */
-    size_t epoch_bytes; /* received since epoch_ns, for the window's size */
+    size_t head_unsent; /* client: copies of the head that wait in the library */
+    size_t booked;      /* what is held, put and unsent, in the client's allowance */
+    size_t promised;    /* client: what the peer may send, likewise */
+    struct allowance_waiter waiter; /* client: to let it send more */
+    int64_t held_ns;                /* since when what is held does not move */
+    size_t epoch_bytes;             /* received since epoch_ns, for the window's size */
     int64_t epoch_ns;
     size_t window;
     size_t wants; /* how much is handed over at a time; 0: nothing */
@@ -73,7 +78,8 @@ struct h2_stream {
     /* for the codec to read */
     struct h2_block block;       /* of the last header block */
     struct arena *arena;         /* the codec's, set before it hands the stream out */
-    struct allowance *allowance; /* likewise, of clients' streams: whom the server answers */
+    struct allowance *allowance; /* client: likewise: whom the server answers */
+    uint32_t age;                /* and of that one's requests which */
     uint64_t bytes_in, bytes_out;
     int64_t begun_ns; /* first frame of the stream (loop time) */
 };
@@ -93,6 +99,9 @@ struct h2_events {
     /* Nothing more will come or go; also before on_head. code: the peer's (own false), ours where
      * the peer broke the protocol, NGHTTP2_CANCEL where the connection ended. */
     void (*on_reset)(struct h2_stream *st, uint32_t code, bool own);
+    /* Server: what its client makes us hold has no room any more, and of all whose content nobody
+     * has asked for this is one of the youngest: its request is to end (L18). */
+    void (*on_excess)(struct h2_stream *st);
     void (*on_free)(struct h2_stream *st);
     /* What the peer allows has changed (SETTINGS), or it said GOAWAY. */
     void (*on_terms)(void *user);
@@ -142,7 +151,7 @@ void h2_session_press(struct h2_session *s, bool on);
 size_t h2_session_bytes(const struct h2_session *s);
 
 /* Client: begins a stream with its head; nothing of nv is kept. ERR_FULL: no stream is to be had on
- * this connection. */
+ * this connection. ERR_HELD: its window does not fit into the allowance. */
 MUST_CHECK
 enum err h2_stream_open(struct h2_session *s, struct h2_stream *st, const nghttp2_nv *nv, size_t n,
                         bool end);

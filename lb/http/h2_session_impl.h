@@ -1,5 +1,6 @@
 /* h2_session_impl: what h2_session.c (the connection), h2_recv.c (frames that come), h2_content.c
- * (content that comes) and h2_stream.c (streams, frames that go) share. Private to the four. */
+ * (content that comes), h2_stream.c (streams, frames that go), h2_expire.c (what has lasted too
+ * long) and h2_wire.c (the library) share. Private to the six. */
 #ifndef MERIDIAN_HTTP_H2_SESSION_IMPL_H
 #define MERIDIAN_HTTP_H2_SESSION_IMPL_H
 
@@ -20,6 +21,7 @@ struct h2_session {
     struct conn *conn; /* NULL after its end */
     struct loop *loop;
     struct buf_store *store;
+    struct small_store *small;
     struct task later;  /* sends, tells, ends */
     struct timer timer; /* what is bounded in time */
     struct link streams;
@@ -30,11 +32,20 @@ struct h2_session {
     struct h2_scan scan;
     struct h2_guard guard;
     struct h2_past past; /* server */
-    /* What its streams hold; of a client's session it is only asked how many there are, and how
-     * much waits on them. */
+    uint32_t live;       /* streams whose memory is here */
+    size_t waiting;      /* bytes put on all streams that have not left */
+    bool crowded;        /* streams wait for room (L18) */
+    size_t held;         /* bytes held on all streams */
+    /* server: what all of it takes */
     struct allowance allowance;
-    bool crowded;   /* streams wait for room (L18) */
-    size_t held;    /* bytes held on all streams */
+    size_t window;        /* how wide the connection's window may be */
+    size_t window_booked; /* how wide it is, in the allowance */
+    size_t epoch_bytes;   /* as a stream's, for its size */
+    int64_t epoch_ns;
+    int64_t stuck_ns;    /* since when nobody who waits can go on; 0: they can */
+    uint64_t stuck_sent; /* what the peer had taken then */
+    int64_t turn_ns;     /* since when it has been the same one's turn */
+    const struct allowance_waiter *turn;
     unsigned brief; /* client: how many streams in a row needed no more than the least window */
     bool owes;      /* some of them take up the connection's window */
     size_t owed;    /* bytes that are not to open it yet, of all streams */
@@ -81,6 +92,9 @@ static inline void h2_wire_reset(struct h2_session *s, int32_t id, uint32_t code
     }
 }
 
+/* h2_wire.c: false without memory. */
+bool h2_wire_new(struct h2_session *s);
+
 /* h2_recv.c */
 void h2_recv_callbacks(nghttp2_session_callbacks *to);
 
@@ -89,12 +103,21 @@ static inline bool h2_stream_hears(const struct h2_stream *st)
     return !st->released && !st->silent;
 }
 
-/* Of a request or its response. A server's are in the arena of the client's request. */
-static inline void h2_stream_count_head(struct h2_stream *st, size_t n)
+/* Whose memory it takes; NULL: of one that is alone. */
+static inline struct allowance *h2_stream_purse(struct h2_stream *st)
 {
-    if (st->session->server) {
-        st->head_bytes += n;
-        st->session->allowance.heads += n;
+    return st->session->server ? &st->session->allowance : st->allowance;
+}
+
+/* Brings the allowance up to date with what it holds. */
+static inline void h2_stream_book(struct h2_stream *st)
+{
+    struct allowance *a = h2_stream_purse(st);
+    size_t now = st->out.room + st->held.room + st->head_unsent;
+    bool less = now < st->booked;
+    budget_book(a != NULL ? &a->all : NULL, &st->booked, now);
+    if (less) {
+        allowance_fell(a);
     }
 }
 
@@ -115,6 +138,10 @@ void h2_stream_hand_over(struct h2_stream *st);
 void h2_stream_drop_held(struct h2_stream *st);
 /* Client: the server knows the stream, and our terms. */
 void h2_stream_first_window(struct h2_stream *st);
+/* Client: how it waits for the client's allowance. */
+void h2_stream_prepare(struct h2_stream *st);
+/* Client: the peer may send nothing more. */
+void h2_stream_promise_nothing(struct h2_stream *st);
 /* At the end of the turn: where less is held by now, others may go on. */
 void h2_settle_held(struct h2_session *s);
 
@@ -125,7 +152,11 @@ void h2_stream_init(struct h2_session *s, struct h2_stream *st, int32_t id);
 void h2_stream_closed(struct h2_stream *st, uint32_t code, bool own);
 /* At the end of the turn: hands over what was held, or the memory. */
 void h2_stream_settle(struct h2_stream *st);
-/* L27: streams that nobody asks for and that do not move. */
+/* It is reset, and its codec hears of it. */
+void h2_stream_fail(struct h2_stream *st, uint32_t code);
+
+/* h2_expire.c */
+/* L18, L27: streams that hold up others, or that nobody asks for and that do not move. */
 void h2_streams_expire(struct h2_session *s, int64_t now_ns);
 
 #endif

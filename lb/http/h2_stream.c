@@ -10,8 +10,13 @@ void h2_stream_init(struct h2_session *s, struct h2_stream *st, int32_t id)
     st->window = s->server ? LIMIT_H2_WINDOW : LIMIT_H2_WINDOW_LEAST;
     st->begun_ns = loop_now_ns(s->loop);
     list_init(&st->news);
+    list_init(&st->waiter.link);
     list_append(&s->streams, &st->link);
-    s->allowance.streams++;
+    s->live++;
+    if (s->server) {
+        s->allowance.streams++;
+        s->allowance.all.used += LIMIT_H2_REQUEST;
+    }
 }
 
 /* Where the connection is crowded those still go on whose content is taken. */
@@ -28,8 +33,8 @@ static void note_room(struct h2_stream *st)
 /* n bytes less wait on all streams. */
 static void waits_no_more(struct h2_session *s, size_t n)
 {
-    s->allowance.waiting -= n;
-    if (!s->crowded || s->allowance.waiting > LIMIT_H2_WAITING / 2 ||
+    s->waiting -= n;
+    if (!s->crowded || s->waiting > LIMIT_H2_WAITING / 2 ||
         (s->server && allowance_tight(&s->allowance))) {
         return;
     }
@@ -43,6 +48,7 @@ static void drop_out(struct h2_stream *st)
 {
     size_t n = st->out.bytes;
     chain_clear(&st->out, st->session->store);
+    h2_stream_book(st);
     waits_no_more(st->session, n);
 }
 
@@ -69,6 +75,7 @@ void h2_stream_closed(struct h2_stream *st, uint32_t code, bool own)
         s->coming = NULL;
     }
     drop_out(st);
+    h2_stream_promise_nothing(st);
     s->ahead += well && s->ahead < LIMIT_H2_AT_ONCE;
     st->session->brief = st->bytes_in > LIMIT_H2_WINDOW_LEAST ? 0 : st->session->brief + 1;
     if (!well && h2_stream_hears(st)) {
@@ -79,7 +86,7 @@ void h2_stream_closed(struct h2_stream *st, uint32_t code, bool own)
     h2_stream_tell_later(st);
 }
 
-static void fail(struct h2_stream *st, uint32_t code)
+void h2_stream_fail(struct h2_stream *st, uint32_t code)
 {
     st->failed = false;
     if (!h2_stream_hears(st)) {
@@ -94,7 +101,7 @@ void h2_stream_settle(struct h2_stream *st)
 {
     struct h2_session *s = st->session;
     if (st->failed) {
-        fail(st, NGHTTP2_INTERNAL_ERROR);
+        h2_stream_fail(st, NGHTTP2_INTERNAL_ERROR);
     }
     h2_stream_hand_over(st);
     if (st->room_due && h2_stream_hears(st)) {
@@ -104,8 +111,11 @@ void h2_stream_settle(struct h2_stream *st)
     if (st->released && !st->open) {
         list_remove(&st->news);
         list_remove(&st->link);
-        s->allowance.streams--;
-        s->allowance.heads -= st->head_bytes;
+        s->live--;
+        if (s->server) {
+            s->allowance.streams--;
+            s->allowance.all.used -= LIMIT_H2_REQUEST;
+        }
         s->events->on_free(st);
     }
 }
@@ -169,6 +179,7 @@ static int send_data(nghttp2_session *wire, nghttp2_frame *frame, const uint8_t 
         chain_take(&st->out, s->store, piece.n);
         left -= piece.n;
     }
+    h2_stream_book(st);
     waits_no_more(s, n);
     st->moved_ns = loop_now_ns(s->loop);
     st->taken += n;
@@ -179,8 +190,8 @@ static int send_data(nghttp2_session *wire, nghttp2_frame *frame, const uint8_t 
 /* The library needs its copies no more. */
 static void head_has_left(struct h2_stream *st)
 {
-    allowance_unsent(st->allowance, st->head_unsent, 0);
     st->head_unsent = 0;
+    h2_stream_book(st);
 }
 
 /* L24: resets that the peer provoked. */
@@ -258,68 +269,6 @@ void h2_send_callbacks(nghttp2_session_callbacks *to)
     nghttp2_session_callbacks_set_on_frame_not_send_callback(to, on_frame_not_send);
 }
 
-/* Of those that hold up others, if any, the one that has done so for longest. */
-static struct h2_stream *longest_held(struct h2_session *s, int64_t now_ns)
-{
-    struct h2_stream *longest = NULL;
-    list_each (e, &s->streams) {
-        struct h2_stream *st = container_of(e, struct h2_stream, link);
-        bool stalls = st->held.bytes > 0 && now_ns - st->held_ns >= LIMIT_STALLED_MS * NS_PER_MS;
-        if (stalls && h2_stream_hears(st) && (longest == NULL || st->held_ns < longest->held_ns)) {
-            longest = st;
-        }
-    }
-    return longest;
-}
-
-static void make_room(struct h2_session *s, int64_t now_ns)
-{
-    struct h2_stream *st;
-    while (s->held > LIMIT_H2_HELD && (st = longest_held(s, now_ns)) != NULL) {
-        fail(st, NGHTTP2_ENHANCE_YOUR_CALM);
-    }
-}
-
-/* Whether the peer asked for this stream's content and opens no window for it. One that merely
- * reads slowly, or has stopped, has taken what its first window allowed. */
-static bool shut_out(const struct h2_stream *st, int64_t since_ns)
-{
-    return st->open && st->out.bytes > 0 && st->taken < LIMIT_H2_SHUT_BYTES &&
-           st->put_ns <= since_ns &&
-           nghttp2_session_get_stream_remote_window_size(st->session->wire, st->id) <= 0;
-}
-
-/* L27, G11: many of them at a time have no other use than to be held. How far away the peer is
- * counts for it, within reason. */
-static void find_closed_windows(struct h2_session *s, int64_t now_ns)
-{
-    int64_t trips_ns = 2 * (s->rtt_ns < NS_PER_S ? s->rtt_ns : NS_PER_S);
-    int64_t since_ns = now_ns - LIMIT_H2_SHUT_MS * NS_PER_MS - trips_ns;
-    unsigned count = 0;
-    list_each (e, &s->streams) {
-        count += shut_out(container_of(e, struct h2_stream, link), since_ns);
-    }
-    if (count >= LIMIT_H2_SHUT_STREAMS) {
-        h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_H2_FLOOD);
-    }
-}
-
-void h2_streams_expire(struct h2_session *s, int64_t now_ns)
-{
-    if (s->server) {
-        find_closed_windows(s, now_ns);
-    } else {
-        make_room(s, now_ns);
-    }
-    list_each (e, &s->streams) {
-        struct h2_stream *st = container_of(e, struct h2_stream, link);
-        int64_t most_ms = st->lingers ? LIMIT_LINGER_MS : LIMIT_H2_STALLED_MS;
-        if (st->released && st->open && now_ns - st->moved_ns > most_ms * NS_PER_MS) {
-            h2_stream_reset(st, NGHTTP2_CANCEL);
-        }
-    }
-}
-
 /* What the codecs ask for. */
 
 static nghttp2_data_provider provider(struct h2_stream *st)
@@ -344,16 +293,21 @@ enum err h2_stream_open(struct h2_session *s, struct h2_stream *st, const nghttp
     if (h2_session_room(s) == 0) {
         return ERR_FULL;
     }
+    if (!allowance_fits(st->allowance, LIMIT_H2_SHARE + size)) {
+        return ERR_HELD;
+    }
     int32_t id = nghttp2_submit_request(s->wire, NULL, nv, n, end ? NULL : &content, st);
     if (id < 0) {
         return id == NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE ? ERR_FULL : ERR_NO_MEMORY;
     }
     h2_stream_init(s, st, id);
-    allowance_join(st->allowance);
+    allowance_join(st->allowance, st->window);
+    st->promised = st->allowance != NULL ? st->window : 0;
+    h2_stream_prepare(st);
     st->finish = end;
     st->bytes_out += size;
     st->head_unsent = size;
-    allowance_unsent(st->allowance, 0, st->head_unsent);
+    h2_stream_book(st);
     h2_later(s);
     return ERR_OK;
 }
@@ -375,7 +329,6 @@ void h2_stream_head(struct h2_stream *st, const nghttp2_nv *nv, size_t n, bool i
     }
     st->moved_ns = loop_now_ns(s->loop);
     st->bytes_out += size;
-    h2_stream_count_head(st, size);
     st->failed = st->failed || r != 0;
     if (r != 0) {
         h2_stream_tell_later(st);
@@ -407,11 +360,11 @@ void h2_stream_put(struct h2_stream *st, struct span bytes)
         h2_stream_tell_later(st);
         return;
     }
-    s->allowance.waiting += bytes.n;
+    h2_stream_book(st);
+    s->waiting += bytes.n;
     st->bytes_out += bytes.n;
-    s->crowded =
-        s->crowded ||
-        (s->server && (s->allowance.waiting > LIMIT_H2_CROWDED || allowance_tight(&s->allowance)));
+    s->crowded = s->crowded ||
+                 (s->server && (s->waiting > LIMIT_H2_CROWDED || allowance_tight(&s->allowance)));
     st->above = st->above || st->out.bytes > LIMIT_FLOW_HIGH;
     resume(st);
 }
@@ -433,6 +386,7 @@ void h2_stream_want(struct h2_stream *st, size_t most)
 {
     bool begins = most > 0 && st->wants == 0;
     st->wants = most;
+    st->wanted = st->wanted || most > 0;
     if (begins && h2_stream_hears(st)) {
         h2_stream_tell_later(st);
     }
@@ -449,10 +403,9 @@ static size_t share_of(const struct h2_stream *st)
 {
     const struct h2_session *s = st->session;
     size_t left = allowance_left(&s->allowance);
-    size_t waiting = s->allowance.waiting;
-    size_t free = waiting < LIMIT_H2_CROWDED ? LIMIT_H2_CROWDED - waiting : 0;
+    size_t free = s->waiting < LIMIT_H2_CROWDED ? LIMIT_H2_CROWDED - s->waiting : 0;
     size_t all = left < free ? left : free;
-    size_t share = all / s->allowance.streams;
+    size_t share = all / s->live;
     size_t most = st->put_ns != 0 ? LIMIT_READ : LIMIT_READ_FIRST;
     share = share < most ? share : most;
     return share > LIMIT_READ_CROWDED ? share : LIMIT_READ_CROWDED;
@@ -487,6 +440,19 @@ void h2_stream_reset(struct h2_stream *st, uint32_t code)
     }
 }
 
+/* Of the client's requests it is none any more. */
+static void leave_allowance(struct h2_stream *st)
+{
+    struct allowance *a = st->allowance;
+    if (st->session->server || a == NULL) {
+        return;
+    }
+    h2_stream_promise_nothing(st);
+    budget_book(&a->all, &st->booked, 0);
+    st->allowance = NULL;
+    allowance_leave(a);
+}
+
 /* A server's stream stays until what was put has left. */
 void h2_stream_release(struct h2_stream *st)
 {
@@ -494,8 +460,7 @@ void h2_stream_release(struct h2_stream *st)
     st->released = true;
     h2_stream_drop_held(st);
     head_has_left(st);
-    allowance_leave(st->allowance, st->window);
-    st->allowance = NULL;
+    leave_allowance(st);
     bool over = st->finished && st->peer_done; /* the wire closes it when this event ends */
     if (st->open && !st->silent && !over && !st->lingers) {
         if (!s->server || !st->finish) {

@@ -89,6 +89,16 @@ size_t buf_store_kept(const struct buf_store *s)
     return sum;
 }
 
+/* Of n bytes that come at once: the largest class that they fill, or nearly. A class too large
+ * would take far more memory than they are. */
+static size_t piece_of(size_t n)
+{
+    size_t i = CLASSES - 1;
+    while (i > 0 && n < classes[i].size / 4 * 3)
+        i--;
+    return n < classes[i].size ? n : classes[i].size;
+}
+
 static void fill(struct chunk *c, struct span *bytes)
 {
     size_t room = c->cap - c->n, n = bytes->n < room ? bytes->n : room;
@@ -101,6 +111,7 @@ static void fill(struct chunk *c, struct span *bytes)
 
 static void append(struct chain *c, struct chunk *more)
 {
+    c->room += (uint32_t)(sizeof *more + more->cap);
     if (c->last != NULL)
         c->last->next = more;
     else
@@ -115,7 +126,7 @@ static bool put_more(struct chain *c, struct buf_store *s, struct span bytes)
     size_t n = bytes.n, room = c->last != NULL ? c->last->cap - c->last->n : 0;
     struct span rest = span_sub(bytes, room, bytes.n);
     while (rest.n > 0) {
-        struct chunk *piece = buf_store_take(s, rest.n < KIB(64) ? rest.n : KIB(64));
+        struct chunk *piece = buf_store_take(s, piece_of(rest.n));
         if (piece == NULL) {
             chain_clear(&more, s);
             return false;
@@ -126,10 +137,12 @@ static bool put_more(struct chain *c, struct buf_store *s, struct span bytes)
     if (c->last != NULL)
         fill(c->last, &bytes);
     if (more.first != NULL) {
+        uint32_t all = c->room + more.room;
         append(c, more.first);
         c->last = more.last;
+        c->room = all;
     }
-    c->bytes += n;
+    c->bytes += (uint32_t)n;
     return true;
 }
 
@@ -141,13 +154,13 @@ bool chain_put(struct chain *c, struct buf_store *s, struct span bytes)
     if (bytes.n > 0)
         memcpy(last->bytes + last->n, bytes.p, bytes.n);
     last->n += bytes.n;
-    c->bytes += bytes.n;
+    c->bytes += (uint32_t)bytes.n;
     return true;
 }
 
 void chain_take(struct chain *c, struct buf_store *s, size_t n)
 {
-    c->bytes -= n;
+    c->bytes -= (uint32_t)n;
     while (n > 0) {
         struct chunk *first = c->first;
         size_t here = first->n - first->at;
@@ -159,6 +172,7 @@ void chain_take(struct chain *c, struct buf_store *s, size_t n)
         c->first = first->next;
         if (c->first == NULL)
             c->last = NULL;
+        c->room -= (uint32_t)(sizeof *first + first->cap);
         buf_store_give(s, &first);
     }
 }
@@ -171,7 +185,7 @@ void chain_clear(struct chain *c, struct buf_store *s)
         buf_store_give(s, &first);
     }
     c->last = NULL;
-    c->bytes = 0;
+    c->bytes = c->room = 0;
 }
 
 int chain_iov(const struct chain *c, struct iovec *iov, int most)

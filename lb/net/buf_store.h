@@ -37,7 +37,8 @@ static inline struct span chunk_span(const struct chunk *c)
 /* Bytes in order, in chunks. All zero: empty. */
 struct chain {
     struct chunk *first, *last;
-    size_t bytes;
+    uint32_t bytes;
+    uint32_t room; /* what its chunks take */
 };
 
 /* Copies all of s to the end, or nothing: false without memory. */

@@ -10,9 +10,6 @@
 #define EVENTS_MOST 16
 #define EVENTS_FEW  4
 
-/* What OpenSSL holds for one, about (bench/memory.py). */
-#define TLS_BYTES KIB(24)
-
 /* The life of a connection: begin, interest, end. */
 
 static void turn_end(struct task *t);
@@ -86,6 +83,7 @@ static void turn_end(struct task *t)
         struct conn *c = container_of(now.next, struct conn, resume);
         list_remove(&c->resume);
         conn_settle(c);
+        conn_book(c);
     }
     env->in_event = false;
     conn_env_flush(env);
@@ -208,6 +206,7 @@ static void on_ready(struct io *io, unsigned events)
     }
     if ((events & IO_READ) != 0)
         conn_on_readable(c);
+    conn_book(c);
     conn_set_interest(c);
     env->in_event = false;
     event_end(env);
@@ -232,7 +231,7 @@ static struct conn *conn_new(struct conn_env *env, int fd, const struct conn_eve
     c->events = events;
     c->user = user;
     c->hold_limit = KIB(64);
-    c->read_most = env->in_size;
+    c->read_most = (uint32_t)env->in_size;
     c->want = true;
     list_init(&c->dirty);
     list_init(&c->resume);
@@ -385,6 +384,7 @@ void conn_close(struct conn **c, enum conn_end how)
 {
     struct conn *closed = *c;
     *c = NULL;
+    conn_set_budget(closed, NULL);
     bool flush = how == CONN_END_FLUSH || how == CONN_END_LAST || how == CONN_END_CUT;
     if (!flush || !can_linger(closed)) {
         conn_bury(closed, how == CONN_END_RESET);
@@ -417,18 +417,12 @@ void conn_rest(struct conn *c)
 
 void conn_set_hold_limit(struct conn *c, size_t bytes)
 {
-    c->hold_limit = bytes;
+    c->hold_limit = (uint32_t)bytes;
 }
 
 void conn_set_read_most(struct conn *c, size_t bytes)
 {
-    c->read_most = bytes < c->env->in_size ? bytes : c->env->in_size;
-}
-
-size_t conn_bytes(const struct conn *c)
-{
-    size_t held = c->held != NULL ? c->held->cap : 0;
-    return sizeof *c + c->out.bytes + held + (c->tls != NULL ? TLS_BYTES : 0);
+    c->read_most = (uint32_t)(bytes < c->env->in_size ? bytes : c->env->in_size);
 }
 
 bool conn_pressed(const struct conn *c)

@@ -21,6 +21,7 @@
 #ifndef MERIDIAN_NET_CONN_H
 #define MERIDIAN_NET_CONN_H
 
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/small.h"
 #include "net/loop.h"
@@ -45,6 +46,9 @@ struct conn_events {
     void (*on_fail)(void *user, struct conn *c, enum err why);
     /* What conn_aim aimed at has come. NULL: its owner never aims. */
     void (*on_time)(void *user, struct conn *c);
+    /* Something has come, conn_read_most of which would be read now. False: not now; whoever says
+     * so has switched conn_want_read off. NULL: always. */
+    bool (*may_read)(void *user, struct conn *c);
 };
 
 /* For on_open and on_room of owners to whom they say nothing. */
@@ -127,6 +131,9 @@ void conn_yield(struct conn *c);
 /* Total bytes that the kernel has taken / given since the connection began (application bytes). */
 uint64_t conn_sent(const struct conn *c);
 uint64_t conn_received(const struct conn *c);
+/* From now on the memory that its bytes take on their way in and out is booked there, also what a
+ * record of TLS takes that has not come whole; NULL: not any more. Until conn_close. Borrowed. */
+void conn_set_budget(struct conn *c, struct budget *b);
 /* Memory that it holds now, roughly: what is on its way out, what the reader has not taken, TLS. */
 size_t conn_bytes(const struct conn *c);
 /* Whether its env is pressed for memory. */

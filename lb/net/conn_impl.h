@@ -29,32 +29,34 @@ struct conn {
     struct link dirty;  /* in env->dirty: has something to send */
     struct chain out;   /* as it goes to the socket */
     struct chunk *held; /* handed over and not taken */
-    size_t hold_limit, read_most;
+    uint32_t hold_limit, read_most;
     uint64_t written, sent, received;
     enum conn_state state;
-    enum err broken;    /* told at the end of the turn */
-    uint16_t peer_port; /* set once */
-    bool outgoing;      /* set once */
-    bool by_path;       /* set once: to a unix socket */
-    bool want;          /* the reader wants bytes */
-    bool yields;        /* what it has waits for the next turn */
-    bool parked;        /* an event came that nobody wanted: not watched for reading */
-    bool blocked;       /* the kernel did not take all: watched for writing */
-    bool above;         /* conn_pending passed the high mark */
-    bool room_due;      /* on_room is to be called */
-    bool mute;          /* writing failed: bytes are dropped */
-    bool cut;           /* CONN_END_CUT: nothing gives it more time */
-    bool said_all;      /* CONN_END_LAST: the peer's end is not waited for */
-    bool fin_asked;     /* conn_shutdown */
-    bool fin_sent;      /* by the socket */
-    bool heard;         /* at least one byte came */
-    bool eof;           /* the peer sent all */
-    bool eof_clean;     /* by FIN (plain) or close_notify (TLS) */
-    bool eof_told;      /* on_eof was called */
-    bool tail;          /* TLS has ended, and the connection not: its end is to be told too */
-    bool redeliver;     /* what is kept is to be handed over again */
-    struct timer time;  /* the owner's (conn_aim), then that of its end */
-    struct link resume; /* in env->resume: has something to tell */
+    enum err broken;       /* told at the end of the turn */
+    uint32_t booked;       /* of what it takes, in the budget */
+    uint16_t peer_port;    /* set once */
+    bool outgoing;         /* set once */
+    bool by_path;          /* set once: to a unix socket */
+    bool want;             /* the reader wants bytes */
+    bool yields;           /* what it has waits for the next turn */
+    bool parked;           /* an event came that nobody wanted: not watched for reading */
+    bool blocked;          /* the kernel did not take all: watched for writing */
+    bool above;            /* conn_pending passed the high mark */
+    bool room_due;         /* on_room is to be called */
+    bool mute;             /* writing failed: bytes are dropped */
+    bool cut;              /* CONN_END_CUT: nothing gives it more time */
+    bool said_all;         /* CONN_END_LAST: the peer's end is not waited for */
+    bool fin_asked;        /* conn_shutdown */
+    bool fin_sent;         /* by the socket */
+    bool heard;            /* at least one byte came */
+    bool eof;              /* the peer sent all */
+    bool eof_clean;        /* by FIN (plain) or close_notify (TLS) */
+    bool eof_told;         /* on_eof was called */
+    bool tail;             /* TLS has ended, and the connection not: its end is to be told too */
+    bool redeliver;        /* what is kept is to be handed over again */
+    struct timer time;     /* the owner's (conn_aim), then that of its end */
+    struct link resume;    /* in env->resume: has something to tell */
+    struct budget *budget; /* whose bytes these are; NULL: nobody's in particular */
     /* its beginning and its end */
     struct addr *local;    /* NULL: nobody has asked for it */
     int64_t connect_ns;    /* when connecting began, then how long it took */
@@ -78,10 +80,18 @@ void conn_fail(struct conn *c, enum err why);
 enum err conn_errno(const struct conn *c, ssize_t result);
 /* Something is to be told at the end of the turn. */
 void conn_settle_later(struct conn *c);
+void conn_book_now(struct conn *c);
 /* Closes the socket; the memory goes at the end of the turn. */
 void conn_bury(struct conn *c, bool reset);
 /* The same, where nobody waits for what is pending any more: that it was cut short shows (P3). */
 void conn_bury_short(struct conn *c);
+
+/* Brings the budget up to date. */
+static inline void conn_book(struct conn *c)
+{
+    if (c->budget != NULL)
+        conn_book_now(c);
+}
 
 /* conn_read.c */
 void conn_on_readable(struct conn *c);

@@ -279,6 +279,11 @@ static void receive_tail(struct conn *c)
         c->eof_clean = false;
 }
 
+static bool may_read(struct conn *c)
+{
+    return c->events->may_read == NULL || c->events->may_read(c->user, c);
+}
+
 void conn_on_readable(struct conn *c)
 {
     if (c->state == CONN_LINGER) {
@@ -289,7 +294,7 @@ void conn_on_readable(struct conn *c)
         receive_tail(c);
         return;
     }
-    if (c->state != CONN_HANDSHAKE && room(c) == 0) {
+    if (c->state != CONN_HANDSHAKE && (room(c) == 0 || !may_read(c))) {
         c->parked = true;
         return;
     }

@@ -6,9 +6,10 @@
 /* Bytes from the writer to the socket: small pieces gather until the event ends, large plain ones
  * are sent from where they are. */
 
-#define PIECES   16
-#define DIRECT   KIB(8) /* plain pieces of this size are not copied where the socket takes them */
-#define OUT_MOST MIB(4) /* L18: a writer that passes this ignores conn_pending */
+#define PIECES    16
+#define DIRECT    KIB(8)  /* plain pieces of this size are not copied where the socket takes them */
+#define TLS_BYTES KIB(24) /* what OpenSSL holds for one, about (bench/memory.py) */
+#define OUT_MOST  MIB(4)  /* L18: a writer that passes this ignores conn_pending */
 
 size_t conn_pending(const struct conn *c)
 {
@@ -137,6 +138,7 @@ void conn_flush(struct conn *c)
         push_out(c);
     if (c->state == CONN_LINGER && c->time.due_ns == 0)
         conn_linger_aim(c);
+    conn_book(c);
     conn_set_interest(c);
 }
 
@@ -197,6 +199,7 @@ void conn_write(struct conn *c, struct span bytes)
         c->above = true;
     if (conn_pending(c) > 0)
         conn_mark_dirty(c);
+    conn_book(c);
 }
 
 void conn_write_clear(struct conn *c, struct span bytes)
@@ -220,4 +223,27 @@ void conn_shutdown(struct conn *c)
         return;
     c->fin_asked = true;
     conn_mark_dirty(c);
+}
+
+size_t conn_bytes(const struct conn *c)
+{
+    size_t held = c->held != NULL ? c->held->cap : 0;
+    return sizeof *c + c->out.bytes + held + (c->tls != NULL ? TLS_BYTES : 0);
+}
+
+void conn_book_now(struct conn *c)
+{
+    size_t held = c->held != NULL ? sizeof *c->held + c->held->cap : 0;
+    size_t was = c->booked, now = c->out.room + held + (c->tls != NULL ? tls_room(c->tls) : 0);
+    budget_book(c->budget, &was, now);
+    c->booked = (uint32_t)was;
+}
+
+void conn_set_budget(struct conn *c, struct budget *b)
+{
+    if (c->budget != NULL)
+        c->budget->used -= c->booked;
+    c->budget = b;
+    c->booked = 0;
+    conn_book(c);
 }

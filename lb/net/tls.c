@@ -11,7 +11,8 @@
 
 /* The most plaintext that one record holds (RFC 8446 section 5.1). */
 #define RECORD           KIB(16)
-#define KEY_UPDATES_MOST 16 /* L28, per minute */
+#define RECORD_ROOM      KIB(17) /* with all that is put around it */
+#define KEY_UPDATES_MOST 16      /* L28, per minute */
 
 struct tls {
     /* set once */
@@ -321,11 +322,12 @@ static size_t gather(struct tls *t, struct span bytes)
         else
             g->first = c;
         g->last = c;
+        g->room += (uint32_t)(sizeof *c + c->cap);
     }
     size_t left = RECORD - g->last->n, n = bytes.n < left ? bytes.n : left;
     memcpy(g->last->bytes + g->last->n, bytes.p, n);
     g->last->n += n;
-    g->bytes += n;
+    g->bytes += (uint32_t)n;
     return n;
 }
 
@@ -359,6 +361,14 @@ enum err tls_flush(struct tls *t)
 size_t tls_gathered(const struct tls *t)
 {
     return t->gather.bytes;
+}
+
+/* A record that has begun to come waits in a buffer of OpenSSL's for its end. */
+size_t tls_room(const struct tls *t)
+{
+    size_t begun = SSL_has_pending(t->ssl) ? RECORD_ROOM : 0;
+    size_t kept = t->kept != NULL ? sizeof *t->kept + t->kept->cap : 0;
+    return t->gather.room + kept + begun;
 }
 
 void tls_drop(struct tls *t)

@@ -46,6 +46,8 @@ MUST_CHECK
 enum err tls_flush(struct tls *t);
 /* Bytes gathered and not yet in the output. */
 size_t tls_gathered(const struct tls *t);
+/* What its bytes take that it has not handed over yet, either way. */
+size_t tls_room(const struct tls *t);
 /* Drops what has gathered. */
 void tls_drop(struct tls *t);
 /* close_notify, once, after all that was written. */

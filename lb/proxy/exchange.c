@@ -150,6 +150,7 @@ void exchange_attach(struct exchange *x, struct back *b)
     b->user = x;
     b->arena = x->front->arena;
     b->allowance = x->front->allowance;
+    b->age = x->front->age;
     x->back_most = LIMIT_READ_LEAST;
 }
 
@@ -157,7 +158,6 @@ void exchange_drop_back(struct exchange *x)
 {
     struct back *b = x->back;
     x->back = NULL;
-    exchange_note_unsent(x, 0);
     if (b != NULL)
         b->ops->release(b);
 }
@@ -174,6 +174,10 @@ void exchange_leave_edition(struct exchange *x)
 void exchange_fail(struct exchange *x, enum err why)
 {
     assert(why != ERR_OK);
+    if (why == ERR_NO_MEMORY && x->front->arena->refused)
+        why = ERR_HELD;
+    if (why == ERR_HELD)
+        exchange_drop_back(x); /* which leaves something for the answer */
     bool answerable = !x->reply_begun && x->state != EXCHANGE_FAILING && !x->local;
     if (answerable && err_status(why) >= 400 && why != ERR_CLIENT_ABORT) {
         exchange_answer(x, why);

@@ -159,6 +159,7 @@ static void hand_over(struct hedge *h, struct back *b)
     b->user = h;
     b->arena = x->front->arena;
     b->allowance = x->front->allowance;
+    b->age = x->front->age;
     if (exchange_make_head(x, h->ticket.endpoint, &h->sent) != ERR_OK) {
         lose(x, PICK_ABORTED);
         return;

@@ -86,7 +86,7 @@ struct exchange {
     /* request content */
     struct buf replay;             /* what has come, for another attempt (H22) */
     bool replay_lost;              /* more came than is kept */
-    size_t unsent;                 /* of the content that the client may replace by more */
+    size_t replay_booked;          /* what that takes, in the client's allowance */
     bool invited;                  /* it comes while a server is waited for */
     bool front_asked;              /* want_body has been switched on */
     bool front_wanted;             /* its present position */
@@ -205,8 +205,6 @@ void exchange_on_back_room(void *user);
 void exchange_front_want(struct exchange *x, bool want);
 /* The client may send its content now (RFC 9110 section 10.1.1, H7). */
 void exchange_invite_content(struct exchange *x);
-/* So many bytes have not been taken by the present server, and the client may send as many more. */
-void exchange_note_unsent(struct exchange *x, size_t n);
 /* Drops what is kept of the request's content. */
 void exchange_forget_content(struct exchange *x);
 /* Whether the content that has come can be sent again. */

@@ -121,6 +121,12 @@ static void watch_front(struct exchange *x)
         pull(x, room);
 }
 
+/* It is not its client that holds it up: that has no window for more content (L18). */
+static bool shut_out(const struct exchange *x)
+{
+    return x->state == EXCHANGE_SENDING && x->front->allowance != NULL && x->front->allowance->shut;
+}
+
 bool exchange_make_room(struct pool_slot *slot, int64_t now_ns)
 {
     while (!list_empty(&slot->stalled)) {
@@ -129,7 +135,7 @@ bool exchange_make_room(struct pool_slot *slot, int64_t now_ns)
             return false;
         bool sends = x->state == EXCHANGE_SENDING;
         uint64_t taken = sends ? x->content_in : exchange_front_taken(x);
-        if ((int64_t)(taken - x->stalled_at) < (int64_t)LIMIT_STALLED_BYTES) {
+        if ((int64_t)(taken - x->stalled_at) < (int64_t)LIMIT_STALLED_BYTES && !shut_out(x)) {
             list_remove(&x->stalled);
             exchange_fail(x, sends ? ERR_BODY_TIMEOUT : ERR_SEND_TIMEOUT);
             return true;
@@ -202,10 +208,19 @@ static enum err compress_reply(struct exchange *x, struct reply *r)
     return compress_head(r, x->compress, x->front->arena);
 }
 
+/* L18: the head is copied to wait for a client of HTTP/2, as long as that likes. */
+static bool head_fits(const struct exchange *x, const struct reply *r)
+{
+    enum { OF_FIELD = 128, LEAST = 4 * 1024 };
+    return allowance_fits(x->front->allowance, r->head_bytes + r->fields.n * OF_FIELD + LEAST);
+}
+
 /* The head as the client shall see it. */
 static enum err make_reply(struct exchange *x, struct reply *r)
 {
     struct arena *arena = x->front->arena;
+    if (!x->local && !head_fits(x, r))
+        return ERR_HELD;
     enum err e = x->local ? fields_put(&r->fields, arena, FIELD_X_REQUEST_ID, x->id)
                           : forward_reply(r, arena);
     if (e != ERR_OK || x->route == NULL)

@@ -43,26 +43,39 @@ bool exchange_in_hand(const struct exchange *x)
     return !x->replay_lost;
 }
 
-void exchange_forget_content(struct exchange *x)
-{
-    allowance_forget(x->front->allowance, buf_len(&x->replay));
-    buf_fini(&x->replay);
-}
-
-/* L18: what the requests of one connection keep is bounded together too. */
-static bool keep(struct exchange *x, struct span bytes)
+static void book_replay(struct exchange *x)
 {
     struct allowance *all = x->front->allowance;
+    budget_book(all != NULL ? &all->all : NULL, &x->replay_booked, x->replay.cap);
+    allowance_fell(all);
+}
+
+void exchange_forget_content(struct exchange *x)
+{
+    buf_fini(&x->replay);
+    book_replay(x);
+}
+
+/* L18: what the requests of one connection keep is bounded together too. It grows by doubling; all
+ * that fits is for content that can only be kept, as its request has no server. */
+static bool keep(struct exchange *x, struct span bytes)
+{
+    const struct allowance *all = x->front->allowance;
     bool waits = x->back == NULL;
     size_t most = waits ? LIMIT_WAITING_BODY : LIMIT_REPLAY_BODY;
+    size_t more = 2 * (buf_len(&x->replay) + bytes.n);
     if (x->local || buf_len(&x->replay) + bytes.n > most)
         return false;
-    if (waits ? !allowance_keep_all(all, bytes.n) : !allowance_keep(all, bytes.n))
+    if (waits ? !allowance_fits(all, more) : !allowance_spares(all, more))
         return false;
     buf_put_span(&x->replay, bytes);
-    if (x->replay.failed)
-        allowance_forget(all, bytes.n);
+    book_replay(x);
     return !x->replay.failed;
+}
+
+static enum err no_room(const struct exchange *x)
+{
+    return x->front->allowance != NULL ? ERR_HELD : ERR_NO_MEMORY;
 }
 
 static void keep_for_replay(struct exchange *x, struct span bytes)
@@ -73,20 +86,12 @@ static void keep_for_replay(struct exchange *x, struct span bytes)
     exchange_forget_content(x);
 }
 
-void exchange_note_unsent(struct exchange *x, size_t n)
-{
-    allowance_unsent(x->front->allowance, x->unsent, n);
-    x->unsent = n;
-}
-
 /* L18: whether the server is sent more than it has not taken yet; then the client's window opens by
  * that. Else it is looked at again when some has been taken. */
 static bool server_takes(struct exchange *x)
 {
     size_t pending = x->back->ops->pending(x->back);
     bool more = pending <= allowance_unsent_most(x->front->allowance);
-    if (more || pending < x->unsent)
-        exchange_note_unsent(x, pending);
     if (pending == 0) {
         pace_lapse(&x->server_out);
         return true;
@@ -221,10 +226,8 @@ void exchange_send(struct exchange *x)
         content_sent(x);
         return;
     }
-    if (buf_len(&x->replay) != 0) {
+    if (buf_len(&x->replay) != 0)
         send_content(x, buf_span(&x->replay));
-        exchange_note_unsent(x, x->back->ops->pending(x->back));
-    }
     if (x->request_ended) {
         x->back->ops->send_end(x->back, x->trailers);
         content_sent(x);
@@ -260,7 +263,7 @@ void exchange_on_body(void *user, struct span bytes)
     if (x->back != NULL)
         send_content(x, bytes);
     else if (x->replay_lost)
-        exchange_fail(x, x->last_why != ERR_OK ? x->last_why : ERR_NO_MEMORY);
+        exchange_fail(x, x->last_why != ERR_OK ? x->last_why : no_room(x));
     else if (x->content_in >= LIMIT_EARNEST_BODY)
         content_waits(x);
 }

@@ -69,7 +69,7 @@ def test_g11_content_that_servers_do_not_take(env):
         left = {client.stream(2 * turn + 1).id: size for turn in range(MANY)}
         until(lambda origin=origin: len(origin.requests) == MANY, 20, "requests")
         sent = pour(client, left)
-        assert sent + client.window < WINDOW + WINDOW // 2, f"{sent >> 10} KiB, and {client.window >> 10} more"
+        assert sent + client.window < 2 * WINDOW, f"{sent >> 10} KiB, and {client.window >> 10} more"
         assert client.ping()
         go_on.set()
         for connection in origin.connections:
@@ -124,11 +124,11 @@ def test_g11_heads_that_compression_hides(env):
     until(lambda: len(origin.requests) + sum(one.over for one in streams) == MANY, 20, "requests and refusals")
     refused = [one for one in streams if one.reset == REFUSED_STREAM]
     assert len(origin.requests) + len(refused) == MANY, client
-    assert len(origin.requests) * size < HELD_MOST // 2, f"{len(origin.requests)} requests of {size} bytes"
+    assert len(origin.requests) * size < HELD_MOST // 4 * 3, f"{len(origin.requests)} requests of {size} bytes"
     assert len(origin.requests) >= 25, "enough for those who mean it"
     grown = (balancer.rss_kib() - before) * 1024
-    # 2.9 MiB, but AddressSanitizer's zones are several times that, for the many pieces.
-    assert env.tsan or grown < 3 * HELD_MOST, f"{grown >> 10} KiB"
+    # 3.4 MiB, but AddressSanitizer's zones are several times that, for the many pieces.
+    assert env.tsan or grown < 4 * HELD_MOST, f"{grown >> 10} KiB"
     gate.set()
     client.wait(lambda: all(one.over for one in streams), 20, "answers")
     client.raw(b"".join(ask(2 * turn + 1, get_it + hpack.indexed(62) * 9) for turn in range(MANY, MANY + len(refused))))

@@ -178,7 +178,11 @@ static void on_fail(void *user, struct conn *c, enum err why)
     conn_close(&x->c, CONN_END_NOW);
 }
 
-static const struct conn_events events = {on_nothing, on_bytes, on_eof, on_nothing, on_fail, NULL};
+static const struct conn_events events = {.on_open = on_nothing,
+                                          .on_bytes = on_bytes,
+                                          .on_eof = on_eof,
+                                          .on_room = on_nothing,
+                                          .on_fail = on_fail};
 
 static struct side *new_side(struct play *p, bool server)
 {

@@ -363,8 +363,11 @@ static void client_open(void *user, struct conn *c)
     client_go_on(p);
 }
 
-static const struct conn_events client_events = {client_open, client_bytes, client_eof,
-                                                 nothing,     client_fail,  NULL};
+static const struct conn_events client_events = {.on_open = client_open,
+                                                 .on_bytes = client_bytes,
+                                                 .on_eof = client_eof,
+                                                 .on_room = nothing,
+                                                 .on_fail = client_fail};
 
 static void client_connect(struct peer *p)
 {

@@ -320,7 +320,11 @@ static void h2_open(void *user, struct conn *c)
     go_on(k);
 }
 
-static const struct conn_events h2_events = {h2_open, h2_bytes, h2_eof, h2_room, h2_fail, NULL};
+static const struct conn_events h2_events = {.on_open = h2_open,
+                                             .on_bytes = h2_bytes,
+                                             .on_eof = h2_eof,
+                                             .on_room = h2_room,
+                                             .on_fail = h2_fail};
 
 static void on_patience(struct timer *t)
 {

@@ -461,7 +461,11 @@ static void on_room(void *user, struct conn *c)
     go_on(user);
 }
 
-static const struct conn_events events = {conn_ignore, on_bytes, on_eof, on_room, on_fail, NULL};
+static const struct conn_events events = {.on_open = conn_ignore,
+                                          .on_bytes = on_bytes,
+                                          .on_eof = on_eof,
+                                          .on_room = on_room,
+                                          .on_fail = on_fail};
 
 void h2_server_begin(struct world *w, struct conn *c)
 {

@@ -353,8 +353,11 @@ static void nothing(void *user, struct conn *c)
     (void)c;
 }
 
-static const struct conn_events server_events = {nothing, server_bytes, server_eof,
-                                                 nothing, server_fail,  NULL};
+static const struct conn_events server_events = {.on_open = nothing,
+                                                 .on_bytes = server_bytes,
+                                                 .on_eof = server_eof,
+                                                 .on_room = nothing,
+                                                 .on_fail = server_fail};
 
 bool server_accept(void *user, int fd, const struct addr *peer)
 {

@@ -44,7 +44,11 @@ static void on_fail(void *user, struct conn *c, enum err why)
     gone(user);
 }
 
-static const struct conn_events events = {on_nothing, on_bytes, on_eof, on_nothing, on_fail, NULL};
+static const struct conn_events events = {.on_open = on_nothing,
+                                          .on_bytes = on_bytes,
+                                          .on_eof = on_eof,
+                                          .on_room = on_nothing,
+                                          .on_fail = on_fail};
 
 static void on_limit(struct timer *t)
 {

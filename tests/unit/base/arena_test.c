@@ -121,3 +121,20 @@ TEST(arena, a_failing_allocation_changes_nothing)
     CHECK(arena_take(&a, 10) == p + 16, "the block is still in use");
     arena_reset(&a);
 }
+
+/* A3: what it takes is booked, and refused where that is used up. */
+TEST(arena, a_budget_is_kept_L18)
+{
+    struct budget budget = {.most = 2 * BLOCK + 100};
+    struct arena a;
+    arena_init(&a, NULL, BLOCK, 0);
+    a.budget = &budget;
+    CHECK(arena_take(&a, 10) != NULL && budget.used == BLOCK, "%zu", budget.used);
+    CHECK(arena_take(&a, BLOCK) != NULL && budget.used > 2 * BLOCK, "%zu", budget.used);
+    size_t used = budget.used;
+    CHECK(!a.refused && arena_take(&a, BLOCK) == NULL && a.refused, "a third does not fit");
+    CHECK_INT(budget.used, used);
+    CHECK(arena_take(&a, 10) != NULL, "what is there already does");
+    arena_reset(&a);
+    CHECK(budget.used == 0 && !a.refused, "%zu", budget.used);
+}

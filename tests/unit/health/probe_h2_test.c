@@ -50,7 +50,11 @@ static void on_nothing(void *user, struct conn *c)
     (void)c;
 }
 
-static const struct conn_events events = {on_nothing, on_bytes, on_eof, on_nothing, on_fail, NULL};
+static const struct conn_events events = {.on_open = on_nothing,
+                                          .on_bytes = on_bytes,
+                                          .on_eof = on_eof,
+                                          .on_room = on_nothing,
+                                          .on_fail = on_fail};
 
 static bool on_accept(void *user, int fd, const struct addr *peer)
 {

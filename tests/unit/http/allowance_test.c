@@ -1,8 +1,51 @@
+#include "check.h"
 #include "http/allowance.h"
 
-#include "check.h"
+enum { WAITERS = 4, ROUNDING = 4096 };
 
-/* As a stream does while its window bounds it. */
+struct scene {
+    struct allowance all;
+    int changed;
+    struct allowance_waiter w[WAITERS];
+    char log[64];
+};
+
+static struct scene *scene; /* of the test that runs */
+
+static void note(const struct allowance_waiter *w, char what)
+{
+    size_t n = strlen(scene->log);
+    scene->log[n] = what;
+    scene->log[n + 1] = (char)('0' + w->age);
+    scene->log[n + 2] = '\0';
+}
+
+static void go_on(struct allowance_waiter *w)
+{
+    note(w, '+');
+}
+
+static void give_up(struct allowance_waiter *w)
+{
+    note(w, '-');
+}
+
+static void changed(void *owner)
+{
+    ((struct scene *)owner)->changed++;
+}
+
+static void begin(struct scene *s, uint32_t most)
+{
+    *s = (struct scene){0};
+    scene = s;
+    allowance_init(&s->all, most, changed, s);
+    for (uint32_t i = 0; i < WAITERS; i++) {
+        s->w[i] = (struct allowance_waiter){.age = i, .go_on = go_on, .give_up = give_up};
+        list_init(&s->w[i].link);
+    }
+}
+
 static size_t widest(struct allowance *a)
 {
     size_t window = LIMIT_H2_WINDOW_LEAST;
@@ -12,126 +55,125 @@ static size_t widest(struct allowance *a)
     return window;
 }
 
-TEST(allowance, one_that_is_alone_is_not_starved)
+TEST(allowance, a_stream_that_is_alone_has_a_wide_window_L21)
 {
-    struct allowance a = {0};
-    allowance_join(&a);
-    size_t window = widest(&a);
-    CHECK_INT(window, LIMIT_H2_WINDOW_MOST / 2);
-    allowance_leave(&a, window);
-    CHECK(a.answering == 0 && a.ahead == 0, "all is given back");
+    struct scene s;
+    begin(&s, 0);
+    s.all.streams = 1;
+    allowance_join(&s.all, LIMIT_H2_WINDOW_LEAST);
+    CHECK_INT(widest(&s.all), KIB(512));
+    CHECK_INT(s.all.all.used, KIB(512) + ROUNDING);
+    s.all.all.used -= KIB(512);
+    allowance_leave(&s.all);
+    CHECK_INT(s.all.all.used, 0);
     CHECK_INT(widest(NULL), LIMIT_H2_WINDOW_MOST);
 }
 
+/* However wide the first ones' windows are: 100 ordinary requests find room, and no window makes it
+ * more than the bound. */
 TEST(allowance, the_sum_of_windows_is_bounded_G11)
 {
-    struct allowance a = {0};
-    size_t windows[LIMIT_H2_STREAMS], sum = 0;
+    struct scene s;
+    begin(&s, LIMIT_H2_STREAMS);
     for (size_t i = 0; i < LIMIT_H2_STREAMS; i++) {
-        allowance_join(&a);
-        windows[i] = widest(&a);
-        sum += windows[i];
+        CHECK(allowance_admits(&s.all), "%zu", i);
+        s.all.streams++;
+        s.all.all.used += LIMIT_H2_SHARE - LIMIT_H2_WINDOW_LEAST - ROUNDING;
+        allowance_join(&s.all, LIMIT_H2_WINDOW_LEAST);
+        (void)widest(&s.all);
     }
-    CHECK(sum <= LIMIT_H2_WINDOW_MOST + LIMIT_H2_STREAMS * LIMIT_H2_WINDOW_LEAST, "%zu", sum);
-    CHECK(windows[1] >= 2 * LIMIT_H2_WINDOW, "who comes second finds much: %zu", windows[1]);
-    for (size_t i = 0; i < LIMIT_H2_STREAMS; i++) {
-        allowance_leave(&a, windows[i]);
-    }
-    CHECK(a.answering == 0 && a.ahead == 0, "all is given back");
+    CHECK(s.all.all.used <= LIMIT_H2_HOLDS_SOFT, "%zu", s.all.all.used);
 }
 
-/* Those that begin together, before any has grown. */
-TEST(allowance, shares_are_equal)
+TEST(allowance, requests_are_admitted_as_long_as_there_is_room_L18)
 {
-    struct allowance a = {0};
-    enum { MANY = 15 };
-    for (int i = 0; i < MANY; i++) {
-        allowance_join(&a);
-    }
-    for (int i = 0; i < MANY; i++) {
-        CHECK_INT(widest(&a), LIMIT_H2_WINDOW);
-    }
+    struct scene s;
+    begin(&s, LIMIT_H2_STREAMS);
+    s.all.all.used = LIMIT_H2_HOLDS_SOFT - LIMIT_H2_SHARE;
+    CHECK(allowance_admits(&s.all), "at the bound");
+    CHECK(allowance_tight(&s.all), "in small pieces");
+    s.all.all.used++;
+    CHECK(!allowance_admits(&s.all), "above");
+    s.all.all.used = LIMIT_H2_HOLDS_SOFT - LIMIT_H2_SPARE;
+    CHECK(!allowance_tight(&s.all), "enough is left");
+    s.all.all.used = LIMIT_H2_HOLDS - 10;
+    CHECK(allowance_fits(&s.all, 10) && !allowance_fits(&s.all, 11), "the last bytes");
+    CHECK_INT(allowance_left(&s.all), 0);
+    begin(&s, LIMIT_H2_STREAMS + 10);
+    CHECK_INT(s.all.all.most, LIMIT_H2_HOLDS + 10 * LIMIT_H2_SHARE);
 }
 
-/* How many requests with heads of this size come before one is refused. */
-static uint32_t admitted(struct allowance *a, size_t head)
+TEST(allowance, what_can_be_done_without_leaves_the_shares_to_others_L18)
 {
-    while (a->streams < 10000 && allowance_admits(a)) {
-        a->streams++;
-        a->heads += head;
-    }
-    return a->streams;
-}
-
-TEST(allowance, all_that_are_announced_fit_L20)
-{
-    static const uint32_t most[] = {1, 100, 300, 1000};
-    for (size_t i = 0; i < sizeof most / sizeof most[0]; i++) {
-        struct allowance a = {.most = most[i]};
-        uint32_t n = admitted(&a, KIB(1));
-        CHECK(n >= most[i] && n >= LIMIT_H2_STREAMS, "%u of %u", n, most[i]);
-    }
-}
-
-/* With the window of the client's connection: the whole of what it can have. */
-TEST(allowance, whatever_is_asked_for_the_whole_is_bounded_G11)
-{
-    struct allowance a = {.most = LIMIT_H2_STREAMS};
-    uint32_t n = admitted(&a, KIB(40));
-    CHECK(n > 25 && n < 60, "%u large heads", n);
-    for (uint32_t i = 0; i < n; i++) {
-        allowance_join(&a);
-        (void)widest(&a);
-        while (allowance_keep(&a, KIB(16))) {
-        }
-    }
-    CHECK_INT(allowance_unsent_most(&a), 0);
-    size_t held = n * LIMIT_H2_SHARE + a.heads + a.kept + a.ahead;
-    CHECK(held + LIMIT_H2_WINDOW_CONNECTION <= MIB(4) + KIB(40), "%zu", held);
-}
-
-TEST(allowance, what_is_kept_leaves_room_for_others)
-{
-    struct allowance a = {.most = LIMIT_H2_STREAMS};
-    while (allowance_keep(&a, KIB(64))) {
-    }
-    CHECK(a.kept >= KIB(512), "%zu", a.kept);
-    CHECK(admitted(&a, KIB(1)) >= LIMIT_H2_STREAMS, "for all other requests");
-    size_t left = allowance_left(&a);
-    CHECK(!allowance_keep_all(&a, left + 1), "more than is left");
-    CHECK(allowance_keep_all(&a, left), "what can only be kept has all of it");
-    CHECK_INT(allowance_left(&a), 0);
-    allowance_forget(&a, a.kept);
-    CHECK_INT(a.kept, 0);
-    CHECK(allowance_keep(NULL, KIB(64)), "a request that is alone has a bound of its own");
-    allowance_forget(NULL, KIB(64));
-}
-
-/* Many servers that take nothing: none is sent more before it has taken what it has. */
-TEST(allowance, what_servers_owe_is_bounded_L18)
-{
-    struct allowance a = {.most = LIMIT_H2_STREAMS};
+    struct scene s;
+    begin(&s, LIMIT_H2_STREAMS);
+    size_t left = LIMIT_H2_HOLDS_SOFT - LIMIT_H2_STREAMS * LIMIT_H2_SHARE - LIMIT_H2_SPARE;
+    CHECK(allowance_spares(&s.all, left) && !allowance_spares(&s.all, left + 1), "at first");
+    CHECK_INT(allowance_unsent_most(&s.all), LIMIT_FLOW_HIGH);
+    s.all.all.used = left + 1;
+    CHECK_INT(allowance_unsent_most(&s.all), 0);
+    CHECK(allowance_spares(NULL, left + 1), "one that is alone has a bound of its own");
     CHECK_INT(allowance_unsent_most(NULL), LIMIT_FLOW_HIGH);
-    allowance_unsent(NULL, 0, 1);
-    size_t owed = 0;
-    while (allowance_unsent_most(&a) > 0) {
-        allowance_unsent(&a, 0, LIMIT_FLOW_HIGH);
-        owed += LIMIT_FLOW_HIGH;
-    }
-    CHECK(owed <= LIMIT_H2_UNSENT + LIMIT_FLOW_HIGH, "%zu", owed);
-    allowance_unsent(&a, owed, 0);
-    CHECK_INT(allowance_unsent_most(&a), LIMIT_FLOW_HIGH);
 }
 
-TEST(allowance, responses_that_wait_count)
+/* Below the bound everybody goes on, beyond it the oldest, one after the other. */
+TEST(allowance, the_oldest_goes_on_L18)
 {
-    struct allowance a = {.most = LIMIT_H2_STREAMS, .streams = LIMIT_H2_STREAMS};
-    size_t before = allowance_left(&a);
-    a.waiting = LIMIT_H2_STREAMS * LIMIT_READ_CROWDED;
-    CHECK_INT(allowance_left(&a), before);
-    a.waiting += KIB(900);
-    CHECK_INT(allowance_left(&a), before - KIB(900));
-    CHECK(allowance_tight(&a), "little is left");
-    a.waiting = MIB(5);
-    CHECK_INT(allowance_left(&a), 0);
+    struct scene s;
+    begin(&s, LIMIT_H2_STREAMS);
+    s.all.all.used = LIMIT_H2_HOLDS_SOFT - LIMIT_H2_SPARE - 100;
+    CHECK_INT(allowance_room(&s.all), 100);
+    CHECK(allowance_may(&s.all, &s.w[3], 100, 1000), "it fits");
+    s.all.all.used++;
+    CHECK(allowance_may(&s.all, &s.w[2], 100, 1000), "nobody older waits: its turn");
+    CHECK(!allowance_may(&s.all, &s.w[3], 100, 1000), "it is another one's");
+    CHECK(!allowance_may(&s.all, &s.w[1], 100, 1000), "also for older ones");
+    CHECK(allowance_may(&s.all, &s.w[2], 100, 1000), "still its turn");
+    allowance_wake(&s.all);
+    CHECK_STR(s.log, "");
+    allowance_forget(&s.all, &s.w[2]);
+    CHECK(s.changed > 0, "its owner hears of it");
+    allowance_wake(&s.all);
+    CHECK_STR(s.log, "+1");
+    CHECK(allowance_may(&s.all, &s.w[1], 100, 1000), "it was told so");
+    allowance_next_turn(&s.all);
+    allowance_wake(&s.all);
+    CHECK_STR(s.log, "+1+3");
+    allowance_forget(&s.all, &s.w[3]);
+    allowance_forget(&s.all, &s.w[3]);
+    CHECK(allowance_may(NULL, &s.w[0], MIB(9), MIB(9)), "one that is alone");
+}
+
+TEST(allowance, all_go_on_where_there_is_room_again_L18)
+{
+    struct scene s;
+    begin(&s, LIMIT_H2_STREAMS);
+    s.all.all.used = LIMIT_H2_HOLDS - 10;
+    for (int i = 0; i < WAITERS; i++) {
+        CHECK(!allowance_may(&s.all, &s.w[WAITERS - 1 - i], 100, 100), "%d", i);
+    }
+    CHECK(allowance_stuck(&s.all), "for none there is room");
+    s.all.all.used = 0;
+    CHECK(!allowance_stuck(&s.all), "there is");
+    allowance_wake(&s.all);
+    CHECK_STR(s.log, "+0+1+2+3");
+}
+
+/* The youngest end; one that needs less than older ones goes on before them. */
+TEST(allowance, where_nobody_fits_the_youngest_end_G11)
+{
+    struct scene s;
+    begin(&s, LIMIT_H2_STREAMS);
+    s.all.all.used = LIMIT_H2_HOLDS - 10;
+    for (int i = 0; i < WAITERS; i++) {
+        CHECK(!allowance_may(&s.all, &s.w[i], 100, i == 2 ? 50 : 100), "%d", i);
+    }
+    s.all.all.used = LIMIT_H2_HOLDS - 60;
+    allowance_make_room(&s.all);
+    CHECK_STR(s.log, "+2");
+    s.all.all.used = LIMIT_H2_HOLDS - 10;
+    CHECK(!allowance_may(&s.all, &s.w[2], 100, 50), "its turn has passed");
+    allowance_make_room(&s.all);
+    CHECK_STR(s.log, "+2-3-2-1-0");
+    CHECK(!allowance_stuck(&s.all), "nobody waits");
 }

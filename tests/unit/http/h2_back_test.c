@@ -383,24 +383,50 @@ TEST(h2_back, streams_share_one_connection)
     server_end(&s);
 }
 
-/* Until it has left a head is held twice: by its exchange, and copied by the library. */
+static void client_changed(void *held)
+{
+    (void)held;
+}
+
+/* Until it has left a head is held twice: by its exchange, and copied by the library. And what a
+ * server may send. */
 TEST(h2_back, l18_heads_that_wait_count_for_their_client)
 {
     struct server s;
-    struct allowance client = {0};
+    struct allowance client;
+    allowance_init(&client, 0, client_changed, NULL);
     server_open(&s);
     struct call *sent = take(&s), *dropped = take(&s);
     sent->b->allowance = dropped->b->allowance = &client;
     OP(sent, send_head, &get, true);
-    size_t one = client.unsent;
+    size_t one = client.all.used;
+    CHECK(one > LIMIT_H2_WINDOW_LEAST + 20, "%zu", one);
     OP(dropped, send_head, &get, true);
-    CHECK(one > 20 && client.unsent == 2 * one && client.answering == 2, "%zu", client.unsent);
+    CHECK(client.all.used == 2 * one && client.answering == 2, "%zu", client.all.used);
     release(dropped);
-    CHECK_INT(client.unsent, one);
+    CHECK_INT(client.all.used, one);
+    client.all.used = LIMIT_H2_HOLDS; /* no wider window */
     told(&s);
-    CHECK(client.unsent == 0 && client.answering == 1, "it has left");
+    CHECK(client.all.used < LIMIT_H2_HOLDS && client.answering == 1, "it has left");
     release(sent);
-    CHECK(allowance_is_free(&client), "nothing is held");
+    CHECK_INT(client.all.used, LIMIT_H2_HOLDS - one);
+    server_end(&s);
+}
+
+/* What can come through its window has to fit before a server is asked anything. */
+TEST(h2_back, l18_a_window_that_does_not_fit)
+{
+    struct server s;
+    struct allowance client;
+    allowance_init(&client, 0, client_changed, NULL);
+    client.all.used = LIMIT_H2_HOLDS - LIMIT_H2_SHARE;
+    server_open(&s);
+    struct call *a = take(&s);
+    a->b->allowance = &client;
+    OP(a, send_head, &get, true);
+    CHECK(strstr(told(&s), "limit-L18") != NULL, "it has failed");
+    release(a);
+    CHECK_INT(client.all.used, LIMIT_H2_HOLDS - LIMIT_H2_SHARE);
     server_end(&s);
 }
 

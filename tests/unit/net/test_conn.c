@@ -276,6 +276,59 @@ TEST(conn, hold_limit_stops_the_socket)
     pair_fini(&p);
 }
 
+/* A3: whose bytes they are pays for what they take: kept, and on their way out. */
+TEST(conn, its_bytes_are_booked_L18)
+{
+    struct budget budget = {0};
+    struct pair p;
+    pair_init(&p);
+    CHECK(pair_open(&p), "open");
+    conn_set_budget(p.server.c, &budget);
+    CHECK_INT(budget.used, 0);
+    p.server.take_most = 0;
+    conn_set_hold_limit(p.server.c, 10000);
+    send_fill(p.client.c, 100000, 5, 100000);
+    pair_run_ms(&p, 30);
+    CHECK(budget.used >= 10000 && budget.used < 20000, "%zu", budget.used);
+    size_t kept = budget.used;
+    conn_write(p.server.c, SPAN("more"));
+    CHECK(budget.used > kept, "%zu", budget.used);
+    conn_set_budget(p.server.c, NULL);
+    CHECK_INT(budget.used, 0);
+    conn_set_budget(p.server.c, &budget);
+    CHECK(budget.used > kept, "%zu", budget.used);
+    conn_close(&p.server.c, CONN_END_NOW);
+    CHECK_INT(budget.used, 0);
+    pair_fini(&p);
+}
+
+static bool not_now(void *user, struct conn *c)
+{
+    struct side *s = user;
+    conn_want_read(c, false);
+    s->rooms++;
+    return false;
+}
+
+/* Nothing is read where its reader says that there is no room. */
+TEST(conn, may_be_told_not_to_read_L18)
+{
+    struct conn_events events = side_events;
+    struct pair p;
+    events.may_read = not_now;
+    pair_init(&p);
+    CHECK(pair_open(&p), "open");
+    conn_set_events(p.server.c, &events, &p.server);
+    send_fill(p.client.c, 1000, 5, 1000);
+    pair_run_ms(&p, 30);
+    CHECK(p.server.rooms == 1 && conn_received(p.server.c) == 0, "%u", p.server.rooms);
+    conn_set_events(p.server.c, &side_events, &p.server);
+    conn_want_read(p.server.c, true);
+    pair_run_ms(&p, 30);
+    CHECK(side_has(&p.server, 1000, 5), "it was all there");
+    pair_fini(&p);
+}
+
 TEST(conn, reads_no_more_at_a_time_than_asked)
 {
     struct pair p;

@@ -99,8 +99,11 @@ static void on_fail(void *user, struct conn *c, enum err why)
     served_end(user, CONN_END_NOW);
 }
 
-static const struct conn_events server_events = {conn_ignore, on_bytes, on_eof,
-                                                 conn_ignore, on_fail,  NULL};
+static const struct conn_events server_events = {.on_open = conn_ignore,
+                                                 .on_bytes = on_bytes,
+                                                 .on_eof = on_eof,
+                                                 .on_room = conn_ignore,
+                                                 .on_fail = on_fail};
 
 static bool accept_at(struct scene *s, int server, int fd, const struct addr *peer)
 {
