@@ -1,8 +1,8 @@
 /* floor: a yardstick for proxies, not a proxy. It frames HTTP/1.1 heads with Content-Length, keeps
  * both sides alive, copies bytes and does nothing else: no routes, no checks, no time-outs, no
  * errors. Per request it makes four system calls (recv and send on each side) and shares one epoll
- * wait. What a real proxy needs beyond this is what its features cost. Each client connection has
- * one backend connection of its own. */
+ * wait. What a real proxy needs beyond this is what its features cost. Each request goes to the
+ * next backend in turn, over the connection there that was used last. */
 #include "floor_tls.h"
 #include "h1.h"
 #include "tool.h"
@@ -18,13 +18,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BUFFER = 64 * 1024, RECORD = 17 * 1024, EVENTS = 256 };
+enum { BUFFER = 64 * 1024, RECORD = 17 * 1024, EVENTS = 256, BACKENDS = 1000 };
 
 struct pair;
+struct backend;
 
 /* One direction's source: the socket that is read, and how far its present message has come. */
 struct side {
-    struct pair *pair;
+    struct pair *pair; /* NULL: an idle backend connection */
+    struct backend *backend;
+    struct side *below; /* that was idle before it */
     int fd;
     bool is_client;
     uint64_t body_left; /* of the message being copied */
@@ -33,15 +36,22 @@ struct side {
     SSL *ssl;           /* of a TLS client */
 };
 
+struct backend {
+    struct sockaddr_in address;
+    struct side *idle;
+};
+
 struct pair {
-    struct side client, back;
+    struct side client, *back; /* NULL: nothing is asked */
     struct pair *next;
 };
 
 struct floor {
     int epoll_fd, listen_fd, signal_fd;
-    struct sockaddr_in back;
+    struct backend backends[BACKENDS];
+    size_t count, turn;
     struct pair *dead; /* to be freed when the turn ends */
+    struct side *ended;
     struct floor_tls tls;
     char buffer[BUFFER], raw[BUFFER];
 };
@@ -56,12 +66,20 @@ static void side_close(struct side *side)
     side->ssl = NULL;
 }
 
+static void back_close(struct floor *floor, struct side *back)
+{
+    side_close(back);
+    back->below = floor->ended;
+    floor->ended = back;
+}
+
 static void pair_close(struct floor *floor, struct pair *pair)
 {
     if (pair->client.fd < 0)
         return;
     side_close(&pair->client);
-    side_close(&pair->back);
+    if (pair->back)
+        back_close(floor, pair->back);
     pair->next = floor->dead;
     floor->dead = pair;
 }
@@ -152,25 +170,6 @@ static ssize_t side_receive(struct floor *floor, struct side *side, char *into, 
     return send_records(floor, side->fd) ? got : -1;
 }
 
-/* Copies what one read brings. False: the pair is at its end. */
-static bool side_copy(struct floor *floor, struct side *side)
-{
-    if (side->kept)
-        memcpy(floor->buffer, side->head, side->kept);
-    ssize_t got =
-        side_receive(floor, side, floor->buffer + side->kept, sizeof floor->buffer - side->kept);
-    if (got <= 0)
-        return got == 0;
-    size_t len = side->kept + (size_t)got;
-    size_t whole = 0;
-    side->kept = 0;
-    if (!side_frame(side, floor->buffer, len, &whole))
-        return false;
-    struct side *other = side->is_client ? &side->pair->back : &side->pair->client;
-    return side_send(floor, other, floor->buffer, whole) &&
-           (whole == len || keep_head(side, floor->buffer + whole, len - whole));
-}
-
 static int connect_now(const struct sockaddr_in *address)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -186,23 +185,79 @@ static int connect_now(const struct sockaddr_in *address)
     return fd;
 }
 
+/* A connection to the next backend. NULL: there is none. */
+static struct side *back_take(struct floor *floor, struct pair *pair)
+{
+    struct backend *to = &floor->backends[floor->turn++ % floor->count];
+    struct side *back = to->idle;
+    if (back) {
+        to->idle = back->below;
+    } else {
+        int fd = connect_now(&to->address);
+        if (fd < 0)
+            return NULL;
+        back = tool_alloc(1, sizeof *back);
+        *back = (struct side){.fd = fd, .backend = to};
+        tool_watch(floor->epoll_fd, EPOLL_CTL_ADD, fd, EPOLLIN, back);
+    }
+    back->pair = pair;
+    return back;
+}
+
+/* Its answer is whole. */
+static void back_give(struct side *back)
+{
+    back->pair->back = NULL;
+    back->pair = NULL;
+    back->below = back->backend->idle;
+    back->backend->idle = back;
+}
+
+/* Where what was read goes; NULL: nowhere. */
+static struct side *other_side(struct floor *floor, struct side *side)
+{
+    struct pair *pair = side->pair;
+    if (!side->is_client)
+        return &pair->client;
+    if (!pair->back)
+        pair->back = back_take(floor, pair);
+    return pair->back;
+}
+
+/* Copies what one read brings. False: the pair is at its end. */
+static bool side_copy(struct floor *floor, struct side *side)
+{
+    if (side->kept)
+        memcpy(floor->buffer, side->head, side->kept);
+    ssize_t got =
+        side_receive(floor, side, floor->buffer + side->kept, sizeof floor->buffer - side->kept);
+    if (got <= 0)
+        return got == 0;
+    size_t len = side->kept + (size_t)got;
+    size_t whole = 0;
+    side->kept = 0;
+    if (!side_frame(side, floor->buffer, len, &whole))
+        return false;
+    struct side *other = other_side(floor, side);
+    if (!other || !side_send(floor, other, floor->buffer, whole))
+        return false;
+    if (whole != len)
+        return keep_head(side, floor->buffer + whole, len - whole);
+    if (!side->is_client && !side->body_left)
+        back_give(side);
+    return true;
+}
+
 static void pair_open(struct floor *floor)
 {
     int fd = accept4(floor->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return;
-    int back = connect_now(&floor->back);
-    if (back < 0) {
-        close(fd);
-        return;
-    }
     struct pair *pair = tool_alloc(1, sizeof *pair);
     pair->client = (struct side){.pair = pair, .fd = fd, .is_client = true};
     if (floor->tls.context)
         pair->client.ssl = floor_tls_new(&floor->tls);
-    pair->back = (struct side){.pair = pair, .fd = back};
     tool_watch(floor->epoll_fd, EPOLL_CTL_ADD, fd, EPOLLIN, &pair->client);
-    tool_watch(floor->epoll_fd, EPOLL_CTL_ADD, back, EPOLLIN, &pair->back);
 }
 
 static void free_dead(struct floor *floor)
@@ -212,11 +267,30 @@ static void free_dead(struct floor *floor)
         floor->dead = pair->next;
         free(pair);
     }
+    while (floor->ended) {
+        struct side *back = floor->ended;
+        floor->ended = back->below;
+        free(back);
+    }
+}
+
+/* An idle connection that says something is at its end. */
+static void idle_end(struct floor *floor, struct side *back)
+{
+    struct side **at = &back->backend->idle;
+    while (*at != back)
+        at = &(*at)->below;
+    *at = back->below;
+    back_close(floor, back);
 }
 
 static void on_side(struct floor *floor, struct side *side)
 {
-    if (side->fd >= 0 && !side_copy(floor, side))
+    if (side->fd < 0)
+        return;
+    if (!side->pair)
+        idle_end(floor, side);
+    else if (!side_copy(floor, side))
         pair_close(floor, side->pair);
 }
 
@@ -243,11 +317,15 @@ int main(int argc, char **argv)
     static struct floor floor;
     static const int signals[] = {SIGTERM, SIGINT, 0};
     if (argc != 3 && argc != 5)
-        tool_die("usage: floor LISTEN-PORT BACKEND-PORT [CHAIN KEY]");
+        tool_die("usage: floor LISTEN-PORT BACKEND-PORT[,BACKEND-PORT...] [CHAIN KEY]");
     if (argc == 5)
         floor_tls_prepare(&floor.tls, argv[3], argv[4]);
     struct sockaddr_in address = tool_loopback(argv[1]);
-    floor.back = tool_loopback(argv[2]);
+    for (char *port = strtok(argv[2], ","); port; port = strtok(NULL, ",")) {
+        if (floor.count == BACKENDS)
+            tool_die("more than %d backends", BACKENDS);
+        floor.backends[floor.count++].address = tool_loopback(port);
+    }
     tool_descriptors();
     floor.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     floor.signal_fd = tool_signals(signals);

@@ -152,7 +152,7 @@ class Proxy:
         wait_port(self.plain, self.process, 60)
         self.more = []
         if name == "floor":
-            self.more.append(self.start([self.rig.tool("bench/floor"), str(self.tls), str(values["origins"][0]),
+            self.more.append(self.start([self.rig.tool("bench/floor"), str(self.tls), ",".join(map(str, values["origins"])),
                                          values["chain"], values["key"]]))
             wait_port(self.tls, self.more[0])
 
@@ -171,7 +171,7 @@ class Proxy:
     def command(self):
         values, setup = self.values, self.setup
         if self.name == "floor":
-            return [self.rig.tool("bench/floor"), str(self.plain), str(values["origins"][0])]
+            return [self.rig.tool("bench/floor"), str(self.plain), ",".join(map(str, values["origins"]))]
         if self.name == "nghttpx":
             proto = ";;proto=h2" if setup.h2_back else ""
             log = [f"--accesslog-file={self.folder}/access.log"] if setup.log else []
