@@ -3,6 +3,9 @@
 /* A chunk that is not full, beside each window. */
 enum { ROUNDING = 4 * 1024 };
 
+/* So many of those that no server has yet find room for an ordinary request each. */
+enum { EXPECTED_MOST = 16 };
+
 static size_t minus(size_t a, size_t b)
 {
     return a > b ? a - b : 0;
@@ -43,13 +46,14 @@ bool allowance_fits(const struct allowance *a, size_t n)
 
 bool allowance_spares(const struct allowance *a, size_t n)
 {
-    size_t come = a != NULL ? minus(a->most, a->streams) * LIMIT_H2_SHARE : 0;
+    size_t come = a != NULL ? (minus(a->most, a->streams) + a->unserved) * LIMIT_H2_SHARE : 0;
     return a == NULL || allowance_left(a) >= come + n + LIMIT_H2_SPARE;
 }
 
 bool allowance_opens(const struct allowance *a, size_t n)
 {
-    size_t come = minus(a->most, a->streams) * (LIMIT_H2_SHARE - LIMIT_H2_WINDOW_LEAST);
+    size_t come =
+        (minus(a->most, a->streams) + a->unserved) * (LIMIT_H2_SHARE - LIMIT_H2_WINDOW_LEAST);
     return allowance_left(a) >= come + n;
 }
 
@@ -59,14 +63,35 @@ size_t allowance_room(const struct allowance *a)
     return minus(allowance_left(a), LIMIT_H2_SPARE);
 }
 
+static size_t expected(const struct allowance *a)
+{
+    uint32_t n = a->unserved < EXPECTED_MOST ? a->unserved : EXPECTED_MOST;
+    return n * LIMIT_H2_SHARE;
+}
+
 static bool within(const struct allowance *a, size_t n)
 {
-    return allowance_room(a) >= n;
+    return allowance_room(a) >= n + expected(a);
 }
 
 size_t allowance_unsent_most(const struct allowance *a)
 {
     return allowance_spares(a, 0) ? LIMIT_FLOW_HIGH : 0;
+}
+
+void allowance_expect(struct allowance *a)
+{
+    if (a != NULL) {
+        a->unserved++;
+    }
+}
+
+void allowance_expect_no_more(struct allowance *a)
+{
+    if (a != NULL) {
+        a->unserved--;
+        allowance_fell(a);
+    }
 }
 
 void allowance_join(struct allowance *a, size_t window)
@@ -107,7 +132,7 @@ static struct allowance_waiter *of(struct link *l)
 
 static bool fits(const struct allowance *a, const struct allowance_waiter *w)
 {
-    return within(a, w->n) || budget_has(&a->all, w->step);
+    return within(a, w->n) || budget_has(&a->all, w->step + expected(a));
 }
 
 /* The oldest of those that fit: one whose head has been read may end, and leave room to others that

@@ -9,7 +9,8 @@
  * LIMIT_H2_HOLDS. Beyond LIMIT_H2_HOLDS_SOFT no stream is taken; LIMIT_H2_SPARE before that nothing
  * goes on by itself any more: no window becomes wider, and of those who want to read from servers,
  * or open a window to them, only the oldest that fits goes on, one after the other, so that not all
- * of them stand still halfway. Where none can, its owner ends the youngest.
+ * of them stand still halfway. Where none can, its owner ends the youngest. Some room is kept for
+ * requests whose server is still being waited for: who is served first does not take all of it.
  *
  * Where there is none (NULL), a single request is all that its client has. */
 #ifndef MERIDIAN_HTTP_ALLOWANCE_H
@@ -27,6 +28,7 @@ struct allowance {
     uint32_t most;     /* set once: requests at a time (L20), LIMIT_H2_STREAMS at least */
     struct budget all; /* what is held, and what may come */
     uint32_t streams;  /* requests that live */
+    uint32_t unserved; /* of them, those that no server has yet */
     /* through the functions below */
     uint32_t answering;                  /* servers' streams: hedging has two of one request */
     struct link waiting;                 /* who may not go on, the oldest first */
@@ -64,6 +66,11 @@ bool allowance_opens(const struct allowance *a, size_t n);
 size_t allowance_room(const struct allowance *a);
 /* How much may wait for a request's server while more is taken from the client. */
 size_t allowance_unsent_most(const struct allowance *a);
+
+/* One more request for which a server will be there later. */
+void allowance_expect(struct allowance *a);
+/* It is there, or the request has ended without. */
+void allowance_expect_no_more(struct allowance *a);
 
 /* One more server's stream, with a window of so much, which fits. */
 void allowance_join(struct allowance *a, size_t window);

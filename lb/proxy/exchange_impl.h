@@ -88,6 +88,7 @@ struct exchange {
     bool replay_lost;              /* more came than is kept */
     size_t replay_booked;          /* what that takes, in the client's allowance */
     bool invited;                  /* it comes while a server is waited for */
+    bool unserved;                 /* counted so in the client's allowance */
     bool front_asked;              /* want_body has been switched on */
     bool front_wanted;             /* its present position */
     bool request_ended;            /* all content has come */

@@ -116,6 +116,31 @@ TEST(allowance, what_can_be_done_without_leaves_the_shares_to_others_L18)
     CHECK_INT(allowance_unsent_most(NULL), LIMIT_FLOW_HIGH);
 }
 
+/* Who is served first leaves room to those whose servers are still being connected. */
+TEST(allowance, some_room_is_for_those_whose_server_is_waited_for_L18)
+{
+    struct scene s;
+    begin(&s, LIMIT_H2_STREAMS);
+    s.all.streams = LIMIT_H2_STREAMS;
+    for (int i = 0; i < 20; i++)
+        allowance_expect(&s.all);
+    size_t kept = 16 * LIMIT_H2_SHARE;
+    s.all.all.used = LIMIT_H2_HOLDS_SOFT - LIMIT_H2_SPARE - kept - 100;
+    CHECK(allowance_may(&s.all, &s.w[0], 100, 200), "as much as leaves that");
+    CHECK(!allowance_spares(&s.all, 0), "nor does anybody's window grow");
+    s.all.all.used = LIMIT_H2_HOLDS - kept - 200;
+    CHECK(allowance_may(&s.all, &s.w[0], 101, 200), "in turn");
+    CHECK(!allowance_may(&s.all, &s.w[0], 101, 201), "not beyond it");
+    for (int i = 0; i < 20; i++)
+        allowance_expect_no_more(&s.all);
+    CHECK(s.changed > 0, "its owner hears of it");
+    CHECK(allowance_may(&s.all, &s.w[0], 101, 201), "all have theirs");
+    allowance_forget(&s.all, &s.w[0]);
+    CHECK_INT(s.all.unserved, 0);
+    allowance_expect(NULL);
+    allowance_expect_no_more(NULL);
+}
+
 /* Below the bound everybody goes on, beyond it the oldest, one after the other. */
 TEST(allowance, the_oldest_goes_on_L18)
 {
