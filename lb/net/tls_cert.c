@@ -192,9 +192,11 @@ static void destroy(struct tls_cert *c)
     for (size_t i = 0; i < c->name_count; i++)
         mem_free(c->names[i]);
     mem_free(c->names);
+    tls_mem_let_go(true);
     X509_free(c->leaf);
     sk_X509_pop_free(c->chain, X509_free);
     EVP_PKEY_free(c->key);
+    tls_mem_let_go(false);
     mem_free(c);
 }
 

@@ -184,7 +184,7 @@ void tls_client_free(struct tls_client **client)
         return;
     for (size_t i = 0; i < TLS_SESSIONS; i++)
         SSL_SESSION_free(c->sessions[i].session);
-    SSL_CTX_free(c->context);
+    tls_context_free(c->context);
     BIO_meth_free(c->bio);
     mem_free(c);
 }

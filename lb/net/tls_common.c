@@ -1,5 +1,6 @@
 #include "base/mem.h"
 #include "net/tls_ctx_impl.h"
+#include "net/tls_mem.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -27,6 +28,13 @@ enum err tls_context_setup(SSL_CTX *ctx, enum tls_minimum minimum)
     SSL_CTX_set_max_cert_list(ctx, 16 * 1024);
     SSL_CTX_set_verify_depth(ctx, 4);
     return ERR_OK;
+}
+
+void tls_context_free(SSL_CTX *ctx)
+{
+    tls_mem_let_go(true);
+    SSL_CTX_free(ctx);
+    tls_mem_let_go(false);
 }
 
 unsigned char *tls_alpn_wire(const char *const *names, size_t count, unsigned *bytes)

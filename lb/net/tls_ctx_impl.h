@@ -82,6 +82,8 @@ SSL *tls_client_ssl(struct tls_client *c, const struct conn_target *to, struct t
 /* Versions, suites, groups and options that both sides share (L28). */
 MUST_CHECK
 enum err tls_context_setup(SSL_CTX *ctx, enum tls_minimum minimum);
+/* NULL is nothing. */
+void tls_context_free(SSL_CTX *ctx);
 /* The wire form of protocol names (RFC 7301 section 3.1); NULL without memory or where too long. */
 unsigned char *tls_alpn_wire(const char *const *names, size_t count, unsigned *bytes);
 /* The oldest error that OpenSSL has noted, as a phrase; empties its list. */

@@ -24,6 +24,7 @@ static bool locked;
 static _Thread_local bool secret;
 /* Where it keeps small pieces. */
 static _Thread_local struct tls_pieces *kept;
+static _Thread_local bool lets_go;
 
 static bool is_secret(const void *p)
 {
@@ -65,7 +66,7 @@ static void give(void *p, const char *file, int line)
 {
     if (is_secret(p))
         CRYPTO_secure_clear_free(p, CRYPTO_secure_actual_size(p), file, line);
-    else if (kept != NULL && p != NULL)
+    else if (kept != NULL && p != NULL && !lets_go)
         give_kept(p);
     else
         mem_free(p);
@@ -149,6 +150,11 @@ void tls_mem_secret(bool on)
 void tls_mem_keep(struct tls_pieces *pieces)
 {
     kept = pieces;
+}
+
+void tls_mem_let_go(bool on)
+{
+    lets_go = on;
 }
 
 void tls_pieces_fini(struct tls_pieces *pieces)

@@ -30,6 +30,10 @@ struct tls_pieces {
  * costs neither the heap nor an entry in its account each time. The caller's; NULL ends it, before
  * tls_pieces_fini. Secrets stay where they are. */
 void tls_mem_keep(struct tls_pieces *pieces);
+/* From here on nothing that this thread gives back is kept, until it says so no more: where what
+ * goes is of sizes that no handshake needs, as contexts, and would only take the place of others.
+ */
+void tls_mem_let_go(bool on);
 /* Frees what is kept. */
 void tls_pieces_fini(struct tls_pieces *pieces);
 /* Whether secrets are kept out of swap: the limit of locked memory may be too low. */

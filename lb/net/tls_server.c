@@ -232,7 +232,7 @@ void tls_server_free(struct tls_server **server)
     if (s == NULL || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
         return;
     for (size_t i = 0; i < s->count; i++) {
-        SSL_CTX_free(s->contexts[i]);
+        tls_context_free(s->contexts[i]);
         tls_cert_unref(&s->certs[i]);
     }
     mem_free(s->contexts);

@@ -67,6 +67,25 @@ TEST(tls_mem, pieces_are_as_large_as_asked_for_and_keep_what_they_hold)
     tls_pieces_fini(&pieces);
 }
 
+/* Contexts of old configurations, which workers let go, would fill the store with what nobody asks
+ * for. */
+TEST(tls_mem, what_is_let_go_is_not_kept)
+{
+    struct tls_pieces pieces = {0};
+    tls_mem_keep(&pieces);
+    void *p = OPENSSL_malloc(100), *record = OPENSSL_malloc(16712);
+    tls_mem_let_go(true);
+    OPENSSL_free(p);
+    OPENSSL_free(record);
+    tls_mem_let_go(false);
+    CHECK_INT(pieces.small.kept + pieces.count, 0);
+    p = OPENSSL_malloc(100);
+    OPENSSL_free(p);
+    CHECK(pieces.small.kept > 0, "kept again");
+    tls_mem_keep(NULL);
+    tls_pieces_fini(&pieces);
+}
+
 TEST(tls_mem, buffers_of_records_are_kept_up_to_a_bound)
 {
     struct tls_pieces pieces = {0};
