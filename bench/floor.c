@@ -30,6 +30,7 @@ struct side {
     struct side *below; /* that was idle before it */
     int fd;
     bool is_client;
+    bool last;          /* it has said that its connection ends with this message */
     uint64_t body_left; /* of the message being copied */
     size_t kept;        /* bytes of an incomplete head */
     char *head;         /* they wait here */
@@ -104,6 +105,7 @@ static bool side_frame(struct side *side, const char *data, size_t len, size_t *
         if (!result)
             break;
         side->body_left = head.length;
+        side->last = head.close;
         at += head.size;
     }
     *whole = at;
@@ -243,7 +245,7 @@ static bool side_copy(struct floor *floor, struct side *side)
         return false;
     if (whole != len)
         return keep_head(side, floor->buffer + whole, len - whole);
-    if (!side->is_client && !side->body_left)
+    if (!side->is_client && !side->body_left && !side->last && !side->pair->client.last)
         back_give(side);
     return true;
 }
