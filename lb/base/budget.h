@@ -12,18 +12,10 @@ struct budget {
     size_t used;
 };
 
+/* Whether n bytes more fit. */
 static inline bool budget_has(const struct budget *b, size_t n)
 {
     return b->used <= b->most && b->most - b->used >= n;
-}
-
-/* Books n bytes, if there is room for them. */
-static inline bool budget_take(struct budget *b, size_t n)
-{
-    if (!budget_has(b, n))
-        return false;
-    b->used += n;
-    return true;
 }
 
 /* What took *was takes `now`; nobody is asked. b NULL: it is part of nothing. */
