@@ -198,10 +198,32 @@ static bool has_dot_segment(struct span s)
     return false;
 }
 
-const char *text_route_path(struct span s)
+static const char *plain_path(struct span s)
 {
     bool good = is_path(s, "") && !has_dot_segment(s);
     return good ? NULL : "a path from '/' without query, '{', '.' or '..' segments";
+}
+
+/* s passed is_path. A request with NUL is refused; one with the others is led only to where all
+ * readings of its path lead, and there is one in which it has them no more (RELIABILITY H14). */
+static bool has_two_readings(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        struct span escape = span_sub(s, i, i + 3 < s.n ? i + 3 : s.n);
+        if (s.p[i] == ';' || span_starts(span_sub(s, i, s.n), SPAN("//")) ||
+            span_eq(escape, SPAN("%00")) || span_eq_nocase(escape, SPAN("%2f")) ||
+            span_eq_nocase(escape, SPAN("%5c")))
+            return true;
+    }
+    return false;
+}
+
+const char *text_route_path(struct span s)
+{
+    const char *must = plain_path(s);
+    if (must != NULL || !has_two_readings(s))
+        return must;
+    return "a path that can lead a request: without '//', ';', %00, %2F and %5C";
 }
 
 /* ';' is left: some readers end a segment there (RELIABILITY H14). */
@@ -302,7 +324,7 @@ const char *text_public_url(struct span s)
 
 const char *text_prefix(struct span s)
 {
-    return s.n > 1 && text_route_path(s) == NULL && !span_starts(s, SPAN("//"))
+    return s.n > 1 && plain_path(s) == NULL && !span_starts(s, SPAN("//"))
                ? NULL
                : "a path prefix such as /v1, longer than '/'";
 }

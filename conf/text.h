@@ -11,10 +11,11 @@ const char *text_secret_file(struct span s); /* file: and an absolute path */
 const char *text_access_log(struct span s);  /* stdout, stderr, off or an absolute path */
 const char *text_country(struct span s);     /* ISO 3166-1 alpha-2, capitals */
 const char *text_continent(struct span s);
-const char *text_method(struct span s);     /* RFC 9110 section 9.1, capital letters */
-const char *text_host(struct span s);       /* a host name or an IP address, no port */
-const char *text_target(struct span s);     /* a path, with or without a query (health checks) */
-const char *text_route_path(struct span s); /* a path that a normalised request can have */
+const char *text_method(struct span s); /* RFC 9110 section 9.1, capital letters */
+const char *text_host(struct span s);   /* a host name or an IP address, no port */
+const char *text_target(struct span s); /* a path, with or without a query (health checks) */
+/* A path that a normalised request can have and be led by, however others read it (H14). */
+const char *text_route_path(struct span s);
 /* Brings such a path into the form in which requests are held against it (RFC 3986 section 6.2.2):
  * escapes of what may stand there as it is are decoded, digits of the others are capital letters.
  * In place; returns the new length, at most n. */
@@ -24,7 +25,7 @@ const char *text_redirect(struct span s); /* bytes that a URL may have, and brac
 const char *text_public_url(struct span s);
 /* The host of such a URL, and its port: 80 or 443 where it has none, 0 where it is no number. */
 struct span text_url_host(struct span url, uint64_t *port);
-const char *text_prefix(struct span s); /* as text_route_path, but more than "/" */
+const char *text_prefix(struct span s); /* a path as it stands in requests, more than "/" */
 const char *text_field_value(struct span s);
 /* A field that rules may change: none of one connection or of the framing (RFC 9110 section 7.6.1;
  * RELIABILITY H15). */

@@ -9,7 +9,7 @@
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS  "0123456789"
-#define PCHARS  "-._~!$&'()*+,;=:@/"
+#define PCHARS  "-._~!$&'()*+,=:@/"
 #define TCHARS  "!#$%&'*+-.^_`|~"
 #define VISIBLE LETTERS DIGITS "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
@@ -24,10 +24,11 @@ TEST(conf_grammar, every_byte)
         {text_method, "A", "ABCDEFGHIJKLMNOPQRSTUVWXYZ" DIGITS TCHARS, "B"},
         {text_host, "a", LETTERS DIGITS "_-.", "b"},
         {text_host, "[1:", DIGITS "abcdefABCDEF:.", "1]"},
-        {text_target, "/a", LETTERS DIGITS PCHARS "?", "zz"},
+        {text_target, "/a", LETTERS DIGITS PCHARS ";?", "zz"},
         {text_target, "/a%", DIGITS "abcdefABCDEF", "0"},
         {text_target, "/a%0", DIGITS "abcdefABCDEF", ""},
         {text_route_path, "/a", LETTERS DIGITS PCHARS, "z"},
+        {text_prefix, "/a", LETTERS DIGITS PCHARS ";", "z"},
         {text_redirect, "/a", LETTERS DIGITS "!#$%&'()*+,-./:;=?@[]_{}~", "z"},
         {text_field_value, "a", VISIBLE " \t", "z"},
         {text_rule_field, "a", LETTERS DIGITS TCHARS, "z"},
