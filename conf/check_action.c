@@ -57,6 +57,12 @@ static void check_beside(struct reader *r, const struct conf_route *route)
                     "request_headers is for routes to a pool; leave it out");
     if (answers && route->rewrite.set)
         conf_report(r->m, route->rewrite.mark, "rewrite is for routes to a pool; leave it out");
+    if (answers && route->paths == CONF_PATHS_KEEP)
+        conf_report(r->m, route->mark, "path_handling: keep is for routes to a pool; leave it out");
+    if (route->paths == CONF_PATHS_KEEP && route->rewrite.set)
+        conf_report(r->m, route->rewrite.mark,
+                    "rewrite would act on '..' segments that path_handling: keep leaves; leave out "
+                    "one of them");
     if (answers && route->mirror.set)
         conf_report(r->m, route->mirror.mark, "mirror is for routes to a pool; leave it out");
     if (route->split_by.kind != CONF_KEY_NONE && route->action != CONF_SPLIT &&

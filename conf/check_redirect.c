@@ -101,6 +101,9 @@ static void check_route_keys(struct reader *r, const struct conf_route *route)
     if (route->rewrite.set)
         conf_report(r->m, route->rewrite.mark,
                     "rewrite is for pools that pass requests on; leave it out");
+    if (route->paths == CONF_PATHS_KEEP)
+        conf_report(r->m, route->mark,
+                    "path_handling: keep is for pools that pass requests on; leave it out");
     if (route->mirror.set)
         conf_report(r->m, route->mirror.mark,
                     "mirror is for pools that pass requests on; leave it out");

@@ -40,6 +40,9 @@ struct conf_proxy_protocol {
     size_t from_count;
 };
 
+/* Of header fields whose names have other characters than letters, digits and "-". */
+enum conf_odd_names { CONF_ODD_DROP, CONF_ODD_REJECT, CONF_ODD_ALLOW };
+
 struct conf_listener {
     struct conf_text name;
     struct conf_address *binds; /* at least one */
@@ -47,6 +50,7 @@ struct conf_listener {
     struct conf_front_tls tls;
     uint32_t protocols; /* CONF_PROTOCOL_* */
     struct conf_proxy_protocol proxy_protocol;
+    enum conf_odd_names odd_header_names;
     bool redirect_to_https;
     struct conf_text acme_challenges; /* a folder; s.p NULL: none */
 };

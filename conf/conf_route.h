@@ -115,6 +115,9 @@ struct conf_mirror {
 
 enum conf_priority { CONF_PRIORITY_HIGH, CONF_PRIORITY_NORMAL, CONF_PRIORITY_LOW };
 
+/* Of paths that are not in their one form. */
+enum conf_paths { CONF_PATHS_RESOLVE, CONF_PATHS_KEEP, CONF_PATHS_NORMALISE, CONF_PATHS_REJECT };
+
 enum conf_action { CONF_NO_ACTION, CONF_TO_POOL, CONF_SPLIT, CONF_RESPOND, CONF_REDIRECT };
 
 struct conf_route {
@@ -134,6 +137,7 @@ struct conf_route {
     struct conf_rate_limit rate_limit;
     struct conf_field_rules request_headers, response_headers;
     struct conf_rewrite rewrite;
+    enum conf_paths paths;
     struct conf_compress compress;
     struct conf_mirror mirror;
     struct conf_pages pages;

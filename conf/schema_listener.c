@@ -84,6 +84,13 @@ static const struct schema_map proxy_protocol_map = {SCHEMA_FIELDS(proxy_protoco
 
 static const struct schema_field bind = {.type = &type_bind};
 
+static const struct schema_word odd_names[] = {
+    {"drop", CONF_ODD_DROP},
+    {"reject", CONF_ODD_REJECT},
+    {"allow", CONF_ODD_ALLOW},
+    {NULL, 0},
+};
+
 static const struct schema_field fields[] = {
     {.key = "bind",
      .type = &type_list,
@@ -118,6 +125,16 @@ static const struct schema_field fields[] = {
      .help = "Each connection begins with a header of the PROXY protocol, version 1 or 2, before "
              "TLS; one without it is closed. Its source is the client for all that follows. Who "
              "reaches a unix socket may send one."},
+    {.key = "odd_header_names",
+     .type = &type_word,
+     .offset = offsetof(struct conf_listener, odd_header_names),
+     .words = odd_names,
+     .initial = CONF_ODD_DROP,
+     .help =
+         "What becomes of request fields whose names have other characters than letters, digits "
+         "and '-', such as `X_Id` (H3), which some servers take for `X-Id`: `drop` leaves them out "
+         "and counts them, `reject` answers 400, `allow` forwards them but for those that pass for "
+         "a field that Meridian knows, or that the route's `request_headers` set or remove."},
     {.key = "redirect_to_https",
      .type = &type_flag,
      .offset = offsetof(struct conf_listener, redirect_to_https),

@@ -314,6 +314,14 @@ static const struct schema_word priorities[] = {
     {NULL, 0},
 };
 
+static const struct schema_word path_rules[] = {
+    {"resolve", CONF_PATHS_RESOLVE},
+    {"keep", CONF_PATHS_KEEP},
+    {"normalise", CONF_PATHS_NORMALISE},
+    {"reject", CONF_PATHS_REJECT},
+    {NULL, 0},
+};
+
 static const struct schema_field fields[] = {
     {.key = "name",
      .type = &type_text,
@@ -387,6 +395,16 @@ static const struct schema_field fields[] = {
      .map = &rewrite_map,
      .fallback = "none",
      .help = "Changes of the path towards backends; logs and templates have it as it came."},
+    {.key = "path_handling",
+     .type = &type_word,
+     .offset = offsetof(struct conf_route, paths),
+     .words = path_rules,
+     .initial = CONF_PATHS_RESOLVE,
+     .help =
+         "How paths go on that have more than one form (H14): `resolve` removes `.` and `..` and "
+         "leaves the rest; `keep` forwards the path as it came; `normalise` also makes one slash "
+         "of several and decodes escapes of letters, digits and `-._~`; `reject` answers 400. A "
+         "path that could lead to another route gets 400 in any case."},
     {.key = "compress",
      .type = &type_map,
      .offset = offsetof(struct conf_route, compress),

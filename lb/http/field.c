@@ -67,6 +67,37 @@ bool field_is_kept(enum field_id id)
     return (known[id].flags & (FIELD_KEPT | FIELD_FRAMING)) != 0;
 }
 
+/* As such a server sees it. */
+static char folded(char c)
+{
+    return ascii_alpha(c) || ascii_digit(c) ? c : '-';
+}
+
+bool field_passes_for(struct span name, struct span lower_name)
+{
+    size_t i = 0;
+    while (name.n == lower_name.n && i < name.n && folded(name.p[i]) == folded(lower_name.p[i])) {
+        i++;
+    }
+    return name.n == lower_name.n && i == name.n;
+}
+
+enum err field_judge_odd(enum odd_names rule, struct span name)
+{
+    if (rule == ODD_NAMES_KEEP) {
+        return ERR_OK;
+    }
+    if (rule != ODD_NAMES_ALLOW) {
+        return rule == ODD_NAMES_REJECT ? ERR_BAD_FIELD : ERR_AGAIN;
+    }
+    for (unsigned id = FIELD_OTHER + 1; id < FIELD_COUNT; id++) {
+        if (field_passes_for(name, known[id].name)) {
+            return ERR_AGAIN;
+        }
+    }
+    return ERR_OK;
+}
+
 bool field_may_trail(enum field_id id)
 {
     static const enum field_id never[] = {

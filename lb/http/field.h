@@ -92,6 +92,14 @@ enum field_flag {
     FIELD_UNIQUE = 8,  /* no second message has the same value */
 };
 
+/* What becomes of a field whose name has other characters than [a-z0-9-], such as "_" (H3). */
+enum odd_names {
+    ODD_NAMES_DROP,   /* it is left out and counted */
+    ODD_NAMES_REJECT, /* the head is malformed */
+    ODD_NAMES_ALLOW,  /* it stays, unless it passes for a known one (field_passes_for) */
+    ODD_NAMES_KEEP,   /* it stays: of servers, whose fields nobody takes for ours */
+};
+
 enum field_id {
     FIELD_OTHER,
 #define FIELD_ENUM_(id, name, flags) FIELD_##id,
@@ -115,5 +123,13 @@ bool field_is_framing(enum field_id id);
 bool field_may_trail(enum field_id id);
 /* Whether a Connection field that names it has no effect on it (H15). */
 bool field_is_kept(enum field_id id);
+/* Whether servers that see one character in place of all but letters and digits (CGI: RFC 3875
+ * section 4.1.18) take a name for `lower_name`, which has no odd one; also where they are the same.
+ */
+bool field_passes_for(struct span name, struct span lower_name);
+/* Judges a lower-case name with odd characters. ERR_OK: it stays; ERR_BAD_FIELD: the head is
+ * malformed; ERR_AGAIN: it is left out, and the next one looked at. */
+MUST_CHECK
+enum err field_judge_odd(enum odd_names rule, struct span name);
 
 #endif

@@ -78,6 +78,7 @@ struct front_limits {
     uint32_t requests;                        /* L11 */
     uint32_t streams;                         /* L20, HTTP/2 only */
     int64_t head_ms, idle_ms, age_ms;         /* L4, L5, L11 */
+    enum odd_names odd_names;                 /* H3 */
 };
 
 /* L11: how old this connection may get: the configured age, plus or minus a tenth, so that clients

@@ -34,8 +34,8 @@ static bool lower_name(char *p, size_t n, size_t *colon)
     return good;
 }
 
-enum err h1_fields_read(char *block, size_t n, size_t most, struct arena *a, struct fields *out,
-                        unsigned *dropped)
+enum err h1_fields_read(char *block, size_t n, size_t most, enum odd_names odd, struct arena *a,
+                        struct fields *out, unsigned *dropped)
 {
     /* Room for what forwarding adds, so that the list need not move. */
     enum { SPARE = 10 };
@@ -52,15 +52,17 @@ enum err h1_fields_read(char *block, size_t n, size_t most, struct arena *a, str
         if (end + 2 > rest.n || colon == end) {
             return ERR_INTERNAL;
         }
-        if (good || dropped == NULL) {
-            struct span name = span_sub(rest, 0, colon);
+        struct span name = span_sub(rest, 0, colon);
+        enum err e = good ? ERR_OK : field_judge_odd(odd, name);
+        if (e == ERR_OK) {
             struct span value = span_trim(span_sub(rest, colon + 1, end));
-            enum err e = fields_add(out, a, field_id_of(name), name, value);
-            if (e != ERR_OK) {
-                return e;
-            }
-        } else {
+            e = fields_add(out, a, field_id_of(name), name, value);
+        } else if (e == ERR_AGAIN) {
             ++*dropped;
+            e = ERR_OK;
+        }
+        if (e != ERR_OK) {
+            return e;
         }
         at += end + 2;
     }

@@ -7,11 +7,11 @@
 #include "http/msg.h"
 
 /* Reads the lines in block (mutable, each ended by CR LF, checked by h1_scan): names are lowered in
- * place. `most`: how many there are. dropped NULL: every name is kept; else names with "_" or other
- * characters outside [A-Za-z0-9-] are left out and counted (H3). */
+ * place. `most`: how many there are. odd: what becomes of names with "_" or other characters
+ * outside [A-Za-z0-9-]; those left out are counted (H3). ERR_BAD_FIELD, ERR_NO_MEMORY. */
 MUST_CHECK
-enum err h1_fields_read(char *block, size_t n, size_t most, struct arena *a, struct fields *out,
-                        unsigned *dropped);
+enum err h1_fields_read(char *block, size_t n, size_t most, enum odd_names odd, struct arena *a,
+                        struct fields *out, unsigned *dropped);
 
 struct h1_facts {
     const struct field *length, *coding, *host, *expect, *upgrade, *keep;

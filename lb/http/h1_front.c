@@ -139,8 +139,11 @@ static void head_goes_on(struct h1_front *h, bool first)
 static size_t read_head(struct h1_front *h, struct span bytes)
 {
     const struct front_limits *l = h->limits;
-    struct h1_limits limits = {
-        .line = l->request_line, .head = l->head, .fields = l->fields, .field = l->field};
+    struct h1_limits limits = {.line = l->request_line,
+                               .head = l->head,
+                               .fields = l->fields,
+                               .field = l->field,
+                               .odd_names = l->odd_names};
     struct h1_head head;
     bool first = h->request == NULL;
     if (first && !borrow_request(h)) {

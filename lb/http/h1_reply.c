@@ -90,7 +90,8 @@ static enum err read_reply(const struct h1_scan *s, char *copy, struct h1_asked 
     struct h1_facts facts;
     enum err e = read_status(span_of(copy, s->first - 2), r);
     if (e == ERR_OK) {
-        e = h1_fields_read(copy + s->first, s->at - 2 - s->first, s->fields, a, &r->fields, NULL);
+        e = h1_fields_read(copy + s->first, s->at - 2 - s->first, s->fields, ODD_NAMES_KEEP, a,
+                           &r->fields, NULL);
     }
     if (e == ERR_OK) {
         e = h1_facts_gather(&r->fields, &facts);
@@ -146,7 +147,7 @@ enum err h1_parse_trailers(const struct h1_scan *s, struct span in, struct arena
         return ERR_NO_MEMORY;
     }
     memcpy(copy, in.p, s->at);
-    enum err e = h1_fields_read(copy, s->at - 2, s->fields, a, out, NULL);
+    enum err e = h1_fields_read(copy, s->at - 2, s->fields, ODD_NAMES_KEEP, a, out, NULL);
     if (e == ERR_OK) {
         fields_keep_trailers(out);
     }

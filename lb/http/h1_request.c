@@ -6,6 +6,7 @@
 struct reading {
     const struct h1_scan *s;
     char *copy; /* the head in the arena */
+    enum odd_names odd_names;
     struct arena *arena;
     struct request *r;
     struct h1_head *head;
@@ -129,9 +130,9 @@ static enum err read_path(struct reading *g, const struct uri *uri)
         return ERR_OK;
     }
     char *path = g->copy + (uri->path.p - g->copy);
-    r->path = span_of(path, uri_normalise(path, uri->path.n));
+    enum err e = uri_resolve(path, uri->path.n, g->arena, &r->path, &r->path_sent);
     r->path_odd = uri_is_odd(r->path);
-    return ERR_OK;
+    return e;
 }
 
 static enum err read_target(struct reading *g)
@@ -182,8 +183,8 @@ static enum err read_request(struct reading *g)
     if (e != ERR_OK) {
         return e;
     }
-    e = h1_fields_read(g->copy + s->first, s->at - 2 - s->first, s->fields, g->arena, &g->r->fields,
-                       &g->r->dropped);
+    e = h1_fields_read(g->copy + s->first, s->at - 2 - s->first, s->fields, g->odd_names, g->arena,
+                       &g->r->fields, &g->r->dropped);
     if (e == ERR_OK) {
         e = h1_facts_gather(&g->r->fields, &g->facts);
     }
@@ -209,7 +210,8 @@ enum err h1_parse_request(struct h1_scan *s, const struct h1_limits *l, struct s
     }
     memcpy(copy, in.p, s->at);
     copy[s->at] = '\0';
-    struct reading g = {.s = s, .copy = copy, .arena = a, .r = out, .head = head};
+    struct reading g = {
+        .s = s, .copy = copy, .odd_names = l->odd_names, .arena = a, .r = out, .head = head};
     read_line(&g);
     return e == ERR_OK ? read_request(&g) : e;
 }

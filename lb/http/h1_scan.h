@@ -5,13 +5,14 @@
 #ifndef MERIDIAN_HTTP_H1_SCAN_H
 #define MERIDIAN_HTTP_H1_SCAN_H
 
-#include "base/str.h"
+#include "http/field.h"
 
 struct h1_limits {
-    size_t line;   /* request line */
-    size_t head;   /* names + values + 32 for each field */
-    size_t fields; /* how many */
-    size_t field;  /* one name + value */
+    size_t line;              /* request line */
+    size_t head;              /* names + values + 32 for each field */
+    size_t fields;            /* how many */
+    size_t field;             /* one name + value */
+    enum odd_names odd_names; /* of requests; the scan lets them all through (H3) */
 };
 
 enum h1_kind { H1_REQUEST, H1_REPLY, H1_TRAILERS };

@@ -4,9 +4,9 @@
 #include "base/eight.h"
 #include "base/limits.h"
 
-void h2_block_begin(struct h2_block *b, struct arena *a, bool strict)
+void h2_block_begin(struct h2_block *b, struct arena *a, enum odd_names odd_names)
 {
-    *b = (struct h2_block){.arena = a, .strict = strict};
+    *b = (struct h2_block){.arena = a, .odd_names = odd_names};
 }
 
 static struct span *pseudo_of(struct h2_block *b, struct span name)
@@ -108,15 +108,14 @@ static void add_field(struct h2_block *b, struct span name, struct span value)
 {
     enum field_id id = field_id_of(name);
     enum name_kind kind = id != FIELD_OTHER ? NAME_PLAIN : name_kind(name);
-    if (kind == NAME_BAD) {
-        b->bad = ERR_BAD_FIELD;
-        return;
-    }
-    if (kind == NAME_ODD && b->strict) {
+    enum err e = kind == NAME_PLAIN ? ERR_OK
+                 : kind == NAME_ODD ? field_judge_odd(b->odd_names, name)
+                                    : ERR_BAD_FIELD;
+    if (e == ERR_AGAIN) {
         b->dropped++;
         return;
     }
-    if (forbidden(id, value)) {
+    if (e != ERR_OK || forbidden(id, value)) {
         b->bad = ERR_BAD_FIELD;
         return;
     }

@@ -18,12 +18,11 @@ struct h2_block {
     struct fields fields;
     size_t size;
     unsigned dropped; /* fields left out for their names (H3) */
-    bool strict;      /* names outside [a-z0-9-] are left out */
-    enum err bad;     /* the first thing wrong; what follows is not kept */
+    enum odd_names odd_names;
+    enum err bad; /* the first thing wrong; what follows is not kept */
 };
 
-/* strict: of requests. */
-void h2_block_begin(struct h2_block *b, struct arena *a, bool strict);
+void h2_block_begin(struct h2_block *b, struct arena *a, enum odd_names odd_names);
 /* Copies; what passes a limit, or is malformed (H9), is told by bad. */
 void h2_block_add(struct h2_block *b, const struct h2_block_limits *l, struct span name,
                   struct span value);

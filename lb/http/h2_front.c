@@ -208,6 +208,7 @@ static struct h2_limits limits_of(const struct front_limits *l)
                      .field = LIMIT_TRAILERS},
         .streams = l->streams,
         .head_ms = l->head_ms,
+        .odd_names = l->odd_names,
     };
 }
 

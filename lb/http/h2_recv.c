@@ -70,7 +70,7 @@ static int begin_stream(struct h2_session *s, const nghttp2_frame *frame)
     }
     h2_stream_init(s, st, id);
     st->bytes_in = frame->hd.length + 9;
-    h2_block_begin(&st->block, st->arena, true);
+    h2_block_begin(&st->block, st->arena, s->limits->odd_names);
     s->coming = st;
     s->heading = st;
     return nghttp2_session_set_stream_user_data(s->wire, id, st) == 0
@@ -92,7 +92,7 @@ static int on_begin_headers(nghttp2_session *wire, const nghttp2_frame *frame, v
     struct h2_stream *st = s->coming;
     s->heading = st;
     if (st != NULL && !st->released) {
-        h2_block_begin(&st->block, st->arena, s->server);
+        h2_block_begin(&st->block, st->arena, s->server ? ODD_NAMES_DROP : ODD_NAMES_KEEP);
     }
     return 0;
 }

@@ -76,9 +76,9 @@ static enum err read_path(struct h2_block *b, size_t line, struct request *r)
     }
     memcpy(p, uri.path.p, uri.path.n);
     r->query = uri.query;
-    r->path = span_of(p, uri_normalise(p, uri.path.n));
+    e = uri_resolve(p, uri.path.n, b->arena, &r->path, &r->path_sent);
     r->path_odd = uri_is_odd(r->path);
-    return ERR_OK;
+    return e;
 }
 
 static enum err read_content(struct h2_block *b, bool end, struct request *r)

@@ -111,8 +111,9 @@ struct h2_events {
 
 struct h2_limits {
     struct h2_block_limits head, trailers;
-    uint32_t streams; /* the peer's at a time (L20); 0 for clients */
-    int64_t head_ms;  /* L4, a header block that has begun */
+    uint32_t streams;         /* the peer's at a time (L20); 0 for clients */
+    int64_t head_ms;          /* L4, a header block that has begun */
+    enum odd_names odd_names; /* of heads of requests; in their trailers they are left out (H3) */
 };
 
 /* Takes an open connection; its events become the session's. server: we are. ERR_NO_MEMORY: the

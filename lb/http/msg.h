@@ -78,6 +78,7 @@ struct request {
     struct span authority; /* host[:port], host in lower case; may be empty with VERSION_1_0 */
     struct span host;      /* authority without port */
     struct span path;      /* starts with "/", dot segments removed; or "*" */
+    struct span path_sent; /* the path as it came, where dot segments were removed; else p NULL */
     struct span query;     /* after "?", p NULL where there is no "?" */
     struct fields fields;
     size_t head_bytes; /* as received */

@@ -109,19 +109,19 @@ enum err uri_parse(struct span target, struct uri *out)
     return ERR_OK;
 }
 
-/* The length of the dot that s begins with ("." or "%2e"), or 0. */
-static size_t dot_length(struct span s)
+/* The length of the dot that s begins with ("." or, where escapes are read, "%2e"), or 0. */
+static size_t dot_length(struct span s, bool escapes)
 {
     if (s.n >= 1 && s.p[0] == '.') {
         return 1;
     }
-    return s.n >= 3 && s.p[0] == '%' && escaped(s, 0) == '.' ? 3 : 0;
+    return escapes && s.n >= 3 && s.p[0] == '%' && escaped(s, 0) == '.' ? 3 : 0;
 }
 
 /* 1 for ".", 2 for "..", 0 for every other segment. */
-static unsigned dots_of(struct span segment)
+static unsigned dots_of(struct span segment, bool escapes)
 {
-    size_t first = dot_length(segment);
+    size_t first = dot_length(segment, escapes);
     if (first == 0) {
         return 0;
     }
@@ -129,14 +129,15 @@ static unsigned dots_of(struct span segment)
     if (rest.n == 0) {
         return 1;
     }
-    size_t second = dot_length(rest);
+    size_t second = dot_length(rest, escapes);
     return second != 0 && second == rest.n ? 2 : 0;
 }
 
-static bool has_dot_segment(struct span path)
+/* Not where this says no. */
+static bool may_have_dots(struct span path)
 {
     for (size_t i = 0; i < path.n; i++) {
-        if (path.p[i] == '/' && dot_length(span_sub(path, i + 1, path.n)) != 0) {
+        if (path.p[i] == '/' && dot_length(span_sub(path, i + 1, path.n), true) != 0) {
             return true;
         }
     }
@@ -152,17 +153,14 @@ static size_t drop_last(const char *p, size_t n)
     return n > 0 ? n - 1 : 0;
 }
 
-size_t uri_normalise(char *path, size_t n)
+static size_t remove_dots(char *path, size_t n, bool escapes)
 {
-    if (!has_dot_segment(span_of(path, n))) {
-        return n;
-    }
     size_t out = 0;
     for (size_t at = 0; at < n;) {
         struct span rest = span_of(path + at + 1, n - at - 1);
         struct span segment = span_sub(rest, 0, span_find(rest, '/'));
         bool last = segment.n == rest.n;
-        unsigned dots = dots_of(segment);
+        unsigned dots = dots_of(segment, escapes);
         at += 1 + segment.n;
         if (dots == 2) {
             out = drop_last(path, out);
@@ -175,6 +173,21 @@ size_t uri_normalise(char *path, size_t n)
         }
     }
     return out;
+}
+
+enum err uri_resolve(char *path, size_t n, struct arena *a, struct span *out, struct span *sent)
+{
+    *out = span_of(path, n);
+    *sent = SPAN_NONE;
+    if (!may_have_dots(*out)) {
+        return ERR_OK;
+    }
+    struct span copy = arena_copy(a, *out);
+    out->n = remove_dots(path, n, true);
+    if (out->n != n) {
+        *sent = copy;
+    }
+    return copy.p != NULL ? ERR_OK : ERR_NO_MEMORY;
 }
 
 /* What a path may have as it is (RFC 3986 section 3.3), but for ';' and '/'. */
@@ -279,7 +292,33 @@ struct span uri_variant(struct span path, unsigned readings, char *memory)
     memcpy(memory, path.p, path.n);
     size_t n = decode(memory, path.n, readings);
     n = fold(memory, n, readings);
-    return span_of(memory, uri_normalise(memory, n));
+    if ((readings & URI_READ_DOTS) == 0) {
+        n = remove_dots(memory, n, (readings & URI_READ_ESCAPED) == 0);
+    }
+    return span_of(memory, n);
+}
+
+/* RFC 3986 section 2.3. */
+static bool is_unreserved(int c)
+{
+    return is_plain(c) && (ascii_alpha((char)c) || ascii_digit((char)c) || c == '-' || c == '.' ||
+                           c == '_' || c == '~');
+}
+
+struct span uri_canonical(struct span path, char *memory)
+{
+    struct span settled = uri_settle(path, memory);
+    size_t out = 0;
+    for (size_t i = 0; i < settled.n; i++) {
+        int e = memory[i] == '%' ? escaped(settled, i) : -1;
+        bool decoded = is_unreserved(e);
+        if (memory[i] == '/' && out > 0 && memory[out - 1] == '/') {
+            continue;
+        }
+        memory[out++] = decoded ? (char)e : memory[i];
+        i += decoded ? 2 : 0;
+    }
+    return span_of(memory, out);
 }
 
 /* The length of the host at the start of s, or 0 where there is none. */

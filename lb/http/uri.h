@@ -26,8 +26,14 @@ MUST_CHECK
 enum err uri_parse(struct span target, struct uri *out);
 
 /* Removes dot segments, "%2e" being a dot (RFC 3986 section 5.2.4), in place; path begins with "/"
- * and passed uri_parse. Returns the new length, at most n. Doing it twice changes nothing. */
-size_t uri_normalise(char *path, size_t n);
+ * and passed uri_parse. *out: the path now, at most n bytes; doing it twice changes nothing. *sent:
+ * where that changed it, the path as it came, in the arena; else SPAN_NONE. ERR_NO_MEMORY. */
+MUST_CHECK
+enum err uri_resolve(char *path, size_t n, struct arena *a, struct span *out, struct span *sent);
+/* The one form of a path without dot segments (RFC 3986 section 6.2.2, and "//" as "/"): escapes of
+ * letters, digits and "-._~" decoded, capital letters for the digits of the others; written to
+ * memory, which has path.n bytes. Doing it twice changes nothing, and makes no dot segment. */
+struct span uri_canonical(struct span path, char *memory);
 
 /* How other readers may understand a path that is forwarded as it came. */
 enum uri_reading {
@@ -36,7 +42,10 @@ enum uri_reading {
     URI_READ_BACKSLASH = 4, /* "\" is "/" */
     URI_READ_PARAMS = 8,    /* segments end at ";" */
     URI_READ_MERGE = 16,    /* "//" is "/" */
-    URI_READ_END = 32       /* every set of readings is below */
+    URI_READ_END = 32,      /* every set of these is below */
+    URI_READ_ESCAPED = 32,  /* "%2e" is no dot */
+    URI_READ_DOTS = 64,     /* dot segments stay */
+    URI_READ_ALL = 128      /* every set is below, also for paths with dot segments */
 };
 
 /* Whether any reading, or uri_settle, makes another path of this one. */
@@ -48,9 +57,9 @@ struct span uri_settle(struct span path, char *memory);
  * the set without them. */
 unsigned uri_readings(struct span path);
 /* The path as a reader with these habits (a set of enum uri_reading, applied in that order, then
- * dot segments removed) sees it: written to memory, which has path.n bytes. For every set of
- * those in uri_readings the caller looks up its route again and refuses where one differs (H14).
- */
+ * dot segments removed, but for URI_READ_DOTS) sees it: written to memory, which has path.n bytes.
+ * For every set of those in uri_readings the caller looks up its route again and refuses where one
+ * differs (H14). */
 struct span uri_variant(struct span path, unsigned readings, char *memory);
 
 struct host {

@@ -25,13 +25,19 @@ static struct route_request ask_of(struct exchange *x)
     };
 }
 
-/* H14: where another reading of the path would lead to another route, it is refused. */
+/* H14: where another reading of the path would lead to another route, it is refused; so is what the
+ * route does not want. */
 enum err exchange_find_route(struct exchange *x, struct route_match *match)
 {
     struct route_request ask = ask_of(x);
-    const struct route_table *table = x->edition->policy->table;
-    return x->request->path_odd ? readings_find(table, &ask, x->front->arena, match)
-                                : route_find(table, &ask, match);
+    const struct policy *policy = x->edition->policy;
+    struct arena *arena = x->front->arena;
+    enum err e = x->request->path_odd ? readings_find(policy->table, &ask, arena, match)
+                                      : route_find(policy->table, &ask, match);
+    if (e != ERR_OK || policy->routes[match->index].paths == PATHS_RESOLVE)
+        return e;
+    return readings_rule(policy->routes[match->index].paths, policy->table, &ask, match, x->request,
+                         arena);
 }
 
 static enum err choose_route(struct exchange *x)

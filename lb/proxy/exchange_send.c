@@ -139,6 +139,8 @@ static enum err shape_head(struct exchange *x, struct request *out)
     struct expand_facts facts;
     const struct policy_route *route = x->route;
     enum err e = rewrite_path(&route->rewrite, x->request->path, x->front->arena, &out->path);
+    if (route->paths == PATHS_KEEP && x->request->path_sent.p != NULL)
+        out->path = x->request->path_sent; /* conf lets nothing be rewritten there */
     if (e != ERR_OK || !field_rules_any(&route->request_fields))
         return e;
     exchange_facts(x, &facts);

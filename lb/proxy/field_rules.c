@@ -1,8 +1,10 @@
 #include "proxy/field_rules.h"
 
+/* Also what a server could take for it (H3): where odd names are allowed, nobody may say by another
+ * spelling what a rule takes away or says itself. */
 static bool is_of(const struct field *f, const struct field_rule *rule)
 {
-    return f->id == rule->id && (rule->id != FIELD_OTHER || span_eq(f->name, rule->name));
+    return f->id == rule->id && (rule->id != FIELD_OTHER || field_passes_for(f->name, rule->name));
 }
 
 static void remove_all(struct fields *fields, const struct field_rule *rule)

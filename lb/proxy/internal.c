@@ -198,6 +198,7 @@ static bool copy_head(struct internal *i, const struct request *from)
         {&i->head.authority, from->authority},
         {&i->head.host, from->host},
         {&i->head.path, from->path},
+        {&i->head.path_sent, from->path_sent},
         {&i->head.query, from->query},
     };
     i->head = *from;

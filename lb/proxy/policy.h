@@ -18,6 +18,7 @@
 #include "proxy/hedge.h"
 #include "proxy/line.h"
 #include "proxy/rate.h"
+#include "proxy/readings.h"
 #include "proxy/request_key.h"
 #include "proxy/residency.h"
 #include "proxy/retry.h"
@@ -129,6 +130,7 @@ struct policy_route {
     bool websocket;
     bool streaming;             /* every answer counts as a stream */
     enum rank rank;             /* among those that wait for a server */
+    enum path_rule paths;       /* H14 */
     uint16_t status;            /* POLICY_RESPOND, POLICY_REDIRECT */
     struct span body;           /* POLICY_RESPOND */
     struct span type;           /* POLICY_RESPOND: Content-Type */

@@ -55,7 +55,7 @@ static void keep_place(struct balancer *b, struct admin_place *p)
 
 struct asked {
     const struct admin_explain_ask *ask;
-    struct span authority, host, path, query;
+    struct span authority, host, path, path_sent, query;
     struct addr client;
     struct request request; /* as much of it as keys and gates look at */
 };
@@ -92,9 +92,8 @@ static enum err parse_url(struct balancer *b, struct asked *a, struct buf *messa
     a->query = uri.query; /* of the copy */
     a->path = uri.path.n != 0 ? uri.path : SPAN("/");
     char *p = (char *)(uintptr_t)a->path.p;
-    if (uri.path.n != 0)
-        a->path.n = uri_normalise(p, a->path.n);
-    return ERR_OK;
+    return uri.path.n != 0 ? uri_resolve(p, a->path.n, &b->answer, &a->path, &a->path_sent)
+                           : ERR_OK;
 }
 
 static bool measure(const struct balancer *b, const struct policy_pool *pool,
@@ -244,8 +243,12 @@ static enum err imagine(struct balancer *b, struct asked *a)
 {
     struct request *r = &a->request;
     enum err e = addr_parse_host(a->ask->client, &a->client);
-    *r = (struct request){
-        .authority = a->authority, .host = a->host, .path = a->path, .query = a->query};
+    *r = (struct request){.authority = a->authority,
+                          .host = a->host,
+                          .path = a->path,
+                          .path_sent = a->path_sent,
+                          .path_odd = uri_is_odd(a->path),
+                          .query = a->query};
     for (size_t i = 0; e == ERR_OK && i < a->ask->header_count; i++) {
         struct span name = lower(b, a->ask->headers[i].name);
         e = fields_add(&r->fields, &b->answer, field_id_of(name), name, a->ask->headers[i].value);
@@ -390,14 +393,18 @@ static enum err explain_route(struct balancer *b, const struct policy_route *rou
 }
 
 /* What a request would be told before any gate; H14 too. */
-static enum err find_route(struct balancer *b, const struct route_request *req,
+static enum err find_route(struct balancer *b, struct asked *a, const struct route_request *req,
                            struct route_match *match)
 {
     const struct route_table *table = b->current->policy.table;
     if (!method_served(method_parse(req->method)))
         return ERR_BAD_METHOD;
-    return uri_is_odd(req->path) ? readings_find(table, req, &b->answer, match)
-                                 : route_find(table, req, match);
+    enum err e = a->request.path_odd ? readings_find(table, req, &b->answer, match)
+                                     : route_find(table, req, match);
+    if (e != ERR_OK)
+        return e;
+    enum path_rule rule = b->current->policy.routes[match->index].paths;
+    return readings_rule(rule, table, req, match, &a->request, &b->answer);
 }
 
 enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct admin_explain *out,
@@ -424,7 +431,7 @@ enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct
                                 .country = span_str(place.country),
                                 .get = header_value,
                                 .ctx = &asked};
-    out->outcome = find_route(b, &req, &match);
+    out->outcome = find_route(b, &asked, &req, &match);
     if (out->outcome != ERR_OK)
         return ERR_OK;
     return explain_route(b, &b->current->policy.routes[match.index], &asked, &place, out);

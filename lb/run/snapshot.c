@@ -5,8 +5,11 @@
 #include "run/hint.h"
 #include "run/secret.h"
 
-static struct front_limits limits_of(const struct conf *conf)
+static struct front_limits limits_of(const struct conf *conf, const struct conf_listener *listener)
 {
+    static const enum odd_names odd_names[] = {[CONF_ODD_DROP] = ODD_NAMES_DROP,
+                                               [CONF_ODD_REJECT] = ODD_NAMES_REJECT,
+                                               [CONF_ODD_ALLOW] = ODD_NAMES_ALLOW};
     return (struct front_limits){
         .request_line = (size_t)conf->limits.request_line,
         .head = (size_t)conf->limits.head,
@@ -17,6 +20,7 @@ static struct front_limits limits_of(const struct conf *conf)
         .head_ms = conf->timeouts.request_head_ms,
         .idle_ms = conf->timeouts.idle_ms,
         .age_ms = conf->timeouts.connection_age_ms,
+        .odd_names = odd_names[listener->odd_header_names],
     };
 }
 
@@ -93,7 +97,7 @@ enum err snapshot_build_listeners(const struct snapshot_context *c, struct snaps
             .https_port = https_port(conf),
             .speaks_h1 = (l->conf->protocols & CONF_PROTOCOL_H1) != 0,
             .speaks_h2 = (l->conf->protocols & CONF_PROTOCOL_H2) != 0,
-            .limits = limits_of(conf),
+            .limits = limits_of(conf, l->conf),
             .handshake_ms = conf->timeouts.handshake_ms,
         };
         l->bounds = arena_zero(&s->arena, l->conf->bind_count * sizeof(struct bound *));

@@ -47,6 +47,10 @@ static enum err fill_rule(struct snapshot *s, const struct conf_match *m, uint32
 
 static enum err fill_route(const struct snapshot_context *c, struct snapshot *s, size_t i)
 {
+    static const enum path_rule path_rules[] = {[CONF_PATHS_RESOLVE] = PATHS_RESOLVE,
+                                                [CONF_PATHS_KEEP] = PATHS_KEEP,
+                                                [CONF_PATHS_NORMALISE] = PATHS_NORMALISE,
+                                                [CONF_PATHS_REJECT] = PATHS_REJECT};
     const struct conf_route *from = &s->conf->routes[i];
     struct policy_route *to = &s->policy.routes[i];
     struct stat_route *stats = stat_book_route(c->stats, from->name.s);
@@ -60,6 +64,7 @@ static enum err fill_route(const struct snapshot_context *c, struct snapshot *s,
     to->websocket = from->websocket;
     to->streaming = from->streaming;
     to->rank = (enum rank)from->priority;
+    to->paths = path_rules[from->paths];
     to->stats = stats->by_worker;
     enum err e = snapshot_route_action(s, from, to);
     return e == ERR_OK ? snapshot_route_shape(s, from, to) : e;

@@ -197,6 +197,7 @@ static enum err fill_mirror(struct snapshot *s, const struct conf_mirror *from,
                                      .pool = &s->policy.pools[from->pool - s->conf->pools],
                                      .request_fields = route->request_fields,
                                      .rewrite = route->rewrite,
+                                     .paths = route->paths,
                                      .timeouts = route->timeouts,
                                      .rank = RANK_LOW,
                                      .stats = s->book->mirrors->by_worker};

@@ -9,9 +9,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct h1_limits limits = {.line = 512, .head = KIB(4), .fields = 40, .field = KIB(2)};
-static const struct h1_limits wide = {
-    .line = KIB(8), .head = KIB(32), .fields = LIMIT_FIELDS, .field = KIB(16)};
+static const struct h1_limits limits = {
+    .line = 512, .head = KIB(4), .fields = 40, .field = KIB(2), .odd_names = ODD_NAMES_ALLOW};
+static const struct h1_limits wide = {.line = KIB(8),
+                                      .head = KIB(32),
+                                      .fields = LIMIT_FIELDS,
+                                      .field = KIB(16),
+                                      .odd_names = ODD_NAMES_ALLOW};
 
 static void must(bool ok)
 {

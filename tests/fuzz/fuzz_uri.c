@@ -21,7 +21,9 @@ static void is_normal(struct span path, struct arena *a)
     char *copy = arena_take(a, path.n + 1);
     must(copy != NULL && path.n > 0 && path.p[0] == '/');
     memcpy(copy, path.p, path.n);
-    must(uri_normalise(copy, path.n) == path.n && memcmp(copy, path.p, path.n) == 0);
+    struct span again, sent;
+    must(uri_resolve(copy, path.n, a, &again, &sent) == ERR_OK && sent.p == NULL);
+    must(span_eq(again, path));
 }
 
 static void read_path(struct span raw, struct arena *a)
@@ -29,8 +31,9 @@ static void read_path(struct span raw, struct arena *a)
     char *path = arena_take(a, raw.n), *memory = malloc(raw.n);
     must(path != NULL && memory != NULL);
     memcpy(path, raw.p, raw.n);
-    struct span normal = span_of(path, uri_normalise(path, raw.n));
-    must(normal.n <= raw.n);
+    struct span normal, sent;
+    must(uri_resolve(path, raw.n, a, &normal, &sent) == ERR_OK && normal.n <= raw.n);
+    must(sent.p == NULL ? span_eq(normal, raw) : span_eq(sent, raw) && normal.n < raw.n);
     is_normal(normal, a);
     bool odd = uri_is_odd(normal);
     must(odd || span_eq(uri_settle(normal, memory), normal));
@@ -40,6 +43,13 @@ static void read_path(struct span raw, struct arena *a)
         is_normal(other, a);
         must(odd || span_eq(other, normal));
     }
+    for (unsigned readings = URI_READ_END; readings < URI_READ_ALL; readings++) {
+        must(uri_variant(raw, readings, memory).n <= raw.n);
+    }
+    struct span canonical = arena_copy(a, uri_canonical(normal, memory));
+    must(canonical.p != NULL && (odd || span_eq(canonical, normal)));
+    is_normal(canonical, a);
+    must(span_eq(uri_canonical(canonical, memory), canonical));
     free(memory);
 }
 

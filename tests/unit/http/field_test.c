@@ -62,11 +62,43 @@ TEST(field, kinds_H15)
     CHECK(!field_is_hop(FIELD_ACCEPT) && !field_is_kept(FIELD_ACCEPT), "accept");
 }
 
+/* H3: CGI and its like make "_" of every "-", and some of every other character too. */
+TEST(field, odd_names_H3)
+{
+    static const struct {
+        const char *name;
+        enum err allowed;
+    } rows[] = {
+        {"x_id", ERR_OK},
+        {"x.y!z", ERR_OK},
+        {"x_forwarded_fo", ERR_OK},
+        {"x_forwarded_for", ERR_AGAIN},
+        {"x-forwarded_for", ERR_AGAIN},
+        {"x.forwarded~for", ERR_AGAIN},
+        {"x_forwarded_proto", ERR_AGAIN},
+        {"x_real_ip", ERR_AGAIN},
+        {"x_request_id", ERR_AGAIN},
+        {"content_length", ERR_AGAIN},
+        {"transfer_encoding", ERR_AGAIN},
+        {"proxy_authorization", ERR_AGAIN},
+        {"strict_transport_security", ERR_AGAIN},
+        {"content_typ3", ERR_OK},
+        {"_", ERR_OK},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct span name = span_str(rows[i].name);
+        CHECK(field_judge_odd(ODD_NAMES_ALLOW, name) == rows[i].allowed, "%s", rows[i].name);
+        CHECK_INT(field_judge_odd(ODD_NAMES_DROP, name), ERR_AGAIN);
+        CHECK_INT(field_judge_odd(ODD_NAMES_REJECT, name), ERR_BAD_FIELD);
+        CHECK_INT(field_judge_odd(ODD_NAMES_KEEP, name), ERR_OK);
+    }
+}
+
 static enum err read_block(const char *text, size_t most, struct arena *a, struct fields *out)
 {
     static char block[1024];
     memcpy(block, text, strlen(text) + 1);
-    return h1_fields_read(block, strlen(text), most, a, out, NULL);
+    return h1_fields_read(block, strlen(text), most, ODD_NAMES_KEEP, a, out, NULL);
 }
 
 /* What the scanner has not let through is no field section: an error, whatever it is. */

@@ -871,6 +871,34 @@ TEST(front, room_is_told)
     client_end(&c);
 }
 
+/* H3: what the listener says of odd names. */
+TEST(front, odd_names_H3)
+{
+    static const struct {
+        enum odd_names rule;
+        unsigned dropped;
+        size_t fields;
+        enum err bad;
+    } rows[] = {{ODD_NAMES_DROP, 2, 1, ERR_OK},
+                {ODD_NAMES_ALLOW, 1, 2, ERR_OK},
+                {ODD_NAMES_REJECT, 0, 0, ERR_BAD_FIELD}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct reply r = {.status = 200};
+        struct client c;
+        client_new(&c);
+        c.limits.odd_names = rows[i].rule;
+        SAY(&c.w, "GET / HTTP/1.1\r\nHost: a\r\nA_b: c\r\nX_Forwarded-For: 1\r\nX-A: 1\r\n\r\n");
+        CHECK_INT(c.bad, rows[i].bad);
+        if (c.bad == ERR_OK) {
+            CHECK_INT(c.r->dropped, rows[i].dropped);
+            CHECK_INT(c.r->fields.n, rows[i].fields);
+        }
+        OP(&c, reply_head, &r, true);
+        release(&c);
+        client_end(&c);
+    }
+}
+
 /* H3, and the Date that we add. */
 TEST(front, what_is_added)
 {

@@ -18,10 +18,10 @@ struct reading {
 static const struct h2_block_limits limits = {
     .size = LIMIT_HEAD, .fields = LIMIT_FIELDS, .field = LIMIT_FIELD};
 
-static void block(struct reading *g, const char *lines, bool strict)
+static void block(struct reading *g, const char *lines, enum odd_names odd)
 {
     struct span rest = span_str(lines);
-    h2_block_begin(&g->block, &g->arena, strict);
+    h2_block_begin(&g->block, &g->arena, odd);
     while (rest.n > 0) {
         struct span line;
         rest = span_cut(rest, '\n', &line);
@@ -35,7 +35,7 @@ static void block(struct reading *g, const char *lines, bool strict)
 static enum err request(struct reading *g, const char *lines, bool end)
 {
     arena_reset(&g->arena);
-    block(g, lines, true);
+    block(g, lines, ODD_NAMES_DROP);
     return h2_request_read(&g->block, end, LIMIT_REQUEST_LINE, &g->request);
 }
 
@@ -63,13 +63,37 @@ TEST(h2_message, no_byte_of_a_value_is_left_unseen_H9)
                 bool good = (unsigned char)*c > 0x7f || *c == '~' || (*c == '\t' && inside);
                 memset(value, 'v', n);
                 value[at] = *c;
-                h2_block_begin(&g.block, &g.arena, true);
+                h2_block_begin(&g.block, &g.arena, ODD_NAMES_DROP);
                 h2_block_add(&g.block, &limits, SPAN("x-a"), span_of(value, n));
                 CHECK(g.block.bad == (good ? ERR_OK : ERR_BAD_FIELD), "%#x at %zu of %zu",
                       (unsigned char)*c, at, n);
             }
         }
     }
+    arena_reset(&g.arena);
+}
+
+TEST(h2_message, odd_names_H3)
+{
+    static const char lines[] =
+        GET "x_id: 1\nx_forwarded_for: 1.2.3.4\ncontent.length: 5\nx-b: 2\n";
+    struct reading g;
+    reading_open(&g);
+    block(&g, lines, ODD_NAMES_ALLOW);
+    CHECK_INT(g.block.bad, ERR_OK);
+    CHECK_INT(g.block.dropped, 2);
+    CHECK_INT(g.block.fields.n, 2);
+    CHECK_SPAN(g.block.fields.v[0].name, "x_id");
+    arena_reset(&g.arena);
+    block(&g, lines, ODD_NAMES_REJECT);
+    CHECK_INT(g.block.bad, ERR_BAD_FIELD);
+    arena_reset(&g.arena);
+    block(&g, lines, ODD_NAMES_KEEP);
+    CHECK_INT(g.block.bad, ERR_OK);
+    CHECK_INT(g.block.fields.n, 4);
+    arena_reset(&g.arena);
+    block(&g, GET "X_id: 1\n", ODD_NAMES_ALLOW);
+    CHECK_INT(g.block.bad, ERR_BAD_FIELD);
     arena_reset(&g.arena);
 }
 
@@ -152,7 +176,7 @@ TEST(h2_message, sizes_count_what_compression_hid)
     struct reading g;
     char value[4096];
     reading_open(&g);
-    block(&g, GET, true);
+    block(&g, GET, ODD_NAMES_DROP);
     memset(value, 'a', sizeof(value));
     for (unsigned i = 0; g.block.bad == ERR_OK; i++) {
         CHECK(i < 9, "32 KiB");
@@ -162,7 +186,7 @@ TEST(h2_message, sizes_count_what_compression_hid)
     CHECK_INT(h2_request_read(&g.block, true, LIMIT_REQUEST_LINE, &g.request), ERR_HEAD_TOO_LARGE);
     CHECK_SPAN(g.request.path, "/");
     arena_reset(&g.arena);
-    block(&g, GET, true);
+    block(&g, GET, ODD_NAMES_DROP);
     for (unsigned i = 0; g.block.bad == ERR_OK; i++) {
         CHECK(i <= LIMIT_FIELDS, "fields");
         h2_block_add(&g.block, &limits, SPAN("a"), SPAN(""));
@@ -245,7 +269,7 @@ TEST(h2_message, requests_are_written_without_what_belongs_to_a_connection)
 static enum err reply(struct reading *g, const char *lines, const struct request *asked, bool end)
 {
     arena_reset(&g->arena);
-    block(g, lines, false);
+    block(g, lines, ODD_NAMES_KEEP);
     return h2_reply_read(&g->block, asked, end, &g->reply);
 }
 

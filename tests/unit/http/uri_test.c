@@ -56,13 +56,6 @@ TEST(uri, refused_H14)
     }
 }
 
-static struct span normal(const char *path, char memory[64])
-{
-    size_t n = strlen(path);
-    memcpy(memory, path, n);
-    return span_of(memory, uri_normalise(memory, n));
-}
-
 TEST(uri, dot_segments_H14)
 {
     static const struct {
@@ -80,11 +73,53 @@ TEST(uri, dot_segments_H14)
         {"/..;/a", "/..;/a"}, {"/%2fa/..", "/"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        char memory[64], again[64];
-        struct span got = normal(rows[i].path, memory);
+        char memory[64];
+        size_t n = strlen(rows[i].path);
+        bool changes = strcmp(rows[i].path, rows[i].want) != 0;
+        struct span got, sent;
+        struct arena a;
+        arena_init(&a, NULL, 256, 256);
+        memcpy(memory, rows[i].path, n);
+        CHECK_INT(uri_resolve(memory, n, &a, &got, &sent), ERR_OK);
         CHECK_SPAN(got, rows[i].want);
-        memcpy(again, got.p, got.n);
-        CHECK_INT(uri_normalise(again, got.n), got.n);
+        CHECK((sent.p != NULL) == changes, "%s", rows[i].path);
+        CHECK_SPAN(sent, changes ? rows[i].path : "");
+        CHECK_INT(uri_resolve(memory, got.n, &a, &got, &sent), ERR_OK);
+        CHECK_SPAN(got, rows[i].want);
+        CHECK(sent.p == NULL, "%s", rows[i].path);
+        arena_reset(&a);
+    }
+}
+
+TEST(uri, no_memory_for_the_path_as_it_came)
+{
+    char path[] = "/a/../b";
+    struct span got, sent;
+    struct arena a;
+    arena_init(&a, NULL, 4, 4);
+    CHECK_INT(uri_resolve(path, strlen(path), &a, &got, &sent), ERR_NO_MEMORY);
+    arena_reset(&a);
+}
+
+TEST(uri, canonical_paths_H14)
+{
+    static const char *const rows[][2] = {
+        {"/", "/"},
+        {"/a/b", "/a/b"},
+        {"//a///b//", "/a/b/"},
+        {"/%7eu/%61%2D%2e%5Fz", "/~u/a-._z"},
+        {"/a%2fb%5c;x=%3b", "/a%2Fb%5C;x=%3B"},
+        {"/%40%3a@:", "/%40%3A@:"},
+        {"/a%252f", "/a%252f"},
+        {"/%c3%a4%20", "/%C3%A4%20"},
+        {"/a\\b|", "/a\\b|"},
+        {"/%2541", "/%2541"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char memory[64], again[64];
+        struct span got = uri_canonical(span_str(rows[i][0]), memory);
+        CHECK_SPAN(got, rows[i][1]);
+        CHECK_SPAN(uri_canonical(got, again), rows[i][1]);
     }
 }
 
@@ -126,6 +161,10 @@ TEST(uri, readings_H14)
         {"/x/;/..", URI_READ_PARAMS, "/x/"},
         {"/x/;/admin", URI_READ_PARAMS | URI_READ_MERGE, "/x/admin"},
         {"/a%2", URI_READ_SLASH, "/a%2"},
+        {"/a/../b/.", URI_READ_DOTS, "/a/../b/."},
+        {"/a//../b", URI_READ_MERGE | URI_READ_DOTS, "/a/../b"},
+        {"/a/%2e%2e/x/../b", URI_READ_ESCAPED, "/a/%2e%2e/b"},
+        {"/a/../%2e", URI_READ_ESCAPED, "/%2e"},
         {"", URI_READ_SLASH, ""},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -84,7 +84,7 @@ static const char *const reply_fields[][2] = {
 
 static void add_all(struct h2_block *b, struct arena *a, const char *const fields[][2], size_t n)
 {
-    h2_block_begin(b, a, true);
+    h2_block_begin(b, a, ODD_NAMES_DROP);
     for (size_t i = 0; i < n; i++)
         h2_block_add(b, &h2_limits, span_str(fields[i][0]), span_str(fields[i][1]));
     h2_block_finish(b);

@@ -203,6 +203,24 @@ TEST(field_rules, remove_then_set_then_add)
     arena_reset(&arena);
 }
 
+/* H3: what a rule says or takes away is not said in another spelling either. */
+TEST(field_rules, odd_spellings_go_too_H3)
+{
+    static const char *const before[][2] = {
+        {"x_country", "DE"}, {"x.gone", "g"}, {"x_kept", "k"}, {"x_country_", "DE"}};
+    begin();
+    struct fields f = fields_of(before, sizeof before / sizeof *before);
+    struct field_rule remove[] = {rule("x-gone", "")}, set[] = {rule("x-country", "FR")};
+    struct field_rules rules = {remove, set, NULL, 1, 1, 0};
+    CHECK_INT(field_rules_apply(&rules, &facts, &arena, &f), ERR_OK);
+    CHECK_INT(f.n, 3);
+    CHECK_SPAN(f.v[0].name, "x_kept");
+    CHECK_SPAN(f.v[1].name, "x_country_");
+    CHECK_SPAN(f.v[2].name, "x-country");
+    CHECK_SPAN(f.v[2].value, "FR");
+    arena_reset(&arena);
+}
+
 TEST(field_rules, empty_values_and_errors)
 {
     static const char *const before[][2] = {{"x-country", "claimed"}};
