@@ -237,20 +237,22 @@ bool uri_is_odd(struct span path)
     return false;
 }
 
-/* Slashes that a reading makes may stand beside others: then merging matters too. */
+/* Slashes that a reading makes may stand beside others, and around dots: then merging matters too,
+ * and whether dots are resolved. */
 unsigned uri_readings(struct span path)
 {
-    unsigned all = 0;
+    unsigned all = 0, dots = 0;
     for (size_t i = 0; i < path.n; i++) {
         char c = path.p[i];
         int e = c == '%' ? escaped(path, i) : -1;
+        dots |= c == '.' ? URI_READ_DOTS : e == '.' ? URI_READ_DOTS | URI_READ_ESCAPED : 0;
         all |= is_plain(e) ? URI_READ_PLAIN : 0;
         all |= e == '/' || e == '\\' ? URI_READ_SLASH : 0;
         all |= c == '\\' || e == '\\' ? URI_READ_BACKSLASH : 0;
         all |= c == ';' ? URI_READ_PARAMS : 0;
         all |= c == '/' && i > 0 && path.p[i - 1] == '/' ? URI_READ_MERGE : 0;
     }
-    return (all & ~(unsigned)URI_READ_PLAIN) != 0 ? all | URI_READ_MERGE : all;
+    return (all & ~(unsigned)URI_READ_PLAIN) != 0 ? all | dots | URI_READ_MERGE : all;
 }
 
 /* One pass over p[0..n): escapes that the readings decode. */

@@ -42,10 +42,9 @@ enum uri_reading {
     URI_READ_BACKSLASH = 4, /* "\" is "/" */
     URI_READ_PARAMS = 8,    /* segments end at ";" */
     URI_READ_MERGE = 16,    /* "//" is "/" */
-    URI_READ_END = 32,      /* every set of these is below */
     URI_READ_ESCAPED = 32,  /* "%2e" is no dot */
     URI_READ_DOTS = 64,     /* dot segments stay */
-    URI_READ_ALL = 128      /* every set is below, also for paths with dot segments */
+    URI_READ_END = 128      /* every set of readings is below */
 };
 
 /* Whether any reading, or uri_settle, makes another path of this one. */
@@ -53,8 +52,8 @@ bool uri_is_odd(struct span path);
 /* The path with capital letters for the digits of escapes, which say the same (RFC 3986 section
  * 6.2.2.1), written to memory, which has path.n bytes. It passed uri_parse. */
 struct span uri_settle(struct span path, char *memory);
-/* The readings that can make a difference for this path: a set with others makes the same of it as
- * the set without them. */
+/* The readings that can make a difference for this path, which has no dot segments: a set with
+ * others makes the same of it as the set without them. */
 unsigned uri_readings(struct span path);
 /* The path as a reader with these habits (a set of enum uri_reading, applied in that order, then
  * dot segments removed, but for URI_READ_DOTS) sees it: written to memory, which has path.n bytes.

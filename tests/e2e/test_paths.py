@@ -1,9 +1,14 @@
 """Where the operator chooses what becomes of odd requests: `path_handling` of a route (H14) and `odd_header_names` of a
 listener (H3), over both versions on both sides."""
+import itertools
 import json
+import os
+import random
+import re
 
+import canonical
 from client import Client, get
-from env import until
+from env import seconds, until
 from origin import text
 
 PAIRS = [(front, back) for front in ("h1", "h2") for back in ("h1", "h2")]
@@ -106,6 +111,50 @@ def test_h14_kept_paths_are_retried_and_mirrored_as_they_came(env):
     assert [one.target for one in origin.requests] == [f"/{number}/../x" for number in range(6)]
     until(lambda: len(shadow.requests) == 6, what="copies")
     assert {one.target for one in shadow.requests} == {f"/{number}/../x" for number in range(6)}
+
+
+PIECES = ("/", "/", "/", "//", "\\", ".", "..", "..", "%2e", "%2E.", "%2f", "%5C", ";", ";x", "closed", "closed", "%63losed",
+          "a", "%41", "%40")
+
+
+def literal(path):
+    """Resolved by one to whom `%2e` is no dot."""
+    return canonical.normal(path.replace("%2e", "%FE").replace("%2E", "%FF")).replace("%FE", "%2e").replace("%FF", "%2E")
+
+
+def readings(path):
+    """All that servers make of it, those too that resolve no dots, or only those that are written so."""
+    for count in range(len(canonical.LENIENT) + 1):
+        for habits in itertools.combinations(canonical.LENIENT, count):
+            read = path
+            for habit in habits:
+                read = habit(read)
+            yield from (canonical.normal(read), read, literal(read))
+
+
+@seconds(120)
+def test_h14_no_reader_sees_a_closed_path(env):
+    """Paths by chance, through routes of each kind: what is forwarded is below /closed for no reader."""
+    seed = int(os.environ.get("MERIDIAN_SEED", random.randrange(1 << 32)))
+    print(f"MERIDIAN_SEED={seed}")
+    rng = random.Random(seed)
+    for rule in ("resolve", "keep", "normalise", "reject"):
+        balancer = balanced(env, "h1", "h1", [{"match": {"path": "/closed"}, "respond": {"status": 403}},
+                                              {"match": {"path": "/a/"}, "pool": "api", "path_handling": rule},
+                                              {"pool": "api", "path_handling": rule}])
+        counts = {200: 0, 400: 0, 403: 0}
+        with Client(balancer.port) as client:
+            for _ in range(1500):
+                path = "/" + "".join(rng.choice(PIECES) for _ in range(rng.randrange(1, 12)))
+                client.request("GET", path)
+                answer = client.response()
+                counts[answer.status] += 1
+                if answer.status == 200:
+                    target = json.loads(answer.body)["target"]
+                    assert target == path if rule in ("keep", "reject") else target == canonical.normal(target), (rule, path, target)
+                    for read in readings(target):
+                        assert not re.match("/closed(/|$)", read), f"{rule}: {path!r} went on as {target!r}, {read!r} to some"
+        assert min(counts.values()) > 10, (rule, counts)
 
 
 # --- H3 ---

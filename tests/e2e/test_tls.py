@@ -8,6 +8,7 @@ import warnings
 from client import Client, client_context, get
 from dns import NameServer
 from env import native, until
+from h2 import H2Client
 from origin import server_context, text
 from wire import Ended
 
@@ -148,6 +149,42 @@ def test_l29_tickets_survive_reload(env):
     with Client(balancer.port, tls=context, session=session) as client:
         assert client.get().status == 200
         assert client.socket.session_reused
+
+
+def status_of_host(version, port, context, name, host):
+    """What a request for this host gets on a connection to that name; None: no answer."""
+    try:
+        if version == "h2":
+            with H2Client(port, tls=context, name=name) as client:
+                client.name = host
+                stream = client.request()
+                client.wait(lambda: stream.over or client.ended_at, what="an end")
+                return stream.status if stream.ended else None
+        with Client(port, tls=context, name=name) as client:
+            client.host = host
+            return client.get().status
+    except (OSError, Ended):  # in TLS 1.3 the refusal comes after the handshake
+        return None
+
+
+def test_h8_what_is_asked_of_clients_holds_for_every_host(env):
+    """No host of a listener asks for another certificate than its others, so that the name in the handshake opens none that
+    is closed, and no request needs 421. A host that no route is for gets 404."""
+    origin, port = env.origin(), env.port()
+    pairs = [env.authority.server(name) for name in ("a.example", "b.example")]
+    env.meridian({"listeners": {"public": {"bind": f"127.0.0.1:{port}", "tls": {
+                      "certificates": [pair.config() for pair in pairs], "client_ca": env.authority.ca}}},
+                  "pools": {"api": {"backends": {"a": {"address": origin.address}}}},
+                  "routes": [{"match": {"host": name}, "pool": "api"} for name in ("a.example", "b.example")]})
+    alice = env.authority.client("alice")
+    for version in ("http/1.1", "h2"):
+        for name in ("a.example", "b.example"):
+            nobody = client_context(env.authority.ca, alpn=[version])
+            assert status_of_host(version, port, nobody, name, name) is None, (version, name)
+            for host, status in (("a.example", 200), ("b.example", 200), ("c.example", 404)):
+                known = client_context(env.authority.ca, certificate=alice, alpn=[version])
+                assert status_of_host(version, port, known, name, host) == status, (version, name, host)
+    assert len(origin.requests) == 8
 
 
 def test_h8_sessions_stay_where_their_certificates_are_asked_for(env):

@@ -32,8 +32,8 @@ static enum err ask(enum path_rule rule, const char *path, bool full, struct are
     CHECK_INT(uri_resolve(copy, strlen(path), a, &r->path, &r->path_sent), ERR_OK);
     r->path_odd = uri_is_odd(r->path);
     struct route_request req = {.path = r->path, .method = SPAN("GET"), .get = no_field};
-    enum err e = r->path_odd ? readings_find(table, &req, a, &match)
-                             : route_find(table, &req, &match);
+    enum err e =
+        r->path_odd ? readings_find(table, &req, a, &match) : route_find(table, &req, &match);
     a->limit = full ? a->used : 0;
     while (full && arena_take(a, 1) != NULL)
         continue;
@@ -52,6 +52,8 @@ TEST(readings, rules_of_routes_H14)
         uint32_t index;
     } rows[] = {
         {PATHS_RESOLVE, "/open/%7ea/./b", "/open/%7ea/b", 2},
+        {PATHS_RESOLVE, "/closed%2f..", NULL, 0},
+        {PATHS_RESOLVE, "/open/x%5C..%5C%2e.", NULL, 0},
         {PATHS_KEEP, "/open/%7ea/./b", "/open/%7ea/b", 2},
         {PATHS_NORMALISE, "/open/%7ea/./b", "/open/~a/b", 2},
         {PATHS_REJECT, "/open/%7ea/./b", NULL, 0},
@@ -113,7 +115,8 @@ TEST(readings, no_memory_to_judge_a_path)
     static const struct {
         enum path_rule rule;
         const char *path;
-    } rows[] = {{PATHS_KEEP, "/open/./%7e"}, {PATHS_NORMALISE, "/open/%7e"}, {PATHS_REJECT, "/%7e"}};
+    } rows[] = {
+        {PATHS_KEEP, "/open/./%7e"}, {PATHS_NORMALISE, "/open/%7e"}, {PATHS_REJECT, "/%7e"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct arena a;
         struct request r;
