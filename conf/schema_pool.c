@@ -183,7 +183,8 @@ static const struct schema_field balance_fields[] = {
      .initial = 3,
      .least = 1,
      .most = 16,
-     .help = "Backends drawn inside a site, of which the least busy one is taken."},
+     .help = "Backends compared inside a site, of which the least busy one is taken: the one whose "
+             "turn it is, and drawn ones."},
     {.key = "slow_start",
      .type = &type_duration,
      .offset = offsetof(struct conf_balance, slow_start_ms),

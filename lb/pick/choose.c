@@ -215,6 +215,7 @@ enum err choose(struct choice *c)
 
 void choose_taken(const struct choice *c)
 {
-    if (c->req->view->pool->knobs.algorithm == PICK_ROUND_ROBIN && !c->out_of_turn)
+    enum pick_algorithm algorithm = c->req->view->pool->knobs.algorithm;
+    if ((algorithm == PICK_ROUND_ROBIN || algorithm == PICK_NEAREST) && !c->out_of_turn)
         choose_turn_taken(c);
 }

@@ -30,7 +30,7 @@ struct choice {
     uint32_t site;
     const struct view_item *item; /* NULL: nobody */
     bool out_of_turn;             /* the algorithm was not asked */
-    uint64_t next_unit;           /* PICK_ROUND_ROBIN in PICK_NORMAL: where the turn goes on */
+    uint64_t next_unit;           /* in PICK_NORMAL: where the site's turn goes on */
     uint32_t candidate_count;
     struct choose_candidate candidates[PICK_CHOICES_MOST]; /* in draw order */
 };
@@ -67,7 +67,8 @@ uint32_t choose_most(const struct choice *c, const struct view_item *item);
 bool choose_look(struct choice *c, uint32_t site, uint32_t item, struct choose_candidate *out);
 /* Makes it a candidate where it can be chosen and is not one already. False: it cannot. */
 bool choose_consider(struct choice *c, uint32_t site, uint32_t item);
-/* Up to `most` candidates of a site by weighted draws; then whoever is there. */
+/* Up to `most` candidates of a site, the first one in turn, the others by weighted draws; then
+ * whoever is there. */
 void choose_candidates(struct choice *c, uint32_t site, uint32_t most);
 /* From any item on round the site's range. */
 void choose_scan(struct choice *c, uint32_t site, uint32_t most);
@@ -91,6 +92,12 @@ void spread_next(const struct choice *c, const struct spread *s, struct spread_p
 bool choose_turn(struct choice *c);   /* turn.c: PICK_ROUND_ROBIN */
 bool choose_spread(struct choice *c); /* spread.c: PICK_LEAST_CONNECTIONS, PICK_TWO_CHOICES */
 bool choose_hashed(struct choice *c); /* hashed.c: PICK_CONSISTENT_HASH */
+/* turn.c. Whether the first draw of PICK_NEAREST is a turn. A further attempt draws: with two
+ * servers it would take the other's turn, and the next request would come to the same one. */
+bool choose_has_turn(const struct choice *c);
+/* Whose turn it is within the site, in PICK_NORMAL; sets next_unit. */
+uint32_t choose_item_in_turn(struct choice *c, uint32_t site);
+/* What was chosen in turn was taken. */
 void choose_turn_taken(const struct choice *c);
 
 /* stuck.c. Where the client was before, if that can be chosen. */

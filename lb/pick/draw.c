@@ -1,4 +1,6 @@
-/* draw: the endpoints of a site as candidates (BALANCING.md section 7). */
+/* draw: the endpoints of a site as candidates (BALANCING.md section 7). Where it asks for weighted
+ * draws, the first one is the endpoint whose turn it is (turns.h): the same share, evenly spread.
+ */
 #include "pick/choose.h"
 
 #define DRAWS_LEAST 12 /* draws at most, for up to three choices; four for each where more */
@@ -86,6 +88,13 @@ static uint32_t weighted_draw(const struct choice *c, const struct view_site *si
     return choose_item_at(site, r, choose_scaled(choose_draw(c), r->weight));
 }
 
+static uint32_t first_draw(struct choice *c, uint32_t site, const struct choose_range *r)
+{
+    if (choose_has_turn(c))
+        return choose_item_in_turn(c, site);
+    return weighted_draw(c, &c->tier->sites[site], r);
+}
+
 static void scan_from(struct choice *c, uint32_t site, const struct choose_range *r, uint32_t start,
                       uint32_t most)
 {
@@ -103,12 +112,13 @@ void choose_scan(struct choice *c, uint32_t site, uint32_t most)
 }
 
 /* All are drawn before any is looked at, so that their memory comes at once. */
-static void draw_some(struct choice *c, uint32_t site, const struct choose_range *r, uint32_t n)
+static void draw_some(struct choice *c, uint32_t site, const struct choose_range *r, uint32_t n,
+                      bool first)
 {
     const struct view_site *v = &c->tier->sites[site];
     uint32_t drawn[PICK_CHOICES_MOST];
     for (uint32_t i = 0; i < n; i++) {
-        drawn[i] = weighted_draw(c, v, r);
+        drawn[i] = i == 0 && first ? first_draw(c, site, r) : weighted_draw(c, v, r);
         __builtin_prefetch(v->items[drawn[i]].endpoint);
     }
     for (uint32_t i = 0; i < n; i++)
@@ -121,14 +131,14 @@ void choose_candidates(struct choice *c, uint32_t site, uint32_t most)
     struct choose_range r = choose_range(v, c->mode);
     c->candidate_count = 0;
     if (r.to - r.from <= most) {
-        scan_from(c, site, &r, weighted_draw(c, v, &r), most);
+        scan_from(c, site, &r, first_draw(c, site, &r), most);
         return;
     }
-    uint32_t draws = most * DRAWS_EACH > DRAWS_LEAST ? most * DRAWS_EACH : DRAWS_LEAST;
+    uint32_t all = most * DRAWS_EACH > DRAWS_LEAST ? most * DRAWS_EACH : DRAWS_LEAST, draws = all;
     while (draws > 0 && c->candidate_count < most) {
         uint32_t n = most - c->candidate_count;
         n = n < draws ? n : draws;
-        draw_some(c, site, &r, n);
+        draw_some(c, site, &r, n, draws == all);
         draws -= n;
     }
     if (c->candidate_count < most)

@@ -143,7 +143,7 @@ struct view_tier {
     uint64_t usable_sites, alive_sites, any_sites, healthy_sites;
     double base_ms; /* the least N of the usable sites, 0: none has enough samples */
     struct view_site *sites;
-    struct view_turns *turns; /* PICK_ROUND_ROBIN, else NULL; picks move it on */
+    struct view_turns *turns; /* picks move it on */
     struct spread usable;     /* the usable ones of all sites */
 };
 struct pool_view {

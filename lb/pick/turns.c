@@ -64,6 +64,5 @@ void turns_taken(struct view_turns *turns, uint32_t site, uint64_t next, uint64_
     struct view_turn *turn = &turns->sites[site];
     turns->now = turns_due(turns, site);
     turn->due = turns->now + 1.0 / (double)weight;
-    turn->at = next;
-    turn->begun = true;
+    turns_on(turn, next);
 }

@@ -174,8 +174,7 @@ static void build_site(struct pool_view *view, uint8_t tier, uint32_t index, int
     p.to->poor = p.down * 100 > (100 - view->pool->knobs.panic_percent) * p.total;
     place_members(&p);
     mark_site(to, index);
-    if (to->turns != NULL)
-        turns_build(&to->turns->sites[index], p.to);
+    turns_build(&to->turns->sites[index], p.to);
     if (p.slow > 0)
         look_again_at(view, now_ms + SLOW_STEP_MS);
 }
@@ -298,11 +297,12 @@ static void carve_tier(struct pool_view *view, uint32_t index, struct carving *f
     }
 }
 
-static void carve(struct pool_view *view, size_t turns)
+static void carve(struct pool_view *view)
 {
     size_t n = view->pool->member_count;
-    struct view_turns *turn = (void *)(view + 1);
-    struct carving from = {.sites = (void *)(turn + turns)};
+    struct view_turns *turns = (void *)(view + 1);
+    struct view_turn *turn = (void *)(turns + view->tier_count);
+    struct carving from = {.sites = (void *)(turn + (size_t)view->tier_count * view->site_count)};
     from.items = (void *)(from.sites + (size_t)view->tier_count * view->site_count);
     from.ends = (void *)(from.items + n);
     from.guide = from.ends + n;
@@ -310,24 +310,24 @@ static void carve(struct pool_view *view, size_t turns)
     view->groups = (uint8_t *)(view->places + n);
     for (uint32_t t = 0; t < view->tier_count; t++) {
         carve_tier(view, t, &from);
-        view->tiers[t].turns = turns > 0 ? &turn[t] : NULL;
+        view->tiers[t].turns = &turns[t];
+        turns[t].sites = turn + (size_t)t * view->site_count;
     }
 }
 
 struct pool_view *pool_view_new(const struct pick_pool *pool, int64_t now_ms)
 {
     size_t n = pool->member_count, tiers = pool->tier_count;
-    size_t turns = pool->knobs.algorithm == PICK_ROUND_ROBIN ? tiers : 0;
     struct pool_view *view =
-        mem_alloc(sizeof *view + turns * sizeof(struct view_turns) +
-                  tiers * pool->site_count * sizeof(struct view_site) +
+        mem_alloc(sizeof *view + tiers * sizeof(struct view_turns) +
+                  tiers * pool->site_count * (sizeof(struct view_turn) + sizeof(struct view_site)) +
                   n * (sizeof(struct view_item) + sizeof *view->places + 2 * sizeof(uint32_t) + 1));
     if (view == NULL)
         return NULL;
     view->pool = pool;
     view->site_count = pool->site_count;
     view->tier_count = pool->tier_count;
-    carve(view, turns);
+    carve(view);
     build(view, atomic_load_explicit(&pool->state->generation, memory_order_acquire), now_ms);
     return view;
 }

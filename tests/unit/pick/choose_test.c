@@ -1,5 +1,6 @@
 /* The vectors of BALANCING.md section 11, by their numbers, and what section 7 says beyond them. */
 #include "fixture.h"
+#include "pick/turns.h"
 
 #include <math.h>
 
@@ -126,10 +127,55 @@ TEST(choose, draws_follow_the_weights)
             struct pick_request req = fixture_request(&f);
             struct pick_ticket t;
             req.dice = script_dice(&script);
+            f.view->tiers[0].turns->sites[0].begun = false; /* a worker that begins */
             CHECK(pick(&req, &t) == ERR_OK, "part %llu", (unsigned long long)part);
             CHECK(t.endpoint == fixture_endpoint(&f, 0, i), "part %llu", (unsigned long long)part);
             pick_release(&t);
         }
+    fixture_free(&f);
+}
+
+/* Where all are equally busy chance has no part in who is next: the first draw is a turn, and wins.
+ */
+TEST(choose, equally_busy_ones_are_served_in_turn_by_weight)
+{
+    static const uint32_t weights[] = {100, 500, 200, 1000, 700, 300};
+    enum { ROUND = 28, ROUNDS = 5 };
+    uint32_t last[6] = {0};
+    struct fixture f;
+    fixture_make(&f, SHAPE(1, 6, .weights = weights));
+    struct pick_request req = fixture_request(&f);
+    for (uint32_t n = 1; n <= ROUNDS * ROUND; n++) {
+        struct pick_ticket t;
+        CHECK(pick(&req, &t) == ERR_OK, "pick %u", n);
+        for (uint32_t i = 0; i < 6; i++) {
+            if (t.endpoint != fixture_endpoint(&f, 0, i))
+                continue;
+            CHECK(n - last[i] <= 2 * ROUND * 100 / weights[i] + 1, "%u waited from %u to %u", i,
+                  last[i], n);
+            last[i] = n;
+        }
+        pick_release(&t);
+    }
+    for (uint32_t i = 0; i < 6; i++)
+        CHECK_INT(fixture_endpoint(&f, 0, i)->requests, ROUNDS * weights[i] / 100);
+    fixture_free(&f);
+}
+
+TEST(choose, whoever_is_busy_loses_his_turn_and_the_next_one_has_his)
+{
+    struct fixture f;
+    fixture_make(&f, SHAPE(1, 10));
+    fixture_inflight(&f, 0, 4, 1);
+    struct pick_request req = fixture_request(&f);
+    for (uint32_t n = 0; n < 100; n++) {
+        struct pick_ticket t;
+        CHECK(pick(&req, &t) == ERR_OK, "pick %u", n);
+        pick_release(&t);
+    }
+    CHECK_INT(fixture_endpoint(&f, 0, 4)->requests, 0);
+    for (uint32_t i = 0; i < 10; i++)
+        CHECK(i == 4 || fixture_endpoint(&f, 0, i)->requests >= 10, "%u missed its turn", i);
     fixture_free(&f);
 }
 
