@@ -90,7 +90,7 @@ def test_h14_rules_are_the_logs_and_redirects_too(env):
         {"match": {"path": "/to/"}, "redirect": {"to": "https://new.example{uri}"}, "path_handling": "normalise"}, *ROUTES])
     assert get(balancer.port, "/to//%61/./b").fields.get("location") == "https://new.example/to/a/b"
     assert get(balancer.port, "/kept/./b").status == 200
-    assert [line["path"] for line in balancer.access_log(2)] == ["/to/a/b", "/kept/b"]
+    assert sorted(line["path"] for line in balancer.access_log(2)) == ["/kept/b", "/to/a/b"]  # of two workers
     for path, _ in PATHS:
         known = get(balancer.port, path).status
         if "%00" not in path and "%zz" not in path:
