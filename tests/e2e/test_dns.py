@@ -87,6 +87,7 @@ def test_follows_the_ttl(env):
 @lengthy
 @seconds(120)
 def test_f21_lies_and_silence_change_nothing(env):
+    """C6, L37: the last good addresses serve, whatever a name server says or does not say."""
     names = {f"{lie}.test": ["127.0.0.1"] for lie in LIES}
     with world(env, names) as (balancer, dns, _, _):
         for lie in LIES:
@@ -106,6 +107,7 @@ def test_f21_lies_and_silence_change_nothing(env):
 
 
 def test_unknown_at_start_is_503_for_that_pool_only(env):
+    """C6: a name that is waited for holds up nobody else."""
     names = {"api.test": ["127.0.0.1"], "late.test": ["127.0.0.1"]}
     with world(env, names, modes={"late.test": "nxdomain"}) as (balancer, dns, _, _):
         comes(balancer, ["127.0.0.1"])

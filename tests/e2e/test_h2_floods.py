@@ -102,7 +102,7 @@ class Siege:
 
 @busy
 def test_l23_rapid_reset(env):
-    """One that resets what it asked for, as fast as it can."""
+    """F11: one that resets what it asked for, as fast as it can."""
     siege = Siege(env)
     for _ in range(2):
         siege.cut("rapid reset", lambda turn: ask(2 * turn + 1) + frame(RST_STREAM, 0, 2 * turn + 1, number(CANCEL)))
@@ -111,7 +111,7 @@ def test_l23_rapid_reset(env):
 
 @busy
 def test_l24_resets_that_it_provokes(env):
-    """Six ways to make the balancer reset a stream whose request is already on its way."""
+    """F11: six ways to make the balancer reset a stream whose request is already on its way."""
     siege = Siege(env)
     ways = {
         "an update of 0": lambda id: frame(WINDOW_UPDATE, 0, id, number(0)),
@@ -184,7 +184,7 @@ def test_malformed_requests_without_end(env):
 
 @busy
 def test_h12_small_blocks_that_grow(env):
-    """A table entry of 3900 bytes, named again and again; as cookie crumbs too: 4 KiB that would be 15 MiB."""
+    """F11: a table entry of 3900 bytes, named again and again; as cookie crumbs too: 4 KiB that would be 15 MiB."""
     siege = Siege(env)
     for name in (b"x-bomb", b"cookie"):
         fill = hpack.literal(name, b"b" * 3900, add=True)

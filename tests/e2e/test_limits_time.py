@@ -20,6 +20,20 @@ def drip(client, pieces, pause, piece):
         pass
 
 
+class Uploading:
+    """The content of one stream of HTTP/2."""
+
+    def __init__(self, client, path, size):
+        self.client, self.stream = client, client.request("POST", path, [("content-length", str(size))], end=False)
+        self.left = size
+
+    def send(self, piece):
+        if self.stream.over:
+            raise BrokenPipeError("the stream has ended")
+        self.left -= len(piece)
+        self.client.send(self.stream.id, piece, end=self.left == 0)
+
+
 def ended_as(balancer, reason):
     return until(lambda: [line for line in balancer.access_log(0) if line["end"] == reason], what=f"{reason} in the log")
 
@@ -29,21 +43,28 @@ def ended_as(balancer, reason):
 def test_l6_mean_rate_of_content(env):
     """100 KB a second: too little where 1 MiB is wanted, whoever goes on without a pause; enough where 10 KiB are."""
     balancer = env.simple(env.origin(reply=lambda request: text(b"%d" % len(request.body))), limits={"request_rate": "1MiB/s"},
+                          listener={"protocols": ["h2", "http/1.1"]},
                           routes=[{"match": {"path": "/patient"}, "pool": "api", "limits": {"request_rate": "10KiB/s"}},
                                   {"pool": "api"}])
     slow, patient = (env.client(balancer.port, timeout=60).request("POST", path, {"Content-Length": str(70 * 20_000)})
                      for path in ("/slow", "/patient"))
     begun = time.monotonic()
-    threads = [threading.Thread(target=drip, args=(client, 70, 0.2, b"m" * 20_000)) for client in (slow, patient)]
+    many = env.h2_client(balancer.port).ready()
+    streams = [Uploading(many, path, 70 * 20_000) for path in ("/slow2", "/patient/2")]
+    threads = [threading.Thread(target=drip, args=(client, 70, 0.2, b"m" * 20_000)) for client in (slow, patient, *streams)]
     for thread in threads:
         thread.start()
     assert slow.response().status == 408
+    many.wait(lambda: streams[0].stream.over, timeout=60, what="the end of the slow stream")
+    assert streams[0].stream.status == 408, streams[0].stream
     assert time.monotonic() - begun > 9, "the first window is ten seconds long"
     answer = patient.response()
     assert (answer.status, answer.body) == (200, b"1400000")
+    many.wait(lambda: streams[1].stream.over, timeout=60, what="the end of the patient stream")
+    assert (streams[1].stream.status, bytes(streams[1].stream.body)) == (200, b"1400000")
     for thread in threads:
         thread.join()
-    assert [line["path"] for line in ended_as(balancer, "limit-L6")] == ["/slow"]
+    assert sorted(line["path"] for line in ended_as(balancer, "limit-L6")) == ["/slow", "/slow2"]
 
 
 def narrow(env, port, path):

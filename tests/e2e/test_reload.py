@@ -37,6 +37,7 @@ def test_hup(env):
 
 
 def test_f23_broken_file_changes_nothing(env):
+    """C1: the old state serves; the command, a metric and the log say so, with file, line and column."""
     balancer = env.simple(env.origin(name="old"))
     for broken in ["listeners: [", json.dumps({**balancer.config, "pols": {}}),
                    json.dumps({**balancer.config, "routes": [{"pool": "absent"}]}),

@@ -191,7 +191,7 @@ def worker(balancer):
 @native
 @seconds(60)
 def test_c8_a_stuck_worker_ends_the_process(env):
-    """Three ticks without a sign of life: the process ends with a core, whoever started it starts it again."""
+    """F25: three ticks without a sign of life: the process ends with a core, whoever started it starts it again."""
     balancer = env.simple(env.origin(), workers=2)
     assert get(balancer.port).status == 200
     held = Held(worker(balancer))

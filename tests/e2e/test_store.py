@@ -144,6 +144,7 @@ def killed_under_load(manager, port, times):
 
 
 def test_g5_killed_with_stored_sockets(env):
+    """F25: the next process finds the sockets, and nobody was refused."""
     port = env.port()
     balancer = env.meridian(config(env.origin(), f"127.0.0.1:{port}"), start=False)
     manager = Manager(balancer)

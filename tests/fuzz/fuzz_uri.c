@@ -28,6 +28,7 @@ static void is_normal(struct span path, struct arena *a)
 
 static void read_path(struct span raw, struct arena *a)
 {
+    enum { SHORT = 64 }; /* longer paths teach the same, slowly */
     char *path = arena_take(a, raw.n), *memory = malloc(raw.n);
     must(path != NULL && memory != NULL);
     memcpy(path, raw.p, raw.n);
@@ -36,6 +37,7 @@ static void read_path(struct span raw, struct arena *a)
     must(sent.p == NULL ? span_eq(normal, raw) : span_eq(sent, raw) && normal.n < raw.n);
     is_normal(normal, a);
     bool odd = uri_is_odd(normal);
+    unsigned useful = uri_readings(normal);
     must(odd || span_eq(uri_settle(normal, memory), normal));
     for (unsigned readings = 1; readings < URI_READ_END; readings++) {
         struct span other = uri_variant(normal, readings, memory);
@@ -44,10 +46,11 @@ static void read_path(struct span raw, struct arena *a)
             is_normal(other, a);
         }
         must(odd || span_eq(other, normal));
-        struct span first = arena_copy(a, other);
-        must(first.p != NULL);
-        must(span_eq(uri_variant(normal, readings & uri_readings(normal), memory), first));
-        must(uri_variant(raw, readings, memory).n <= raw.n);
+        if (raw.n <= SHORT) {
+            struct span first = arena_copy(a, other);
+            must(first.p != NULL && uri_variant(raw, readings, memory).n <= raw.n);
+            must(span_eq(uri_variant(normal, readings & useful, memory), first));
+        }
     }
     struct span canonical = arena_copy(a, uri_canonical(normal, memory));
     must(canonical.p != NULL && (odd || span_eq(canonical, normal)));

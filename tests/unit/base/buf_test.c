@@ -100,7 +100,7 @@ TEST(buf, json_strings)
         {"a\"b\\c", "\"a\\\"b\\\\c\""},
         {"\r\n\t\x01\x1b", "\"\\r\\n\\t\\u0001\\u001b\""},
         {"\x7f", "\"\\u007f\""},
-        {"\xc2\x9b", "\"\\u009b\""},                      /* C1: a terminal's CSI */
+        {"\xc2\x9b", "\"\\u009b\""},                      /* a terminal's CSI */
         {"gr\xc3\xbc\xc3\x9f", "\"gr\xc3\xbc\xc3\x9f\""}, /* two bytes */
         {"\xe2\x82\xac\xf0\x9f\x98\x80", "\"\xe2\x82\xac\xf0\x9f\x98\x80\""},
         {"\xff", "\"\\u00ff\""},

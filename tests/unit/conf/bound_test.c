@@ -23,7 +23,7 @@ static void refuse(const struct buf *text, const char *want)
     buf_fini(&messages);
 }
 
-TEST(conf_bound, file_of_more_than_four_mebibytes)
+TEST(conf_bound, file_of_more_than_four_mebibytes_L36)
 {
     struct buf text;
     buf_init(&text, 0);
@@ -34,7 +34,7 @@ TEST(conf_bound, file_of_more_than_four_mebibytes)
     buf_fini(&text);
 }
 
-TEST(conf_bound, nesting)
+TEST(conf_bound, nesting_L36)
 {
     static const struct {
         const char *piece;
@@ -49,7 +49,7 @@ TEST(conf_bound, nesting)
     }
 }
 
-TEST(conf_bound, nesting_up_to_the_bound)
+TEST(conf_bound, nesting_up_to_the_bound_L36)
 {
     for (size_t depth = LIMIT_CONF_DEPTH; depth <= LIMIT_CONF_DEPTH + 1; depth++) {
         struct buf text;
@@ -61,7 +61,7 @@ TEST(conf_bound, nesting_up_to_the_bound)
     }
 }
 
-TEST(conf_bound, values_and_keys)
+TEST(conf_bound, values_and_keys_L36)
 {
     struct buf text;
     buf_init(&text, 0);
@@ -73,7 +73,7 @@ TEST(conf_bound, values_and_keys)
 }
 
 /* Ten levels of ten aliases would be 10^10 values. */
-TEST(conf_bound, aliases_never_grow)
+TEST(conf_bound, aliases_never_grow_L36)
 {
     struct buf text;
     buf_init(&text, 0);

@@ -1,7 +1,7 @@
 #include "check.h"
 #include "db/backoff.h"
 
-TEST(backoff, grows_to_a_bound_with_full_jitter)
+TEST(backoff, grows_to_a_bound_with_full_jitter_C6)
 {
     struct rng rng;
     int64_t least = BACKOFF_MOST_MS, most = 0;
