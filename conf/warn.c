@@ -47,6 +47,73 @@ static void warn_listeners(const struct conf *conf, struct conf_messages *m)
     }
 }
 
+static bool is_open(const struct conf_listener *l)
+{
+    if (l->tls.client_ca.s.p != NULL || l->redirect_to_https)
+        return false;
+    for (size_t i = 0; i < l->bind_count; i++)
+        if (!is_private(&l->binds[i]))
+            return true;
+    return false;
+}
+
+/* Routes hold for every listener, so that what one asks for is not asked where another is open
+ * (RELIABILITY H8). */
+static void warn_client_ca(const struct conf *conf, struct conf_messages *m)
+{
+    const struct conf_listener *open = NULL;
+    for (size_t i = 0; i < conf->listener_count; i++)
+        if (open == NULL && is_open(&conf->listeners[i]))
+            open = &conf->listeners[i];
+    for (size_t i = 0; open != NULL && i < conf->listener_count; i++) {
+        const struct conf_text *ca = &conf->listeners[i].tls.client_ca;
+        if (ca->s.p != NULL)
+            conf_warn(m, ca->mark,
+                      "all routes are served without a client's certificate at listener '%.*s'; "
+                      "let another process serve what is only for those who have one",
+                      SPAN_FMT(open->name.s));
+    }
+}
+
+static void warn_name(const struct conf_text *name, struct conf_messages *m)
+{
+    for (size_t i = 0; i < name->s.n; i++) {
+        char c = name->s.p[i];
+        if (ascii_alpha(c) || ascii_digit(c) || c == '-')
+            continue;
+        conf_warn(m, name->mark,
+                  "no request has '%.*s': fields with such names are left out; use one without "
+                  "'%c', or set odd_header_names: allow for a listener",
+                  SPAN_FMT(name->s), c);
+        return;
+    }
+}
+
+static void warn_key(const struct conf_key *key, struct conf_messages *m)
+{
+    if (key->kind == CONF_KEY_HEADER)
+        warn_name(&key->name, m);
+}
+
+/* What is looked for in requests that never have it (H3). */
+static void warn_odd_names(const struct conf *conf, struct conf_messages *m)
+{
+    for (size_t i = 0; i < conf->listener_count; i++)
+        if (conf->listeners[i].odd_header_names == CONF_ODD_ALLOW)
+            return;
+    for (size_t i = 0; i < conf->route_count; i++) {
+        const struct conf_route *route = &conf->routes[i];
+        for (size_t j = 0; j < route->match.header_count; j++)
+            warn_name(&route->match.headers[j].name, m);
+        warn_key(&route->rate_limit.per, m);
+        warn_key(&route->split_by, m);
+    }
+    for (size_t i = 0; i < conf->pool_count; i++) {
+        warn_key(&conf->pools[i].balance.hash.by, m);
+        warn_key(&conf->pools[i].sticky.by, m);
+    }
+}
+
 static void warn_admin(const struct conf *conf, struct conf_messages *m)
 {
     const struct conf_admin *a = &conf->admin;
@@ -322,6 +389,8 @@ void conf_warnings(const struct conf *conf, struct buf *out)
     conf_messages_init(&m, conf, out);
     warn_trust(conf->trusted.from, conf->trusted.from_count, &m);
     warn_listeners(conf, &m);
+    warn_client_ca(conf, &m);
+    warn_odd_names(conf, &m);
     warn_admin(conf, &m);
     warn_pools(conf, &m);
     warn_hidden(conf, &m);

@@ -39,7 +39,8 @@ static void read_path(struct span raw, struct arena *a)
     bool odd = uri_is_odd(normal);
     unsigned useful = uri_readings(normal);
     must(odd || span_eq(uri_settle(normal, memory), normal));
-    for (unsigned readings = 1; readings < URI_READ_END; readings++) {
+    unsigned end = raw.n <= SHORT ? URI_READ_END : URI_READ_ESCAPED;
+    for (unsigned readings = 1; readings < end; readings++) {
         struct span other = uri_variant(normal, readings, memory);
         must(other.n <= normal.n);
         if ((readings & (URI_READ_ESCAPED | URI_READ_DOTS)) == 0) {

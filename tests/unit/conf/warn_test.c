@@ -118,6 +118,48 @@ TEST(conf_warnings, each_risk_has_one)
     check_said(rows, sizeof rows / sizeof *rows);
 }
 
+#define CLOSED                                                                                     \
+    "closed: {bind: \"0.0.0.0:1\", tls: {certificates: [{chain: /c, key: /k}], client_ca: /ca}}"
+#define OPEN "open: {bind: \"0.0.0.0:2\", tls: {certificates: [{chain: /c, key: /k}]}}"
+
+/* Routes hold for every listener. */
+TEST(conf_warnings, what_one_listener_asks_for_and_another_does_not_H8)
+{
+    static const struct said rows[] = {
+        {"listeners: {" CLOSED "}\n" POOL ROUTES, NULL},
+        {"listeners: {" OPEN "}\n" POOL ROUTES, NULL},
+        {"listeners: {" CLOSED ", " OPEN "}\n" POOL ROUTES,
+         "without a client's certificate at listener 'open'"},
+        {"listeners: {" OPEN ", " CLOSED "}\n" POOL ROUTES,
+         "without a client's certificate at listener 'open'"},
+        {"listeners: {" CLOSED
+         ", plain: {bind: \"0.0.0.0:80\", redirect_to_https: true}}\n" POOL ROUTES,
+         NULL},
+        {"listeners: {" CLOSED ", inner: {bind: \"127.0.0.1:80\"}}\n" POOL ROUTES, NULL},
+    };
+    check_said(rows, sizeof rows / sizeof *rows);
+}
+
+#define ALLOW "listeners: {p: {bind: \"127.0.0.1:8080\", odd_header_names: allow}}\n" POOL
+
+TEST(conf_warnings, names_that_no_request_has_H3)
+{
+    static const struct said rows[] = {
+        {BASE "routes: [{match: {headers: {X-Plan: gold}}, pool: api}]\n", NULL},
+        {BASE "routes: [{match: {headers: {X_Plan: gold}}, pool: api}]\n",
+         "warning: no request has 'x_plan'"},
+        {ALLOW "routes: [{match: {headers: {X_Plan: gold}}, pool: api}]\n", NULL},
+        {BASE "routes: [{pool: api, rate_limit: {rate: 1/s, per: header X.User}}]\n",
+         "use one without '.'"},
+        {BASE "routes: [{pool: api, rate_limit: {rate: 1/s, per: cookie x_user}}]\n", NULL},
+        {BASE "routes: [{split: {api: 1}, split_by: header X_User}]\n", "no request has 'x_user'"},
+        {LISTENER "pools: {api: {backends: {a: {address: \"10.0.0.1:80\"}}, balance: {algorithm: "
+                  "consistent_hash, hash: {by: header X_User}}}}\n" ROUTES,
+         "no request has 'x_user'"},
+    };
+    check_said(rows, sizeof rows / sizeof *rows);
+}
+
 TEST(conf_warnings, templates_of_places_need_a_database)
 {
     static const struct said rows[] = {
