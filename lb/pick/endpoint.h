@@ -77,7 +77,7 @@ uint32_t pool_open_share(const struct pool_state *pool, int64_t now_ms);
 void pool_changed(struct pool_state *pool);
 
 struct endpoint {
-    /* shared, atomic: what each pick reads and writes */
+    /* shared, atomic: what each request reads and writes */
     _Alignas(64) _Atomic uint32_t inflight;
     _Atomic uint32_t refs;
     _Atomic int64_t out_until;      /* monotonic ms; ejected while now < out_until; 0: not */
@@ -87,12 +87,12 @@ struct endpoint {
     _Atomic uint32_t fails;         /* consecutive failures */
     _Atomic uint32_t connect_fails; /* consecutive refused, unreachable, connect time-outs */
     _Atomic uint32_t busy;          /* consecutive busy answers as a light outlier */
-    _Atomic int64_t up_since;       /* monotonic ms of the last DOWN -> UP; 0: never */
-    _Atomic uint64_t ejects;   /* eject_count << 48 | ms of the last failure; endpoint_failed */
-    _Atomic uint64_t requests; /* taken; only shown, but written by each pick too */
-    /* shared, atomic: what is only shown */
-    _Alignas(64) _Atomic uint64_t responses; /* any answer */
-    _Atomic uint64_t errors;                 /* failures as BALANCING.md section 6 counts them */
+    _Atomic uint64_t ejects;    /* eject_count << 48 | ms of the last failure; endpoint_failed */
+    _Atomic uint64_t requests;  /* taken; only shown, but written by each too */
+    _Atomic uint64_t responses; /* any answer; the same */
+    /* shared, atomic: what is written for few requests or none */
+    _Alignas(64) _Atomic int64_t up_since; /* monotonic ms of the last DOWN -> UP; 0: never */
+    _Atomic uint64_t errors;               /* failures as BALANCING.md section 6 counts them */
     _Atomic uint64_t connect_errors;
     _Atomic uint64_t ejections;
     _Atomic uint64_t history; /* last 64 probes, newest in bit 0, 1 = good; health thread writes */
@@ -111,7 +111,7 @@ struct endpoint {
     struct endpoint *next; /* in the registry's bucket */
     uint64_t hash;
 };
-_Static_assert(offsetof(struct endpoint, responses) == 64, "a pick needs one cache line of it");
+_Static_assert(offsetof(struct endpoint, up_since) == 64, "a request needs one cache line of it");
 
 /* "pool/backend@address", NUL-terminated, lives as long as the endpoint. */
 static inline const char *endpoint_name(const struct endpoint *e)
