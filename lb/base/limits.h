@@ -5,28 +5,29 @@
 #define KIB(n) ((size_t)(n)*1024)
 #define MIB(n) ((size_t)(n)*1024 * 1024)
 
-#define LIMIT_CONNECTIONS             20000    /* L1, upper end of auto */
-#define LIMIT_CONNECTIONS_SOURCE      1024     /* L2 */
-#define LIMIT_HANDSHAKES              1024     /* L3 */
-#define LIMIT_HANDSHAKE_MS            10000    /* L3 */
-#define LIMIT_REQUEST_HEAD_MS         10000    /* L4 */
-#define LIMIT_IDLE_MS                 60000    /* L5 */
-#define LIMIT_REQUEST_BODY_MS         30000    /* L6, pause */
-#define LIMIT_REQUEST_RATE            1024     /* L6, bytes per second over windows of 10 s */
-#define LIMIT_REQUEST_RATE_WINDOW_MS  10000    /* L6 */
-#define LIMIT_SEND_MS                 30000    /* L7, no progress */
-#define LIMIT_RESPONSE_RATE           1024     /* L7, bytes per second over windows of 30 s */
-#define LIMIT_RESPONSE_RATE_WINDOW_MS 30000    /* L7 */
-#define LIMIT_CONNECT_MS              3000     /* L8 */
-#define LIMIT_FIRST_BYTE_MS           60000    /* L8 */
-#define LIMIT_RESPONSE_BODY_MS        60000    /* L8 */
-#define LIMIT_BACKEND_SEND_MS         30000    /* L8 */
-#define LIMIT_QUEUE_WAIT_MS           5000     /* L9 */
-#define LIMIT_QUEUE                   1024     /* L9 */
-#define LIMIT_TUNNEL_IDLE_MS          300000   /* L10 */
-#define LIMIT_REQUESTS_CONNECTION     10000    /* L11 */
-#define LIMIT_CONNECTION_AGE_MS       3600000  /* L11, +-10 % */
-#define LIMIT_REQUEST_LINE            KIB(8)   /* L12 */
+#define LIMIT_CONNECTIONS             20000   /* L1, upper end of auto */
+#define LIMIT_CONNECTIONS_SOURCE      1024    /* L2 */
+#define LIMIT_HANDSHAKES              1024    /* L3 */
+#define LIMIT_HANDSHAKE_MS            10000   /* L3 */
+#define LIMIT_REQUEST_HEAD_MS         10000   /* L4 */
+#define LIMIT_IDLE_MS                 60000   /* L5 */
+#define LIMIT_REQUEST_BODY_MS         30000   /* L6, pause */
+#define LIMIT_REQUEST_RATE            1024    /* L6, bytes per second over windows of 10 s */
+#define LIMIT_REQUEST_RATE_WINDOW_MS  10000   /* L6 */
+#define LIMIT_SEND_MS                 30000   /* L7, no progress */
+#define LIMIT_RESPONSE_RATE           1024    /* L7, bytes per second over windows of 30 s */
+#define LIMIT_RESPONSE_RATE_WINDOW_MS 30000   /* L7 */
+#define LIMIT_CONNECT_MS              3000    /* L8 */
+#define LIMIT_FIRST_BYTE_MS           60000   /* L8 */
+#define LIMIT_RESPONSE_BODY_MS        60000   /* L8 */
+#define LIMIT_BACKEND_SEND_MS         30000   /* L8 */
+#define LIMIT_QUEUE_WAIT_MS           5000    /* L9 */
+#define LIMIT_QUEUE                   1024    /* L9 */
+#define LIMIT_TUNNEL_IDLE_MS          300000  /* L10 */
+#define LIMIT_REQUESTS_CONNECTION     10000   /* L11 */
+#define LIMIT_CONNECTION_AGE_MS       3600000 /* L11, +-10 % */
+#define LIMIT_REQUEST_LINE            KIB(8)  /* L12 */
+#define LIMIT_READINGS                KIB(64) /* H14: bytes of a path in all its readings together */
 #define LIMIT_HEAD                    KIB(32)  /* L13 */
 #define LIMIT_FIELDS                  100      /* L13 */
 #define LIMIT_FIELD                   KIB(16)  /* L13 */

@@ -1,6 +1,14 @@
 #include "proxy/readings.h"
 
+#include "base/limits.h"
 #include "http/uri.h"
+
+/* The cost doubles with each kind of reading that matters: a long path of many kinds, which nobody
+ * sends who means it, would keep a worker busy for milliseconds. */
+static bool is_costly(struct span path, unsigned useful)
+{
+    return path.n << __builtin_popcount(useful) > LIMIT_READINGS;
+}
 
 /* more: readings beyond those that matter for every path. */
 static enum err agree(const struct route_table *table, const struct route_request *req,
@@ -8,6 +16,8 @@ static enum err agree(const struct route_table *table, const struct route_reques
 {
     unsigned useful = uri_readings(req->path) | more;
     struct route_request other = *req;
+    if (is_costly(req->path, useful))
+        return ERR_BAD_TARGET;
     for (unsigned readings = 1; readings <= useful; readings++) {
         struct route_match match;
         bool kept = (readings & URI_READ_DOTS) != 0 && (readings & URI_READ_ESCAPED) != 0;

@@ -8,7 +8,8 @@
 #include "http/msg.h"
 #include "pick/route.h"
 
-/* route_find for a path that uri_is_odd; also ERR_BAD_TARGET: another reading of the path does not
+/* route_find for a path that uri_is_odd; also ERR_BAD_TARGET: it would take more than
+ * LIMIT_READINGS to try all readings of the path, or another reading does not
  * lead there; ERR_NO_MEMORY. */
 MUST_CHECK
 enum err readings_find(const struct route_table *table, const struct route_request *req,

@@ -1,6 +1,7 @@
 /* What routes do with paths of more than one form (RELIABILITY H14). */
 #include "proxy/readings.h"
 
+#include "base/buf.h"
 #include "check.h"
 #include "http/uri.h"
 
@@ -125,4 +126,38 @@ TEST(readings, no_memory_to_judge_a_path)
         CHECK(e == ERR_NO_MEMORY, "%s: %s", rows[i].path, err_name(e));
         arena_reset(&a);
     }
+}
+
+/* A path of 7 KiB in 64 readings took milliseconds. */
+TEST(readings, long_paths_of_many_readings_are_refused_H14)
+{
+    static const struct {
+        const char *piece;
+        size_t bytes;
+        enum err want;
+    } rows[] = {
+        {"/x;y//%2fa%5cb\\c.%40", 40, ERR_OK},
+        {"/x;y//%2fa%5cb\\c.%40", 7000, ERR_BAD_TARGET},
+        {"/x;y", 7000, ERR_OK},
+        {"/%41", 7000, ERR_OK},
+        {"/%2F", 7000, ERR_OK},
+    };
+    struct route_table *table;
+    const struct route_rule all = {.path = SPAN("/"), .index = 0};
+    CHECK_INT(route_table_new(&all, 1, &table), ERR_OK);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct arena a;
+        struct buf path;
+        struct route_match match;
+        arena_init(&a, NULL, 32768, 0);
+        buf_init(&path, 0);
+        while (buf_len(&path) < rows[i].bytes)
+            buf_put_str(&path, rows[i].piece);
+        struct route_request req = {
+            .path = buf_span(&path), .method = SPAN("GET"), .get = no_field};
+        CHECK(readings_find(table, &req, &a, &match) == rows[i].want, "row %zu", i);
+        arena_reset(&a);
+        buf_fini(&path);
+    }
+    route_table_free(&table);
 }
