@@ -191,10 +191,16 @@ enum err uri_resolve(char *path, size_t n, struct arena *a, struct span *out, st
 }
 
 /* What a path may have as it is (RFC 3986 section 3.3), but for ';' and '/'. */
+static const bool plain_bytes[256] = {
+    ['!'] = true, ['$'] = true,         ['&' ... '*'] = true, ['+' ... '.'] = true,
+    [':'] = true, ['='] = true,         ['@'] = true,         ['_'] = true,
+    ['~'] = true, ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true,
+};
+
+/* c: a byte, or -1. */
 static bool is_plain(int c)
 {
-    return c > 0 && c < 0x7f &&
-           (ascii_alpha((char)c) || ascii_digit((char)c) || strchr("-._~!$&'()*+,=:@", c) != NULL);
+    return c >= 0 && plain_bytes[c];
 }
 
 /* Of a hexadecimal digit. */
@@ -255,46 +261,40 @@ unsigned uri_readings(struct span path)
     return (all & ~(unsigned)URI_READ_PLAIN) != 0 ? all | dots | URI_READ_MERGE : all;
 }
 
-/* One pass over p[0..n): escapes that the readings decode. */
-static size_t decode(char *p, size_t n, unsigned readings)
+/* One pass: escapes that the readings decode, then what works on single bytes: backslashes,
+ * parameters, double slashes. */
+static size_t read_as(struct span path, unsigned readings, size_t most, char *memory)
 {
-    size_t out = 0;
-    for (size_t i = 0; i < n; i++) {
-        int e = p[i] == '%' ? escaped(span_of(p, n), i) : -1;
-        bool plain = (readings & URI_READ_PLAIN) != 0 && is_plain(e);
-        bool slash = (readings & URI_READ_SLASH) != 0 && (e == '/' || e == '\\');
-        p[out++] = plain || slash ? (char)e : p[i];
-        i += plain || slash ? 2 : 0;
-    }
-    return out;
-}
-
-/* What works on single bytes: backslashes, parameters, double slashes. */
-static size_t fold(char *p, size_t n, unsigned readings)
-{
-    size_t out = 0;
+    bool plain = (readings & URI_READ_PLAIN) != 0, slash = (readings & URI_READ_SLASH) != 0;
+    bool backslash = (readings & URI_READ_BACKSLASH) != 0;
+    bool merge = (readings & URI_READ_MERGE) != 0, params = (readings & URI_READ_PARAMS) != 0;
     bool skipping = false;
-    for (size_t i = 0; i < n; i++) {
-        char c = p[i] == '\\' && (readings & URI_READ_BACKSLASH) != 0 ? '/' : p[i];
-        skipping = c == ';' && (readings & URI_READ_PARAMS) != 0 ? true : skipping && c != '/';
-        bool doubled = c == '/' && out > 0 && p[out - 1] == '/';
-        if (skipping || (doubled && (readings & URI_READ_MERGE) != 0)) {
-            continue;
+    size_t out = 0;
+    for (size_t i = 0; i < path.n && out < most; i++) {
+        char c = path.p[i];
+        int e = c == '%' ? escaped(path, i) : -1;
+        if ((plain && is_plain(e)) || (slash && (e == '/' || e == '\\'))) {
+            c = (char)e;
+            i += 2;
         }
-        p[out++] = c;
+        c = c == '\\' && backslash ? '/' : c;
+        skipping = c == ';' && params ? true : skipping && c != '/';
+        bool doubled = merge && c == '/' && out > 0 && memory[out - 1] == '/';
+        if (!skipping && !doubled) {
+            memory[out++] = c;
+        }
     }
     return out;
 }
 
-struct span uri_variant(struct span path, unsigned readings, char *memory)
+struct span uri_variant(struct span path, unsigned readings, size_t most, char *memory)
 {
     if (path.n == 0) {
         return path;
     }
-    memcpy(memory, path.p, path.n);
-    size_t n = decode(memory, path.n, readings);
-    n = fold(memory, n, readings);
-    if ((readings & URI_READ_DOTS) == 0) {
+    bool whole = (readings & URI_READ_DOTS) == 0;
+    size_t n = read_as(path, readings, whole ? path.n : most, memory);
+    if (whole) {
         n = remove_dots(memory, n, (readings & URI_READ_ESCAPED) == 0);
     }
     return span_of(memory, n);

@@ -64,6 +64,7 @@ struct route_table {
     size_t host_slots;    /* a power of two */
     uint32_t any;         /* root for rules without host; NONE: there are none */
     size_t wildcard_most; /* length of the longest wildcard, 0: there are none */
+    size_t longest;       /* path of a rule */
     uint32_t node_count;
 };
 
@@ -303,6 +304,7 @@ static enum err fill(struct route_table *t, const struct route_rule *rules, size
         enum err err = copy_rule(t, &rules[i], &t->rules[i]);
         if (err != ERR_OK)
             return err;
+        t->longest = rules[i].path.n > t->longest ? rules[i].path.n : t->longest;
     }
     qsort(t->rules, count, sizeof *t->rules, compare_rules);
     return build(t, (uint32_t)count);
@@ -351,6 +353,11 @@ static uint32_t find_host(const struct route_table *t, struct span host)
             return found->root;
     }
     return t->any;
+}
+
+size_t route_longest(const struct route_table *t)
+{
+    return t->longest;
 }
 
 bool route_knows(const struct route_table *t, struct span host)

@@ -57,6 +57,9 @@ MUST_CHECK
 enum err route_table_new(const struct route_rule *rules, size_t count, struct route_table **out);
 void route_table_free(struct route_table **t);
 
+/* The length of the longest path of a rule: what stands behind it in a request's path, but for the
+ * next byte, decides nothing. Any thread. */
+size_t route_longest(const struct route_table *t);
 /* Whether any rule is for this host. Any thread. */
 bool route_knows(const struct route_table *t, struct span host);
 /* OK, ERR_NO_ROUTE (404), or ERR_BAD_METHOD (405) where only the method was in the way. Any thread.

@@ -20,10 +20,11 @@ static enum err agree(const struct route_table *table, const struct route_reques
         return ERR_BAD_TARGET;
     for (unsigned readings = 1; readings <= useful; readings++) {
         struct route_match match;
-        bool kept = (readings & URI_READ_DOTS) != 0 && (readings & URI_READ_ESCAPED) != 0;
-        if ((readings & ~useful) != 0 || kept)
+        bool idle = (readings & URI_READ_ESCAPED) != 0 &&
+                    (readings & (URI_READ_DOTS | URI_READ_PLAIN)) != 0;
+        if ((readings & ~useful) != 0 || idle)
             continue; /* the same as without */
-        other.path = uri_variant(req->path, readings, memory);
+        other.path = uri_variant(req->path, readings, route_longest(table) + 1, memory);
         if (route_find(table, &other, &match) != ERR_OK || match.index != chosen->index)
             return ERR_BAD_TARGET;
     }

@@ -41,7 +41,7 @@ static void read_path(struct span raw, struct arena *a)
     must(odd || span_eq(uri_settle(normal, memory), normal));
     unsigned end = raw.n <= SHORT ? URI_READ_END : URI_READ_ESCAPED;
     for (unsigned readings = 1; readings < end; readings++) {
-        struct span other = uri_variant(normal, readings, memory);
+        struct span other = uri_variant(normal, readings, SIZE_MAX, memory);
         must(other.n <= normal.n);
         if ((readings & (URI_READ_ESCAPED | URI_READ_DOTS)) == 0) {
             is_normal(other, a);
@@ -49,8 +49,8 @@ static void read_path(struct span raw, struct arena *a)
         must(odd || span_eq(other, normal));
         if (raw.n <= SHORT) {
             struct span first = arena_copy(a, other);
-            must(first.p != NULL && uri_variant(raw, readings, memory).n <= raw.n);
-            must(span_eq(uri_variant(normal, readings & useful, memory), first));
+            must(first.p != NULL && uri_variant(raw, readings, SIZE_MAX, memory).n <= raw.n);
+            must(span_eq(uri_variant(normal, readings & useful, SIZE_MAX, memory), first));
         }
     }
     struct span canonical = arena_copy(a, uri_canonical(normal, memory));

@@ -171,7 +171,8 @@ TEST(uri, readings_H14)
         size_t n = strlen(rows[i].path);
         char *memory = malloc(n + 1);
         CHECK(memory != NULL, "memory");
-        CHECK_SPAN(uri_variant(span_of(rows[i].path, n), rows[i].readings, memory), rows[i].want);
+        CHECK_SPAN(uri_variant(span_of(rows[i].path, n), rows[i].readings, SIZE_MAX, memory),
+                   rows[i].want);
         free(memory);
     }
 }
@@ -306,7 +307,8 @@ TEST(uri, readings_that_make_no_difference)
         arena_reset(&a);
         unsigned useful = uri_readings(s);
         for (unsigned r = 1; r < URI_READ_END; r++) {
-            struct span one = uri_variant(s, r, with), two = uri_variant(s, r & useful, without);
+            struct span one = uri_variant(s, r, SIZE_MAX, with),
+                        two = uri_variant(s, r & useful, SIZE_MAX, without);
             CHECK(span_eq(one, two), "%.*s: %u of %u", SPAN_FMT(s), r, useful);
         }
     }
