@@ -63,6 +63,8 @@ static struct arena_block *block_get(struct arena *a, size_t size)
     struct arena_block *block = size == ordinary_size(a) ? cache_get(a->cache, size) : NULL;
     if (block == NULL)
         block = mem_resize(NULL, whole);
+    if (block == NULL && a->reserve != NULL && reserve_lend(a->reserve, whole))
+        block = mem_resize(NULL, whole);
     if (block == NULL)
         return NULL;
     block->size = size;

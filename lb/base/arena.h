@@ -5,6 +5,7 @@
 #define MERIDIAN_BASE_ARENA_H
 
 #include "base/budget.h"
+#include "base/reserve.h"
 #include "base/str.h"
 
 struct arena_block;
@@ -22,8 +23,9 @@ struct arena {
     struct arena_cache *cache; /* borrowed; NULL: straight from mem */
     size_t block_size;         /* of ordinary blocks; larger pieces get a block of their own */
     size_t used, limit;        /* bytes taken from mem or cache; limit 0 = none */
-    struct budget *budget;     /* borrowed; what its blocks take is booked there; NULL: nowhere */
-    bool refused;              /* the budget has refused a block */
+    struct reserve *reserve; /* borrowed; lends a block that the heap has not; NULL: nothing does */
+    struct budget *budget;   /* borrowed; what its blocks take is booked there; NULL: nowhere */
+    bool refused;            /* the budget has refused a block */
 };
 
 void arena_init(struct arena *a, struct arena_cache *cache, size_t block_size, size_t limit);

@@ -91,6 +91,7 @@
 #define LIMIT_H2_HELD                 MIB(1) /* L18, received and not wanted, per connection */
 #define LIMIT_RETRY_EXTRA             2      /* L30 */
 #define LIMIT_RETRY_TOTAL_MS          15000  /* L30 */
+#define LIMIT_LACKED                  8      /* F16, looks for a connection */
 #define LIMIT_RETRY_BUDGET_PERCENT    20     /* L30 */
 #define LIMIT_RETRY_BUDGET_MIN        10     /* L30, per second */
 #define LIMIT_REPLAY_BODY             KIB(64) /* H22 */

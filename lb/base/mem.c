@@ -23,7 +23,8 @@ static _Thread_local struct cell *mine;
 
 /* Tests' switches. `armed` is read by every allocation and written by tests alone. */
 static _Atomic bool armed;
-static _Atomic uint64_t left;   /* allocations up to and with the one that fails; 0: none does */
+static _Atomic uint64_t left;   /* allocations up to and with the last that fails; 0: none does */
+static _Atomic uint64_t in_row; /* so many of them fail, the last ones */
 static _Atomic uint64_t chance; /* of ten thousand */
 static _Atomic uint64_t dice;
 static _Atomic bool held;
@@ -75,7 +76,7 @@ static bool chosen(void)
     if (of_10000 != 0 && throw_dice() % 10000 < of_10000)
         return true;
     return atomic_load_explicit(&left, memory_order_relaxed) != 0 &&
-           atomic_fetch_sub_explicit(&left, 1, memory_order_relaxed) == 1;
+           atomic_fetch_sub_explicit(&left, 1, memory_order_relaxed) <= atomic_load(&in_row);
 }
 
 /* True where a test wants this allocation to fail. */
@@ -169,7 +170,13 @@ uint64_t mem_used(void)
 
 void mem_fail_at(uint64_t n)
 {
-    atomic_store_explicit(&left, n, memory_order_relaxed);
+    mem_fail_row(n, 1);
+}
+
+void mem_fail_row(uint64_t n, uint64_t row)
+{
+    atomic_store_explicit(&in_row, row, memory_order_relaxed);
+    atomic_store_explicit(&left, n != 0 ? n + row - 1 : 0, memory_order_relaxed);
     atomic_store_explicit(&armed, n != 0 || atomic_load(&chance) != 0, memory_order_relaxed);
 }
 

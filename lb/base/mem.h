@@ -32,6 +32,8 @@ uint64_t mem_used(void);
 
 /* Tests only: the allocation number n from now (1 = the next) fails, once; 0 switches it off. */
 void mem_fail_at(uint64_t n);
+/* Tests only: that one and those that follow it fail, `row` in all. */
+void mem_fail_row(uint64_t n, uint64_t row);
 /* Tests only: so many of ten thousand allocations fail, by the seed; 0 switches it off. */
 void mem_fail_some(uint64_t seed, unsigned of_10000);
 /* Tests only: while held, nothing fails and nothing counts towards mem_fail_at. */

@@ -66,6 +66,18 @@ void *small_resize(struct small_store *s, void *p, size_t size)
     return q;
 }
 
+void *small_take_lent(struct small_store *s, struct reserve *r, size_t size)
+{
+    void *p = small_take(s, size);
+    return p == NULL && reserve_lend(r, size) ? small_take(s, size) : p;
+}
+
+void *small_resize_lent(struct small_store *s, struct reserve *r, void *p, size_t size)
+{
+    void *q = small_resize(s, p, size);
+    return q == NULL && reserve_lend(r, size) ? small_resize(s, p, size) : q;
+}
+
 void small_store_fini(struct small_store *s)
 {
     for (size_t i = 0; i < CLASSES; i++) {

@@ -4,7 +4,7 @@
 #ifndef MERIDIAN_BASE_SMALL_H
 #define MERIDIAN_BASE_SMALL_H
 
-#include <stddef.h>
+#include "base/reserve.h"
 
 #define SMALL_LEAST 24                    /* the smallest, which is the heap's own */
 #define SMALL_STEP  16                    /* from each size to the next, as the heap's */
@@ -23,6 +23,11 @@ struct small_store {
 void *small_take(struct small_store *s, size_t size) __attribute__((warn_unused_result));
 /* As realloc; on NULL the old piece stays. */
 void *small_resize(struct small_store *s, void *p, size_t size) __attribute__((warn_unused_result));
+/* The same of what many share. */
+void *small_take_lent(struct small_store *s, struct reserve *r, size_t size)
+    __attribute__((warn_unused_result));
+void *small_resize_lent(struct small_store *s, struct reserve *r, void *p, size_t size)
+    __attribute__((warn_unused_result));
 /* A piece of this store; NULL is nothing. */
 void small_give(struct small_store *s, void *p);
 /* Frees what is kept; every piece has been given back. */

@@ -397,7 +397,7 @@ static const struct back_link_ops link_ops = {
 enum err h1_back_new(struct conn *c, const struct back_limits *limits,
                      const struct back_owner *owner, void *owner_user, struct back_link **out)
 {
-    struct h1_back *h = mem_alloc(sizeof(*h));
+    struct h1_back *h = reserve_alloc(conn_reserve(c), sizeof(*h));
     if (h == NULL) {
         return ERR_NO_MEMORY;
     }

@@ -28,17 +28,20 @@ static size_t hold_limit(const struct front_limits *l)
     return head > KIB(64) ? head : KIB(64);
 }
 
-/* The memory of a request, from the first byte of its head on. */
+/* The memory of a request, from the first byte of its head on. Until it is known where that ends it
+ * is lent: what follows on the connection would end with it (F16). */
 static bool borrow_request(struct h1_front *h)
 {
     const struct front_limits *l = h->limits;
-    struct h1_request *q = small_take(conn_small(h->conn), sizeof(*q));
+    struct reserve *reserve = conn_reserve(h->conn);
+    struct h1_request *q = small_take_lent(conn_small(h->conn), reserve, sizeof(*q));
     if (q == NULL) {
         return false;
     }
     q->stream = (struct front){.ops = &h1_front_ops, .arena = &q->arena, .begun_ns = now_ns(h)};
     q->front = h;
     arena_init(&q->arena, h->arenas, ARENA_BLOCK, front_arena_most(hold_limit(l), l->fields));
+    q->arena.reserve = reserve;
     h1_scan_init(&q->scan, H1_REQUEST);
     h->request = q;
     return true;
@@ -112,6 +115,7 @@ static void begin(struct h1_front *h, enum err bad, enum h1_coding coding, size_
     struct h1_request *q = h->request;
     h->state = FRONT_BUSY;
     h->served++;
+    q->arena.reserve = NULL;
     h->closing = h->closing || bad != ERR_OK || h->served >= h->limits->requests;
     q->message.scheme = h->tls ? SPAN("https") : SPAN("http");
     q->wants = q->end_told = q->begun = q->done = q->tunnel = false;
@@ -449,7 +453,7 @@ enum err h1_front_new(struct conn *c, bool tls, const struct front_limits *limit
                       struct arena_cache *cache, const struct front_owner *owner, void *owner_user,
                       struct front_codec **out)
 {
-    struct h1_front *h = mem_alloc(sizeof(*h));
+    struct h1_front *h = reserve_alloc(conn_reserve(c), sizeof(*h));
     if (h == NULL) {
         return ERR_NO_MEMORY;
     }

@@ -105,8 +105,14 @@ static enum err reason_of(const struct h2_stream *st, uint32_t code, bool own)
     if (st->excess) {
         return ERR_HELD;
     }
-    if (code == NGHTTP2_CANCEL && broken(h2_session_why(st->session))) {
+    enum err ended = h2_session_why(st->session);
+    if (code == NGHTTP2_CANCEL && broken(ended)) {
         return ERR_BACKEND_PROTOCOL;
+    }
+    /* Ours, not the server's (B2): the connection broke, or the library could not send the head. */
+    bool unsent = own && code == NGHTTP2_REFUSED_STREAM && !h2_session_ending(st->session);
+    if (unsent || (code == NGHTTP2_CANCEL && ended == ERR_NO_MEMORY)) {
+        return ERR_NO_MEMORY;
     }
     if (own && code == NGHTTP2_ENHANCE_YOUR_CALM) {
         return ERR_SEND_TIMEOUT; /* the client's fault: it held up others */
@@ -306,7 +312,7 @@ static struct h2_limits limits_of(const struct back_limits *l)
 enum err h2_back_new(struct conn *c, const struct back_limits *limits,
                      const struct back_owner *owner, void *owner_user, struct back_link **out)
 {
-    struct h2_back *h = mem_alloc(sizeof(*h));
+    struct h2_back *h = reserve_alloc(conn_reserve(c), sizeof(*h));
     if (h == NULL) {
         return ERR_NO_MEMORY;
     }

@@ -77,7 +77,7 @@ static void on_room(struct h2_stream *st)
 static enum err reason_of(const struct h2_stream *st, uint32_t code, bool own)
 {
     enum err why = h2_session_why(st->session);
-    if (why == ERR_H2_FLOOD || why == ERR_H2_PROTOCOL) {
+    if (why == ERR_H2_FLOOD || why == ERR_H2_PROTOCOL || why == ERR_NO_MEMORY) {
         return why;
     }
     bool broke = own && code != NGHTTP2_INTERNAL_ERROR && code != NGHTTP2_CANCEL;
@@ -216,7 +216,7 @@ enum err h2_front_new(struct conn *c, bool tls, const struct front_limits *limit
                       struct arena_cache *cache, const struct front_owner *owner, void *owner_user,
                       struct front_codec **out)
 {
-    struct h2_front *h = mem_alloc(sizeof(*h));
+    struct h2_front *h = reserve_alloc(conn_reserve(c), sizeof(*h));
     if (h == NULL) {
         return ERR_NO_MEMORY;
     }

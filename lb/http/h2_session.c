@@ -44,6 +44,20 @@ static void end(struct h2_session *s, enum err why, enum conn_end how)
     h2_later(s);
 }
 
+static enum err reason_of(ssize_t error)
+{
+    return error == NGHTTP2_ERR_NOMEM     ? ERR_NO_MEMORY
+           : error == NGHTTP2_ERR_FLOODED ? ERR_H2_FLOOD
+                                          : ERR_H2_PROTOCOL;
+}
+
+/* The library cannot go on. */
+static void break_off(struct h2_session *s, ssize_t error)
+{
+    s->why = s->why != ERR_OK ? s->why : reason_of(error);
+    s->condemned = true;
+}
+
 /* Frames to the connection, as long as it takes them. */
 static void pump(struct h2_session *s)
 {
@@ -52,7 +66,7 @@ static void pump(struct h2_session *s)
         ssize_t n = nghttp2_session_mem_send(s->wire, &bytes);
         if (n <= 0) {
             if (n < 0) {
-                s->condemned = true;
+                break_off(s, n);
             }
             return;
         }
@@ -148,13 +162,6 @@ static void on_time(struct timer *t)
     h2_later(s);
 }
 
-static enum err reason_of(ssize_t error)
-{
-    return error == NGHTTP2_ERR_NOMEM     ? ERR_NO_MEMORY
-           : error == NGHTTP2_ERR_FLOODED ? ERR_H2_FLOOD
-                                          : ERR_H2_PROTOCOL;
-}
-
 /* The library forgets closed streams, for its memory's sake. */
 static uint32_t check_past(struct h2_session *s, struct h2_frame f)
 {
@@ -202,8 +209,7 @@ static size_t on_bytes(void *user, struct conn *c, struct span bytes)
         ssize_t r =
             s->condemned ? 0 : nghttp2_session_mem_recv(s->wire, (const uint8_t *)bytes.p, n);
         if (r < 0) {
-            s->why = s->why != ERR_OK ? s->why : reason_of(r);
-            s->condemned = true;
+            break_off(s, r);
         }
         bytes = span_sub(bytes, n, bytes.n);
     }
@@ -285,7 +291,7 @@ static void allowance_changed(void *owner)
 enum err h2_session_new(struct conn *c, bool server, const struct h2_limits *limits,
                         const struct h2_events *to, void *user, struct h2_session **out)
 {
-    struct h2_session *s = mem_alloc(sizeof(*s));
+    struct h2_session *s = reserve_alloc(conn_reserve(c), sizeof(*s));
     if (s == NULL) {
         return ERR_NO_MEMORY;
     }
@@ -299,7 +305,8 @@ enum err h2_session_new(struct conn *c, bool server, const struct h2_limits *lim
                              .conn = c,
                              .loop = conn_loop(c),
                              .store = conn_store(c),
-                             .small = conn_small(c)};
+                             .small = conn_small(c),
+                             .reserve = conn_reserve(c)};
     allowance_init(&s->allowance, limits->streams, allowance_changed, s);
     if (!h2_wire_new(s) || !say_terms(s)) {
         nghttp2_session_del(s->wire);

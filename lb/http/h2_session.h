@@ -21,6 +21,10 @@
  * the client's allowance has room for it. Where it stays shut to content that is wanted for
  * LIMIT_H2_SHUT_MS, the youngest of those whose content never was end.
  *
+ * Memory. What the library cannot have ends the connection: it is lent (base/reserve.h), so that a
+ * failed allocation ends one request and not all. Where nothing is left to lend it ends all the
+ * same, as ERR_NO_MEMORY: ours, not the peer's (B2).
+ *
  * SETTINGS. A client opens no stream before the server has acknowledged its terms, so that none has
  * a wider window than they say. A peer that has said its own and does not acknowledge ours ends
  * after LIMIT_H2_SETTINGS_MS. */

@@ -22,6 +22,7 @@ struct h2_session {
     struct loop *loop;
     struct buf_store *store;
     struct small_store *small;
+    struct reserve *reserve;
     struct task later;  /* sends, tells, ends */
     struct timer timer; /* what is bounded in time */
     struct link streams;

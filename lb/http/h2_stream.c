@@ -201,11 +201,13 @@ static bool provoked(uint32_t code)
            code != NGHTTP2_INTERNAL_ERROR && code != NGHTTP2_ENHANCE_YOUR_CALM;
 }
 
-/* What we have said GOAWAY for, where the library itself found it. */
+/* What we have said GOAWAY for, where the library itself found it. An error of its own is one of
+ * our heads that it could not compress, for want of memory. */
 static enum err reason_of(uint32_t code)
 {
     return code == NGHTTP2_NO_ERROR            ? ERR_OK
            : code == NGHTTP2_ENHANCE_YOUR_CALM ? ERR_H2_FLOOD
+           : code == NGHTTP2_INTERNAL_ERROR    ? ERR_NO_MEMORY
                                                : ERR_H2_PROTOCOL;
 }
 

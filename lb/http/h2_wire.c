@@ -22,7 +22,8 @@ static bool set_options(nghttp2_option *o, const struct h2_guard *guard)
 }
 
 /* What the library holds counts like everything else (A3), for clients also towards their
- * allowance. It takes and gives many small pieces for each stream. */
+ * allowance. It takes and gives many small pieces for each stream. Whatever it cannot have is the
+ * end of the connection for it, or a window that stays shut: it is lent (F16). */
 static size_t room_of(const struct h2_session *s, void *p)
 {
     return s->server && p != NULL ? mem_room(p) : 0;
@@ -31,7 +32,7 @@ static size_t room_of(const struct h2_session *s, void *p)
 static void *wire_alloc(size_t size, void *user)
 {
     struct h2_session *s = user;
-    void *p = small_take(s->small, size);
+    void *p = small_take_lent(s->small, s->reserve, size);
     s->allowance.all.used += room_of(s, p);
     return p;
 }
@@ -50,7 +51,7 @@ static void *wire_resize(void *p, size_t size, void *user)
 {
     struct h2_session *s = user;
     size_t was = room_of(s, p);
-    void *q = small_resize(s->small, p, size);
+    void *q = small_resize_lent(s->small, s->reserve, p, size);
     if (q != NULL) {
         s->allowance.all.used += room_of(s, q) - was;
     }

@@ -65,6 +65,12 @@ struct chunk *buf_store_take(struct buf_store *s, size_t size)
     return c;
 }
 
+struct chunk *buf_store_take_lent(struct buf_store *s, struct reserve *r, size_t size)
+{
+    struct chunk *c = buf_store_take(s, size);
+    return c == NULL && reserve_lend(r, size) ? buf_store_take(s, size) : c;
+}
+
 void buf_store_give(struct buf_store *s, struct chunk **c)
 {
     struct chunk *given = *c;
@@ -156,6 +162,11 @@ bool chain_put(struct chain *c, struct buf_store *s, struct span bytes)
     last->n += bytes.n;
     c->bytes += (uint32_t)bytes.n;
     return true;
+}
+
+bool chain_put_lent(struct chain *c, struct buf_store *s, struct reserve *r, struct span bytes)
+{
+    return chain_put(c, s, bytes) || (reserve_lend(r, bytes.n) && chain_put(c, s, bytes));
 }
 
 void chain_take(struct chain *c, struct buf_store *s, size_t n)

@@ -5,6 +5,7 @@
 #ifndef MERIDIAN_NET_BUF_STORE_H
 #define MERIDIAN_NET_BUF_STORE_H
 
+#include "base/reserve.h"
 #include "base/str.h"
 
 #include <sys/uio.h>
@@ -24,6 +25,8 @@ void buf_store_free(struct buf_store **s);
 /* An empty chunk of at least `size` bytes; NULL without memory. Larger ones than the largest class
  * come straight from the heap. */
 struct chunk *buf_store_take(struct buf_store *s, size_t size);
+/* The same of what many share. */
+struct chunk *buf_store_take_lent(struct buf_store *s, struct reserve *r, size_t size);
 /* Gives it back and empties *c; NULL is nothing. */
 void buf_store_give(struct buf_store *s, struct chunk **c);
 /* Bytes that are kept for borrowers. */
@@ -43,6 +46,8 @@ struct chain {
 
 /* Copies all of s to the end, or nothing: false without memory. */
 bool chain_put(struct chain *c, struct buf_store *s, struct span bytes);
+/* The same of what many share. */
+bool chain_put_lent(struct chain *c, struct buf_store *s, struct reserve *r, struct span bytes);
 /* Drops n bytes from the front. */
 void chain_take(struct chain *c, struct buf_store *s, size_t n);
 void chain_clear(struct chain *c, struct buf_store *s);

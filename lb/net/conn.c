@@ -29,7 +29,8 @@ enum err conn_env_init(struct conn_env *env, struct loop *loop)
     list_init(&env->yielding);
     timer_init(&env->next, loop, conn_next_turn);
     task_init(&env->turn_end, turn_end);
-    if (env->in != NULL && env->clear != NULL && buf_store_new(&env->store) == ERR_OK)
+    if (env->in != NULL && env->clear != NULL && buf_store_new(&env->store) == ERR_OK &&
+        reserve_fill(&env->reserve))
         return ERR_OK;
     conn_env_fini(env);
     return ERR_NO_MEMORY;
@@ -62,6 +63,7 @@ void conn_env_fini(struct conn_env *env)
     timer_stop(&env->next);
     buf_store_free(&env->store);
     small_store_fini(&env->small);
+    reserve_fini(&env->reserve);
     mem_free(env->in);
     mem_free(env->clear);
     env->in = env->clear = NULL;
@@ -88,6 +90,7 @@ static void turn_end(struct task *t)
     env->in_event = false;
     conn_env_flush(env);
     release_dead(env);
+    (void)reserve_fill(&env->reserve); /* later, where what is missing cannot be had yet */
     if (!list_empty(&env->resume))
         task_post(env->loop, t);
 }
@@ -224,7 +227,7 @@ static void on_time(struct timer *t)
 static struct conn *conn_new(struct conn_env *env, int fd, const struct conn_events *events,
                              void *user)
 {
-    struct conn *c = mem_alloc(sizeof *c);
+    struct conn *c = reserve_alloc(&env->reserve, sizeof *c);
     if (c == NULL)
         return NULL;
     c->env = env;
@@ -243,7 +246,8 @@ static struct conn *conn_new(struct conn_env *env, int fd, const struct conn_eve
 
 static struct tls_home home_of(struct conn *c)
 {
-    return (struct tls_home){.loop = c->env->loop, .store = c->env->store, .out = &c->out};
+    return (struct tls_home){
+        .loop = c->env->loop, .store = c->env->store, .reserve = &c->env->reserve, .out = &c->out};
 }
 
 enum err conn_accept(struct conn_env *env, int fd, const struct addr *peer, struct tls_server *tls,
@@ -311,7 +315,7 @@ enum err conn_connect(struct conn_env *env, const struct conn_target *to,
         if (to->glance && !c->by_path)
             l->ops->sock_glance(l, fd);
         e = to->tls != NULL ? tls_connect(&home, to, &c->tls) : ERR_OK;
-        if (e == ERR_OK && !chain_put(&c->out, env->store, to->prelude))
+        if (e == ERR_OK && !conn_put(c, to->prelude))
             e = ERR_NO_MEMORY;
     }
     if (e == ERR_OK)
@@ -488,4 +492,9 @@ struct loop *conn_loop(const struct conn *c)
 struct small_store *conn_small(const struct conn *c)
 {
     return &c->env->small;
+}
+
+struct reserve *conn_reserve(const struct conn *c)
+{
+    return &c->env->reserve;
 }

@@ -23,6 +23,7 @@
 
 #include "base/budget.h"
 #include "base/buf.h"
+#include "base/reserve.h"
 #include "base/small.h"
 #include "net/loop.h"
 
@@ -71,6 +72,7 @@ struct conn_env {
     struct task turn_end;
     struct buf_store *store;  /* output and hold buffers, lent while bytes are in flight */
     struct small_store small; /* and small pieces, for codecs */
+    struct reserve reserve;   /* for what must not fail; filled again at the end of a turn */
     unsigned unsent;          /* events since the last flush that have left something */
     bool in_event;
     bool pressed; /* memory is short: windows stay narrow (L21, RELIABILITY section 5) */
@@ -200,5 +202,7 @@ struct loop *conn_loop(const struct conn *c);
 struct buf_store *conn_store(const struct conn *c);
 /* Small pieces of its env; they live longer than the connection. */
 struct small_store *conn_small(const struct conn *c);
+/* What its env has laid aside for what many requests share; likewise. */
+struct reserve *conn_reserve(const struct conn *c);
 
 #endif

@@ -71,6 +71,12 @@ static inline bool conn_alive(const struct conn *c)
     return c->state <= CONN_OPEN;
 }
 
+/* Bytes to the end of its output, which must not fail: all its requests would end. */
+static inline bool conn_put(struct conn *c, struct span bytes)
+{
+    return chain_put_lent(&c->out, c->env->store, &c->env->reserve, bytes);
+}
+
 /* conn.c */
 /* Watches what the state asks for: the only place that decides interest. */
 void conn_set_interest(struct conn *c);

@@ -38,7 +38,7 @@ static bool held_reserve(struct conn *c, size_t n)
         old->n = have;
         return true;
     }
-    struct chunk *more = buf_store_take(store, have + n);
+    struct chunk *more = buf_store_take_lent(store, &c->env->reserve, have + n);
     if (more == NULL)
         return false;
     if (have > 0)

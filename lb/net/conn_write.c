@@ -162,17 +162,16 @@ static bool send_direct(struct conn *c, struct span bytes)
     size_t sent = (size_t)n, old = sent < before ? sent : before;
     c->blocked = sent < before + bytes.n;
     chain_take(&c->out, c->env->store, old);
-    if (!chain_put(&c->out, c->env->store, span_sub(bytes, sent - old, bytes.n)))
-        return false;
-    count_sent(c, sent);
-    return true;
+    bool kept = conn_put(c, span_sub(bytes, sent - old, bytes.n));
+    count_sent(c, sent); /* in any case: the peer may act on it (P4) */
+    return kept;
 }
 
 static enum err write_plain(struct conn *c, struct span bytes)
 {
     /* What has gathered is at most LIMIT_FLOW_HIGH, in fewer chunks than PIECES. */
     bool direct = bytes.n >= DIRECT && !c->blocked && c->state == CONN_OPEN;
-    bool done = direct ? send_direct(c, bytes) : chain_put(&c->out, c->env->store, bytes);
+    bool done = direct ? send_direct(c, bytes) : conn_put(c, bytes);
     return done ? ERR_OK : ERR_NO_MEMORY;
 }
 

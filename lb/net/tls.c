@@ -42,7 +42,7 @@ struct tls {
 static int bio_write(BIO *bio, const char *p, size_t n, size_t *written)
 {
     struct tls *t = BIO_get_data(bio);
-    if (!chain_put(t->home.out, t->home.store, span_of(p, n)))
+    if (!chain_put_lent(t->home.out, t->home.store, t->home.reserve, span_of(p, n)))
         return 0;
     *written = n;
     return 1;
@@ -114,7 +114,7 @@ static enum err attach(struct tls *t, const BIO_METHOD *method)
 
 enum err tls_accept(const struct tls_home *home, struct tls_server *server, struct tls **out)
 {
-    struct tls *t = mem_alloc(sizeof *t);
+    struct tls *t = reserve_alloc(home->reserve, sizeof *t);
     if (t == NULL)
         return ERR_NO_MEMORY;
     t->home = *home;
@@ -132,7 +132,7 @@ enum err tls_accept(const struct tls_home *home, struct tls_server *server, stru
 
 enum err tls_connect(const struct tls_home *home, const struct conn_target *to, struct tls **out)
 {
-    struct tls *t = mem_alloc(sizeof *t);
+    struct tls *t = reserve_alloc(home->reserve, sizeof *t);
     if (t == NULL)
         return ERR_NO_MEMORY;
     t->home = *home;
@@ -193,7 +193,7 @@ enum err tls_keep(struct tls *t)
     }
     if (t->kept != NULL)
         return ERR_OK;
-    t->kept = buf_store_take(t->home.store, t->fed.n);
+    t->kept = buf_store_take_lent(t->home.store, t->home.reserve, t->fed.n);
     if (t->kept == NULL) {
         t->fed = SPAN_NONE;
         return ERR_NO_MEMORY;
@@ -314,7 +314,7 @@ static size_t gather(struct tls *t, struct span bytes)
 {
     struct chain *g = &t->gather;
     if (g->last == NULL || g->last->n >= RECORD) {
-        struct chunk *c = buf_store_take(t->home.store, RECORD);
+        struct chunk *c = buf_store_take_lent(t->home.store, t->home.reserve, RECORD);
         if (c == NULL)
             return 0;
         if (g->last != NULL)

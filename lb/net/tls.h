@@ -13,6 +13,7 @@ struct tls;
 struct tls_home {
     struct loop *loop;
     struct buf_store *store;
+    struct reserve *reserve;
     struct chain *out;
 };
 

@@ -54,12 +54,23 @@ static void give_kept(void *p)
     ASAN_POISON_MEMORY_REGION(p, RECORD_MOST);
 }
 
+static void *take_plain(size_t n)
+{
+    return kept != NULL ? take_kept(n) : mem_resize(NULL, n);
+}
+
+/* Whether it is worth another try where the heap has refused n bytes. */
+static bool lends(size_t n)
+{
+    return kept != NULL && kept->reserve != NULL && reserve_lend(kept->reserve, n);
+}
+
 static void *take(size_t n, const char *file, int line)
 {
     void *p = secret && secrets != NULL ? CRYPTO_secure_malloc(n, file, line) : NULL;
-    if (p != NULL)
-        return p;
-    return kept != NULL ? take_kept(n) : mem_resize(NULL, n);
+    if (p == NULL)
+        p = take_plain(n);
+    return p == NULL && lends(n) ? take_plain(n) : p;
 }
 
 static void give(void *p, const char *file, int line)
@@ -95,7 +106,10 @@ static void *resize(void *p, size_t n, const char *file, int line)
         return take(n, file, line);
     if (is_secret(p))
         return move_secret(p, n, file, line);
-    return kept != NULL ? small_resize(&kept->small, p, n) : mem_resize(p, n);
+    if (kept == NULL)
+        return mem_resize(p, n);
+    void *q = small_resize(&kept->small, p, n);
+    return q == NULL && lends(n) ? small_resize(&kept->small, p, n) : q;
 }
 
 /* A power of two that may be locked. */

@@ -314,7 +314,7 @@ static bool may_come(const struct proxy_listener *l, const struct addr *peer)
 
 enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const struct addr *peer)
 {
-    struct client *c = may_come(l, peer) ? mem_alloc(sizeof *c) : NULL;
+    struct client *c = may_come(l, peer) ? reserve_alloc(&p->env->reserve, sizeof *c) : NULL;
     if (c == NULL) {
         p->loop->ops->sock_close(p->loop, fd, false);
         return may_come(l, peer) ? ERR_NO_MEMORY : ERR_FORBIDDEN;

@@ -65,6 +65,7 @@ struct connpool_wait;
 struct connpool_events {
     /* The stream belongs to the caller, which ends with back->ops->release. */
     void (*on_stream)(void *user, struct back *b);
+    /* ERR_NO_MEMORY: ours; it says nothing of the server (B2). */
     void (*on_fail)(void *user, enum err why);
 };
 struct connpool_wait {

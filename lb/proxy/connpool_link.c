@@ -327,7 +327,7 @@ enum err pooled_open(struct connpool_host *h)
     const struct connpool_host *d = connpool_declared(h);
     if (d->secure && d->tls == NULL)
         return ERR_NO_BACKEND;
-    struct pooled *c = mem_alloc(sizeof *c);
+    struct pooled *c = reserve_alloc(&h->pool->env->reserve, sizeof *c);
     if (c == NULL)
         return ERR_NO_MEMORY;
     *c = (struct pooled){.host = h, .settings = d->settings, .promise = promise_of(h)};
@@ -346,8 +346,13 @@ enum err pooled_open(struct connpool_host *h)
 void pooled_open_for_waiters(struct connpool_host *h)
 {
     while (h->promised < h->waiting_count && connpool_count(h) < connpool_declared(h)->most) {
-        if (pooled_open(h) != ERR_OK)
-            return;
+        enum err e = pooled_open(h);
+        if (e == ERR_OK)
+            continue;
+        h->telling++;
+        fail_waiters(h, e); /* no time-out of theirs must count against the server (B2) */
+        h->telling--;
+        return;
     }
 }
 

@@ -74,7 +74,7 @@ static struct exchange *exchange_new(struct proxy *p)
         p->spare_count--;
         memset(x, 0, offsetof(struct exchange, timer));
     } else {
-        x = mem_alloc(sizeof *x);
+        x = reserve_alloc(&p->env->reserve, sizeof *x); /* else nobody could answer */
         if (x == NULL)
             return NULL;
         timer_init(&x->timer, p->loop, exchange_on_time);

@@ -89,9 +89,27 @@ static void on_stream(void *user, struct back *b)
     exchange_send(x);
 }
 
+/* A connection that we have no memory for ourselves says nothing of the server (B2), and is no
+ * attempt: it is asked for again in a moment, a few times, by all who have waited for it (F16). */
+static void lacks_memory(struct exchange *x)
+{
+    if (++x->lacked <= LIMIT_LACKED)
+        exchange_wait_a_moment(x);
+    else
+        exchange_fail(x, ERR_NO_MEMORY);
+}
+
 static void on_no_stream(void *user, enum err why)
 {
-    exchange_attempt_failed(user, why, SEEN_NO);
+    struct exchange *x = user;
+    if (why != ERR_NO_MEMORY) {
+        exchange_attempt_failed(x, why, SEEN_NO);
+        return;
+    }
+    x->connect_ns += loop_now_ns(x->proxy->loop) - x->phase_ns;
+    x->attempts--;
+    exchange_release_ticket(x);
+    lacks_memory(x);
 }
 
 static const struct connpool_events stream_events = {.on_stream = on_stream,
@@ -126,6 +144,11 @@ static void open_stream(struct exchange *x)
     if (e == ERR_FULL) {
         pick_release(&x->ticket); /* nothing has become free: nobody is told */
         exchange_wait(x, true);
+        return;
+    }
+    if (e == ERR_NO_MEMORY) {
+        pick_release(&x->ticket);
+        lacks_memory(x);
         return;
     }
     x->attempts++;
@@ -303,7 +326,7 @@ static void remember_attempt(struct exchange *x, enum err why, enum seen seen)
     x->last_backend = arena_copy(x->front->arena, e->backend);
     x->last_site = arena_copy(x->front->arena, span_str(x->ticket.site->name));
     x->last_why = why;
-    if (x->fresh || x->tried_count >= TRIED_MOST)
+    if (x->fresh || why == ERR_NO_MEMORY || x->tried_count >= TRIED_MOST)
         return;
     x->tried[x->tried_count++] = x->ticket.endpoint;
     bool turned_away = x->back != NULL && why == ERR_BACKEND_RESET && seen == SEEN_NO;
@@ -329,6 +352,14 @@ bool exchange_take_retry(struct exchange *x, bool answered)
                     : retry_budget_take(budget, loop_now_ms(p->loop), percent, least);
 }
 
+/* What we lack ourselves may be had by another attempt where it was the connection that broke by
+ * it; where the request has used up what is its own, or the response does not fit, it ends. */
+static bool own_lack_ends(const struct exchange *x, enum err why)
+{
+    bool begun = x->back != NULL && x->back->first_byte_ns != 0;
+    return why == ERR_NO_MEMORY && (begun || x->front->arena->refused);
+}
+
 static bool another_attempt(struct exchange *x, enum err why, enum seen seen)
 {
     struct proxy *p = x->proxy;
@@ -341,7 +372,7 @@ static bool another_attempt(struct exchange *x, enum err why, enum seen seen)
         .attempts = x->attempts,
         .elapsed_ms = (loop_now_ns(p->loop) - x->begun_ns) / NS_PER_MS,
     };
-    if (x->pool == NULL || !retry_allowed(&x->pool->retries, &facts))
+    if (x->pool == NULL || own_lack_ends(x, why) || !retry_allowed(&x->pool->retries, &facts))
         return false;
     return exchange_take_retry(x, false);
 }

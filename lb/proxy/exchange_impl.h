@@ -73,6 +73,7 @@ struct exchange {
     bool fresh;   /* the last attempt died on a used connection: a new one now */
     bool refused; /* the last server has not looked at it: that may help if there is no other */
     bool last_resort;
+    unsigned lacked;                 /* how often we had no memory for a connection */
     const struct pool_member *stick; /* where the client was before; while the edition is held */
     struct challenge *challenge;     /* a file that is being read for it */
     bool stick_ageing;               /* its cookie is to be renewed */
@@ -236,6 +237,8 @@ void exchange_settle_content(struct exchange *x);
 /* No slot now (L9), or with `own` no connection on this worker. Registered before the second try,
  * so that a slot freed in between is not missed. */
 void exchange_wait(struct exchange *x, bool own);
+/* Likewise, and it looks again in a moment, not at once. */
+void exchange_wait_a_moment(struct exchange *x);
 void exchange_leave_queue(struct exchange *x);
 /* Neither for a place nor for a connection nor for a file any more. */
 void exchange_unwait(struct exchange *x);

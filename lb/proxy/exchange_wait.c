@@ -238,6 +238,16 @@ void exchange_wait(struct exchange *x, bool own)
         invite_content(x);
 }
 
+void exchange_wait_a_moment(struct exchange *x)
+{
+    if (x->state == EXCHANGE_CONNECT)
+        exchange_move(x, EXCHANGE_ADMIT);
+    if (x->state != EXCHANGE_WAIT && !join_queue(x))
+        return;
+    x->slot->own = true;
+    exchange_aim(x);
+}
+
 void exchange_leave_queue(struct exchange *x)
 {
     struct pool_slot *slot = x->slot;

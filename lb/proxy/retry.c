@@ -19,7 +19,7 @@ static uint32_t kind_of(const struct retry_facts *f)
     if (f->why == ERR_BACKEND_PROTOCOL && f->seen == SEEN_NO)
         return RETRY_CONNECT;
     if (f->why == ERR_BACKEND_RESET || f->why == ERR_BACKEND_TRUNCATED ||
-        f->why == ERR_BACKEND_WANTS_H1)
+        f->why == ERR_BACKEND_WANTS_H1 || f->why == ERR_NO_MEMORY)
         return RETRY_RESET;
     return f->why == ERR_BACKEND_TIMEOUT ? RETRY_FIRST_BYTE : 0;
 }

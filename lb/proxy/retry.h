@@ -8,7 +8,8 @@
 
 enum {
     RETRY_CONNECT = 1, /* refused, unreachable, no answer to the connection attempt, TLS failed */
-    RETRY_RESET = 2,   /* closed or reset before the response was complete */
+    RETRY_RESET = 2,   /* closed or reset before the response was complete, by whomever: it may be
+                          our own want of memory that broke the connection */
     RETRY_FIRST_BYTE = 4, /* no response in time */
     RETRY_502 = 8,
     RETRY_503 = 16,

@@ -261,6 +261,7 @@ enum err worker_new(const struct worker_spec *spec, struct worker **out)
     enum err e = loop_ev_new(&w->loop);
     if (e == ERR_OK)
         e = conn_env_init(&w->env, w->loop);
+    w->tls_pieces.reserve = &w->env.reserve;
     if (e == ERR_OK)
         e = mailbox_init(&w->box, w->loop, on_mail, w);
     struct proxy_spec proxy = {

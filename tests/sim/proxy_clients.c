@@ -217,6 +217,8 @@ static bool take_response(struct peer *p)
     p->held = false;
     buf_take(&p->in, n);
     outcome(p, h.wish >= 0 ? ANSWERED : REFUSED);
+    if (last && h.wish < 0)
+        w->behind += p->next - p->first;
     if (last)
         client_over(p, CONN_END_NOW);
     return !last;

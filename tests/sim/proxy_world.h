@@ -111,6 +111,7 @@ struct world {
     struct h2_server *h2_servers;
     unsigned open; /* clients that are not through */
     unsigned outcomes[OUTCOMES], tunnels;
+    unsigned behind; /* pipelined behind one that was refused with the connection: never begun */
 };
 
 /* Prints the seed and ends the process. */

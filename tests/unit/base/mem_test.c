@@ -47,6 +47,17 @@ TEST(mem, copies_end_in_nul)
     mem_free(none);
 }
 
+TEST(mem, some_in_a_row_fail)
+{
+    mem_fail_row(2, 3);
+    for (int i = 1; i <= 6; i++) {
+        void *p = mem_alloc(8);
+        CHECK((p == NULL) == (i >= 2 && i <= 4), "allocation %d", i);
+        mem_free(p);
+    }
+    mem_fail_at(0);
+}
+
 /* A2: the n-th allocation can be made to fail, whatever asks for it; the one after it succeeds. */
 TEST(mem, the_nth_allocation_fails_once)
 {

@@ -637,7 +637,7 @@ TEST(back, no_memory)
     struct server s;
     struct back_link *none = NULL;
     server_new(&s);
-    mem_fail_at(1);
+    mem_fail_row(1, 2);
     CHECK_INT(h1_back_new(s.c, &s.limits, &owner, &s, &none), ERR_NO_MEMORY);
     mem_fail_at(0);
     ask(&s); /* the connection is as it was */

@@ -952,7 +952,7 @@ TEST(front, no_memory_for_a_request_F16)
 {
     struct client c;
     client_new(&c);
-    mem_fail_at(1);
+    mem_fail_row(1, 2);
     SAY(&c.w, GET("/1"));
     mem_fail_at(0);
     CHECK_STR(world_log(&c.w), "closed:no-memory");

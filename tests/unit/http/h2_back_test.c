@@ -950,6 +950,32 @@ TEST(h2_back, a_connection_that_has_ended_does_not_answer_a_check)
     server_end(&s);
 }
 
+/* Wherever a connection breaks for want of our own memory, that is said, and nothing of the
+ * server. */
+TEST(h2_back, a_connection_that_we_have_no_memory_for_is_not_the_servers_fault_B2)
+{
+    enum { ROW = 12 };
+    unsigned broken = 0;
+    for (uint64_t n = 1; n <= 60; n++) {
+        struct server s;
+        server_open(&s);
+        struct call *a = take(&s), *b = take(&s);
+        mem_fail_row(n, ROW);
+        OP(a, send_head, &get, true);
+        OP(b, send_head, &get, true);
+        world_turn(&s.w);
+        mem_fail_at(0);
+        for (int i = 0; i < 3; i++) {
+            turn(&s);
+        }
+        const char *said = told(&s);
+        CHECK(strstr(said, "backend-") == NULL, "%s", said);
+        broken += strstr(said, "no-memory") != NULL;
+        server_end(&s);
+    }
+    CHECK(broken > 0, "none broke");
+}
+
 TEST(h2_back, no_memory)
 {
     struct server s;

@@ -1,3 +1,4 @@
+#include "base/mem.h"
 #include "check.h"
 #include "side.h"
 
@@ -172,6 +173,24 @@ TEST(conn, much_is_sent_at_once)
     CHECK_INT(conn_sent(p.client.c), LIMIT_FLOW_HIGH + 1);
     pair_run_ms(&p, 20);
     CHECK_INT(p.client.rooms, 0);
+    pair_fini(&p);
+}
+
+/* P4: what the peer has seen counts, also where the rest of it could not be kept. */
+TEST(conn, what_has_left_is_counted_though_no_memory_is_left)
+{
+    struct pair p;
+    pair_init(&p);
+    CHECK(pair_open(&p), "open");
+    size_t n = MIB(4);
+    char *bytes = calloc(1, n); /* more than the socket takes at once */
+    mem_fail_row(1, 1000);
+    conn_write(p.client.c, span_of(bytes, n));
+    mem_fail_at(0);
+    CHECK(conn_sent(p.client.c) > 0, "it has begun to leave");
+    pair_run_ms(&p, 20);
+    CHECK_INT(p.client.why, ERR_NO_MEMORY);
+    free(bytes);
     pair_fini(&p);
 }
 

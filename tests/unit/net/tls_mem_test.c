@@ -1,3 +1,4 @@
+#include "base/limits.h"
 #include "base/mem.h"
 #include "check.h"
 #include "net/tls_mem.h"
@@ -40,6 +41,28 @@ TEST(tls_mem, what_openssl_gives_back_it_has_again_without_the_heap)
     digest_something();
     CHECK(mem_count() > before, "no more than it was told");
     CHECK(pieces.small.kept > 0, "kept");
+    tls_pieces_fini(&pieces);
+}
+
+TEST(tls_mem, what_the_heap_has_not_is_lent_F16)
+{
+    struct reserve reserve = {0};
+    struct tls_pieces pieces = {.reserve = &reserve};
+    CHECK(reserve_fill(&reserve), "there is memory");
+    tls_mem_keep(&pieces);
+    mem_fail_at(1);
+    void *p = OPENSSL_malloc(KIB(17));
+    CHECK(p != NULL, "a record");
+    mem_fail_at(1);
+    void *q = OPENSSL_realloc(p, KIB(19));
+    CHECK(q != NULL, "and more");
+    CHECK_INT(reserve.count, RESERVE_BLOCKS - 2);
+    reserve_fini(&reserve);
+    mem_fail_at(1);
+    CHECK(OPENSSL_malloc(100) == NULL, "all is lent");
+    mem_fail_at(0);
+    OPENSSL_free(q);
+    tls_mem_keep(NULL);
     tls_pieces_fini(&pieces);
 }
 

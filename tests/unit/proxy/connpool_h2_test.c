@@ -704,7 +704,7 @@ static void on_none(void *user, enum err why)
     struct again *a = user;
     struct back *b;
     a->first = why;
-    mem_fail_at(1);
+    mem_fail_row(1, 2); /* the reserve's too */
     a->second = connpool_get(a->bench->pool, a->bench->endpoint, &a->client, CONNPOOL_ANY, false,
                              &a->wait, &b);
     mem_fail_at(0);

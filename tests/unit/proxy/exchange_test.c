@@ -1,3 +1,4 @@
+#include "base/mem.h"
 #include "proxy/exchange_impl.h"
 #include "scene.h"
 
@@ -196,6 +197,32 @@ TEST(exchange, a_stale_connection_is_not_held_against_the_server)
         ANSWERED(ask("GET", "/", 0), 200, "ok");
     }
     scene_close(&s);
+}
+
+/* F16, B2: who has no connection since we had no memory for one waits for another, in vain for a
+ * while only. */
+TEST(exchange, our_want_of_memory_is_not_the_servers_fault_B2)
+{
+    unsigned answered = 0, lost = 0;
+    for (uint64_t n = 1; n <= 60; n++) {
+        open_fine();
+        SCRIPT(0, 1, {.act = ACT_REPLY, .text = OK_TEXT});
+        SCRIPT(1, 1, {.act = ACT_REPLY, .text = OK_TEXT});
+        scene_start(&s);
+        sim_starve(s.loop);
+        mem_fail_row(n, n % 2 != 0 ? 4 : 400);
+        struct ask *a = ask("GET", "/", 0);
+        mem_fail_at(0);
+        CHECK(a->status == 200 || a->why == ERR_NO_MEMORY || a->status == 503, "%s, %u, %d",
+              err_name(a->why), a->status, (int)n);
+        answered += a->status == 200;
+        lost += a->status != 200;
+        for (int i = 0; i < SCENE_SERVERS; i++) {
+            CHECK_INT(atomic_load(&s.endpoints[i].endpoint->errors), 0);
+        }
+        scene_close(&s);
+    }
+    CHECK(answered > 0 && lost > 0, "%u, %u", answered, lost);
 }
 
 TEST(exchange, l9_the_queue_is_bounded_in_time_and_length)

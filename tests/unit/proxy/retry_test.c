@@ -66,6 +66,7 @@ static uint32_t kind_wanted(enum err e)
     case ERR_BACKEND_RESET:
     case ERR_BACKEND_TRUNCATED:
     case ERR_BACKEND_WANTS_H1:
+    case ERR_NO_MEMORY:
         return RETRY_RESET;
     case ERR_BACKEND_TIMEOUT:
         return RETRY_FIRST_BYTE;
