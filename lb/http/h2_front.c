@@ -80,8 +80,10 @@ static enum err reason_of(const struct h2_stream *st, uint32_t code, bool own)
     if (why == ERR_H2_FLOOD || why == ERR_H2_PROTOCOL || why == ERR_NO_MEMORY) {
         return why;
     }
-    bool broke = own && code != NGHTTP2_INTERNAL_ERROR && code != NGHTTP2_CANCEL;
-    return broke ? ERR_H2_PROTOCOL : ERR_CLIENT_ABORT;
+    if (own && code == NGHTTP2_INTERNAL_ERROR) {
+        return st->arena->refused ? ERR_HELD : ERR_NO_MEMORY;
+    }
+    return own && code != NGHTTP2_CANCEL ? ERR_H2_PROTOCOL : ERR_CLIENT_ABORT;
 }
 
 static void on_reset(struct h2_stream *st, uint32_t code, bool own)

@@ -144,10 +144,23 @@ static int on_invalid_header(nghttp2_session *wire, const nghttp2_frame *frame, 
     return grows(s, name_size + value_size);
 }
 
+/* The library closes a stream that has ended on both sides before a reset leaves: what was wrong is
+ * told here. Without memory for it that is no breach of the peer's. */
+static void bad_trailers(struct h2_stream *st)
+{
+    bool ours = st->block.bad == ERR_NO_MEMORY;
+    uint32_t code = ours ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_PROTOCOL_ERROR;
+    if (h2_stream_hears(st)) {
+        h2_stream_fail(st, code);
+    } else {
+        h2_stream_reset(st, code);
+    }
+}
+
 static void received_trailers(struct h2_session *s, struct h2_stream *st)
 {
     if (st->block.bad != ERR_OK) {
-        h2_wire_reset(s, st->id, NGHTTP2_PROTOCOL_ERROR);
+        bad_trailers(st);
         return;
     }
     if (!st->released) {

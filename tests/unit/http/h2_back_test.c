@@ -437,6 +437,32 @@ static void begin_answer(struct server *s, int32_t id, const char *status)
     nghttp2_submit_headers(s->wire, 0, id, NULL, &head, 1, NULL);
 }
 
+/* Whoever has no room for them must not say that the server has broken the protocol. */
+TEST(h2_back, l18_trailers_without_room_are_no_breach)
+{
+    static char large[LIMIT_TRAILERS - 64];
+    static struct budget full = {.most = 1, .used = 1};
+    struct server s;
+    server_open(&s);
+    struct call *a = ask(&s);
+    told(&s);
+    begin_answer(&s, 1, "200");
+    CHECK_STR(told(&s), "a:reply:200");
+    memset(large, 'x', sizeof large - 1);
+    a->arena.budget = &full;
+    while (arena_take(&a->arena, 64) != NULL) {
+    }
+    a->arena.refused = false;
+    nghttp2_nv trailer = nv("x-large", large);
+    CHECK_INT(nghttp2_submit_trailer(s.wire, 1, &trailer, 1), 0);
+    CHECK_STR(told(&s), "a:fail:no-memory:maybe >1 reset:2");
+    CHECK(a->arena.refused, "it was asked");
+    a->arena.budget = NULL;
+    release(a);
+    CHECK(strstr(told(&s), "slots:4/0") != NULL, "its slot is free");
+    server_end(&s);
+}
+
 /* RFC 9113 section 8.1. A reset for each would look like an attack to the server; one that does not
  * end its streams is not waited for. */
 TEST(h2_back, an_answer_without_content_is_whole_and_its_stream_ends_later)
