@@ -3,8 +3,12 @@
 /* A chunk that is not full, beside each window. */
 enum { ROUNDING = 4 * 1024 };
 
-/* So many of those that no server has yet find room for an ordinary request each. */
-enum { EXPECTED_MOST = 16 };
+/* Whoever reads leaves so much at most to requests that are to be served: it may be the only one
+ * for long. */
+enum { KEPT_MOST = 416 * 1024 };
+
+/* And so much to what servers of HTTP/2 say of themselves beyond what was expected. */
+enum { UNASKED = 128 * 1024 };
 
 static size_t minus(size_t a, size_t b)
 {
@@ -21,7 +25,9 @@ void allowance_init(struct allowance *a, uint32_t most, void (*changed)(void *ow
     most = most > LIMIT_H2_STREAMS ? most : LIMIT_H2_STREAMS;
     *a = (struct allowance){.most = most, .changed = changed, .owner = owner};
     a->all.most = LIMIT_H2_HOLDS + (most - LIMIT_H2_STREAMS) * LIMIT_H2_SHARE;
+    a->head = LIMIT_H2_STEP;
     list_init(&a->waiting);
+    list_init(&a->asking);
 }
 
 size_t allowance_left(const struct allowance *a)
@@ -63,15 +69,16 @@ size_t allowance_room(const struct allowance *a)
     return minus(allowance_left(a), LIMIT_H2_SPARE);
 }
 
-static size_t expected(const struct allowance *a)
+static size_t kept(const struct allowance *a, size_t more)
 {
-    uint32_t n = a->unserved < EXPECTED_MOST ? a->unserved : EXPECTED_MOST;
-    return n * LIMIT_H2_SHARE;
+    size_t n = allowance_expected(a) + more * LIMIT_H2_SHARE;
+    return n < KEPT_MOST ? n : KEPT_MOST;
 }
 
+/* For requests that may still come, and for those that wait, too. */
 static bool within(const struct allowance *a, size_t n)
 {
-    return allowance_room(a) >= n + expected(a);
+    return allowance_room(a) >= n + kept(a, minus(a->most, a->streams) + a->unserved - a->begun);
 }
 
 size_t allowance_unsent_most(const struct allowance *a)
@@ -79,17 +86,21 @@ size_t allowance_unsent_most(const struct allowance *a)
     return allowance_spares(a, 0) ? LIMIT_FLOW_HIGH : 0;
 }
 
-void allowance_expect(struct allowance *a)
+bool allowance_may_code(const struct allowance *a, size_t n)
 {
-    if (a != NULL) {
-        a->unserved++;
-    }
+    return a == NULL || (a->coding + n <= LIMIT_H2_CODING &&
+                         allowance_left(a) >= n + LIMIT_H2_SHARE + allowance_expected(a));
 }
 
-void allowance_expect_no_more(struct allowance *a)
+void allowance_book_coding(struct allowance *a, size_t *was, size_t now)
 {
-    if (a != NULL) {
-        a->unserved--;
+    if (a == NULL) {
+        return;
+    }
+    bool less = now < *was;
+    a->coding += now - *was;
+    budget_book(&a->all, was, now);
+    if (less) {
         allowance_fell(a);
     }
 }
@@ -132,7 +143,8 @@ static struct allowance_waiter *of(struct link *l)
 
 static bool fits(const struct allowance *a, const struct allowance_waiter *w)
 {
-    return within(a, w->n) || budget_has(&a->all, w->step + expected(a));
+    size_t unasked = a->answering > 0 ? UNASKED : 0;
+    return within(a, w->n) || budget_has(&a->all, w->step + kept(a, 0) + unasked);
 }
 
 /* The oldest of those that fit: one whose head has been read may end, and leave room to others that
@@ -209,7 +221,7 @@ void allowance_next_turn(struct allowance *a)
 
 void allowance_fell(struct allowance *a)
 {
-    if (a != NULL && !list_empty(&a->waiting)) {
+    if (a != NULL && (!list_empty(&a->waiting) || !list_empty(&a->asking))) {
         a->changed(a->owner);
     }
 }
@@ -225,6 +237,7 @@ void allowance_wake(struct allowance *a)
         list_remove(&w->link);
         w->go_on(w);
     }
+    allowance_let_ask(a);
 }
 
 bool allowance_stuck(const struct allowance *a)

@@ -163,6 +163,9 @@ static void received_trailers(struct h2_session *s, struct h2_stream *st)
         bad_trailers(st);
         return;
     }
+    if (!s->server) {
+        allowance_learn_tail(st->allowance, st->block.size, st->block.fields.n);
+    }
     if (!st->released) {
         fields_keep_trailers(&st->block.fields);
     }

@@ -105,16 +105,10 @@ static struct exchange *take_front(struct proxy *p, struct front *front, struct 
     buf_init(&x->replay, LIMIT_WAITING_BODY);
     front->events = &exchange_front_events;
     front->user = x;
-    x->unserved = true;
-    allowance_expect(front->allowance);
+    list_init(&x->asker.link);
+    x->asker.age = front->age;
+    allowance_expect(front->allowance, &x->asker);
     return x;
-}
-
-static void wait_for_no_server(struct exchange *x)
-{
-    if (x->unserved)
-        allowance_expect_no_more(x->front->allowance);
-    x->unserved = false;
 }
 
 void exchange_begin(struct proxy *p, struct client *client, struct front *front,
@@ -154,7 +148,7 @@ void exchange_begin_errand(struct proxy *p, struct front *front, struct request 
 
 void exchange_attach(struct exchange *x, struct back *b)
 {
-    wait_for_no_server(x);
+    allowance_served(x->front->allowance, &x->asker);
     x->back = b;
     b->events = &exchange_back_events;
     b->user = x;
@@ -223,7 +217,8 @@ void exchange_end(struct exchange *x, enum err why)
     exchange_move(x, EXCHANGE_DONE);
     timer_rest(&x->timer);
     exchange_unwait(x);
-    wait_for_no_server(x);
+    allowance_served(x->front->allowance, &x->asker);
+    allowance_answered(x->front->allowance, &x->asker);
     exchange_hedge_drop(x);
     exchange_drop_back(x);
     compress_end(&p->compress, &x->compress);

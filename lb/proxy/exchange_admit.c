@@ -78,7 +78,7 @@ void exchange_admit(struct exchange *x)
     retry_budget_request(&slot->budget, now_ms, x->pool->retries.budget_percent);
     if (x->pool->hedge.on)
         retry_budget_request(&slot->hedges, now_ms, x->pool->hedge.budget_percent);
-    exchange_pick(x);
+    exchange_pick_or_wait(x);
 }
 
 static void on_stream(void *user, struct back *b)

@@ -238,6 +238,7 @@ void exchange_on_reply(void *user, struct reply *r, bool end)
         return;
     enum pick_outcome outcome = pick_outcome_of_status(r->status);
     x->first_byte_ns = x->back->first_byte_ns;
+    exchange_learn_head(x, r);
     exchange_note(x, outcome);
     exchange_hedge_learn(x, outcome);
     if (outcome != PICK_ANSWERED && exchange_hedge_succeeds(x))
@@ -259,6 +260,7 @@ void exchange_on_reply(void *user, struct reply *r, bool end)
     x->status = r->status;
     bool upgraded = r->upgraded; /* r is the back's, and ends with it */
     x->front->ops->reply_head(x->front, r, end && !upgraded);
+    allowance_answered(x->front->allowance, &x->asker);
     if (upgraded)
         begin_tunnel(x);
     else
