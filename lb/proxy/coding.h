@@ -20,11 +20,14 @@ struct coding_out {
 struct coding_ops {
     const char *name;    /* as in Content-Encoding */
     const char *library; /* "zlib 1.2.13"; NULL: not built, and nothing below is there */
+    size_t takes;        /* bytes of memory that a stream has at most between two pieces */
     void *(*begin)(void);
     /* All of bytes, complete up to here; last: and the end. False: it failed. */
     bool (*put)(void *stream, struct span bytes, bool last, const struct coding_out *out);
     /* Makes it as new; false: it cannot be used again. */
     bool (*reset)(void *stream);
+    /* What it has now. */
+    size_t (*bytes)(void *stream);
     void (*end)(void *stream);
 };
 extern const struct coding_ops coding_zstd, coding_brotli, coding_gzip;

@@ -5,6 +5,8 @@
 struct compress_stream {
     enum coding coding;
     void *stream;                 /* the library's */
+    struct allowance *purse;      /* of the client, while it serves; NULL: it has none */
+    size_t booked;                /* there */
     struct compress_stream *next; /* in the store */
 };
 
@@ -117,10 +119,19 @@ static struct compress_stream *new_stream(enum coding coding)
     return NULL;
 }
 
-struct compress_stream *compress_begin(struct compress_store *store, enum coding coding)
+/* More than it has, if need be: it takes the rest when the first pieces come. */
+static void book(struct compress_stream *s)
+{
+    const struct coding_ops *ops = coding_ops(s->coding);
+    size_t has = ops->bytes(s->stream);
+    allowance_book_coding(s->purse, &s->booked, has > ops->takes ? has : ops->takes);
+}
+
+struct compress_stream *compress_begin(struct compress_store *store, enum coding coding,
+                                       struct allowance *purse)
 {
     struct compress_stream *s = store->spare[coding];
-    if (store->used >= COMPRESS_MOST)
+    if (store->used >= COMPRESS_MOST || !allowance_may_code(purse, coding_ops(coding)->takes))
         return NULL;
     if (s != NULL) {
         store->spare[coding] = s->next;
@@ -128,7 +139,11 @@ struct compress_stream *compress_begin(struct compress_store *store, enum coding
     } else {
         s = new_stream(coding);
     }
-    store->used += s != NULL;
+    if (s == NULL)
+        return NULL;
+    store->used++;
+    s->purse = purse;
+    book(s);
     return s;
 }
 
@@ -136,7 +151,9 @@ enum err compress_put(struct compress_stream *s, struct span bytes, bool last,
                       void (*put)(void *user, struct span bytes), void *user)
 {
     struct coding_out out = {put, user};
-    return coding_ops(s->coding)->put(s->stream, bytes, last, &out) ? ERR_OK : ERR_INTERNAL;
+    bool done = coding_ops(s->coding)->put(s->stream, bytes, last, &out);
+    book(s);
+    return done ? ERR_OK : ERR_INTERNAL;
 }
 
 static void free_stream(struct compress_stream *s)
@@ -152,6 +169,8 @@ void compress_end(struct compress_store *store, struct compress_stream **sp)
     if (s == NULL)
         return;
     store->used--;
+    allowance_book_coding(s->purse, &s->booked, 0);
+    s->purse = NULL;
     if (store->kept >= COMPRESS_KEPT || !coding_ops(s->coding)->reset(s->stream)) {
         free_stream(s);
         return;

@@ -1,11 +1,12 @@
 /* compress: answers on their way to the client in a coding that it likes: whether an answer is to
  * be compressed, what that changes in its head, and the stream. Knows no exchange and no
- * configuration file. A worker has at most COMPRESS_MOST streams at once, of 100 to 200 KiB each
- * (L18); where all are in use, and where memory is short, an answer goes as it is. Owner thread
- * only. */
+ * configuration file. A worker has at most COMPRESS_MOST streams at once, of 56 to 96 KiB each,
+ * which count as what their client's connection makes us hold (L18); where all are in use, where
+ * that has no room and where memory is short, an answer goes as it is. Owner thread only. */
 #ifndef MERIDIAN_PROXY_COMPRESS_H
 #define MERIDIAN_PROXY_COMPRESS_H
 
+#include "http/allowance.h"
 #include "proxy/coding.h"
 
 #define COMPRESS_MOST 256
@@ -45,8 +46,9 @@ struct compress_store {
     unsigned used, kept;
 };
 
-/* NULL: no more now. */
-struct compress_stream *compress_begin(struct compress_store *store, enum coding coding);
+/* NULL: no more now. purse: what the stream takes is booked there until its end; may be NULL. */
+struct compress_stream *compress_begin(struct compress_store *store, enum coding coding,
+                                       struct allowance *purse);
 /* Hands the compressed form of bytes to `put`, in pieces, complete up to here: what has come in can
  * be read at the other end. last: and the end of the stream. ERR_INTERNAL. */
 MUST_CHECK

@@ -204,7 +204,7 @@ static enum err compress_reply(struct exchange *x, struct reply *r)
     if (verdict == COMPRESS_SAME)
         return compress_same_head(r, x->front->arena);
     if (verdict == COMPRESS_YES)
-        x->compress = compress_begin(&x->proxy->compress, coding);
+        x->compress = compress_begin(&x->proxy->compress, coding, x->front->allowance);
     return compress_head(r, x->compress, x->front->arena);
 }
 

@@ -103,7 +103,8 @@ static void judge(const struct request *in, struct span value, struct arena *a)
     struct compress_store store = {0};
     enum coding coding;
     enum compress_verdict verdict = compress_judge(&rule, in, &r, &coding);
-    struct compress_stream *s = verdict == COMPRESS_YES ? compress_begin(&store, coding) : NULL;
+    struct compress_stream *s =
+        verdict == COMPRESS_YES ? compress_begin(&store, coding, NULL) : NULL;
     must(verdict != COMPRESS_NO && compress_head(&r, s, a) == ERR_OK);
     compress_end(&store, &s);
     compress_store_fini(&store);

@@ -132,7 +132,7 @@ TEST(compress, the_head_says_so)
     struct reply r = reply_of(&given);
     add(&r.fields, "accept-ranges", "bytes");
     struct compress_store store = {0};
-    struct compress_stream *stream = compress_begin(&store, CODING_GZIP);
+    struct compress_stream *stream = compress_begin(&store, CODING_GZIP, NULL);
     CHECK_INT(compress_head(&r, stream, &arena), ERR_OK);
     CHECK(!r.has_length && r.content == CONTENT_STREAM, "its length is told");
     CHECK_SPAN(value(&r, "content-encoding"), "gzip");
@@ -197,7 +197,7 @@ TEST(compress, pieces_arrive)
         text[i] = (char)(i < KIB(32) ? 'a' : (int)rng_below(&rng, 256)); /* half cannot shrink */
     for (int round = 0; round < 3; round++) {
         struct reader *r = reader_new();
-        struct compress_stream *s = compress_begin(&store, CODING_GZIP);
+        struct compress_stream *s = compress_begin(&store, CODING_GZIP, NULL);
         size_t at = 0;
         CHECK(s != NULL && store.used == 1 && store.kept == 0, "no stream");
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -232,7 +232,7 @@ TEST(compress, every_coding_gives_pieces_at_once)
         if (coding_ops((enum coding)c)->library == NULL)
             continue;
         for (int round = 0; round < 3; round++) {
-            struct compress_stream *s = compress_begin(&store, (enum coding)c);
+            struct compress_stream *s = compress_begin(&store, (enum coding)c, NULL);
             size_t all = 0;
             CHECK(s != NULL, "%s", coding_ops((enum coding)c)->name);
             for (int i = 0; i < 4; i++) {
@@ -286,13 +286,53 @@ TEST(compress, streams_have_a_bound)
     static struct compress_stream *all[COMPRESS_MOST];
     struct compress_store store = {0};
     for (size_t i = 0; i < COMPRESS_MOST; i++) {
-        all[i] = compress_begin(&store, CODING_GZIP);
+        all[i] = compress_begin(&store, CODING_GZIP, NULL);
         CHECK(all[i] != NULL, "stream %zu", i);
     }
-    CHECK(compress_begin(&store, CODING_GZIP) == NULL, "one more than the bound");
+    CHECK(compress_begin(&store, CODING_GZIP, NULL) == NULL, "one more than the bound");
     for (size_t i = 0; i < COMPRESS_MOST; i++)
         compress_end(&store, &all[i]);
     CHECK(store.used == 0 && store.kept == COMPRESS_KEPT, "%u kept", store.kept);
+    compress_store_fini(&store);
+}
+
+static void drop_piece(void *user, struct span bytes)
+{
+    (void)user;
+    (void)bytes;
+}
+
+static void fell(void *owner)
+{
+    (void)owner;
+}
+
+/* What a stream takes is known before it begins, and counts towards its client's connection. */
+TEST(compress, what_a_stream_takes_is_booked_G11)
+{
+    static char text[KIB(96)];
+    struct compress_store store = {0};
+    struct rng rng;
+    rng_seed(&rng, 1);
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)(i < KIB(32) ? 'a' + (int)rng_below(&rng, 4) : (int)rng_below(&rng, 256));
+    for (int c = 0; c < CODING_COUNT; c++) {
+        const struct coding_ops *ops = coding_ops((enum coding)c);
+        struct allowance purse;
+        allowance_init(&purse, 0, fell, NULL);
+        for (int round = 0; ops->library != NULL && round < 2; round++) {
+            struct compress_stream *s = compress_begin(&store, (enum coding)c, &purse);
+            CHECK(s != NULL && purse.all.used == ops->takes, "%s: %zu", ops->name, purse.all.used);
+            for (size_t n = 1; n <= sizeof text; n = 2 * n + 1000)
+                CHECK_INT(compress_put(s, span_of(text, n), false, drop_piece, NULL), ERR_OK);
+            CHECK(purse.all.used == ops->takes, "%s has %zu", ops->name, purse.all.used);
+            purse.all.used = LIMIT_H2_HOLDS;
+            CHECK(compress_begin(&store, (enum coding)c, &purse) == NULL, "no room");
+            purse.all.used = ops->takes;
+            compress_end(&store, &s);
+            CHECK_INT(purse.all.used, 0);
+        }
+    }
     compress_store_fini(&store);
 }
 
@@ -301,7 +341,7 @@ TEST(compress, goes_without_where_memory_is_short)
     struct compress_store store = {0};
     for (uint64_t n = 1;; n++) {
         mem_fail_at(n);
-        struct compress_stream *s = compress_begin(&store, CODING_GZIP);
+        struct compress_stream *s = compress_begin(&store, CODING_GZIP, NULL);
         mem_fail_at(0);
         if (s != NULL) {
             CHECK(n > 3, "it needs more memory than that");
