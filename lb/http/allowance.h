@@ -14,8 +14,9 @@
  * What a server of HTTP/2 says of itself, heads and trailers, cannot be held back: there a request
  * is only sent when there is room for an answer as large as they have been here lately, and waits
  * until then, where it holds little. Who reads content leaves that room alone. How large answers
- * are is learned from those that come; before the first one is there they are taken for large, as
- * long as it may be on its way.
+ * are is learned from those that come; before the first one is there they are taken for as large as
+ * the same servers' answers to others were lately, and where there were none, for large, as long as
+ * it may be on its way.
  *
  * Where there is none (NULL), a single request is all that its client has. */
 #ifndef MERIDIAN_HTTP_ALLOWANCE_H
@@ -109,8 +110,15 @@ void allowance_served(struct allowance *a, struct allowance_asker *k);
 void allowance_answered(struct allowance *a, struct allowance_asker *k);
 /* It does not want to ask for now. */
 void allowance_ask_no_more(struct allowance *a, struct allowance_asker *k);
-/* A head of so many bytes (L13) in so many fields has come unasked, or trailers. */
-void allowance_learn_head(struct allowance *a, size_t bytes, size_t fields);
+/* What the head of a server's answer takes, of so many bytes (L13) in so many fields; pure. */
+size_t allowance_head_takes(size_t bytes, size_t fields);
+/* What is expected where so much has come now: it grows at once, and falls by steps; pure. */
+void allowance_learn(size_t *was, size_t now);
+/* What others have found that heads take there; for as long as none has come here. */
+void allowance_guess_head(struct allowance *a, size_t takes);
+/* A head has come that takes so much; 0: it could have been held back. */
+void allowance_learn_head(struct allowance *a, size_t takes);
+/* Trailers have come unasked. */
 void allowance_learn_tail(struct allowance *a, size_t bytes, size_t fields);
 /* What those that have asked may make us hold still. */
 size_t allowance_expected(const struct allowance *a);

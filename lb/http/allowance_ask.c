@@ -123,7 +123,7 @@ void allowance_answered(struct allowance *a, struct allowance_asker *k)
     }
 }
 
-static void learn(size_t *was, size_t now)
+void allowance_learn(size_t *was, size_t now)
 {
     *was = now >= *was ? now : *was - (*was - now) / FORGET;
 }
@@ -138,11 +138,23 @@ static size_t taken_by(size_t bytes, size_t fields, size_t room)
     return all < LIMIT_H2_STEP ? all : LIMIT_H2_STEP;
 }
 
-void allowance_learn_head(struct allowance *a, size_t bytes, size_t fields)
+size_t allowance_head_takes(size_t bytes, size_t fields)
+{
+    return taken_by(bytes, fields, SPARE_ROOM);
+}
+
+void allowance_guess_head(struct allowance *a, size_t takes)
+{
+    if (a != NULL && !a->learned) {
+        a->head = takes;
+    }
+}
+
+void allowance_learn_head(struct allowance *a, size_t takes)
 {
     if (a != NULL) {
         a->learned = true;
-        learn(&a->head, taken_by(bytes, fields, SPARE_ROOM));
+        allowance_learn(&a->head, takes);
         allowance_fell(a);
     }
 }
@@ -150,7 +162,7 @@ void allowance_learn_head(struct allowance *a, size_t bytes, size_t fields)
 void allowance_learn_tail(struct allowance *a, size_t bytes, size_t fields)
 {
     if (a != NULL) {
-        learn(&a->tail, taken_by(bytes, fields, SPARE_ROOM / 2));
+        allowance_learn(&a->tail, taken_by(bytes, fields, SPARE_ROOM / 2));
     }
 }
 

@@ -125,6 +125,12 @@ struct exchange {
     struct timer timer;
 };
 
+/* Its pool's on this worker, while it holds the edition. */
+static inline struct pool_slot *exchange_slot(const struct exchange *x)
+{
+    return x->edition->pools[x->pool->index].slot;
+}
+
 /* exchange.c */
 bool exchange_may_move(enum exchange_state from, enum exchange_state to);
 void exchange_move(struct exchange *x, enum exchange_state to);

@@ -20,11 +20,13 @@ static void give_up(struct allowance_asker *k)
 void exchange_pick_or_wait(struct exchange *x)
 {
     const struct policy_pool *pool = x->pool;
+    struct allowance *a = x->front->allowance;
     x->asker.large =
         pool->protocol == CONNPOOL_H2 || (pool->protocol == CONNPOOL_AUTO && pool->tls != NULL);
     x->asker.go_on = go_on;
     x->asker.give_up = give_up;
-    if (allowance_ask(x->front->allowance, &x->asker))
+    allowance_guess_head(a, exchange_slot(x)->head);
+    if (allowance_ask(a, &x->asker))
         exchange_pick(x);
     else
         exchange_aim(x);
@@ -32,7 +34,9 @@ void exchange_pick_or_wait(struct exchange *x)
 
 void exchange_learn_head(struct exchange *x, const struct reply *r)
 {
-    if (x->local || r->version != VERSION_2)
+    if (x->local || !x->asker.large)
         return;
-    allowance_learn_head(x->front->allowance, r->head_bytes, r->fields.n);
+    size_t takes = r->version == VERSION_2 ? allowance_head_takes(r->head_bytes, r->fields.n) : 0;
+    allowance_learn(&exchange_slot(x)->head, takes);
+    allowance_learn_head(x->front->allowance, takes);
 }

@@ -116,7 +116,7 @@ TEST(allowance, what_can_be_done_without_leaves_the_shares_to_others_L18)
     CHECK_INT(allowance_unsent_most(NULL), LIMIT_FLOW_HIGH);
 }
 
-static struct allowance_asker askers[40];
+static struct allowance_asker askers[LIMIT_H2_STREAMS];
 
 static void ask_on(struct allowance_asker *k)
 {
@@ -181,7 +181,7 @@ TEST(allowance, requests_wait_until_it_is_known_how_large_answers_are_L18)
     CHECK(allowance_ask(&s.all, expect(&s, first + 2, false)), "it can be held back");
     for (uint32_t i = 0; i < 8; i++) {
         allowance_served(&s.all, &askers[i]);
-        allowance_learn_head(&s.all, 300, 8);
+        allowance_learn_head(&s.all, allowance_head_takes(300, 8));
         allowance_answered(&s.all, &askers[i]);
     }
     s.log[0] = '\0';
@@ -192,12 +192,33 @@ TEST(allowance, requests_wait_until_it_is_known_how_large_answers_are_L18)
         allowance_answered(&s.all, &askers[i]);
     }
     CHECK_INT(allowance_expected(&s.all), 0);
-    allowance_learn_head(&s.all, KIB(64), 200);
+    allowance_learn_head(&s.all, allowance_head_takes(KIB(64), 200));
     CHECK_INT(s.all.head, LIMIT_H2_STEP);
     allowance_learn_tail(&s.all, 150, 3);
     CHECK(s.all.tail < 512, "of gRPC: %zu", s.all.tail);
     allowance_learn_tail(&s.all, KIB(4), 1);
     CHECK(s.all.tail > KIB(8) && s.all.tail < KIB(24), "%zu", s.all.tail);
+}
+
+/* What others have found at the same servers holds for a connection that is new there. */
+TEST(allowance, requests_do_not_wait_where_heads_are_known_L18)
+{
+    struct scene s;
+    size_t others = LIMIT_H2_STEP;
+    for (int i = 0; i < 40; i++)
+        allowance_learn(&others, allowance_head_takes(300, 8));
+    begin(&s, LIMIT_H2_STREAMS);
+    allowance_guess_head(&s.all, others);
+    for (uint32_t i = 0; i < LIMIT_H2_STREAMS; i++)
+        CHECK(allowance_ask(&s.all, expect(&s, i, true)), "%u", i);
+    for (uint32_t i = 0; i < LIMIT_H2_STREAMS; i++) {
+        allowance_served(&s.all, &askers[i]);
+        allowance_answered(&s.all, &askers[i]);
+    }
+    allowance_learn_head(&s.all, allowance_head_takes(KIB(64), 200));
+    allowance_guess_head(&s.all, others);
+    CHECK_INT(s.all.head, LIMIT_H2_STEP); /* it knows better by now */
+    CHECK_INT(allowance_expected(&s.all), 0);
 }
 
 /* A server that says nothing for long does not hold up the others. */
@@ -215,7 +236,7 @@ TEST(allowance, answers_that_do_not_come_soon_do_not_come_together_L18)
     allowance_tick(&s.all);
     allowance_let_ask(&s.all);
     CHECK_STR(s.log, ">="); /* none has come in a second */
-    allowance_learn_head(&s.all, KIB(64), 200);
+    allowance_learn_head(&s.all, allowance_head_takes(KIB(64), 200));
     CHECK(!allowance_ask(&s.all, expect(&s, 14, true)), "they are large");
     for (int i = 0; i < 11; i++)
         allowance_tick(&s.all);
