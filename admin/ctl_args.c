@@ -224,8 +224,8 @@ static enum err take_word(struct parse *p, const char *arg)
 static const struct command *find_command(const struct parse *p)
 {
     const char *nearest = NULL;
-    size_t distance = 4;
     struct span name = span_str(p->out->command);
+    size_t distance = name.n / 2 < 4 ? name.n / 2 : 4; /* below it */
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         size_t d = span_distance(name, span_str(commands[i].name), distance);
         if (d == 0) {

@@ -132,7 +132,7 @@ static const struct schema_field fields[] = {
      .initial = CONF_ODD_DROP,
      .help =
          "What becomes of request fields whose names have other characters than letters, digits "
-         "and '-', such as `X_Id` (H3), which some servers take for `X-Id`: `drop` leaves them out "
+         "and '-', such as `X_Id`, which some servers take for `X-Id`: `drop` leaves them out "
          "and counts them, `reject` answers 400, `allow` forwards them but for those that pass for "
          "a field that Meridian knows, or that the route's `request_headers` set or remove."},
     {.key = "redirect_to_https",

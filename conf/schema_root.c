@@ -135,7 +135,7 @@ static const struct schema_field timeout_fields[] = {
      .most = DAY_MS,
      .text = "none",
      .help = "From a request's first byte to the end of its answer, waiting and all attempts "
-             "included; upgraded connections have no end (A11). Servers of gRPC are told what is "
+             "included; upgraded connections have no end. Servers of gRPC are told what is "
              "left of it; `{deadline}` tells others."},
 };
 

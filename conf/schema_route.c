@@ -129,7 +129,7 @@ static const struct schema_field timeout_fields[] = {
      .flags = SCHEMA_INHERIT,
      .fallback = "the global one",
      .help = "From the request's first byte to the end of its answer, waiting and all attempts "
-             "included; upgraded connections have no end (A11)."},
+             "included; upgraded connections have no end."},
 };
 
 static const struct schema_map timeout_map = {SCHEMA_FIELDS(timeout_fields)};
@@ -401,7 +401,7 @@ static const struct schema_field fields[] = {
      .words = path_rules,
      .initial = CONF_PATHS_RESOLVE,
      .help =
-         "How paths go on that have more than one form (H14): `resolve` removes `.` and `..` and "
+         "How paths go on that have more than one form: `resolve` removes `.` and `..` and "
          "leaves the rest; `keep` forwards the path as it came; `normalise` also makes one slash "
          "of several and decodes escapes of letters, digits and `-._~`; `reject` answers 400. A "
          "path that could lead to another route gets 400 in any case."},

@@ -11,7 +11,7 @@ need_ports() {
     local port
     for port in "$@"; do
         if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-            fail "port $port is taken; end what has it (ss -ltnp tells)"
+            fail "port $port is taken; end what has it (ss -tanp tells)"
         fi
     done
 }

@@ -12,7 +12,7 @@
     X(AUTHORITY, "authority", HOST_PART, "the same with the port, where one was written")          \
     X(METHOD, "method", WORD, "request method")                                                    \
     X(SCHEME, "scheme", HOST_PART, "`http` or `https`")                                            \
-    X(PATH, "path", PATH_PART, "path as the client sent it, normalised")                           \
+    X(PATH, "path", PATH_PART, "path as the client sent it, without '.' and '..' segments")        \
     X(QUERY, "query", ANY, "what follows `?`")                                                     \
     X(URI, "uri", PATH_PART, "path, and `?` and query where there is one")                         \
     X(CLIENT_ADDRESS, "client.address", WORD, "client's address after trusted proxies")            \

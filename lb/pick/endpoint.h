@@ -107,6 +107,10 @@ struct endpoint {
     struct span backend, address; /* inside key */
     /* main thread */
     bool known; /* orders by hand that were given before it was there have been carried out */
+    struct {
+        uint64_t ejections;
+        bool out;
+    } told; /* run/ejected.h */
     struct link link;
     struct endpoint *next; /* in the registry's bucket */
     uint64_t hash;

@@ -21,7 +21,7 @@ static const char *port_hint(uint16_t port, enum err why)
 {
     switch ((int)why) {
     case ERR_IN_USE:
-        return "address already in use; `ss -ltnp` shows by whom";
+        return "address already in use; `ss -tanp` shows by whom";
     case ERR_NO_PORT:
         return "this machine has no such address; `ip address` shows those that it has";
     case ERR_PERMISSION:

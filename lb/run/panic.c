@@ -1,6 +1,7 @@
 #include "run/panic.h"
 
 #include "run/balancer.h"
+#include "run/ejected.h"
 
 /* What was found of a pool: the worst for any of the sets of sites that requests may use. */
 struct finding {
@@ -51,6 +52,7 @@ static void settle(const struct balancer *b, const struct policy_pool *p,
     struct pool_state *s = p->pick->state;
     struct finding found = look(p, view);
     enum pick_mode was = panic_mode(s);
+    ejected_tell(b->log, p, loop_now_ms(b->loop));
     if (found.mode != was)
         tell_log(b, p, view, found);
     if (was == PICK_NORMAL)

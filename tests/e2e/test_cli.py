@@ -114,7 +114,7 @@ def test_what_cannot_be_listened_at_says_how_to_mend_it(env):
     """A port in use, one for the privileged, an address of another machine, a folder that is not there: at a start and by a reload."""
     port, taken = env.port(), env.port()
     folder = env.path("none")
-    cases = [(f"127.0.0.1:{taken}", "address already in use; `ss -ltnp` shows by whom"),
+    cases = [(f"127.0.0.1:{taken}", "address already in use; `ss -tanp` shows by whom"),
              ("192.0.2.1:8080", "this machine has no such address; `ip address` shows those that it has"),
              (f"unix:{folder}/socket", "its folder does not exist")]
     with socket.create_server(("127.0.0.1", taken)):

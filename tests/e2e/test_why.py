@@ -73,6 +73,13 @@ def test_who_was_ejected_says_when_it_is_back(env):
     other = [one for one in told(balancer)["others"] if one["backend"] == "a"]
     assert other[0]["why"] == "out" and 0 < other[0]["ejected_seconds"] <= 5
 
+    def lines(event):
+        return [line for line in balancer.errors().splitlines() if f"event={event} " in line]
+    line, = until(lambda: lines("backend-ejected"), what="the line in the log")
+    assert "level=warn" in line and 'pool="api" backend="a"' in line and "ejections=1" in line, line
+    until(lambda: lines("backend-readmitted"), what="its return in the log")
+    assert len(lines("backend-ejected")) == 1
+
 
 def test_slow_start_and_pools_without_routes(env):
     origins = [env.origin(), env.origin(), env.origin()]
