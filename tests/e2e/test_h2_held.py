@@ -286,6 +286,7 @@ def test_g11_compressed_answers_that_nobody_takes(env):
         for client in clients:
             client.socket.close()
         is_over(balancer)
+        until(lambda: balancer.metric("meridian_descriptors") < 100, what="figures of after that")
         left.append(own())
         print(f"after four connections: {left[-1]:.0f} KiB, resident {balancer.rss_kib()} KiB")
     assert left[2] <= left[0] + 2048, left

@@ -118,7 +118,7 @@ def backends(balancer):
 
 def test_state_survives_reload(env):
     bad, good = env.origin(listen=False), env.origin()
-    balancer = env.simple(bad, good, pool={"health": HTTP})
+    balancer = env.simple(bad, good, pool={"health": {**HTTP, "interval": "1s", "timeout": "1s"}})
     until(lambda: "up" not in state_of(balancer, "a"), what="the fall")
     balancer.reload(balancer.config)
     assert "up" not in state_of(balancer, "a")
