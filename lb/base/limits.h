@@ -57,10 +57,9 @@
 #define LIMIT_H2_WINDOW_MOST          MIB(1)  /* L21, of a stream */
 #define LIMIT_H2_HOLDS                KIB(3840) /* L18, G11, of 4 MiB, beside buffers and TLS of its own */
 #define LIMIT_H2_HOLDS_SOFT           KIB(3456) /* L18, then one request at a time goes on */
-#define LIMIT_H2_STEP                 KIB(224) /* L18, what an answer's head may make us hold, at most */
-#define LIMIT_H2_REQUEST              KIB(4)  /* L18, of a request, before any byte of its own */
-#define LIMIT_H2_SHARE                KIB(26) /* L18, of an ordinary one, with a server's window */
-#define LIMIT_H2_STUCK_MS             10000 /* L18, nobody can go on and the client takes nothing */
+#define LIMIT_H2_STEP                 KIB(224) /* L18, what one read of a server may make us hold, once */
+#define LIMIT_H2_REQUEST              KIB(4)   /* L18, of a request, before any byte of its own */
+#define LIMIT_H2_SHARE                KIB(26)  /* L18, of an ordinary one, with a server's window */
 #define LIMIT_H2_CODING               MIB(1)   /* L18, of content codings */
 #define LIMIT_H2_SPARE                KIB(256) /* L18, left over: no more is taken than is needed */
 #define LIMIT_H2_WINDOW_CONNECTION    MIB(1)   /* L21 */

@@ -3,12 +3,8 @@
 /* A chunk that is not full, beside each window. */
 enum { ROUNDING = 4 * 1024 };
 
-/* Whoever reads leaves so much at most to requests that are to be served: it may be the only one
- * for long. */
-enum { KEPT_MOST = 416 * 1024 };
-
-/* And so much to what servers of HTTP/2 say of themselves beyond what was expected. */
-enum { UNASKED = 128 * 1024 };
+/* So many of those that no server has yet find room for an ordinary request each. */
+enum { EXPECTED_MOST = 16 };
 
 static size_t minus(size_t a, size_t b)
 {
@@ -25,9 +21,7 @@ void allowance_init(struct allowance *a, uint32_t most, void (*changed)(void *ow
     most = most > LIMIT_H2_STREAMS ? most : LIMIT_H2_STREAMS;
     *a = (struct allowance){.most = most, .changed = changed, .owner = owner};
     a->all.most = LIMIT_H2_HOLDS + (most - LIMIT_H2_STREAMS) * LIMIT_H2_SHARE;
-    a->head = LIMIT_H2_STEP;
     list_init(&a->waiting);
-    list_init(&a->asking);
 }
 
 size_t allowance_left(const struct allowance *a)
@@ -69,16 +63,15 @@ size_t allowance_room(const struct allowance *a)
     return minus(allowance_left(a), LIMIT_H2_SPARE);
 }
 
-static size_t kept(const struct allowance *a, size_t more)
+static size_t expected(const struct allowance *a)
 {
-    size_t n = allowance_expected(a) + more * LIMIT_H2_SHARE;
-    return n < KEPT_MOST ? n : KEPT_MOST;
+    uint32_t n = a->unserved < EXPECTED_MOST ? a->unserved : EXPECTED_MOST;
+    return n * LIMIT_H2_SHARE;
 }
 
-/* For requests that may still come, and for those that wait, too. */
 static bool within(const struct allowance *a, size_t n)
 {
-    return allowance_room(a) >= n + kept(a, minus(a->most, a->streams) + a->unserved - a->begun);
+    return allowance_room(a) >= n + expected(a);
 }
 
 size_t allowance_unsent_most(const struct allowance *a)
@@ -88,8 +81,7 @@ size_t allowance_unsent_most(const struct allowance *a)
 
 bool allowance_may_code(const struct allowance *a, size_t n)
 {
-    return a == NULL || (a->coding + n <= LIMIT_H2_CODING &&
-                         allowance_left(a) >= n + LIMIT_H2_SHARE + allowance_expected(a));
+    return a == NULL || (a->coding + n <= LIMIT_H2_CODING && within(a, n));
 }
 
 void allowance_book_coding(struct allowance *a, size_t *was, size_t now)
@@ -101,6 +93,21 @@ void allowance_book_coding(struct allowance *a, size_t *was, size_t now)
     a->coding += now - *was;
     budget_book(&a->all, was, now);
     if (less) {
+        allowance_fell(a);
+    }
+}
+
+void allowance_expect(struct allowance *a)
+{
+    if (a != NULL) {
+        a->unserved++;
+    }
+}
+
+void allowance_expect_no_more(struct allowance *a)
+{
+    if (a != NULL) {
+        a->unserved--;
         allowance_fell(a);
     }
 }
@@ -143,8 +150,7 @@ static struct allowance_waiter *of(struct link *l)
 
 static bool fits(const struct allowance *a, const struct allowance_waiter *w)
 {
-    size_t unasked = a->answering > 0 ? UNASKED : 0;
-    return within(a, w->n) || budget_has(&a->all, w->step + kept(a, 0) + unasked);
+    return within(a, w->n) || budget_has(&a->all, w->step + expected(a));
 }
 
 /* The oldest of those that fit: one whose head has been read may end, and leave room to others that
@@ -221,7 +227,7 @@ void allowance_next_turn(struct allowance *a)
 
 void allowance_fell(struct allowance *a)
 {
-    if (a != NULL && (!list_empty(&a->waiting) || !list_empty(&a->asking))) {
+    if (a != NULL && !list_empty(&a->waiting)) {
         a->changed(a->owner);
     }
 }
@@ -237,7 +243,6 @@ void allowance_wake(struct allowance *a)
         list_remove(&w->link);
         w->go_on(w);
     }
-    allowance_let_ask(a);
 }
 
 bool allowance_stuck(const struct allowance *a)

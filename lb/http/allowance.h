@@ -9,14 +9,8 @@
  * LIMIT_H2_HOLDS. Beyond LIMIT_H2_HOLDS_SOFT no stream is taken; LIMIT_H2_SPARE before that nothing
  * goes on by itself any more: no window becomes wider, and of those who want to read from servers,
  * or open a window to them, only the oldest that fits goes on, one after the other, so that not all
- * of them stand still halfway. Where none can, its owner ends the youngest.
- *
- * What a server of HTTP/2 says of itself, heads and trailers, cannot be held back: there a request
- * is only sent when there is room for an answer as large as they have been here lately, and waits
- * until then, where it holds little. Who reads content leaves that room alone. How large answers
- * are is learned from those that come; before the first one is there they are taken for as large as
- * the same servers' answers to others were lately, and where there were none, for large, as long as
- * it may be on its way.
+ * of them stand still halfway. Where none can, its owner ends the youngest. Some room is kept for
+ * requests whose server is still being waited for: who is served first does not take all of it.
  *
  * Where there is none (NULL), a single request is all that its client has. */
 #ifndef MERIDIAN_HTTP_ALLOWANCE_H
@@ -37,13 +31,6 @@ struct allowance {
     uint32_t unserved; /* of them, those that no server has yet */
     size_t coding;     /* of what is held: by content codings */
     /* through the functions below */
-    uint32_t begun;                      /* of those, the ones that may ask one */
-    uint32_t due[2];                     /* answers to come: asked for since this epoch, the last */
-    uint32_t epoch, ticks;               /* and its age */
-    size_t head;                         /* what an answer's head may take */
-    size_t tail;                         /* and its trailers */
-    bool learned;                        /* since one has come */
-    struct link asking;                  /* who may not ask a server yet, the oldest first */
     uint32_t answering;                  /* servers' streams: hedging has two of one request */
     struct link waiting;                 /* who may not go on, the oldest first */
     const struct allowance_waiter *turn; /* whose it is beyond the bound; NULL: the oldest's */
@@ -60,18 +47,6 @@ struct allowance_waiter {
     size_t n;                                    /* what it wants */
     void (*go_on)(struct allowance_waiter *w);   /* it may ask again */
     void (*give_up)(struct allowance_waiter *w); /* it will not; its request is to end */
-};
-
-/* A request that a server shall be asked. All zero but for what it is set to, and the link. */
-struct allowance_asker {
-    struct link link;                           /* list_init before its first use */
-    uint32_t age;                               /* as a waiter's */
-    bool large;                                 /* its answer can come unasked (HTTP/2) */
-    void (*go_on)(struct allowance_asker *k);   /* it may ask */
-    void (*give_up)(struct allowance_asker *k); /* it will not; it is to end */
-    /* the allowance's */
-    bool unserved, begun, due;
-    uint32_t epoch; /* when it began */
 };
 
 void allowance_init(struct allowance *a, uint32_t most, void (*changed)(void *owner), void *owner);
@@ -94,40 +69,15 @@ size_t allowance_room(const struct allowance *a);
 size_t allowance_unsent_most(const struct allowance *a);
 
 /* Whether an answer may be given in a content coding, which takes n bytes until its end: some of
- * them at a time, and as long as requests still come in. */
+ * them at a time, and where there is room for others. */
 bool allowance_may_code(const struct allowance *a, size_t n);
 /* What took *was takes `now`. */
 void allowance_book_coding(struct allowance *a, size_t *was, size_t now);
 
 /* One more request for which a server will be there later. */
-void allowance_expect(struct allowance *a, struct allowance_asker *k);
-/* Whether it may ask a server now; where not, go_on says when. One whose answer can be held back
- * does not wait. */
-bool allowance_ask(struct allowance *a, struct allowance_asker *k);
-/* A server's stream is there: what it takes is booked from now on. */
-void allowance_served(struct allowance *a, struct allowance_asker *k);
-/* The answer's head has come and is booked, or none will come; it does not wait any more either. */
-void allowance_answered(struct allowance *a, struct allowance_asker *k);
-/* It does not want to ask for now. */
-void allowance_ask_no_more(struct allowance *a, struct allowance_asker *k);
-/* What the head of a server's answer takes, of so many bytes (L13) in so many fields; pure. */
-size_t allowance_head_takes(size_t bytes, size_t fields);
-/* What is expected where so much has come now: it grows at once, and falls by steps; pure. */
-void allowance_learn(size_t *was, size_t now);
-/* What others have found that heads take there; for as long as none has come here. */
-void allowance_guess_head(struct allowance *a, size_t takes);
-/* A head has come that takes so much; 0: it could have been held back. */
-void allowance_learn_head(struct allowance *a, size_t takes);
-/* Trailers have come unasked. */
-void allowance_learn_tail(struct allowance *a, size_t bytes, size_t fields);
-/* What those that have asked may make us hold still. */
-size_t allowance_expected(const struct allowance *a);
-/* A quarter of a second has passed while some wait. */
-void allowance_tick(struct allowance *a);
-/* Lets those ask who may by now. */
-void allowance_let_ask(struct allowance *a);
-/* Ends those who wait for that. */
-void allowance_ask_in_vain(struct allowance *a);
+void allowance_expect(struct allowance *a);
+/* It is there, or the request has ended without. */
+void allowance_expect_no_more(struct allowance *a);
 
 /* One more server's stream, with a window of so much, which fits. */
 void allowance_join(struct allowance *a, size_t window);

@@ -97,48 +97,27 @@ static void pass_turn(struct h2_session *s, int64_t now_ns)
     }
 }
 
-/* How long it has lasted that something waits and the peer takes nothing: as long as a client takes
- * what it asked for, that passes by itself. */
-static int64_t lasts_ms(const struct h2_session *s, struct h2_standstill *still, bool waits,
-                        int64_t now_ns)
-{
-    uint64_t sent = conn_sent(s->conn);
-    if (!waits) {
-        still->since_ns = 0;
-        return 0;
-    }
-    if (still->since_ns == 0 || sent != still->sent) {
-        *still = (struct h2_standstill){now_ns, sent};
-    }
-    return (now_ns - still->since_ns) / NS_PER_MS;
-}
-
 /* L18: there is no room for the oldest of those who wait, or none for content of those that would
- * take it. */
+ * take it. As long as the client takes what it asked for, that passes by itself. */
 static void end_what_is_stuck(struct h2_session *s, int64_t now_ns)
 {
-    struct allowance *a = &s->allowance;
+    uint64_t sent = conn_sent(s->conn);
     pass_turn(s, now_ns);
-    allowance_wake(a);
-    int64_t ms = lasts_ms(s, &s->stuck, a->shut || allowance_stuck(a), now_ns);
-    if (a->shut && ms >= LIMIT_H2_SHUT_MS) {
+    allowance_wake(&s->allowance);
+    if (!s->allowance.shut && !allowance_stuck(&s->allowance)) {
+        s->stuck_ns = 0;
+        return;
+    }
+    if (s->stuck_ns == 0 || sent != s->stuck_sent) {
+        s->stuck_ns = now_ns;
+        s->stuck_sent = sent;
+    }
+    int64_t ms = (now_ns - s->stuck_ns) / NS_PER_MS;
+    if (s->allowance.shut && ms >= LIMIT_H2_SHUT_MS) {
         open_again(s);
     }
-    if (ms >= LIMIT_H2_STUCK_MS) {
-        allowance_make_room(a);
-    }
-}
-
-/* They hold little, so they have as much time as an answer that nobody takes (L7). */
-static void end_what_waits_in_vain(struct h2_session *s, int64_t now_ns)
-{
-    struct allowance *a = &s->allowance;
-    if (!list_empty(&a->asking)) {
-        allowance_tick(a);
-        allowance_let_ask(a);
-    }
-    if (lasts_ms(s, &s->unasked, !list_empty(&a->asking), now_ns) >= LIMIT_SEND_MS) {
-        allowance_ask_in_vain(a);
+    if (ms >= LIMIT_STALLED_MS) {
+        allowance_make_room(&s->allowance);
     }
 }
 
@@ -147,7 +126,6 @@ void h2_streams_expire(struct h2_session *s, int64_t now_ns)
     if (s->server) {
         find_closed_windows(s, now_ns);
         end_what_is_stuck(s, now_ns);
-        end_what_waits_in_vain(s, now_ns);
     } else {
         make_room(s, now_ns);
     }

@@ -157,14 +157,11 @@ static void bad_trailers(struct h2_stream *st)
     }
 }
 
-static void received_trailers(struct h2_session *s, struct h2_stream *st)
+static void received_trailers(struct h2_stream *st)
 {
     if (st->block.bad != ERR_OK) {
         bad_trailers(st);
         return;
-    }
-    if (!s->server) {
-        allowance_learn_tail(st->allowance, st->block.size, st->block.fields.n);
     }
     if (!st->released) {
         fields_keep_trailers(&st->block.fields);
@@ -180,7 +177,7 @@ static void received_head(struct h2_session *s, struct h2_stream *st, bool end)
         h2_block_finish(&st->block);
     }
     if (st->head_final) {
-        received_trailers(s, st);
+        received_trailers(st);
         return;
     }
     st->head_final = !interim;

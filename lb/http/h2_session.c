@@ -79,8 +79,7 @@ static void pump(struct h2_session *s)
 static bool needs_watch(const struct h2_session *s)
 {
     bool holds_up = !s->server && s->held > LIMIT_H2_HELD;
-    const struct allowance *a = &s->allowance;
-    bool waits = s->waiting > 0 || a->shut || !list_empty(&a->waiting) || !list_empty(&a->asking);
+    bool waits = s->waiting > 0 || s->allowance.shut || !list_empty(&s->allowance.waiting);
     return s->block_ns != 0 || waits || s->lingering > 0 || holds_up || s->unsettled_ns != 0 ||
            (s->draining && !s->drain_said);
 }

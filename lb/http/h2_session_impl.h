@@ -10,12 +10,6 @@
 #include "http/h2_scan.h"
 #include "http/h2_session.h"
 
-/* While something has to wait, and the peer takes nothing. */
-struct h2_standstill {
-    int64_t since_ns; /* 0: it has not */
-    uint64_t sent;    /* what the peer had taken then */
-};
-
 struct h2_session {
     /* set once */
     const struct h2_limits *limits;
@@ -49,9 +43,9 @@ struct h2_session {
     size_t window_booked; /* how wide it is, in the allowance */
     size_t epoch_bytes;   /* as a stream's, for its size */
     int64_t epoch_ns;
-    struct h2_standstill stuck;   /* nobody who waits can go on */
-    struct h2_standstill unasked; /* nor can those that no server was asked for */
-    int64_t turn_ns;              /* since when it has been the same one's turn */
+    int64_t stuck_ns;    /* since when nobody who waits can go on; 0: they can */
+    uint64_t stuck_sent; /* what the peer had taken then */
+    int64_t turn_ns;     /* since when it has been the same one's turn */
     const struct allowance_waiter *turn;
     unsigned brief; /* client: how many streams in a row needed no more than the least window */
     bool owes;      /* some of them take up the connection's window */

@@ -295,8 +295,7 @@ enum err h2_stream_open(struct h2_session *s, struct h2_stream *st, const nghttp
     if (h2_session_room(s) == 0) {
         return ERR_FULL;
     }
-    size_t tail = st->allowance != NULL ? st->allowance->tail : 0;
-    if (!allowance_fits(st->allowance, LIMIT_H2_SHARE + size + tail)) {
+    if (!allowance_fits(st->allowance, LIMIT_H2_SHARE + size)) {
         return ERR_HELD;
     }
     int32_t id = nghttp2_submit_request(s->wire, NULL, nv, n, end ? NULL : &content, st);
@@ -304,8 +303,8 @@ enum err h2_stream_open(struct h2_session *s, struct h2_stream *st, const nghttp
         return id == NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE ? ERR_FULL : ERR_NO_MEMORY;
     }
     h2_stream_init(s, st, id);
-    allowance_join(st->allowance, st->window + tail);
-    st->promised = st->allowance != NULL ? st->window + tail : 0;
+    allowance_join(st->allowance, st->window);
+    st->promised = st->allowance != NULL ? st->window : 0;
     h2_stream_prepare(st);
     st->finish = end;
     st->bytes_out += size;

@@ -105,10 +105,16 @@ static struct exchange *take_front(struct proxy *p, struct front *front, struct 
     buf_init(&x->replay, LIMIT_WAITING_BODY);
     front->events = &exchange_front_events;
     front->user = x;
-    list_init(&x->asker.link);
-    x->asker.age = front->age;
-    allowance_expect(front->allowance, &x->asker);
+    x->unserved = true;
+    allowance_expect(front->allowance);
     return x;
+}
+
+static void wait_for_no_server(struct exchange *x)
+{
+    if (x->unserved)
+        allowance_expect_no_more(x->front->allowance);
+    x->unserved = false;
 }
 
 void exchange_begin(struct proxy *p, struct client *client, struct front *front,
@@ -148,7 +154,7 @@ void exchange_begin_errand(struct proxy *p, struct front *front, struct request 
 
 void exchange_attach(struct exchange *x, struct back *b)
 {
-    allowance_served(x->front->allowance, &x->asker);
+    wait_for_no_server(x);
     x->back = b;
     b->events = &exchange_back_events;
     b->user = x;
@@ -217,8 +223,7 @@ void exchange_end(struct exchange *x, enum err why)
     exchange_move(x, EXCHANGE_DONE);
     timer_rest(&x->timer);
     exchange_unwait(x);
-    allowance_served(x->front->allowance, &x->asker);
-    allowance_answered(x->front->allowance, &x->asker);
+    wait_for_no_server(x);
     exchange_hedge_drop(x);
     exchange_drop_back(x);
     compress_end(&p->compress, &x->compress);

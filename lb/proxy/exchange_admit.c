@@ -72,13 +72,13 @@ void exchange_admit(struct exchange *x)
         exchange_fail(x, ERR_DEPENDENCY_DOWN);
         return;
     }
-    struct pool_slot *slot = exchange_slot(x);
+    struct pool_slot *slot = x->edition->pools[x->pool->index].slot;
     exchange_find_stick(x);
     int64_t now_ms = loop_now_ms(x->proxy->loop);
     retry_budget_request(&slot->budget, now_ms, x->pool->retries.budget_percent);
     if (x->pool->hedge.on)
         retry_budget_request(&slot->hedges, now_ms, x->pool->hedge.budget_percent);
-    exchange_pick_or_wait(x);
+    exchange_pick(x);
 }
 
 static void on_stream(void *user, struct back *b)
@@ -344,7 +344,7 @@ bool exchange_stale(const struct back *b, enum err why)
 bool exchange_take_retry(struct exchange *x, bool answered)
 {
     struct proxy *p = x->proxy;
-    struct retry_budget *budget = &exchange_slot(x)->budget;
+    struct retry_budget *budget = &x->edition->pools[x->pool->index].slot->budget;
     unsigned percent = x->pool->retries.budget_percent;
     uint32_t least = LIMIT_RETRY_BUDGET_MIN * RETRY_BUDGET_S / p->workers;
     least = least > 0 ? least : 1;

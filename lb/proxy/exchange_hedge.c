@@ -16,12 +16,17 @@ struct hedge {
     struct request sent;
 };
 
+static struct pool_slot *slot_of(const struct exchange *x)
+{
+    return x->edition->pools[x->pool->index].slot;
+}
+
 void exchange_hedge_arm(struct exchange *x)
 {
     const struct hedge_rules *rules = &x->pool->hedge;
     if (!rules->on || x->errand || !retry_beside(x->request, x->attempts))
         return;
-    int64_t delay_ns = hedge_delay_ns(rules, &exchange_slot(x)->hedge_times);
+    int64_t delay_ns = hedge_delay_ns(rules, &slot_of(x)->hedge_times);
     x->hedge_from_ns = x->dispatched_ns;
     if (delay_ns > 0)
         x->hedge_ns = x->dispatched_ns + delay_ns;
@@ -36,7 +41,7 @@ void exchange_hedge_disarm(struct exchange *x)
 void exchange_hedge_learn(struct exchange *x, enum pick_outcome outcome)
 {
     if (x->hedge_from_ns != 0 && outcome == PICK_ANSWERED)
-        hedge_times_add(&exchange_slot(x)->hedge_times, x->first_byte_ns - x->hedge_from_ns);
+        hedge_times_add(&slot_of(x)->hedge_times, x->first_byte_ns - x->hedge_from_ns);
 }
 
 static void release_hedge(struct hedge *h)
@@ -183,7 +188,7 @@ static bool choose(struct exchange *x, struct pick_ticket *out)
 {
     struct endpoint *tried[TRIED_MOST + 1];
     struct pick_request req;
-    if (atomic_load_explicit(&exchange_slot(x)->state->waiting, memory_order_relaxed) != 0 ||
+    if (atomic_load_explicit(&slot_of(x)->state->waiting, memory_order_relaxed) != 0 ||
         exchange_ask(x, &req) != ERR_OK)
         return false;
     memcpy(tried, x->tried, x->tried_count * sizeof *tried);
@@ -202,7 +207,7 @@ static bool choose(struct exchange *x, struct pick_ticket *out)
 /* At least one in ten seconds, so that it is of use where there is little traffic. */
 static bool affordable(struct exchange *x)
 {
-    return retry_budget_take(&exchange_slot(x)->hedges, loop_now_ms(x->proxy->loop),
+    return retry_budget_take(&slot_of(x)->hedges, loop_now_ms(x->proxy->loop),
                              x->pool->hedge.budget_percent, 1);
 }
 

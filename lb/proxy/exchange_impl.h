@@ -1,11 +1,10 @@
 /* exchange_impl: what the files of the exchange share, and nobody else may see but those that look
  * at all exchanges of a worker (proxy.c, relief.c, sight.c). exchange.c moves and ends;
  * exchange_route.c finds the route and keeps its gate; exchange_admit.c decides who serves,
- * exchange_room.c waits for room at the client's side, exchange_sticky.c says where the client was
- * before; exchange_send.c carries the request, exchange_hedge.c a second attempt beside the first,
- * exchange_mirror.c its copy; exchange_redirect.c sends clients elsewhere; exchange_reply.c is the
- * response; exchange_time.c watches the time; challenge.c answers authorities; account.c counts and
- * logs what has ended. */
+ * exchange_sticky.c where the client was before; exchange_send.c carries the request,
+ * exchange_hedge.c a second attempt beside the first, exchange_mirror.c its copy;
+ * exchange_redirect.c sends clients elsewhere; exchange_reply.c is the response; exchange_time.c
+ * watches the time; challenge.c answers authorities; account.c counts and logs what has ended. */
 #ifndef MERIDIAN_PROXY_EXCHANGE_IMPL_H
 #define MERIDIAN_PROXY_EXCHANGE_IMPL_H
 
@@ -86,11 +85,11 @@ struct exchange {
     int64_t hedge_from_ns; /* dispatch of the first attempt, where one could; else 0 */
     enum hedge_end hedge_end;
     /* request content */
-    struct allowance_asker asker;  /* for room in the client's allowance */
     struct buf replay;             /* what has come, for another attempt (H22) */
     bool replay_lost;              /* more came than is kept */
     size_t replay_booked;          /* what that takes, in the client's allowance */
     bool invited;                  /* it comes while a server is waited for */
+    bool unserved;                 /* counted so in the client's allowance */
     bool front_asked;              /* want_body has been switched on */
     bool front_wanted;             /* its present position */
     bool request_ended;            /* all content has come */
@@ -124,12 +123,6 @@ struct exchange {
     /* kept from one request to the next: it is hardly ever moved (exchange_new) */
     struct timer timer;
 };
-
-/* Its pool's on this worker, while it holds the edition. */
-static inline struct pool_slot *exchange_slot(const struct exchange *x)
-{
-    return x->edition->pools[x->pool->index].slot;
-}
 
 /* exchange.c */
 bool exchange_may_move(enum exchange_state from, enum exchange_state to);
@@ -193,13 +186,6 @@ bool exchange_stale(const struct back *b, enum err why);
 bool exchange_take_retry(struct exchange *x, bool answered);
 /* After a failed attempt: another one, or the failure. */
 void exchange_attempt_failed(struct exchange *x, enum err why, enum seen seen);
-
-/* exchange_room.c */
-/* Once the pool is known: picks a server, or does when the client's connection has room for what
- * may come (L18). */
-void exchange_pick_or_wait(struct exchange *x);
-/* The answer's head has come. */
-void exchange_learn_head(struct exchange *x, const struct reply *r);
 
 /* exchange_sticky.c */
 /* Once the pool is known. */

@@ -238,7 +238,6 @@ void exchange_on_reply(void *user, struct reply *r, bool end)
         return;
     enum pick_outcome outcome = pick_outcome_of_status(r->status);
     x->first_byte_ns = x->back->first_byte_ns;
-    exchange_learn_head(x, r);
     exchange_note(x, outcome);
     exchange_hedge_learn(x, outcome);
     if (outcome != PICK_ANSWERED && exchange_hedge_succeeds(x))
@@ -253,6 +252,7 @@ void exchange_on_reply(void *user, struct reply *r, bool end)
     x->streaming = streams(x, r);
     enum err e = make_reply(x, r);
     if (e != ERR_OK) {
+        compress_end(&x->proxy->compress, &x->compress); /* the answer that says so has its own */
         exchange_fail(x, e);
         return;
     }
@@ -260,7 +260,6 @@ void exchange_on_reply(void *user, struct reply *r, bool end)
     x->status = r->status;
     bool upgraded = r->upgraded; /* r is the back's, and ends with it */
     x->front->ops->reply_head(x->front, r, end && !upgraded);
-    allowance_answered(x->front->allowance, &x->asker);
     if (upgraded)
         begin_tunnel(x);
     else

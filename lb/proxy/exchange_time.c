@@ -207,7 +207,7 @@ void exchange_on_time(struct timer *t)
         exchange_fail(x, ERR_DEADLINE);
     } else if (x->state == EXCHANGE_WAIT) {
         on_wait_time(x, now);
-    } else if (x->challenge != NULL) {
+    } else if (x->state == EXCHANGE_ADMIT) {
         exchange_fail(x, ERR_SYSTEM);
     } else if (exchange_lasts(x)) {
         on_silence_time(x, now);

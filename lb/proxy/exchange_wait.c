@@ -268,7 +268,6 @@ void exchange_leave_queue(struct exchange *x)
 void exchange_unwait(struct exchange *x)
 {
     exchange_leave_challenge(x);
-    allowance_ask_no_more(x->front->allowance, &x->asker);
     connpool_cancel(&x->wait);
     exchange_leave_queue(x);
 }

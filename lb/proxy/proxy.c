@@ -35,7 +35,6 @@ static struct pool_slot *slot_get(struct proxy *p, struct pool_state *state)
         if (s == NULL)
             return NULL;
         s->state = state;
-        s->head = LIMIT_H2_STEP;
         s->proxy = p;
         timer_init(&s->unused, p->loop, on_unused);
         timer_init(&s->room, p->loop, exchange_on_room);

@@ -21,7 +21,6 @@ struct pool_slot {
     struct retry_budget budget;
     struct retry_budget hedges; /* kept where the pool has hedging on */
     struct hedge_times hedge_times;
-    size_t head;         /* what heads of answers take at clients, lately (allowance.h) */
     struct line line;    /* exchanges in WAIT */
     struct link stalled; /* exchanges whose clients take nothing, the longest first */
     uint32_t freed;      /* slots to be given to waiters at the end of the turn */

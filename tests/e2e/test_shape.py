@@ -283,6 +283,26 @@ def test_compressed_stream_arrives_as_it_comes(env):
         assert gzip.decompress(client.response().body) == b"firstsecond"
 
 
+def test_an_answer_that_becomes_too_large_and_its_page_are_both_compressed(env):
+    """The answer's stream ends where its head cannot be made, before the page that says so has one: it was lost, with what was
+    booked for it, which ended the process when a client of HTTP/2 left."""
+    origin = env.origin(reply=lambda request: text(b"<p>hello</p>" * 1000, fields=[("Content-Type", "text/html")]))
+    page = env.write("page.html", "<p>sorry</p>" * 500)
+    link = "<https://m.example{uri}>; rel=alternate, <https://amp.example{uri}>; rel=amphtml"
+    balancer = env.simple(origin, listener={"protocols": ["http/1.1", "h2"]},
+                          route={"compress": {"types": ["text/html"]}, "error_pages": {431: page},
+                                 "response_headers": {"set": {"Link": link}}})
+    fields = [("accept-encoding", "gzip"), ("accept", "text/html")]
+    for _ in range(3):
+        client = env.h2_client(balancer.port).ready()
+        stream = client.request("GET", "/" + "y" * 8165, fields)
+        client.wait(lambda: stream.over or client.ended_at, 10, "an end")
+        client.close()
+    answer = get(balancer.port, "/", headers=dict(fields))
+    assert answer.status == 200 and answer.fields.get("content-encoding") == "gzip"
+    assert balancer.alive()
+
+
 def test_client_leaves_a_compressed_answer(env):
     """Streams come back to their worker when their client is gone."""
     origin = env.origin(reply=lambda _: chunked(*[os.urandom(30000)] * 20, fields=JSON, pause=0.02))

@@ -1,7 +1,7 @@
 #include "check.h"
 #include "http/allowance.h"
 
-enum { WAITERS = 4, ROUNDING = 4096, UNASKED = 128 * 1024 };
+enum { WAITERS = 4, ROUNDING = 4096 };
 
 struct scene {
     struct allowance all;
@@ -116,176 +116,29 @@ TEST(allowance, what_can_be_done_without_leaves_the_shares_to_others_L18)
     CHECK_INT(allowance_unsent_most(NULL), LIMIT_FLOW_HIGH);
 }
 
-static struct allowance_asker askers[LIMIT_H2_STREAMS];
-
-static void ask_on(struct allowance_asker *k)
+/* Who is served first leaves room to those whose servers are still being connected. */
+TEST(allowance, some_room_is_for_those_whose_server_is_waited_for_L18)
 {
-    note(&(struct allowance_waiter){.age = k->age}, '>');
-}
-
-static void ask_in_vain(struct allowance_asker *k)
-{
-    note(&(struct allowance_waiter){.age = k->age}, '!');
-}
-
-static struct allowance_asker *expect(struct scene *s, uint32_t age, bool large)
-{
-    askers[age] = (struct allowance_asker){
-        .age = age, .large = large, .go_on = ask_on, .give_up = ask_in_vain};
-    list_init(&askers[age].link);
-    s->all.streams++;
-    allowance_expect(&s->all, &askers[age]);
-    return &askers[age];
-}
-
-/* Who reads leaves room to those that are to be served, and to some that may still come. */
-TEST(allowance, some_room_is_for_those_who_are_not_served_yet_L18)
-{
-    enum { KEPT = 16 };
     struct scene s;
     begin(&s, LIMIT_H2_STREAMS);
-    size_t kept = KEPT * LIMIT_H2_SHARE;
+    s.all.streams = LIMIT_H2_STREAMS;
+    for (int i = 0; i < 20; i++)
+        allowance_expect(&s.all);
+    size_t kept = 16 * LIMIT_H2_SHARE;
     s.all.all.used = LIMIT_H2_HOLDS_SOFT - LIMIT_H2_SPARE - kept - 100;
     CHECK(allowance_may(&s.all, &s.w[0], 100, 200), "as much as leaves that");
-    s.all.streams = LIMIT_H2_STREAMS - 2 * KEPT;
-    for (uint32_t i = 0; i < 2 * KEPT; i++)
-        CHECK(allowance_ask(&s.all, expect(&s, i, false)), "%u", i);
     CHECK(!allowance_spares(&s.all, 0), "nor does anybody's window grow");
-    s.all.answering = 1;
-    s.all.all.used = LIMIT_H2_HOLDS - UNASKED - kept - 200;
+    s.all.all.used = LIMIT_H2_HOLDS - kept - 200;
     CHECK(allowance_may(&s.all, &s.w[0], 101, 200), "in turn");
     CHECK(!allowance_may(&s.all, &s.w[0], 101, 201), "not beyond it");
-    s.changed = 0;
-    for (int i = 0; i < 2 * KEPT; i++) {
-        allowance_ask_no_more(&s.all, &askers[i]);
-        allowance_served(&s.all, &askers[i]);
-    }
+    for (int i = 0; i < 20; i++)
+        allowance_expect_no_more(&s.all);
     CHECK(s.changed > 0, "its owner hears of it");
     CHECK(allowance_may(&s.all, &s.w[0], 101, 201), "all have theirs");
     allowance_forget(&s.all, &s.w[0]);
-    CHECK(s.all.unserved == 0 && s.all.begun == 0, "%u, %u", s.all.unserved, s.all.begun);
-    CHECK(allowance_ask(NULL, &askers[0]), "one that is alone");
-}
-
-/* What could come unasked of large answers is bounded, as long as nobody knows how large they are.
- */
-TEST(allowance, requests_wait_until_it_is_known_how_large_answers_are_L18)
-{
-    struct scene s;
-    begin(&s, LIMIT_H2_STREAMS);
-    uint32_t first = 0;
-    while (allowance_ask(&s.all, expect(&s, first, true)))
-        first++;
-    CHECK_INT(first, LIMIT_H2_HOLDS_SOFT / (LIMIT_H2_STEP + LIMIT_H2_SHARE));
-    CHECK(!allowance_ask(&s.all, expect(&s, first + 1, true)), "after older ones only");
-    CHECK(allowance_ask(&s.all, expect(&s, first + 2, false)), "it can be held back");
-    for (uint32_t i = 0; i < 8; i++) {
-        allowance_served(&s.all, &askers[i]);
-        allowance_learn_head(&s.all, allowance_head_takes(300, 8));
-        allowance_answered(&s.all, &askers[i]);
-    }
-    s.log[0] = '\0';
-    allowance_wake(&s.all);
-    CHECK_STR(s.log, ">=>>"); /* 13 and 14 */
-    for (uint32_t i = 0; i <= first + 2; i++) {
-        allowance_served(&s.all, &askers[i]);
-        allowance_answered(&s.all, &askers[i]);
-    }
-    CHECK_INT(allowance_expected(&s.all), 0);
-    allowance_learn_head(&s.all, allowance_head_takes(KIB(64), 200));
-    CHECK_INT(s.all.head, LIMIT_H2_STEP);
-    allowance_learn_tail(&s.all, 150, 3);
-    CHECK(s.all.tail < 512, "of gRPC: %zu", s.all.tail);
-    allowance_learn_tail(&s.all, KIB(4), 1);
-    CHECK(s.all.tail > KIB(8) && s.all.tail < KIB(24), "%zu", s.all.tail);
-}
-
-/* What others have found at the same servers holds for a connection that is new there. */
-TEST(allowance, requests_do_not_wait_where_heads_are_known_L18)
-{
-    struct scene s;
-    size_t others = LIMIT_H2_STEP;
-    for (int i = 0; i < 40; i++)
-        allowance_learn(&others, allowance_head_takes(300, 8));
-    begin(&s, LIMIT_H2_STREAMS);
-    allowance_guess_head(&s.all, others);
-    for (uint32_t i = 0; i < LIMIT_H2_STREAMS; i++)
-        CHECK(allowance_ask(&s.all, expect(&s, i, true)), "%u", i);
-    for (uint32_t i = 0; i < LIMIT_H2_STREAMS; i++) {
-        allowance_served(&s.all, &askers[i]);
-        allowance_answered(&s.all, &askers[i]);
-    }
-    allowance_learn_head(&s.all, allowance_head_takes(KIB(64), 200));
-    allowance_guess_head(&s.all, others);
-    CHECK_INT(s.all.head, LIMIT_H2_STEP); /* it knows better by now */
-    CHECK_INT(allowance_expected(&s.all), 0);
-}
-
-/* A server that says nothing for long does not hold up the others. */
-TEST(allowance, answers_that_do_not_come_soon_do_not_come_together_L18)
-{
-    struct scene s;
-    begin(&s, LIMIT_H2_STREAMS);
-    for (uint32_t i = 0; i < 13; i++)
-        CHECK(allowance_ask(&s.all, expect(&s, i, true)), "%u", i);
-    CHECK(!allowance_ask(&s.all, expect(&s, 13, true)), "it waits");
-    for (int i = 0; i < 3; i++)
-        allowance_tick(&s.all);
-    allowance_let_ask(&s.all);
-    CHECK_STR(s.log, "");
-    allowance_tick(&s.all);
-    allowance_let_ask(&s.all);
-    CHECK_STR(s.log, ">="); /* none has come in a second */
-    allowance_learn_head(&s.all, allowance_head_takes(KIB(64), 200));
-    CHECK(!allowance_ask(&s.all, expect(&s, 14, true)), "they are large");
-    for (int i = 0; i < 11; i++)
-        allowance_tick(&s.all);
-    allowance_let_ask(&s.all);
-    CHECK_STR(s.log, ">=");
-    allowance_tick(&s.all);
-    allowance_let_ask(&s.all);
-    CHECK_STR(s.log, ">=>>"); /* four seconds after the first */
-    for (uint32_t i = 0; i < 15; i++) {
-        allowance_served(&s.all, &askers[i]);
-        allowance_answered(&s.all, &askers[i]);
-    }
-    CHECK_INT(allowance_expected(&s.all), 0);
-}
-
-TEST(allowance, who_asks_in_vain_hears_of_it_L18)
-{
-    struct scene s;
-    begin(&s, LIMIT_H2_STREAMS);
-    s.all.head = 0;
-    s.all.all.used = LIMIT_H2_HOLDS_SOFT - LIMIT_H2_SHARE + 1;
-    for (uint32_t i = 0; i < 3; i++)
-        CHECK(!allowance_ask(&s.all, expect(&s, 2 - i, true)), "%u", i);
-    allowance_ask_no_more(&s.all, &askers[1]);
-    s.all.all.used--;
-    allowance_wake(&s.all);
-    CHECK_STR(s.log, ">0");
-    allowance_ask_in_vain(&s.all);
-    CHECK_STR(s.log, ">0!2");
-}
-
-/* Content codings have a share, and leave something to requests. */
-TEST(allowance, codings_are_booked_G11)
-{
-    struct scene s;
-    size_t one = 0, two = 0;
-    begin(&s, LIMIT_H2_STREAMS);
-    CHECK(allowance_may_code(&s.all, LIMIT_H2_CODING), "all of it");
-    allowance_book_coding(&s.all, &one, LIMIT_H2_CODING - 10);
-    allowance_book_coding(&s.all, &two, 5);
-    CHECK_INT(s.all.all.used, LIMIT_H2_CODING - 5);
-    CHECK(allowance_may_code(&s.all, 5) && !allowance_may_code(&s.all, 6), "the last of it");
-    allowance_book_coding(&s.all, &one, 0);
-    allowance_book_coding(&s.all, &two, 0);
-    CHECK(s.all.all.used == 0 && s.all.coding == 0, "%zu", s.all.all.used);
-    s.all.all.used = LIMIT_H2_HOLDS_SOFT - LIMIT_H2_SHARE - 100;
-    CHECK(allowance_may_code(&s.all, 100) && !allowance_may_code(&s.all, 101), "or not so much");
-    CHECK(allowance_may_code(NULL, MIB(9)), "one that is alone");
-    allowance_book_coding(NULL, &one, 10);
+    CHECK_INT(s.all.unserved, 0);
+    allowance_expect(NULL);
+    allowance_expect_no_more(NULL);
 }
 
 /* Below the bound everybody goes on, beyond it the oldest, one after the other. */
@@ -293,7 +146,6 @@ TEST(allowance, the_oldest_goes_on_L18)
 {
     struct scene s;
     begin(&s, LIMIT_H2_STREAMS);
-    s.all.streams = LIMIT_H2_STREAMS;
     s.all.all.used = LIMIT_H2_HOLDS_SOFT - LIMIT_H2_SPARE - 100;
     CHECK_INT(allowance_room(&s.all), 100);
     CHECK(allowance_may(&s.all, &s.w[3], 100, 1000), "it fits");
@@ -321,7 +173,6 @@ TEST(allowance, all_go_on_where_there_is_room_again_L18)
 {
     struct scene s;
     begin(&s, LIMIT_H2_STREAMS);
-    s.all.streams = LIMIT_H2_STREAMS;
     s.all.all.used = LIMIT_H2_HOLDS - 10;
     for (int i = 0; i < WAITERS; i++) {
         CHECK(!allowance_may(&s.all, &s.w[WAITERS - 1 - i], 100, 100), "%d", i);
@@ -338,7 +189,6 @@ TEST(allowance, where_nobody_fits_the_youngest_end_G11)
 {
     struct scene s;
     begin(&s, LIMIT_H2_STREAMS);
-    s.all.streams = LIMIT_H2_STREAMS;
     s.all.all.used = LIMIT_H2_HOLDS - 10;
     for (int i = 0; i < WAITERS; i++) {
         CHECK(!allowance_may(&s.all, &s.w[i], 100, i == 2 ? 50 : 100), "%d", i);
