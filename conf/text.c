@@ -212,7 +212,7 @@ static bool has_two_readings(struct span s)
         struct span escape = span_sub(s, i, i + 3 < s.n ? i + 3 : s.n);
         if (s.p[i] == ';' || span_starts(span_sub(s, i, s.n), SPAN("//")) ||
             span_eq(escape, SPAN("%00")) || span_eq_nocase(escape, SPAN("%2f")) ||
-            span_eq_nocase(escape, SPAN("%5c")))
+            span_eq_nocase(escape, SPAN("%3b")) || span_eq_nocase(escape, SPAN("%5c")))
             return true;
     }
     return false;
@@ -223,7 +223,7 @@ const char *text_route_path(struct span s)
     const char *must = plain_path(s);
     if (must != NULL || !has_two_readings(s))
         return must;
-    return "a path that can lead a request: without '//', ';', %00, %2F and %5C";
+    return "a path that can lead a request: without '//', ';', %00, %2F, %3B and %5C";
 }
 
 /* ';' is left: some readers end a segment there (RELIABILITY H14). */

@@ -236,7 +236,8 @@ bool uri_is_odd(struct span path)
             return true;
         }
         int e = c == '%' ? escaped(path, i) : -1;
-        if (e == '/' || e == '\\' || is_plain(e) || (c == '%' && escaped_small(path, i))) {
+        if (e == '/' || e == '\\' || e == ';' || is_plain(e) ||
+            (c == '%' && escaped_small(path, i))) {
             return true;
         }
     }
@@ -255,7 +256,7 @@ unsigned uri_readings(struct span path)
         all |= is_plain(e) ? URI_READ_PLAIN : 0;
         all |= e == '/' || e == '\\' ? URI_READ_SLASH : 0;
         all |= c == '\\' || e == '\\' ? URI_READ_BACKSLASH : 0;
-        all |= c == ';' ? URI_READ_PARAMS : 0;
+        all |= c == ';' ? URI_READ_PARAMS : e == ';' ? URI_READ_LATE : 0;
         all |= c == '/' && i > 0 && path.p[i - 1] == '/' ? URI_READ_MERGE : 0;
     }
     return (all & ~(unsigned)URI_READ_PLAIN) != 0 ? all | dots | URI_READ_MERGE : all;
@@ -268,6 +269,7 @@ static size_t read_as(struct span path, unsigned readings, size_t most, char *me
     bool plain = (readings & URI_READ_PLAIN) != 0, slash = (readings & URI_READ_SLASH) != 0;
     bool backslash = (readings & URI_READ_BACKSLASH) != 0;
     bool merge = (readings & URI_READ_MERGE) != 0, params = (readings & URI_READ_PARAMS) != 0;
+    bool late = (readings & URI_READ_LATE) != 0;
     bool skipping = false;
     size_t out = 0;
     for (size_t i = 0; i < path.n && out < most; i++) {
@@ -278,7 +280,8 @@ static size_t read_as(struct span path, unsigned readings, size_t most, char *me
             i += 2;
         }
         c = c == '\\' && backslash ? '/' : c;
-        skipping = c == ';' && params ? true : skipping && c != '/';
+        bool ends = (params && c == ';') || (late && e == ';');
+        skipping = ends || (skipping && c != '/');
         bool doubled = merge && c == '/' && out > 0 && memory[out - 1] == '/';
         if (!skipping && !doubled) {
             memory[out++] = c;

@@ -44,7 +44,8 @@ enum uri_reading {
     URI_READ_MERGE = 16,    /* "//" is "/" */
     URI_READ_ESCAPED = 32,  /* "%2e" is no dot */
     URI_READ_DOTS = 64,     /* dot segments stay */
-    URI_READ_END = 128      /* every set of readings is below */
+    URI_READ_LATE = 128,    /* segments end at "%3b": it is decoded before they are */
+    URI_READ_END = 256      /* every set of readings is below */
 };
 
 /* Whether any reading, or uri_settle, makes another path of this one. */

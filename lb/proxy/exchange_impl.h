@@ -104,7 +104,8 @@ struct exchange {
     size_t back_most; /* how much of the content is read at a time; 0: it waits for the client */
     uint16_t status;  /* sent to the client; 0: none */
     uint64_t content_out;
-    bool local;                       /* the answer is Meridian's own */
+    bool local; /* the answer is Meridian's own */
+    bool bare;  /* and without what its route adds: with that it could not be made */
     struct compress_stream *compress; /* NULL: the content goes as it is */
     unsigned retry_after_s;           /* of an answer to a request that came too early */
     /* state and time */

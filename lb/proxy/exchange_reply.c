@@ -223,12 +223,25 @@ static enum err make_reply(struct exchange *x, struct reply *r)
         return ERR_HELD;
     enum err e = x->local ? fields_put(&r->fields, arena, FIELD_X_REQUEST_ID, x->id)
                           : forward_reply(r, arena);
-    if (e != ERR_OK || x->route == NULL)
+    if (e != ERR_OK || x->route == NULL || x->bare)
         return e;
     e = exchange_keep_stick(x, r);
     if (e == ERR_OK)
         e = compress_reply(x, r);
     return e == ERR_OK ? apply_rules(x, r) : e;
+}
+
+/* The same rules hold for the page that says so: where they let no head be made of it either, the
+ * client still learns the status. */
+static void head_failed(struct exchange *x, enum err why)
+{
+    compress_end(&x->proxy->compress, &x->compress); /* the answer that says so has its own */
+    if (x->local && !x->bare) {
+        x->bare = true;
+        exchange_answer(x, err_status(x->end) >= 400 ? x->end : why);
+        return;
+    }
+    exchange_fail(x, why);
 }
 
 void exchange_on_reply(void *user, struct reply *r, bool end)
@@ -252,8 +265,7 @@ void exchange_on_reply(void *user, struct reply *r, bool end)
     x->streaming = streams(x, r);
     enum err e = make_reply(x, r);
     if (e != ERR_OK) {
-        compress_end(&x->proxy->compress, &x->compress); /* the answer that says so has its own */
-        exchange_fail(x, e);
+        head_failed(x, e);
         return;
     }
     x->reply_begun = true;

@@ -196,6 +196,7 @@ LENIENT = (plain,
            lambda path: re.sub("%2f", "/", re.sub("%5c", "\\\\", path, flags=re.I), flags=re.I),
            lambda path: path.replace("\\", "/"),
            lambda path: re.sub(";[^/]*", "", path),
+           lambda path: re.sub("%3b[^/]*", "", path, flags=re.I),
            lambda path: re.sub("//+", "/", path))
 
 

@@ -297,10 +297,32 @@ def test_an_answer_that_becomes_too_large_and_its_page_are_both_compressed(env):
         client = env.h2_client(balancer.port).ready()
         stream = client.request("GET", "/" + "y" * 8165, fields)
         client.wait(lambda: stream.over or client.ended_at, 10, "an end")
+        assert stream.status == 431 and not client.ended_at
         client.close()
     answer = get(balancer.port, "/", headers=dict(fields))
     assert answer.status == 200 and answer.fields.get("content-encoding") == "gzip"
     assert balancer.alive()
+
+
+def test_an_answer_whose_rules_make_no_head(env):
+    """Neither of it nor of its error page: the client learns the status all the same, and the log why."""
+    link = ", ".join(f"<https://{name}.example{{uri}}>; rel=alternate" for name in ("m", "de", "fr"))
+    rules = {"response_headers": {"set": {"Link": link}}}
+    balancer = shaped(env, [{"match": {"path": "/fixed"}, "respond": {"status": 200, "body": "ok"}, **rules},
+                            {"match": {"path": "/to"}, "redirect": {"to": "https://new.example/"}, **rules},
+                            {"match": {"path": "/closed"}, "access": {"deny": ["0.0.0.0/0"]}, "pool": "api", **rules},
+                            {"pool": "api", **rules}], {"api": [env.origin()]})
+    for path, status in (("/fixed", 431), ("/to", 431), ("/closed", 403), ("/", 431)):
+        assert get(balancer.port, path).fields.get("link"), path
+        long = f"{path}?{'y' * 8150}"
+        with Client(balancer.port) as client:
+            for _ in range(2):
+                client.request("GET", long)
+                answer = client.response()
+                assert answer.status == status and "link" not in answer.fields, (path, answer)
+                assert json.loads(answer.body)["status"] == status
+    ends = collections.Counter((line["status"], line["end"]) for line in balancer.access_log(12))
+    assert ends[431, "limit-L13"] == 6 and ends[403, "forbidden"] == 3, ends
 
 
 def test_client_leaves_a_compressed_answer(env):

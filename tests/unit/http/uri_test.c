@@ -125,12 +125,12 @@ TEST(uri, canonical_paths_H14)
 
 TEST(uri, odd_paths_H14)
 {
-    static const char *const odd[] = {"/a//b", "//a",     "/a%2fb", "/a%5Cb",  "/a\\b",
-                                      "/a;b",  "/%61",    "/a%2e",  "/%7e",    "/a%2D",
-                                      "/;",    "/a/;x=y", "/%5c",   "/a//",    "/%41%00x",
-                                      "/%40b", "/a%3A",   "/a%28b", "/%c3%A4", "/%C3%a4"};
+    static const char *const odd[] = {
+        "/a//b",    "//a",   "/a%2fb", "/a%5Cb", "/a\\b",   "/a;b",    "/%61",
+        "/a%2e",    "/%7e",  "/a%2D",  "/;",     "/a/;x=y", "/%5c",    "/a//",
+        "/%41%00x", "/%40b", "/a%3A",  "/a%28b", "/%c3%A4", "/%C3%a4", "/a%3Bb"};
     static const char *const even[] = {"/",      "/a/b/", "/a%20b", "/a%C3%A4", "/a:b@c(d)",
-                                       "/a%3Bb", "/%25",  "*",      "/a%2",     "/%xy"};
+                                       "/a%22b", "/%25",  "*",      "/a%2",     "/%xy"};
     for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
         CHECK(uri_is_odd(span_str(odd[i])), "%s", odd[i]);
     }
@@ -154,6 +154,9 @@ TEST(uri, readings_H14)
         {"/a\\..\\b", URI_READ_BACKSLASH, "/b"},
         {"/a;x/b;y", URI_READ_PARAMS, "/a/b"},
         {"/a/..;/b", URI_READ_PARAMS, "/b"},
+        {"/a;x/b%3bc/%3B..", URI_READ_PARAMS, "/a/b%3bc/%3B.."},
+        {"/a;x/b%3bc/..%3B;/d", URI_READ_LATE, "/a;x/d"},
+        {"/a;x/b%3b;c%2fd", URI_READ_PARAMS | URI_READ_LATE | URI_READ_SLASH, "/a/b/d"},
         {"/%61dmin", URI_READ_PLAIN, "/admin"},
         {"/%40a%3ab%3b", URI_READ_PLAIN, "/@a:b%3b"},
         {"/x/..%2fadmin", URI_READ_SLASH, "/admin"},
@@ -189,6 +192,7 @@ TEST(uri, readings_that_matter_H14)
         {"/a//b", URI_READ_MERGE},
         {"/a//b.c", URI_READ_MERGE | URI_READ_DOTS},
         {"/a;b", URI_READ_PARAMS | URI_READ_MERGE},
+        {"/a%3Bb.", URI_READ_LATE | URI_READ_MERGE | URI_READ_DOTS},
         {"/a\\..", URI_READ_BACKSLASH | URI_READ_MERGE | URI_READ_DOTS},
         {"/a%5c%2e", URI_READ_PLAIN | URI_READ_SLASH | URI_READ_BACKSLASH | URI_READ_MERGE |
                          URI_READ_ESCAPED | URI_READ_DOTS},
