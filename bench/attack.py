@@ -2,12 +2,13 @@
 """The same attacks on Meridian, HAProxy and nginx in one run (RELIABILITY G9, G10, G11): what legal traffic notices,
 what the attack costs the proxy, and how soon the attackers are gone.
 
-    attack.py [--build DIR] [--only NAMES] [--attacks NAMES] [--connections N] [--short] [--json FILE]
+    attack.py [--build DIR] [--only NAMES] [--attacks NAMES] [--connections N] [--rounds N] [--short] [--json FILE]
 
 Slow attacks hold N connections (10,000), in clear and, those named tls-..., over TLS with a handshake each; floods use a
 few HTTP/2 connections as fast as they can. Legal traffic is 300
 requests a second on its own connections, which are there before the attack: first without and then with it. While the
-slow ones connect only failures are counted. One worker each, pinned to one
+slow ones connect only failures are counted. Floods come in rounds, quiet and attacked by turns, and the medians are shown:
+one moment in which the machine does something else makes a bad 99th percentile. One worker each, pinned to one
 CPU; everything else on another. Time-outs of the peers are set to those of Meridian. Ratios within one run count.
 """
 import argparse
@@ -17,6 +18,7 @@ import resource
 import select
 import socket
 import ssl
+import statistics
 import struct
 import sys
 import tempfile
@@ -187,43 +189,56 @@ def be_modest(cpu):
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
-def legal(rig, url, seconds):
-    report = rig.load_report(rig.load_begin(url, "--seconds", seconds, "--warm", 0.5, *LEGAL, cpu=rig.other_cpu))
+def figures(report):
+    """The 99th percentile in ms, and what failed."""
     return report["latency_ms"]["p99"], report["failed"]
+
+
+def legal(rig, url, seconds):
+    return figures(rig.load_report(rig.load_begin(url, "--seconds", seconds, "--warm", 0.5, *LEGAL, cpu=rig.other_cpu)))
+
+
+def attack_slowly(do, rig, proxy, name, options):
+    """What legal traffic saw before and beside it; and who was held, what it took, when they were gone."""
+    tls, url = name.startswith("tls-"), f"http://127.0.0.1:{proxy.plain}/"
+    quiet = legal(rig, url, options.seconds)
+    rss = rss_kib(proxy.process.pid)
+    warm = options.connections / RATE["tls" if tls else "plain"]
+    load = rig.load_begin(url, "--seconds", options.seconds + warm, "--warm", warm, *LEGAL, cpu=rig.other_cpu)
+    time.sleep(0.5)
+    crowd = do(Crowd, proxy.tls if tls else proxy.plain, tls, options.connections, *SLOW[name][:2])
+    while load.poll() is None:
+        do(crowd.turn, 0.5)
+    result = {"held": len(crowd.sockets), "connections": crowd.asked, "rss_mib": (rss_kib(proxy.process.pid) - rss) / 1024,
+              "gone_s": do(crowd.last_for, options.patience)}
+    crowd.close()
+    return quiet, figures(rig.load_report(load)), result
+
+
+def attack_fast(do, rig, proxy, name, options):
+    """The same of a flood, in rounds."""
+    url, rss, result = f"http://127.0.0.1:{proxy.plain}/", None, {"connections": 0, "sent_mib": 0}
+    seen = [], []
+    for _ in range(options.rounds):
+        seen[0].append(legal(rig, url, options.seconds))
+        rss = rss or rss_kib(proxy.process.pid)
+        load = rig.load_begin(url, "--seconds", options.seconds, "--warm", 0.5, *LEGAL, cpu=rig.other_cpu)
+        connections, sent = do(flood, proxy.tls, FLOODS[name][0], options.seconds)
+        result["connections"] += connections
+        result["sent_mib"] += sent
+        seen[1].append(figures(rig.load_report(load)))
+    result["rss_mib"] = (rss_kib(proxy.process.pid) - rss) / 1024
+    return *((statistics.median(p99 for p99, _ in some), sum(failed for _, failed in some)) for some in seen), result
 
 
 def attack(rig, proxy, name, options):
     with ThreadPoolExecutor(1, initializer=be_modest, initargs=(rig.other_cpu,)) as attacker:
-        return attack_from(attacker, rig, proxy, name, options)
-
-
-def attack_from(attacker, rig, proxy, name, options):
-    def do(work, *arguments):
-        return attacker.submit(work, *arguments).result()
-    url = f"http://127.0.0.1:{proxy.plain}/"
-    quiet, failed_quiet = legal(rig, url, options.seconds)
-    rss, cpu = rss_kib(proxy.process.pid), cpu_seconds(proxy.process.pid)[0]
-    result = {"quiet_p99_ms": quiet}
-    if name in SLOW:
-        tls = name.startswith("tls-")
-        warm = options.connections / RATE["tls" if tls else "plain"]
-        load = rig.load_begin(url, "--seconds", options.seconds + warm, "--warm", warm, *LEGAL, cpu=rig.other_cpu)
-        time.sleep(0.5)
-        crowd = do(Crowd, proxy.tls if tls else proxy.plain, tls, options.connections, *SLOW[name][:2])
-        while load.poll() is None:
-            do(crowd.turn, 0.5)
-        result.update(held=len(crowd.sockets), connections=crowd.asked)
-        result["rss_mib"] = (rss_kib(proxy.process.pid) - rss) / 1024
-        result["gone_s"] = do(crowd.last_for, options.patience)
-        crowd.close()
-    else:
-        load = rig.load_begin(url, "--seconds", options.seconds, "--warm", 0.5, *LEGAL, cpu=rig.other_cpu)
-        result["connections"], result["sent_mib"] = do(flood, proxy.tls, FLOODS[name][0], options.seconds)
-        result["rss_mib"] = (rss_kib(proxy.process.pid) - rss) / 1024
-    report = rig.load_report(load)
-    result.update(p99_ms=report["latency_ms"]["p99"], failed=report["failed"] + failed_quiet,
-                  cpu_s=cpu_seconds(proxy.process.pid)[0] - cpu)
-    result["p99_ratio"] = result["p99_ms"] / max(quiet, 0.001)
+        def do(work, *arguments):
+            return attacker.submit(work, *arguments).result()
+        cpu = cpu_seconds(proxy.process.pid)[0]
+        quiet, attacked, result = (attack_slowly if name in SLOW else attack_fast)(do, rig, proxy, name, options)
+    result.update(quiet_p99_ms=quiet[0], p99_ms=attacked[0], failed=quiet[1] + attacked[1],
+                  cpu_s=cpu_seconds(proxy.process.pid)[0] - cpu, p99_ratio=attacked[0] / max(quiet[0], 0.001))
     time.sleep(1)
     return result
 
@@ -248,12 +263,13 @@ def parse():
     parser.add_argument("--attacks", default=",".join([*SLOW, *FLOODS]))
     parser.add_argument("--connections", type=int, default=10000)
     parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--rounds", type=int, default=3, help="of floods")
     parser.add_argument("--patience", type=float, default=40, help="seconds that attackers are waited for")
-    parser.add_argument("--short", action="store_true", help="1,000 connections and 2 seconds")
+    parser.add_argument("--short", action="store_true", help="1,000 connections, 2 seconds and one round")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
     if options.short:
-        options.connections, options.seconds, options.patience = 1000, 2, 14
+        options.connections, options.seconds, options.patience, options.rounds = 1000, 2, 14, 1
     options.attacks = options.attacks.split(",")
     return options
 
