@@ -7,8 +7,8 @@ what the attack costs the proxy, and how soon the attackers are gone.
 Slow attacks hold N connections (10,000), in clear and, those named tls-..., over TLS with a handshake each; floods use a
 few HTTP/2 connections as fast as they can. Legal traffic is 300
 requests a second on its own connections, which are there before the attack: first without and then with it. While the
-slow ones connect only failures are counted. Floods come in rounds, quiet and attacked by turns, and the medians are shown:
-one moment in which the machine does something else makes a bad 99th percentile. One worker each, pinned to one
+slow ones connect only failures are counted. Attacks come in rounds, and the medians of the 99th percentiles are shown:
+one moment in which the machine does something else makes a bad one. One worker each, pinned to one
 CPU; everything else on another. Time-outs of the peers are set to those of Meridian. Ratios within one run count.
 """
 import argparse
@@ -199,48 +199,54 @@ def legal(rig, url, seconds):
 
 
 def attack_slowly(do, rig, proxy, name, options):
-    """What legal traffic saw before and beside it; and who was held, what it took, when they were gone."""
-    tls, url = name.startswith("tls-"), f"http://127.0.0.1:{proxy.plain}/"
-    quiet = legal(rig, url, options.seconds)
+    """What legal traffic saw beside it; and who was held, what it took, when they were gone."""
+    tls = name.startswith("tls-")
     rss = rss_kib(proxy.process.pid)
     warm = options.connections / RATE["tls" if tls else "plain"]
-    load = rig.load_begin(url, "--seconds", options.seconds + warm, "--warm", warm, *LEGAL, cpu=rig.other_cpu)
+    load = rig.load_begin(f"http://127.0.0.1:{proxy.plain}/", "--seconds", options.seconds + warm, "--warm", warm, *LEGAL,
+                          cpu=rig.other_cpu)
     time.sleep(0.5)
     crowd = do(Crowd, proxy.tls if tls else proxy.plain, tls, options.connections, *SLOW[name][:2])
     while load.poll() is None:
         do(crowd.turn, 0.5)
     result = {"held": len(crowd.sockets), "connections": crowd.asked, "rss_mib": (rss_kib(proxy.process.pid) - rss) / 1024,
               "gone_s": do(crowd.last_for, options.patience)}
-    crowd.close()
-    return quiet, figures(rig.load_report(load)), result
+    do(crowd.close)
+    return figures(rig.load_report(load)), result
 
 
 def attack_fast(do, rig, proxy, name, options):
-    """The same of a flood, in rounds."""
-    url, rss, result = f"http://127.0.0.1:{proxy.plain}/", None, {"connections": 0, "sent_mib": 0}
-    seen = [], []
-    for _ in range(options.rounds):
-        seen[0].append(legal(rig, url, options.seconds))
-        rss = rss or rss_kib(proxy.process.pid)
-        load = rig.load_begin(url, "--seconds", options.seconds, "--warm", 0.5, *LEGAL, cpu=rig.other_cpu)
-        connections, sent = do(flood, proxy.tls, FLOODS[name][0], options.seconds)
-        result["connections"] += connections
-        result["sent_mib"] += sent
-        seen[1].append(figures(rig.load_report(load)))
-    result["rss_mib"] = (rss_kib(proxy.process.pid) - rss) / 1024
-    return *((statistics.median(p99 for p99, _ in some), sum(failed for _, failed in some)) for some in seen), result
+    """The same of a flood."""
+    rss = rss_kib(proxy.process.pid)
+    load = rig.load_begin(f"http://127.0.0.1:{proxy.plain}/", "--seconds", options.seconds, "--warm", 0.5, *LEGAL,
+                          cpu=rig.other_cpu)
+    connections, sent = do(flood, proxy.tls, FLOODS[name][0], options.seconds)
+    return figures(rig.load_report(load)), {"connections": connections, "sent_mib": sent,
+                                            "rss_mib": (rss_kib(proxy.process.pid) - rss) / 1024}
+
+
+def together(quiet, attacked, results):
+    """Of all rounds: the median of what is a time of many requests, the sum of what failed, the worst of the rest."""
+    before, beside = (statistics.median(p99 for p99, _ in some) for some in (quiet, attacked))
+    worst = {key: max(one[key] for one in results) for key in results[0] if key != "gone_s"}
+    gone = [one["gone_s"] for one in results if "gone_s" in one]
+    return {**worst, **({"gone_s": None if None in gone else max(gone)} if gone else {}), "quiet_p99_ms": before,
+            "p99_ms": beside, "p99_ratio": beside / max(before, 0.001), "failed": sum(bad for _, bad in quiet + attacked)}
 
 
 def attack(rig, proxy, name, options):
+    quiet, attacked, results = [], [], []
     with ThreadPoolExecutor(1, initializer=be_modest, initargs=(rig.other_cpu,)) as attacker:
         def do(work, *arguments):
             return attacker.submit(work, *arguments).result()
-        cpu = cpu_seconds(proxy.process.pid)[0]
-        quiet, attacked, result = (attack_slowly if name in SLOW else attack_fast)(do, rig, proxy, name, options)
-    result.update(quiet_p99_ms=quiet[0], p99_ms=attacked[0], failed=quiet[1] + attacked[1],
-                  cpu_s=cpu_seconds(proxy.process.pid)[0] - cpu, p99_ratio=attacked[0] / max(quiet[0], 0.001))
-    time.sleep(1)
-    return result
+        for _ in range(options.rounds):
+            quiet.append(legal(rig, f"http://127.0.0.1:{proxy.plain}/", options.seconds))
+            cpu = cpu_seconds(proxy.process.pid)[0]
+            seen, result = (attack_slowly if name in SLOW else attack_fast)(do, rig, proxy, name, options)
+            attacked.append(seen)
+            results.append({**result, "cpu_s": cpu_seconds(proxy.process.pid)[0] - cpu})
+            time.sleep(1)
+    return together(quiet, attacked, results)
 
 
 def show(name, results):
@@ -263,8 +269,8 @@ def parse():
     parser.add_argument("--attacks", default=",".join([*SLOW, *FLOODS]))
     parser.add_argument("--connections", type=int, default=10000)
     parser.add_argument("--seconds", type=float, default=6)
-    parser.add_argument("--rounds", type=int, default=3, help="of floods")
-    parser.add_argument("--patience", type=float, default=40, help="seconds that attackers are waited for")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--patience", type=float, default=15, help="seconds that attackers are waited for")
     parser.add_argument("--short", action="store_true", help="1,000 connections, 2 seconds and one round")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
