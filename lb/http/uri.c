@@ -244,15 +244,47 @@ bool uri_is_odd(struct span path)
     return false;
 }
 
+/* What the byte or the escape at s[at] stands for, -1 at the end; *n: its length. */
+static int stands_for(struct span s, size_t at, size_t *n)
+{
+    int e = at < s.n && s.p[at] == '%' ? escaped(s, at) : -1;
+    *n = e >= 0 ? 3 : 1;
+    return e >= 0 ? e : at < s.n ? (unsigned char)s.p[at] : -1;
+}
+
+static bool is_border(int c)
+{
+    return c == '/' || c == '\\' || c == ';' || c == -1;
+}
+
+/* Whether a reading makes a dot segment of what begins at s[at], behind a border: the readings that
+ * matter then. */
+static unsigned dots_at(struct span s, size_t at)
+{
+    unsigned found = URI_READ_DOTS | URI_READ_AGAIN;
+    size_t n;
+    for (int dots = 0; dots < 3; dots++, at += n) {
+        int c = stands_for(s, at, &n);
+        if (c != '.')
+            return dots > 0 && is_border(c) ? found : 0;
+        found |= n > 1 ? URI_READ_ESCAPED : 0;
+    }
+    return 0;
+}
+
 /* Slashes that a reading makes may stand beside others, and around dots: then merging matters too,
  * and whether dots are resolved. */
 unsigned uri_readings(struct span path)
 {
     unsigned all = 0, dots = 0;
+    bool in_parameters = false;
     for (size_t i = 0; i < path.n; i++) {
         char c = path.p[i];
         int e = c == '%' ? escaped(path, i) : -1;
-        dots |= c == '.' ? URI_READ_DOTS : e == '.' ? URI_READ_DOTS | URI_READ_ESCAPED : 0;
+        bool made = c == '\\' || e == '/' || e == '\\';
+        in_parameters = c == ';' || e == ';' || (in_parameters && c != '/');
+        all |= in_parameters && made ? URI_READ_CUT : 0;
+        dots |= made || c == '/' ? dots_at(path, i + (e >= 0 ? 3 : 1)) : 0;
         all |= is_plain(e) ? URI_READ_PLAIN : 0;
         all |= e == '/' || e == '\\' ? URI_READ_SLASH : 0;
         all |= c == '\\' || e == '\\' ? URI_READ_BACKSLASH : 0;
@@ -269,11 +301,12 @@ static size_t read_as(struct span path, unsigned readings, size_t most, char *me
     bool plain = (readings & URI_READ_PLAIN) != 0, slash = (readings & URI_READ_SLASH) != 0;
     bool backslash = (readings & URI_READ_BACKSLASH) != 0;
     bool merge = (readings & URI_READ_MERGE) != 0, params = (readings & URI_READ_PARAMS) != 0;
-    bool late = (readings & URI_READ_LATE) != 0;
+    bool late = (readings & URI_READ_LATE) != 0, cut = (readings & URI_READ_CUT) != 0;
     bool skipping = false;
     size_t out = 0;
     for (size_t i = 0; i < path.n && out < most; i++) {
         char c = path.p[i];
+        bool raw = c == '/';
         int e = c == '%' ? escaped(path, i) : -1;
         if ((plain && is_plain(e)) || (slash && (e == '/' || e == '\\'))) {
             c = (char)e;
@@ -281,7 +314,7 @@ static size_t read_as(struct span path, unsigned readings, size_t most, char *me
         }
         c = c == '\\' && backslash ? '/' : c;
         bool ends = (params && c == ';') || (late && e == ';');
-        skipping = ends || (skipping && c != '/');
+        skipping = ends || (skipping && !(cut ? raw : c == '/'));
         bool doubled = merge && c == '/' && out > 0 && memory[out - 1] == '/';
         if (!skipping && !doubled) {
             memory[out++] = c;
@@ -290,15 +323,22 @@ static size_t read_as(struct span path, unsigned readings, size_t most, char *me
     return out;
 }
 
+#define ALL_AT_ONCE                                                                                \
+    (URI_READ_PLAIN | URI_READ_SLASH | URI_READ_BACKSLASH | URI_READ_PARAMS | URI_READ_LATE |      \
+     URI_READ_MERGE)
+
 struct span uri_variant(struct span path, unsigned readings, size_t most, char *memory)
 {
     if (path.n == 0) {
         return path;
     }
     bool whole = (readings & URI_READ_DOTS) == 0;
-    size_t n = read_as(path, readings, whole ? path.n : most, memory);
+    size_t n = read_as(path, readings, whole ? path.n : most, memory), before = n;
     if (whole) {
         n = remove_dots(memory, n, (readings & URI_READ_ESCAPED) == 0);
+    }
+    if (n < before && (readings & URI_READ_AGAIN) != 0) {
+        n = read_as(span_of(memory, n), ALL_AT_ONCE, n, memory); /* never writes ahead of itself */
     }
     return span_of(memory, n);
 }

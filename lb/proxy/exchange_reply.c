@@ -236,12 +236,16 @@ static enum err make_reply(struct exchange *x, struct reply *r)
 static void head_failed(struct exchange *x, enum err why)
 {
     compress_end(&x->proxy->compress, &x->compress); /* the answer that says so has its own */
-    if (x->local && !x->bare) {
-        x->bare = true;
-        exchange_answer(x, err_status(x->end) >= 400 ? x->end : why);
-        return;
-    }
-    exchange_fail(x, why);
+    bool again = x->local && !x->bare;
+    if (again && x->end != ERR_OK && err_status(x->end) >= 400)
+        why = x->end;
+    else if (why == ERR_NO_MEMORY && x->front->arena->refused)
+        why = ERR_HELD;
+    x->bare = x->local;
+    if (again)
+        exchange_answer(x, why);
+    else
+        exchange_fail(x, why);
 }
 
 void exchange_on_reply(void *user, struct reply *r, bool end)
@@ -252,7 +256,8 @@ void exchange_on_reply(void *user, struct reply *r, bool end)
     enum pick_outcome outcome = pick_outcome_of_status(r->status);
     x->first_byte_ns = x->back->first_byte_ns;
     exchange_note(x, outcome);
-    exchange_hedge_learn(x, outcome);
+    if (!x->local)
+        exchange_hedge_learn(x, outcome);
     if (outcome != PICK_ANSWERED && exchange_hedge_succeeds(x))
         return;
     exchange_hedge_drop(x);

@@ -22,6 +22,7 @@ static enum err agree(const struct route_table *table, const struct route_reques
         struct route_match match;
         bool idle = (readings & URI_READ_ESCAPED) != 0 &&
                     (readings & (URI_READ_DOTS | URI_READ_PLAIN)) != 0;
+        idle = idle || ((readings & URI_READ_AGAIN) != 0 && (readings & URI_READ_DOTS) != 0);
         if ((readings & ~useful) != 0 || idle)
             continue; /* the same as without */
         other.path = uri_variant(req->path, readings, route_longest(table) + 1, memory);

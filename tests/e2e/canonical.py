@@ -192,24 +192,33 @@ def plain(path):
                   if re.fullmatch("[A-Za-z0-9._~-]", chr(int(match[1], 16))) else match[0], path)
 
 
-LENIENT = (plain,
+CUT = (lambda path: re.sub(";[^/]*", "", path), lambda path: re.sub("%3b[^/]*", "", path, flags=re.I))
+LENIENT = (CUT[0],  # before anything is decoded, or after
+           plain,
            lambda path: re.sub("%2f", "/", re.sub("%5c", "\\\\", path, flags=re.I), flags=re.I),
            lambda path: path.replace("\\", "/"),
-           lambda path: re.sub(";[^/]*", "", path),
-           lambda path: re.sub("%3b[^/]*", "", path, flags=re.I),
+           *CUT,
            lambda path: re.sub("//+", "/", path))
 
 
+def read_as(path, habits):
+    for habit in habits:
+        path = habit(path)
+    return path
+
+
+def habitual(path):
+    """What servers make of the path before they resolve dots: each with some of the habits that H14 names."""
+    return {read_as(path, habits) for count in range(len(LENIENT) + 1) for habits in itertools.combinations(LENIENT, count)}
+
+
+def again(read, resolved):
+    """What the server behind one that resolved something makes of it."""
+    return {resolved} if read == resolved else {resolved, read_as(resolved, LENIENT)}
+
+
 def readings(path):
-    """All paths that servers make of this one: each with some of the habits that H14 names."""
-    found = {path}
-    for count in range(1, len(LENIENT) + 1):
-        for habits in itertools.combinations(LENIENT, count):
-            read = path
-            for habit in habits:
-                read = habit(read)
-            found.add(normal(read))
-    return found
+    return {path}.union(*(again(read, normal(read)) for read in habitual(path)))
 
 
 def check_itself():

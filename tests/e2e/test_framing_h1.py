@@ -266,7 +266,8 @@ def test_h14_paths_that_others_would_route_elsewhere(env):
         "pools": {"api": {"backends": {"a": {"address": origin.address}}}},
         "routes": [{"match": {"path": "/admin"}, "respond": {"status": 403, "body": "no"}}, {"pool": "api"}]})
     for target in ["//admin", "/x/..//admin", "/x%2f..%2fadmin", "/%2fadmin", "/\\admin", "/%5cadmin", "/x\\..\\admin",
-                   "/admin;x", "/admin%3bx", "/admin%2fx", "/admin\\x", "/x;a/../admin"]:
+                   "/admin;x", "/admin%3bx", "/admin%2fx", "/admin\\x", "/x;a/../admin", "/x;%2fy/..%2fadmin", "/x%3b%2fy/..%2fadmin/a",
+                   "/x;\\y/..\\admin", "/x/..;/admin%2f..%2fy", "/a/..;/..%2f..%2fadmin;x"]:
         with Client(port) as client:
             client.send(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert client.response().status in (400, 403), target

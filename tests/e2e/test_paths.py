@@ -1,6 +1,5 @@
 """Where the operator chooses what becomes of odd requests: `path_handling` of a route (H14) and `odd_header_names` of a
 listener (H3), over both versions on both sides."""
-import itertools
 import json
 import os
 import random
@@ -72,6 +71,8 @@ PATHS = [("/plain/a/./b/../%7Ec//d%2fe?x=/../y", "/plain/a/%7Ec//d%2fe?x=/../y")
          ("/plain/%00", 400), ("/kept/%00", 400), ("/kept/%zz", 400), ("/one/%00", 400), ("/closed/x", 403),
          # whoever leaves the dots, or some of them, would see a path of the route that is closed
          ("/closed/../kept/a", 400), ("/kept/x/../../closed/%2e%2e/kept/a", 400), ("/kept//../closed/a", 400),
+         ("/plain/x;%2fy/..%2f..%2fclosed", 400), ("/plain/%3b%2fy/..%2f..%2fclosed", 400), ("/plain/;\\y/..\\..\\closed", 400),
+         ("/plain/x/..;/..%2f..%2fclosed;x", 400), ("/plain/a;b%2fc/%3Bd.e", "/plain/a;b%2fc/%3Bd.e"),
          ("/kept/..%2f../closed/a", 400), ("/one/..%2fclosed/a", 400), ("/one/..;/closed/a", 400), ("/kept/../closed/a", 403)]
 
 
@@ -124,12 +125,8 @@ def literal(path):
 
 def readings(path):
     """All that servers make of it, those too that resolve no dots, or only those that are written so."""
-    for count in range(len(canonical.LENIENT) + 1):
-        for habits in itertools.combinations(canonical.LENIENT, count):
-            read = path
-            for habit in habits:
-                read = habit(read)
-            yield from (canonical.normal(read), read, literal(read))
+    for read in canonical.habitual(path):
+        yield from canonical.again(read, canonical.normal(read)) | canonical.again(read, literal(read)) | {read}
 
 
 @seconds(120)
@@ -144,7 +141,7 @@ def test_h14_no_reader_sees_a_closed_path(env):
                                               {"pool": "api", "path_handling": rule}])
         counts = {200: 0, 400: 0, 403: 0}
         with Client(balancer.port) as client:
-            for _ in range(1500):
+            for _ in range(1000):
                 path = "/" + "".join(rng.choice(PIECES) for _ in range(rng.randrange(1, 12)))
                 client.request("GET", path)
                 answer = client.response()
