@@ -204,6 +204,9 @@ def test_the_handshake_chooses(env):
     assert [request.version for request in old.requests] == ["HTTP/1.1"] * 2
 
 
+PATIENT = {"connect": "30s"}  # a handshake takes seconds under valgrind
+
+
 class Both:
     """A server of both versions over TLS, which takes no request of HTTP/2 (RFC 9113 section 7)."""
 
@@ -221,14 +224,14 @@ def test_a_server_that_requires_http_1_1(env):
     pair = env.authority.server("localhost")
     tls = {"ca": env.authority.ca, "server_name": "localhost"}
     server = Both(env, pair)
-    balancer = env.simple(server, pool=pool(tls=tls, protocol="auto"), workers=1)
+    balancer = env.simple(server, pool=pool(tls=tls, protocol="auto"), workers=1, timeouts=PATIENT)
     assert get(balancer.port).body == b"old"
     assert [get(balancer.port, method="POST", body=b"once").status for _ in range(3)] == [200] * 3
     assert (len(server.new.requests), len(server.old.requests)) == (1, 4)
-    first = env.simple(Both(env, pair), pool=pool(tls=tls, protocol="auto"), workers=1)
+    first = env.simple(Both(env, pair), pool=pool(tls=tls, protocol="auto"), workers=1, timeouts=PATIENT)
     assert [get(first.port, method="POST", body=b"once").status for _ in range(3)] == [502, 200, 200]
     assert first.access_log()[0]["end"] == "backend-wants-h1"
-    only = env.simple(Both(env, pair), pool=pool(tls=tls, protocol="h2"), workers=1)
+    only = env.simple(Both(env, pair), pool=pool(tls=tls, protocol="h2"), workers=1, timeouts=PATIENT)
     assert [get(only.port).status for _ in range(3)] == [502] * 3
 
 
@@ -238,7 +241,7 @@ def test_a_server_that_requires_http_1_1_of_all(env):
     tls = {"ca": env.authority.ca, "server_name": "localhost"}
     server = Both(env, pair)
     server.new.reply = lambda stream: stream.connection.go_away(0, HTTP_1_1_REQUIRED)
-    balancer = env.simple(server, pool=pool(tls=tls, protocol="auto"), workers=1)
+    balancer = env.simple(server, pool=pool(tls=tls, protocol="auto"), workers=1, timeouts=PATIENT)
     assert [get(balancer.port, method="POST", body=b"once").body for _ in range(3)] == [b"old"] * 3
     assert (len(server.new.requests), len(server.old.requests)) == (1, 3)
     early = Both(env, pair, polite=False)
@@ -247,12 +250,12 @@ def test_a_server_that_requires_http_1_1_of_all(env):
         until(lambda: early.new.connections, what="a connection")
         early.new.connections[0].go_away(0, HTTP_1_1_REQUIRED)
     threading.Thread(target=turn_away).start()
-    balancer = env.simple(early, pool=pool(tls=tls, protocol="auto"), workers=1)
+    balancer = env.simple(early, pool=pool(tls=tls, protocol="auto"), workers=1, timeouts=PATIENT)
     assert [get(balancer.port, method="POST", body=b"once").body for _ in range(3)] == [b"old"] * 3
     assert (len(early.new.connections), len(early.new.requests)) == (1, 0)
     half = Both(env, pair)
     half.new.reply = lambda stream: (stream.connection.go_away(stream.id, HTTP_1_1_REQUIRED), stream.connection.close())
-    balancer = env.simple(half, pool=pool(tls=tls, protocol="auto"), workers=1)
+    balancer = env.simple(half, pool=pool(tls=tls, protocol="auto"), workers=1, timeouts=PATIENT)
     assert [get(balancer.port, method="POST", body=b"once").status for _ in range(3)] == [502, 200, 200]
     assert balancer.access_log()[0]["end"] == "backend-wants-h1"
 
@@ -295,7 +298,7 @@ def test_a_server_that_allows_no_stream(env):
     """L8: like one that accepts and says nothing; L34: no flood of connections."""
     none = struct.pack(">HI", 3, 0)
     bad, good = Frames(env, answer, settings=none), Frames(env, answer)
-    quick = {"connect": "200ms"}
+    quick = {"connect": "1s"}
     balancer = env.simple(bad, good, pool=pool(retries={"budget": "100%"}), timeouts=quick, workers=1)
     statuses = []
     until(lambda: statuses.append(get(balancer.port).status) or bad.connections, 20, "a request for the bad one")
