@@ -59,10 +59,11 @@ struct span uri_settle(struct span path, char *memory);
 /* The readings that can make a difference for this path, which has no dot segments: a set with
  * others makes the same of it as the set without them. */
 unsigned uri_readings(struct span path);
-/* The path as a reader with these habits (a set of enum uri_reading, applied in that order, then
- * dot segments removed, but for URI_READ_DOTS) sees it: written to memory, which has path.n bytes;
- * with URI_READ_DOTS no more than its first `most` bytes. For every set of those in uri_readings
- * the caller looks up its route again and refuses where one differs (H14). */
+/* The path as a reader with these habits (a set of enum uri_reading: what works on bytes in one
+ * pass, then dot segments removed, but for URI_READ_DOTS, then URI_READ_AGAIN) sees it: written to
+ * memory, which has path.n bytes; with URI_READ_DOTS no more than its first `most` bytes. For every
+ * set of those in uri_readings the caller looks up its route again and refuses where one differs
+ * (H14). */
 struct span uri_variant(struct span path, unsigned readings, size_t most, char *memory);
 
 struct host {
