@@ -42,7 +42,7 @@ static void read_heads(struct heads *h)
                                             .head = LIMIT_HEAD,
                                             .fields = LIMIT_FIELDS,
                                             .field = LIMIT_FIELD};
-    static const struct h1_asked asked = {.method = METHOD_GET};
+    static const struct asked asked = {.method = METHOD_GET};
     struct h1_scan scan;
     struct h1_head head;
     h1_scan_init(&scan, H1_REQUEST);

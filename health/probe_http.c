@@ -39,7 +39,7 @@ static enum err read_head(struct span in, struct answer *answer)
         .fields = LIMIT_REPLY_FIELDS,
         .field = LIMIT_CHECK_HEAD,
     };
-    struct h1_asked asked = {.method = METHOD_GET, .upgrade = UPGRADE_NONE};
+    struct asked asked = {.method = METHOD_GET, .upgrade = UPGRADE_NONE};
     struct h1_scan scan;
     h1_scan_init(&scan, H1_REPLY);
     return h1_parse_reply(&scan, &limits, in, asked, &answer->arena, &answer->reply, &answer->head);

@@ -28,9 +28,26 @@ struct arena {
     bool refused;            /* the budget has refused a block */
 };
 
+/* A place to come back to. */
+struct arena_mark {
+    struct arena_block *block;
+    char *at;
+};
+
 void arena_init(struct arena *a, struct arena_cache *cache, size_t block_size, size_t limit);
 /* Gives everything back; the arena can be used again. */
 void arena_reset(struct arena *a);
+static inline struct arena_mark arena_mark(const struct arena *a)
+{
+    return (struct arena_mark){a->blocks, a->at};
+}
+/* What was taken since the mark is of no use any more: what comes next may have its place, so that
+ * it touches the memory that is warm. Blocks that were added meanwhile stay until arena_reset. */
+static inline void arena_rewind(struct arena *a, struct arena_mark to)
+{
+    if (a->blocks == to.block)
+        a->at = to.at;
+}
 /* Uninitialised bytes, aligned to 16; NULL where memory, the limit or the budget is used up. */
 void *arena_take(struct arena *a, size_t size) __attribute__((warn_unused_result));
 void *arena_zero(struct arena *a, size_t size) __attribute__((warn_unused_result));

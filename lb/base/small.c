@@ -26,6 +26,7 @@ void *small_take(struct small_store *s, size_t size)
     ASAN_UNPOISON_MEMORY_REGION(p, size_of(i));
     s->free[i] = p->next;
     s->kept -= size_of(i);
+    __builtin_prefetch(p->next, 1);
     return p;
 }
 
@@ -39,11 +40,15 @@ static bool class_of(size_t room, size_t *class)
 
 void small_give(struct small_store *s, void *given)
 {
+    if (given != NULL)
+        small_give_known(s, given, mem_room(given));
+}
+
+void small_give_known(struct small_store *s, void *given, size_t room)
+{
     struct small_piece *p = given;
     size_t i;
-    if (p == NULL)
-        return;
-    if (!class_of(mem_room(p), &i) || s->kept + size_of(i) > SMALL_KEPT) {
+    if (!class_of(room, &i) || s->kept + size_of(i) > SMALL_KEPT) {
         mem_free(p);
         return;
     }

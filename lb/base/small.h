@@ -30,6 +30,8 @@ void *small_resize_lent(struct small_store *s, struct reserve *r, void *p, size_
     __attribute__((warn_unused_result));
 /* A piece of this store; NULL is nothing. */
 void small_give(struct small_store *s, void *p);
+/* The same for one who has asked mem_room(p) already. */
+void small_give_known(struct small_store *s, void *p, size_t room);
 /* Frees what is kept; every piece has been given back. */
 void small_store_fini(struct small_store *s);
 

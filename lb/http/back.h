@@ -29,7 +29,7 @@ enum seen {
 };
 
 struct back_ops {
-    /* r and its spans are borrowed until release. */
+    /* r and its spans are borrowed for the call. */
     void (*send_head)(struct back *b, const struct request *r, bool end);
     void (*send_body)(struct back *b, struct span bytes);
     void (*send_end)(struct back *b, const struct fields *trailers);

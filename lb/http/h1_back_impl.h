@@ -29,7 +29,7 @@ struct h1_back {
     uint64_t exchanges; /* so far, the present one included */
 
     /* the request */
-    struct h1_asked asked;
+    struct asked asked;
     uint64_t sent_before; /* conn_sent when the exchange began */
     enum h1_coding coding;
     uint64_t left; /* H1_LENGTH: still to come from the exchange */

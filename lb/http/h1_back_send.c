@@ -74,7 +74,7 @@ static void send_head(struct back *b, const struct request *r, bool end)
     }
     h->waiter.age = b->age;
     conn_set_budget(h->conn, b->allowance != NULL ? &b->allowance->all : NULL);
-    h->asked = (struct h1_asked){.method = r->method, .upgrade = r->upgrade};
+    h->asked = (struct asked){.method = r->method, .upgrade = r->upgrade};
     h->coding = r->content == CONTENT_STREAM   ? H1_CHUNKED
                 : r->content == CONTENT_LENGTH ? H1_LENGTH
                                                : H1_NONE;

@@ -24,15 +24,10 @@ MUST_CHECK
 enum err h1_parse_request(struct h1_scan *s, const struct h1_limits *l, struct span in,
                           struct arena *a, struct request *out, struct h1_head *head);
 
-/* What was asked decides how the answer is read. */
-struct h1_asked {
-    enum method method;
-    enum upgrade upgrade;
-};
 /* ERR_AGAIN, ERR_NO_MEMORY, ERR_BACKEND_HEAD_TOO_LARGE (L17), or ERR_BACKEND_PROTOCOL (H18). */
 MUST_CHECK
 enum err h1_parse_reply(struct h1_scan *s, const struct h1_limits *l, struct span in,
-                        struct h1_asked asked, struct arena *a, struct reply *out,
+                        struct asked asked, struct arena *a, struct reply *out,
                         struct h1_head *head);
 
 /* The trailer section in `in`, which passed h1_scan_run with s: fields that may stand in trailers,

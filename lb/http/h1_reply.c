@@ -20,13 +20,13 @@ static enum err read_status(struct span line, struct reply *r)
     return ERR_OK;
 }
 
-static bool never_has_content(const struct reply *r, struct h1_asked asked)
+static bool never_has_content(const struct reply *r, struct asked asked)
 {
     return asked.method == METHOD_HEAD || r->status < 200 || r->status == 204 || r->status == 304;
 }
 
 /* RFC 9112 section 6.3, without its leniencies (H18). */
-static enum err read_framing(const struct h1_facts *facts, struct h1_asked asked, struct reply *r,
+static enum err read_framing(const struct h1_facts *facts, struct asked asked, struct reply *r,
                              struct h1_head *head)
 {
     if (facts->codings > 0 &&
@@ -53,7 +53,7 @@ static enum err read_framing(const struct h1_facts *facts, struct h1_asked asked
 }
 
 /* 101 only where it was asked for, to what was asked for (H18, H21). */
-static enum err read_switch(const struct h1_facts *facts, struct h1_asked asked, struct reply *r)
+static enum err read_switch(const struct h1_facts *facts, struct asked asked, struct reply *r)
 {
     if (r->status != 101) {
         return ERR_OK;
@@ -84,8 +84,8 @@ static int64_t keep_ms(const struct field *f)
     return 0;
 }
 
-static enum err read_reply(const struct h1_scan *s, char *copy, struct h1_asked asked,
-                           struct arena *a, struct reply *r, struct h1_head *head)
+static enum err read_reply(const struct h1_scan *s, char *copy, struct asked asked, struct arena *a,
+                           struct reply *r, struct h1_head *head)
 {
     struct h1_facts facts;
     enum err e = read_status(span_of(copy, s->first - 2), r);
@@ -122,7 +122,7 @@ static enum err as_backend(enum err e)
 }
 
 enum err h1_parse_reply(struct h1_scan *s, const struct h1_limits *l, struct span in,
-                        struct h1_asked asked, struct arena *a, struct reply *out,
+                        struct asked asked, struct arena *a, struct reply *out,
                         struct h1_head *head)
 {
     enum err e = h1_scan_run(s, l, in);

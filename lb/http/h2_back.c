@@ -56,14 +56,14 @@ static void final(struct h2_call *q, bool end)
     }
 }
 
-static void on_head(struct h2_stream *st, bool end)
+static void on_head(struct h2_stream *st, struct h2_block *block, bool end)
 {
     struct h2_call *q = call_of(st);
     q->stream.bytes_in = st->bytes_in;
     if (q->stream.first_byte_ns == 0) {
         q->stream.first_byte_ns = loop_now_ns(q->back->loop);
     }
-    enum err e = h2_reply_read(&st->block, q->asked, end, &q->reply);
+    enum err e = h2_reply_read(block, q->asked, end, &q->reply);
     if (e != ERR_OK) {
         refuse_reply(q, e);
     } else if (q->reply.status < 200) {

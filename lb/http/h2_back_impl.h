@@ -34,9 +34,9 @@ struct h2_call {
     struct h2_back *back;
     struct task later;
     /* the request */
-    const struct request *asked; /* the exchange's, until release */
-    uint64_t left;               /* content still to come from the exchange */
-    bool counted;                /* its length is known */
+    struct asked asked;
+    uint64_t left; /* content still to come from the exchange */
+    bool counted;  /* its length is known */
     bool reserved, opened, released;
     /* its response */
     struct reply reply;

@@ -47,6 +47,7 @@ static enum err open_stream(struct h2_call *q, const struct request *r, bool end
     if (tunnel && !h2_session_connects(s)) {
         return ERR_BACKEND_NO_TUNNEL;
     }
+    struct arena_mark mark = arena_mark(q->stream.arena);
     enum err e = h2_request_write(r, q->stream.arena, &nv);
     if (e == ERR_OK && q->back->asked++ % TEACH_EVERY == 0) {
         h2_nv_teach(&nv);
@@ -57,6 +58,7 @@ static enum err open_stream(struct h2_call *q, const struct request *r, bool end
         q->wire.age = q->stream.age;
         e = h2_stream_open(s, &q->wire, nv.v, nv.n, end && !tunnel);
     }
+    arena_rewind(q->stream.arena, mark);          /* the library has copied what it needs */
     return e == ERR_FULL ? ERR_BACKEND_RESET : e; /* its terms changed meanwhile */
 }
 
@@ -64,7 +66,7 @@ static void send_head(struct back *b, const struct request *r, bool end)
 {
     struct h2_call *q = of(b);
     unreserve(q);
-    q->asked = r;
+    q->asked = (struct asked){.method = r->method, .upgrade = r->upgrade};
     q->counted = r->content == CONTENT_LENGTH;
     q->left = q->counted ? r->length : 0;
     enum err e = open_stream(q, r, end);

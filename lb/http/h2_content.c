@@ -301,7 +301,7 @@ static void tell_end(struct h2_stream *st)
         return;
     }
     st->end_told = true;
-    st->session->events->on_end(st, st->has_trailers ? &st->block.fields : NULL);
+    st->session->events->on_end(st, st->trailers_in.n > 0 ? &st->trailers_in : NULL);
 }
 
 void h2_stream_received_end(struct h2_stream *st)

@@ -34,11 +34,11 @@ static struct h2_stream *on_begin(void *user)
     return &q->wire;
 }
 
-static void on_head(struct h2_stream *st, bool end)
+static void on_head(struct h2_stream *st, struct h2_block *block, bool end)
 {
     struct h2_request *q = request_of(st);
     struct h2_front *h = q->front;
-    enum err bad = h2_request_read(&st->block, end, h->limits->request_line, &q->request);
+    enum err bad = h2_request_read(block, end, h->limits->request_line, &q->request);
     q->request.scheme = h->tls ? SPAN("https") : SPAN("http");
     q->stream = (struct front){.ops = &h2_front_ops,
                                .arena = &q->arena,

@@ -21,11 +21,13 @@ static void give_up(struct h2_request *q, uint32_t code)
 static void put_head(struct h2_request *q, const struct reply *r, struct span date, bool end)
 {
     struct h2_nv nv;
+    struct arena_mark mark = arena_mark(&q->arena);
     if (h2_reply_write(r, date, &q->arena, &nv) != ERR_OK) {
         give_up(q, NGHTTP2_INTERNAL_ERROR);
         return;
     }
     h2_stream_head(&q->wire, nv.v, nv.n, r->status < 200 && !r->upgraded, end);
+    arena_rewind(&q->arena, mark); /* the library has copied what it needs */
     q->stream.bytes_out = q->wire.bytes_out;
 }
 

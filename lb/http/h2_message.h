@@ -23,8 +23,7 @@ enum err h2_request_write(const struct request *r, struct arena *a, struct h2_nv
 
 /* asked: the request that it answers. ERR_BACKEND_PROTOCOL. */
 MUST_CHECK
-enum err h2_reply_read(struct h2_block *b, const struct request *asked, bool end,
-                       struct reply *out);
+enum err h2_reply_read(struct h2_block *b, struct asked asked, bool end, struct reply *out);
 /* date: added where r has none, unless empty. */
 MUST_CHECK
 enum err h2_reply_write(const struct reply *r, struct span date, struct arena *a,

@@ -3,11 +3,6 @@
 /* Frames that come. Whatever a callback finds, the session goes on: streams are reset, or the
  * connection is condemned, which stops the reading. */
 
-static struct h2_stream *stream_of(nghttp2_session *wire, int32_t id)
-{
-    return id > 0 ? nghttp2_session_get_stream_user_data(wire, id) : NULL;
-}
-
 static void note_block(struct h2_session *s, uint8_t type)
 {
     if (type == NGHTTP2_HEADERS) {
@@ -21,7 +16,8 @@ static void note_block(struct h2_session *s, uint8_t type)
 static int on_begin_frame(nghttp2_session *wire, const nghttp2_frame_hd *hd, void *user)
 {
     struct h2_session *s = user;
-    struct h2_stream *st = stream_of(wire, hd->stream_id);
+    struct h2_stream *st = h2_stream_of(s, hd->stream_id);
+    (void)wire;
     s->coming = st;
     if (st != NULL) {
         st->bytes_in += hd->length + H2_FRAME_HEAD;
@@ -70,9 +66,10 @@ static int begin_stream(struct h2_session *s, const nghttp2_frame *frame)
     }
     h2_stream_init(s, st, id);
     st->bytes_in = frame->hd.length + 9;
-    h2_block_begin(&st->block, st->arena, s->limits->odd_names);
+    h2_block_begin(&s->block, st->arena, s->limits->odd_names);
     s->coming = st;
     s->heading = st;
+    s->newest = id;
     return nghttp2_session_set_stream_user_data(s->wire, id, st) == 0
                ? 0
                : NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -92,7 +89,7 @@ static int on_begin_headers(nghttp2_session *wire, const nghttp2_frame *frame, v
     struct h2_stream *st = s->coming;
     s->heading = st;
     if (st != NULL && !st->released) {
-        h2_block_begin(&st->block, st->arena, s->server ? ODD_NAMES_DROP : ODD_NAMES_KEEP);
+        h2_block_begin(&s->block, st->arena, s->server ? ODD_NAMES_DROP : ODD_NAMES_KEEP);
     }
     return 0;
 }
@@ -119,7 +116,7 @@ static int on_header(nghttp2_session *wire, const nghttp2_frame *frame, const ui
     (void)frame;
     (void)flags;
     if (st != NULL && !st->released) { /* its arena may have gone */
-        h2_block_add(&st->block, st->head_final ? &s->limits->trailers : &s->limits->head,
+        h2_block_add(&s->block, st->head_final ? &s->limits->trailers : &s->limits->head,
                      span_of((const char *)name, name_size),
                      value_size > 0 ? span_of((const char *)value, value_size) : SPAN(""));
     }
@@ -138,17 +135,17 @@ static int on_invalid_header(nghttp2_session *wire, const nghttp2_frame *frame, 
     (void)name;
     (void)value;
     (void)flags;
-    if (st != NULL && st->block.bad == ERR_OK) {
-        st->block.bad = ERR_BAD_FIELD;
+    if (st != NULL && !st->released && s->block.bad == ERR_OK) {
+        s->block.bad = ERR_BAD_FIELD;
     }
     return grows(s, name_size + value_size);
 }
 
 /* The library closes a stream that has ended on both sides before a reset leaves: what was wrong is
  * told here. Without memory for it that is no breach of the peer's. */
-static void bad_trailers(struct h2_stream *st)
+static void bad_trailers(struct h2_stream *st, enum err why)
 {
-    bool ours = st->block.bad == ERR_NO_MEMORY;
+    bool ours = why == ERR_NO_MEMORY;
     uint32_t code = ours ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_PROTOCOL_ERROR;
     if (h2_stream_hears(st)) {
         h2_stream_fail(st, code);
@@ -157,34 +154,35 @@ static void bad_trailers(struct h2_stream *st)
     }
 }
 
-static void received_trailers(struct h2_stream *st)
+static void received_trailers(struct h2_stream *st, struct h2_block *block)
 {
-    if (st->block.bad != ERR_OK) {
-        bad_trailers(st);
+    if (block != NULL && block->bad != ERR_OK) {
+        bad_trailers(st, block->bad);
         return;
     }
-    if (!st->released) {
-        fields_keep_trailers(&st->block.fields);
+    if (block != NULL) {
+        fields_keep_trailers(&block->fields);
+        st->trailers_in = block->fields;
     }
-    st->has_trailers = st->block.fields.n > 0;
     h2_stream_received_end(st);
 }
 
 static void received_head(struct h2_session *s, struct h2_stream *st, bool end)
 {
-    bool interim = !s->server && st->block.status.n > 0 && st->block.status.p[0] == '1';
-    if (!st->released) {
-        h2_block_finish(&st->block);
+    struct h2_block *block = st->released ? NULL : &s->block; /* nobody reads it then */
+    if (block != NULL) {
+        h2_block_finish(block);
     }
     if (st->head_final) {
-        received_trailers(st);
+        received_trailers(st, block);
         return;
     }
+    bool interim = !s->server && block != NULL && block->status.n > 0 && block->status.p[0] == '1';
     st->head_final = !interim;
     st->peer_done = end;
     st->end_told = end && !s->server;
-    if (!st->released && !st->silent) {
-        s->events->on_head(st, end);
+    if (block != NULL && !st->silent) {
+        s->events->on_head(st, block, end);
     }
 }
 
@@ -289,7 +287,8 @@ static int on_data(nghttp2_session *wire, uint8_t flags, int32_t id, const uint8
 static int on_stream_close(nghttp2_session *wire, int32_t id, uint32_t code, void *user)
 {
     struct h2_session *s = user;
-    struct h2_stream *st = stream_of(wire, id);
+    struct h2_stream *st = h2_stream_of(s, id);
+    (void)wire;
     if (st != NULL) {
         if (st->peer_done || st->peer_reset) {
             h2_past_done(&s->past, id);

@@ -26,18 +26,18 @@ static enum err read_length(const struct h2_block *b, struct reply *r)
     return ERR_OK;
 }
 
-static void read_content(const struct request *asked, bool end, struct reply *r)
+static void read_content(struct asked asked, bool end, struct reply *r)
 {
-    bool none = end || asked->method == METHOD_HEAD || r->status < 200 || r->status == 204 ||
+    bool none = end || asked.method == METHOD_HEAD || r->status < 200 || r->status == 204 ||
                 r->status == 304;
-    r->upgraded = asked->upgrade == UPGRADE_WEBSOCKET && r->status >= 200 && r->status < 300;
+    r->upgraded = asked.upgrade == UPGRADE_WEBSOCKET && r->status >= 200 && r->status < 300;
     if (none || r->upgraded) {
         return;
     }
     r->content = r->has_length ? CONTENT_LENGTH : CONTENT_STREAM;
 }
 
-enum err h2_reply_read(struct h2_block *b, const struct request *asked, bool end, struct reply *out)
+enum err h2_reply_read(struct h2_block *b, struct asked asked, bool end, struct reply *out)
 {
     *out = (struct reply){.version = VERSION_2, .head_bytes = b->size};
     enum err e = b->bad == ERR_HEAD_TOO_LARGE ? ERR_BACKEND_HEAD_TOO_LARGE

@@ -68,19 +68,19 @@ struct h2_stream {
     int64_t epoch_ns;
     size_t window;
     size_t wants; /* how much is handed over at a time; 0: nothing */
-    bool peer_done, end_told, has_trailers;
-    struct chain out;       /* to be sent */
-    struct fields trailers; /* to be sent after it; the values are borrowed until on_free */
-    int64_t moved_ns;       /* when a head was put, content left, or was put into an empty chain */
-    int64_t put_ns;         /* when content was first put */
-    uint64_t taken;         /* bytes of it that have left */
-    bool finish;            /* nothing more will be put */
-    bool finished;          /* and END_STREAM has left */
-    bool deferred;          /* the wire waits for content */
-    bool above;             /* it waits for room */
+    bool peer_done, end_told;
+    struct fields trailers_in; /* what came after it */
+    struct chain out;          /* to be sent */
+    struct fields trailers;    /* to be sent after it; the values are borrowed until on_free */
+    int64_t moved_ns; /* when a head was put, content left, or was put into an empty chain */
+    int64_t put_ns;   /* when content was first put */
+    uint64_t taken;   /* bytes of it that have left */
+    bool finish;      /* nothing more will be put */
+    bool finished;    /* and END_STREAM has left */
+    bool deferred;    /* the wire waits for content */
+    bool above;       /* it waits for room */
     bool room_due;
     /* for the codec to read */
-    struct h2_block block;       /* of the last header block */
     struct arena *arena;         /* the codec's, set before it hands the stream out */
     struct allowance *allowance; /* client: likewise: whom the server answers */
     uint32_t age;                /* and of that one's requests which */
@@ -94,7 +94,7 @@ struct h2_events {
     /* The header block that is not trailers: a request, an interim or a final response. end: no
      * content follows; on_end comes to servers only, where they want. block.bad tells what is wrong
      * with it. */
-    void (*on_head)(struct h2_stream *st, bool end);
+    void (*on_head)(struct h2_stream *st, struct h2_block *block, bool end);
     void (*on_body)(struct h2_stream *st, struct span bytes);
     /* trailers NULL where there were none. */
     void (*on_end)(struct h2_stream *st, const struct fields *trailers);

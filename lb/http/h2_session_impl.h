@@ -55,8 +55,11 @@ struct h2_session {
     bool spoken;               /* the peer's SETTINGS have come */
     unsigned unsettled;        /* ours that it has not acknowledged */
     int64_t unsettled_ns;      /* since when it owes that; 0: it does not */
+    struct h2_stream *latest;  /* whom h2_stream_of has found last; NULL: nobody who lives */
+    int32_t newest;            /* server: no stream has a higher number */
     struct h2_stream *coming;  /* whose frame is coming; NULL: nobody's */
     struct h2_stream *heading; /* whose header block is coming; NULL: nobody's who cares */
+    struct h2_block block;     /* its */
     size_t decoded;            /* bytes of the present header block, counted as L13 does */
     int64_t block_ns;          /* since when a header block is incomplete; 0: none is */
     bool condemned;            /* GOAWAY for cause: nothing is read any more */
@@ -102,6 +105,21 @@ void h2_recv_callbacks(nghttp2_session_callbacks *to);
 static inline bool h2_stream_hears(const struct h2_stream *st)
 {
     return !st->released && !st->silent;
+}
+
+/* The stream with that number whom the codec knows, or NULL. Frames of one stream often come and go
+ * together: the library need not search for each. */
+static inline struct h2_stream *h2_stream_of(struct h2_session *s, int32_t id)
+{
+    if (s->latest != NULL && s->latest->id == id && s->latest->open) {
+        return s->latest;
+    }
+    if (id <= 0 || (s->server && id > s->newest)) {
+        return NULL;
+    }
+    struct h2_stream *st = nghttp2_session_get_stream_user_data(s->wire, id);
+    s->latest = st != NULL ? st : s->latest;
+    return st;
 }
 
 /* Whose memory it takes; NULL: of one that is alone. */

@@ -111,6 +111,7 @@ void h2_stream_settle(struct h2_stream *st)
     if (st->released && !st->open) {
         list_remove(&st->news);
         list_remove(&st->link);
+        s->latest = s->latest == st ? NULL : s->latest;
         s->live--;
         if (s->server) {
             s->allowance.streams--;
@@ -214,7 +215,8 @@ static enum err reason_of(uint32_t code)
 static int on_frame_send(nghttp2_session *wire, const nghttp2_frame *frame, void *user)
 {
     struct h2_session *s = user;
-    struct h2_stream *st = nghttp2_session_get_stream_user_data(wire, frame->hd.stream_id);
+    struct h2_stream *st = h2_stream_of(s, frame->hd.stream_id);
+    (void)wire;
     bool carries = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
     if (frame->hd.type == NGHTTP2_DATA) {
         h2_guard_data_sent(&s->guard);

@@ -61,8 +61,12 @@ static void *wire_resize(void *p, size_t size, void *user)
 static void wire_free(void *p, void *user)
 {
     struct h2_session *s = user;
-    s->allowance.all.used -= room_of(s, p);
-    small_give(s->small, p);
+    if (p == NULL) {
+        return;
+    }
+    size_t room = mem_room(p);
+    s->allowance.all.used -= s->server ? room : 0;
+    small_give_known(s->small, p, room);
 }
 
 bool h2_wire_new(struct h2_session *s)

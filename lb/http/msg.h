@@ -85,6 +85,12 @@ struct request {
     unsigned dropped;  /* fields left out for their names (H3) */
 };
 
+/* What was asked decides how the answer is read: what a codec keeps of a request for that. */
+struct asked {
+    enum method method;
+    enum upgrade upgrade;
+};
+
 struct reply {
     uint16_t status;
     enum version version; /* of the back */

@@ -53,6 +53,7 @@ struct chunk *buf_store_take(struct buf_store *s, size_t size)
     if (c != NULL) {
         s->free[i] = c->next;
         s->count[i]--;
+        __builtin_prefetch(c->next, 1);
     } else {
         /* Not mem_alloc: that would zero what is about to be written. */
         c = mem_resize(NULL, sizeof *c + cap);

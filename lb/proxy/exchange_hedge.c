@@ -13,7 +13,6 @@ struct hedge {
     int64_t begun_ns;
     int64_t dispatched_ns;
     struct back *back; /* NULL before */
-    struct request sent;
 };
 
 static struct pool_slot *slot_of(const struct exchange *x)
@@ -160,13 +159,14 @@ static void hand_over(struct hedge *h, struct back *b)
     b->arena = x->front->arena;
     b->allowance = x->front->allowance;
     b->age = x->front->age;
-    if (exchange_make_head(x, h->ticket.endpoint, &h->sent) != ERR_OK) {
+    struct request head;
+    struct arena_mark from = arena_mark(x->front->arena);
+    if (exchange_make_head(x, h->ticket.endpoint, &head) != ERR_OK) {
         lose(x, PICK_ABORTED);
         return;
     }
     h->dispatched_ns = loop_now_ns(x->proxy->loop);
-    b->ops->send_head(b, &h->sent, true);
-    counter_add(&x->stats->attempts, 1);
+    exchange_send_head(x, b, &head, from, true);
 }
 
 static void on_stream(void *user, struct back *b)

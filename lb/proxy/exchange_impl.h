@@ -66,8 +66,6 @@ struct exchange {
     int64_t stalled_ns;     /* since when the client has hardly taken anything; */
     uint64_t stalled_at;    /* it had taken so much then */
     int64_t room_ns;        /* when it last asked that another one give way to it */
-    struct request sent;    /* the head as sent to the server */
-    struct endpoint *tried[TRIED_MOST];
     unsigned tried_count;
     unsigned attempts;
     bool fresh;   /* the last attempt died on a used connection: a new one now */
@@ -123,6 +121,8 @@ struct exchange {
     struct task grave;
     /* kept from one request to the next: it is hardly ever moved (exchange_new) */
     struct timer timer;
+    /* not cleared either: the first tried_count are read */
+    struct endpoint *tried[TRIED_MOST];
 };
 
 /* exchange.c */
@@ -200,6 +200,10 @@ void exchange_send(struct exchange *x);
 /* The head for that server. */
 MUST_CHECK
 enum err exchange_make_head(struct exchange *x, const struct endpoint *e, struct request *out);
+/* Sends it, and lets go of the memory that it has taken since `from`: another attempt makes its
+ * own. */
+void exchange_send_head(struct exchange *x, struct back *to, const struct request *head,
+                        struct arena_mark from, bool end);
 void exchange_on_body(void *user, struct span bytes);
 void exchange_on_end(void *user, const struct fields *trailers);
 void exchange_on_front_room(void *user);

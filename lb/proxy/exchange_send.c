@@ -185,6 +185,14 @@ enum err exchange_make_head(struct exchange *x, const struct endpoint *to, struc
     return e == ERR_OK ? shape_head(x, out) : e;
 }
 
+void exchange_send_head(struct exchange *x, struct back *to, const struct request *head,
+                        struct arena_mark from, bool end)
+{
+    to->ops->send_head(to, head, end);
+    arena_rewind(x->front->arena, from);
+    counter_add(&x->stats->attempts, 1);
+}
+
 void exchange_invite_content(struct exchange *x)
 {
     struct reply go_on = {.status = 100, .version = VERSION_1_1};
@@ -213,8 +221,9 @@ static void expect(struct exchange *x)
 void exchange_send(struct exchange *x)
 {
     bool content = x->request->content != CONTENT_NONE;
-    enum err e =
-        content_lost(x) ? x->last_why : exchange_make_head(x, x->ticket.endpoint, &x->sent);
+    struct request head;
+    struct arena_mark from = arena_mark(x->front->arena);
+    enum err e = content_lost(x) ? x->last_why : exchange_make_head(x, x->ticket.endpoint, &head);
     if (e != ERR_OK) {
         exchange_fail(x, e);
         return;
@@ -222,8 +231,7 @@ void exchange_send(struct exchange *x)
     exchange_move(x, EXCHANGE_SENDING);
     x->dispatched_ns = loop_now_ns(x->proxy->loop);
     expect(x);
-    x->back->ops->send_head(x->back, &x->sent, !content);
-    counter_add(&x->stats->attempts, 1);
+    exchange_send_head(x, x->back, &head, from, !content);
     if (!content) {
         content_sent(x);
         return;

@@ -53,7 +53,7 @@ static void keep_place(struct balancer *b, struct admin_place *p)
     p->subdivision = kept(b, p->subdivision);
 }
 
-struct asked {
+struct question {
     const struct admin_explain_ask *ask;
     struct span authority, host, path, path_sent, query;
     struct addr client;
@@ -62,7 +62,7 @@ struct asked {
 
 static struct span header_value(void *ctx, struct span name)
 {
-    const struct asked *a = ctx;
+    const struct question *a = ctx;
     for (size_t i = 0; i < a->ask->header_count; i++) {
         if (span_eq_nocase(a->ask->headers[i].name, name))
             return a->ask->headers[i].value;
@@ -70,7 +70,7 @@ static struct span header_value(void *ctx, struct span name)
     return SPAN_NONE;
 }
 
-static enum err parse_url(struct balancer *b, struct asked *a, struct buf *message)
+static enum err parse_url(struct balancer *b, struct question *a, struct buf *message)
 {
     struct uri uri;
     struct host host = {0};
@@ -239,7 +239,7 @@ static struct span lower(struct balancer *b, struct span name)
     return s;
 }
 
-static enum err imagine(struct balancer *b, struct asked *a)
+static enum err imagine(struct balancer *b, struct question *a)
 {
     struct request *r = &a->request;
     enum err e = addr_parse_host(a->ask->client, &a->client);
@@ -289,7 +289,7 @@ static void explain_others(struct balancer *b, const struct pick_request *req,
 
 /* After the choice: what the client would be told. */
 static void explain_redirect(struct balancer *b, const struct policy_pool *pool,
-                             const struct asked *asked, struct admin_explain *out)
+                             const struct question *asked, struct admin_explain *out)
 {
     if (redirect_arrived(pool, &asked->request))
         out->outcome = ERR_REDIRECT_LOOP;
@@ -302,7 +302,7 @@ static void explain_redirect(struct balancer *b, const struct policy_pool *pool,
 
 /* Where the cookie that was given leads. */
 static const struct pool_member *
-find_stick(const struct balancer *b, const struct policy_pool *pool, const struct asked *asked)
+find_stick(const struct balancer *b, const struct policy_pool *pool, const struct question *asked)
 {
     if (pool->sticky == NULL)
         return NULL;
@@ -311,7 +311,7 @@ find_stick(const struct balancer *b, const struct policy_pool *pool, const struc
 }
 
 static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
-                             const struct asked *asked, const struct place *place,
+                             const struct question *asked, const struct place *place,
                              struct admin_explain *out)
 {
     float distance_ms[LIMIT_SITES];
@@ -355,7 +355,7 @@ static enum err explain_pick(struct balancer *b, const struct policy_pool *pool,
 }
 
 /* Of a split the key's part; where chance decides, the part that weighs most. */
-static const struct policy_pool *part_of(const struct policy_split *split, const struct asked *a)
+static const struct policy_pool *part_of(const struct policy_split *split, const struct question *a)
 {
     uint32_t most = 0, weight = 0;
     if (split->by.kind != KEY_NONE) {
@@ -372,7 +372,7 @@ static const struct policy_pool *part_of(const struct policy_split *split, const
 
 /* In the order of real requests: who may come, then who serves. */
 static enum err explain_route(struct balancer *b, const struct policy_route *route,
-                              const struct asked *asked, const struct place *place,
+                              const struct question *asked, const struct place *place,
                               struct admin_explain *out)
 {
     static const char *const actions[] = {"pool", "split", "respond", "redirect"};
@@ -393,7 +393,7 @@ static enum err explain_route(struct balancer *b, const struct policy_route *rou
 }
 
 /* What a request would be told before any gate; H14 too. */
-static enum err find_route(struct balancer *b, struct asked *a, const struct route_request *req,
+static enum err find_route(struct balancer *b, struct question *a, const struct route_request *req,
                            struct route_match *match)
 {
     const struct route_table *table = b->current->policy.table;
@@ -411,7 +411,7 @@ enum err balancer_explain(void *ctx, const struct admin_explain_ask *ask, struct
                           struct buf *message)
 {
     struct balancer *b = ctx;
-    struct asked asked = {.ask = ask};
+    struct question asked = {.ask = ask};
     struct place place;
     struct route_match match;
     arena_reset(&b->answer);

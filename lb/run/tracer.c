@@ -84,7 +84,7 @@ static enum err read_head(struct span in, unsigned *status, size_t *bytes)
                                             .head = REPLY_BYTES,
                                             .fields = LIMIT_REPLY_FIELDS,
                                             .field = REPLY_BYTES};
-    struct h1_asked asked = {.method = METHOD_POST, .upgrade = UPGRADE_NONE};
+    struct asked asked = {.method = METHOD_POST, .upgrade = UPGRADE_NONE};
     struct arena arena;
     struct h1_scan scan;
     struct h1_head head = {0};

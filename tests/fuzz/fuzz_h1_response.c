@@ -35,7 +35,7 @@ static void same_reply(const struct reply *a, const struct reply *b)
     }
 }
 
-static enum err parse_cut(struct span in, struct h1_asked asked, struct arena *a, struct reply *r,
+static enum err parse_cut(struct span in, struct asked asked, struct arena *a, struct reply *r,
                           struct h1_head *h)
 {
     struct h1_scan s;
@@ -51,8 +51,8 @@ static enum err parse_cut(struct span in, struct h1_asked asked, struct arena *a
     return ERR_AGAIN;
 }
 
-static void again(const struct reply *first, const struct h1_head *first_head,
-                  struct h1_asked asked, struct arena *a)
+static void again(const struct reply *first, const struct h1_head *first_head, struct asked asked,
+                  struct arena *a)
 {
     char memory[KIB(16)];
     struct buf out;
@@ -94,8 +94,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0) {
         return 0;
     }
-    struct h1_asked asked = {.method = (data[0] & 1) != 0 ? METHOD_HEAD : METHOD_GET,
-                             .upgrade = (data[0] & 2) != 0 ? UPGRADE_WEBSOCKET : UPGRADE_NONE};
+    struct asked asked = {.method = (data[0] & 1) != 0 ? METHOD_HEAD : METHOD_GET,
+                          .upgrade = (data[0] & 2) != 0 ? UPGRADE_WEBSOCKET : UPGRADE_NONE};
     struct span in = span_of((const char *)data + 1, size - 1);
     struct arena a;
     struct reply whole, cut;

@@ -121,12 +121,12 @@ static void reply(struct span in, bool end)
 {
     struct arena a;
     struct h2_block block;
-    struct request asked = {.method = METHOD_GET};
+    struct asked asked = {.method = METHOD_GET};
     struct reply r;
     struct h2_nv nv;
     arena_init(&a, NULL, KIB(16), 0);
     read_block(in, &a, ODD_NAMES_KEEP, &block);
-    if (h2_reply_read(&block, &asked, end, &r) == ERR_OK) {
+    if (h2_reply_read(&block, asked, end, &r) == ERR_OK) {
         must(r.status >= 100 && r.status != 101 && r.status <= 599 && !r.upgraded);
         must(h2_reply_write(&r, SPAN("date"), &a, &nv) == ERR_OK);
     }

@@ -35,6 +35,29 @@ TEST(arena, a_large_piece_leaves_the_current_block_in_use)
     arena_reset(&a);
 }
 
+TEST(arena, what_was_taken_since_a_mark_is_used_again)
+{
+    struct arena a;
+    arena_init(&a, NULL, BLOCK, 0);
+    struct arena_mark empty = arena_mark(&a);
+    char *first = arena_take(&a, 32);
+    struct arena_mark mark = arena_mark(&a);
+    char *second = arena_take(&a, 100), *large = arena_take(&a, (size_t)BLOCK * 2);
+    CHECK(first != NULL && second != NULL && large != NULL, "taken");
+    arena_rewind(&a, mark);
+    CHECK(arena_take(&a, 100) == second, "the same place");
+    arena_rewind(&a, mark);
+    while (arena_take(&a, 100) != NULL && a.blocks == mark.block) {
+    }
+    char *at = a.at;
+    arena_rewind(&a, mark);
+    CHECK(a.at == at, "a block has come: what is in use stays");
+    arena_rewind(&a, empty);
+    CHECK(a.at == at, "and from before the first one, too");
+    arena_reset(&a);
+    CHECK_INT(a.used, 0);
+}
+
 TEST(arena, the_limit_holds)
 {
     struct arena a;

@@ -11,7 +11,7 @@
 enum { SEEN_MOST = 256, STREAMS = 4 };
 
 struct peer;
-struct asked {
+struct arrival {
     struct peer *peer;
     struct front *f;
     struct request *r;
@@ -25,7 +25,7 @@ struct peer {
     nghttp2_session *wire;
     struct arena_cache cache;
     struct front_limits limits;
-    struct asked seen[SEEN_MOST];
+    struct arrival seen[SEEN_MOST];
     unsigned count;
     bool closed, gone, wants_at_once; /* gone: an exchange was told so */
     size_t upload_left;               /* request content that the client would still send */
@@ -34,25 +34,25 @@ struct peer {
 
 static void on_body(void *user, struct span bytes)
 {
-    struct asked *s = user;
+    struct arrival *s = user;
     world_note(&s->peer->w, "%c:%zu", s->name, bytes.n);
 }
 
 static void on_end(void *user, const struct fields *trailers)
 {
-    struct asked *s = user;
+    struct arrival *s = user;
     world_note(&s->peer->w, "%c:end%s", s->name, trailers != NULL ? ":trailers" : "");
 }
 
 static void on_room(void *user)
 {
-    struct asked *s = user;
+    struct arrival *s = user;
     world_note(&s->peer->w, "%c:room", s->name);
 }
 
 static void on_gone(void *user, enum err why, bool answerable)
 {
-    struct asked *s = user;
+    struct arrival *s = user;
     CHECK(!answerable, "a stream that is reset takes no answer");
     world_note(&s->peer->w, "%c:gone:%s", s->name, err_name(why));
     s->peer->gone = true;
@@ -71,8 +71,8 @@ static void on_request(void *owner, struct front *f, struct request *r, enum err
 {
     struct peer *p = owner;
     CHECK(p->count < SEEN_MOST, "too many requests");
-    struct asked *s = &p->seen[p->count];
-    *s = (struct asked){p, f, r, (char)('a' + p->count % 26), p->w.loop->turns};
+    struct arrival *s = &p->seen[p->count];
+    *s = (struct arrival){p, f, r, (char)('a' + p->count % 26), p->w.loop->turns};
     p->count++;
     f->events = &events;
     f->user = s;
@@ -226,7 +226,7 @@ static void peer_open(struct peer *p, bool windows_open_themselves)
     peer_open_with(p, windows_open_themselves, usual(STREAMS));
 }
 
-static void release(struct asked *s)
+static void release(struct arrival *s)
 {
     OP(s, release);
     s->f = NULL;
@@ -271,7 +271,7 @@ static int32_t ask(struct peer *p, const char *method, size_t content)
     return id;
 }
 
-static void answer(struct asked *s, size_t n)
+static void answer(struct arrival *s, size_t n)
 {
     static char content[256 * 1024];
     struct reply r = {.status = 200, .content = CONTENT_LENGTH, .length = n, .has_length = true};
@@ -403,7 +403,7 @@ TEST(h2_front, l18_a_client_that_takes_nothing_is_told_as_pending)
     peer_close(&p);
 }
 
-static size_t room(struct asked *s)
+static size_t room(struct arrival *s)
 {
     size_t n;
     s->peer->w.operating++;
@@ -413,7 +413,7 @@ static size_t room(struct asked *s)
 }
 
 /* A response of unknown length, so far. */
-static void begin(struct asked *s, size_t n)
+static void begin(struct arrival *s, size_t n)
 {
     static char content[512 * 1024];
     struct reply r = {.status = 200, .content = CONTENT_STREAM};

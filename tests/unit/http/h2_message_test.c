@@ -266,7 +266,7 @@ TEST(h2_message, requests_are_written_without_what_belongs_to_a_connection)
     arena_reset(&g.arena);
 }
 
-static enum err reply(struct reading *g, const char *lines, const struct request *asked, bool end)
+static enum err reply(struct reading *g, const char *lines, struct asked asked, bool end)
 {
     arena_reset(&g->arena);
     block(g, lines, ODD_NAMES_KEEP);
@@ -290,44 +290,44 @@ TEST(h2_message, lengths_and_expectations_H7_H10)
 TEST(h2_message, replies_are_read)
 {
     struct reading g;
-    struct request get = {.method = METHOD_GET}, head = {.method = METHOD_HEAD},
-                   socket = {.method = METHOD_GET, .upgrade = UPGRADE_WEBSOCKET};
+    struct asked get = {.method = METHOD_GET}, head = {.method = METHOD_HEAD},
+                 socket = {.method = METHOD_GET, .upgrade = UPGRADE_WEBSOCKET};
     reading_open(&g);
-    CHECK_INT(reply(&g, ":status: 200\ncontent-length: 3\nx_a: 1\n", &get, false), ERR_OK);
+    CHECK_INT(reply(&g, ":status: 200\ncontent-length: 3\nx_a: 1\n", get, false), ERR_OK);
     CHECK_INT(g.reply.content, CONTENT_LENGTH);
     CHECK_INT(g.reply.fields.n, 1);
-    CHECK_INT(reply(&g, ":status: 200\n", &get, false), ERR_OK);
+    CHECK_INT(reply(&g, ":status: 200\n", get, false), ERR_OK);
     CHECK_INT(g.reply.content, CONTENT_STREAM);
-    CHECK_INT(reply(&g, ":status: 200\ncontent-length: 3\n", &head, true), ERR_OK);
+    CHECK_INT(reply(&g, ":status: 200\ncontent-length: 3\n", head, true), ERR_OK);
     CHECK(g.reply.content == CONTENT_NONE && g.reply.has_length && g.reply.length == 3, "HEAD");
-    CHECK_INT(reply(&g, ":status: 200\ncontent-length: 3\n", &head, false), ERR_OK);
+    CHECK_INT(reply(&g, ":status: 200\ncontent-length: 3\n", head, false), ERR_OK);
     CHECK_INT(g.reply.content, CONTENT_NONE);
-    CHECK_INT(reply(&g, ":status: 200\n", &socket, false), ERR_OK);
+    CHECK_INT(reply(&g, ":status: 200\n", socket, false), ERR_OK);
     CHECK(g.reply.upgraded, "RFC 8441");
-    CHECK_INT(reply(&g, ":status: 403\n", &socket, false), ERR_OK);
+    CHECK_INT(reply(&g, ":status: 403\n", socket, false), ERR_OK);
     CHECK(!g.reply.upgraded, "refused");
-    CHECK_INT(reply(&g, ":status: 103\n", &socket, false), ERR_OK);
+    CHECK_INT(reply(&g, ":status: 103\n", socket, false), ERR_OK);
     CHECK(!g.reply.upgraded && g.reply.content == CONTENT_NONE, "not yet");
     for (size_t i = 0; i < 2; i++) {
-        CHECK_INT(reply(&g, i == 0 ? ":status: 204\n" : ":status: 304\n", &get, false), ERR_OK);
+        CHECK_INT(reply(&g, i == 0 ? ":status: 204\n" : ":status: 304\n", get, false), ERR_OK);
         CHECK_INT(g.reply.content, CONTENT_NONE);
     }
-    CHECK_INT(reply(&g, ":status: 101\n", &socket, false), ERR_BACKEND_PROTOCOL);
+    CHECK_INT(reply(&g, ":status: 101\n", socket, false), ERR_BACKEND_PROTOCOL);
     static const char *const lengths[] = {"x", "", "9223372036854775808", "1\ncontent-length: 1"};
     for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
         char text[96];
         snprintf(text, sizeof(text), ":status: 200\ncontent-length: %s\n", lengths[i]);
-        CHECK_INT(reply(&g, text, &get, false), ERR_BACKEND_PROTOCOL);
+        CHECK_INT(reply(&g, text, get, false), ERR_BACKEND_PROTOCOL);
     }
     static const char *const statuses[] = {"20", "2000", "2x0", "099", "600", "999"};
     for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++) {
         char text[32];
         snprintf(text, sizeof(text), ":status: %s\n", statuses[i]);
-        CHECK_INT(reply(&g, text, &get, false), ERR_BACKEND_PROTOCOL);
+        CHECK_INT(reply(&g, text, get, false), ERR_BACKEND_PROTOCOL);
     }
-    CHECK_INT(reply(&g, ":status: 599\n", &get, false), ERR_OK);
-    CHECK_INT(reply(&g, "x: y\n", &get, false), ERR_BACKEND_PROTOCOL);
-    CHECK_INT(reply(&g, ":status: 200\nconnection: close\n", &get, false), ERR_BACKEND_PROTOCOL);
+    CHECK_INT(reply(&g, ":status: 599\n", get, false), ERR_OK);
+    CHECK_INT(reply(&g, "x: y\n", get, false), ERR_BACKEND_PROTOCOL);
+    CHECK_INT(reply(&g, ":status: 200\nconnection: close\n", get, false), ERR_BACKEND_PROTOCOL);
     arena_reset(&g.arena);
 }
 

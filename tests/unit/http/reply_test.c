@@ -14,7 +14,7 @@ struct parsed {
     struct arena a;
 };
 
-static void parse_cut(struct parsed *p, struct span in, struct h1_asked asked, size_t cut)
+static void parse_cut(struct parsed *p, struct span in, struct asked asked, size_t cut)
 {
     struct h1_scan s;
     arena_init(&p->a, NULL, 4096, 0);
@@ -56,7 +56,7 @@ static void parse_cut(struct parsed *p, struct span in, struct h1_asked asked, s
 
 static const struct {
     struct span in;
-    struct h1_asked asked;
+    struct asked asked;
     enum err e;
     unsigned status;
     enum h1_coding coding;
@@ -158,7 +158,7 @@ TEST(reply, rows_at_every_cut_H18)
 TEST(reply, fields_and_lengths)
 {
     struct parsed p;
-    struct h1_asked head = HEAD_;
+    struct asked head = HEAD_;
     parse_cut(&p,
               SPAN(L "Server: x\r\nContent-Length: 77\r\nKeep-Alive: max=3, Timeout=12\r\n"
                      "Connection: keep-alive, X-Hop\r\nX-Hop: 1\r\nSet-Cookie: a\r\n"
@@ -177,7 +177,7 @@ TEST(reply, fields_and_lengths)
 TEST(reply, sizes_L17)
 {
     static char text[KIB(80)];
-    struct h1_asked get = GET_;
+    struct asked get = GET_;
     struct parsed p;
     memset(text, 'a', sizeof(text));
     memcpy(text, L "A: ", 20);

@@ -49,7 +49,7 @@ static enum err h1_reply(struct arena *a)
 {
     static const char head[] =
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: 1\r\nConnection: close\r\n\r\n";
-    struct h1_asked asked = {METHOD_GET, UPGRADE_NONE};
+    struct asked asked = {METHOD_GET, UPGRADE_NONE};
     struct h1_scan s;
     struct reply r;
     struct h1_head h;
@@ -100,11 +100,11 @@ static enum err h2_request(struct arena *a)
 
 static enum err h2_reply(struct arena *a)
 {
-    struct request asked = {.method = METHOD_GET};
+    struct asked asked = {.method = METHOD_GET};
     struct h2_block b;
     struct reply r;
     add_all(&b, a, reply_fields, sizeof reply_fields / sizeof *reply_fields);
-    return h2_reply_read(&b, &asked, false, &r);
+    return h2_reply_read(&b, asked, false, &r);
 }
 
 static struct field two_fields[] = {{.name = SPAN("x-a"), .value = SPAN("1")},

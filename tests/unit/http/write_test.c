@@ -156,7 +156,7 @@ TEST(write, random_replies_come_back)
         struct buf out;
         struct h1_scan s;
         struct h1_head head;
-        struct h1_asked asked = {.method = rng_below(&g, 2) == 0 ? METHOD_GET : METHOD_HEAD};
+        struct asked asked = {.method = rng_below(&g, 2) == 0 ? METHOD_GET : METHOD_HEAD};
         struct reply want = {.status = (uint16_t)(200 + rng_below(&g, 400))}, got;
         struct h1_reply_form form = {.coding = (enum h1_coding)rng_below(&g, 4)};
         form.to_head = asked.method == METHOD_HEAD;

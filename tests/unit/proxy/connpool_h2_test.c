@@ -66,9 +66,10 @@ static struct h2_stream *server_begin(void *user)
     return &q->wire;
 }
 
-static void server_hold(struct h2_stream *st, bool end)
+static void server_hold(struct h2_stream *st, struct h2_block *block, bool end)
 {
     (void)st;
+    (void)block;
     (void)end;
 }
 
