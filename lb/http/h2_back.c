@@ -50,6 +50,9 @@ static void final(struct h2_call *q, bool end)
 {
     bool tunnel = q->reply.upgraded;
     q->done = q->reply.content == CONTENT_NONE && !tunnel;
+    if (q->done || q->reply.content == CONTENT_LENGTH) {
+        h2_stream_declare(&q->wire, q->done ? 0 : q->reply.length);
+    }
     q->stream.events->on_reply(q->stream.user, &q->reply, q->done);
     if (end && tunnel && !q->released && !q->failed) {
         tell_end(q, NULL);

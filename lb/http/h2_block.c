@@ -3,21 +3,25 @@
 #include "base/buf.h"
 #include "base/eight.h"
 #include "base/limits.h"
+#include "http/h1_scan.h"
 
-void h2_block_begin(struct h2_block *b, struct arena *a, enum odd_names odd_names)
+void h2_block_begin(struct h2_block *b, struct arena *a, enum h2_block_kind kind,
+                    enum odd_names odd_names)
 {
-    *b = (struct h2_block){.arena = a, .odd_names = odd_names};
+    *b = (struct h2_block){.arena = a, .kind = kind, .odd_names = odd_names};
 }
 
 static struct span *pseudo_of(struct h2_block *b, struct span name)
 {
+    if (b->kind != H2_BLOCK_REQUEST) {
+        return b->kind == H2_BLOCK_RESPONSE && span_eq(name, SPAN(":status")) ? &b->status : NULL;
+    }
     switch (name.n) {
     case sizeof(":path") - 1:
         return span_eq(name, SPAN(":path")) ? &b->path : NULL;
     case sizeof(":method") - 1:
         return span_eq(name, SPAN(":method"))   ? &b->method
                : span_eq(name, SPAN(":scheme")) ? &b->scheme
-               : span_eq(name, SPAN(":status")) ? &b->status
                                                 : NULL;
     case sizeof(":protocol") - 1:
         return span_eq(name, SPAN(":protocol")) ? &b->protocol : NULL;
@@ -81,17 +85,34 @@ static enum name_kind name_kind(struct span name)
     return (enum name_kind)kind;
 }
 
+static void malformed(struct h2_block *b)
+{
+    b->bad = ERR_BAD_FIELD;
+    b->malformed = true;
+}
+
+/* None is ever empty. */
 static void add_pseudo(struct h2_block *b, struct span name, struct span value)
 {
     struct span *place = pseudo_of(b, name);
-    if (place == NULL || place->p != NULL || b->fields.n > 0 || b->dropped > 0) {
-        b->bad = ERR_BAD_FIELD;
+    if (place == NULL || place->p != NULL || value.n == 0 || b->fields.n > 0 || b->dropped > 0) {
+        malformed(b);
         return;
     }
     *place = arena_copy(b->arena, value);
     if (place->p == NULL) {
         b->bad = ERR_NO_MEMORY;
     }
+}
+
+static bool has_upper(struct span name)
+{
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] >= 'A' && name.p[i] <= 'Z') {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* H9: fields that only a connection can mean. */
@@ -115,7 +136,11 @@ static void add_field(struct h2_block *b, struct span name, struct span value)
         b->dropped++;
         return;
     }
-    if (e != ERR_OK || forbidden(id, value)) {
+    if (forbidden(id, value) || (e != ERR_OK && has_upper(name))) {
+        malformed(b);
+        return;
+    }
+    if (e != ERR_OK) {
         b->bad = ERR_BAD_FIELD;
         return;
     }
@@ -147,7 +172,32 @@ void h2_block_add(struct h2_block *b, const struct h2_block_limits *l, struct sp
     }
 }
 
-void h2_block_finish(struct h2_block *b)
+static bool is_token(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (!h1_is_token(s.p[i])) {
+            return false;
+        }
+    }
+    return s.n > 0;
+}
+
+/* RFC 9113 sections 8.3.1, 8.3.2 and 8.5, RFC 8441 section 4. Which host it is for may be missing:
+ * that has an answer of its own. */
+static bool whole(const struct h2_block *b)
+{
+    if (b->kind != H2_BLOCK_REQUEST) {
+        return b->kind == H2_BLOCK_TRAILERS || b->status.n > 0;
+    }
+    bool connect = span_eq(b->method, SPAN("CONNECT"));
+    if (!is_token(b->method) || (b->protocol.n > 0 && !connect)) {
+        return false;
+    }
+    return connect && b->protocol.n == 0 ? b->scheme.n == 0 && b->path.n == 0 && b->authority.n > 0
+                                         : b->scheme.n > 0 && b->path.n > 0;
+}
+
+static void join_crumbs(struct h2_block *b)
 {
     size_t need = 0, crumbs = 0;
     struct field *first = NULL;
@@ -177,4 +227,12 @@ void h2_block_finish(struct h2_block *b)
     struct field cookie = {first->name, buf_span(&joined), FIELD_COOKIE};
     fields_remove(&b->fields, FIELD_COOKIE);
     b->fields.v[b->fields.n++] = cookie; /* there was room for all of them */
+}
+
+void h2_block_finish(struct h2_block *b)
+{
+    if (b->bad == ERR_OK && !whole(b)) {
+        malformed(b);
+    }
+    join_crumbs(b);
 }

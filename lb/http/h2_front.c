@@ -48,6 +48,9 @@ static void on_head(struct h2_stream *st, struct h2_block *block, bool end)
                                .begun_ns = st->begun_ns};
     q->told = true;
     q->gone = bad != ERR_OK;
+    if (q->request.content == CONTENT_LENGTH) {
+        h2_stream_declare(st, q->request.length);
+    }
     if (++h->served >= h->limits->requests || now_ns(h) >= h->old_ns) {
         h2_session_drain(h->session);
     }

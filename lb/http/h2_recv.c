@@ -66,7 +66,7 @@ static int begin_stream(struct h2_session *s, const nghttp2_frame *frame)
     }
     h2_stream_init(s, st, id);
     st->bytes_in = frame->hd.length + 9;
-    h2_block_begin(&s->block, st->arena, s->limits->odd_names);
+    h2_block_begin(&s->block, st->arena, H2_BLOCK_REQUEST, s->limits->odd_names);
     s->coming = st;
     s->heading = st;
     s->newest = id;
@@ -89,7 +89,8 @@ static int on_begin_headers(nghttp2_session *wire, const nghttp2_frame *frame, v
     struct h2_stream *st = s->coming;
     s->heading = st;
     if (st != NULL && !st->released) {
-        h2_block_begin(&s->block, st->arena, s->server ? ODD_NAMES_DROP : ODD_NAMES_KEEP);
+        h2_block_begin(&s->block, st->arena, st->head_final ? H2_BLOCK_TRAILERS : H2_BLOCK_RESPONSE,
+                       s->server ? ODD_NAMES_DROP : ODD_NAMES_KEEP);
     }
     return 0;
 }
@@ -123,24 +124,6 @@ static int on_header(nghttp2_session *wire, const nghttp2_frame *frame, const ui
     return grows(s, name_size + value_size);
 }
 
-/* The library would leave such fields out (H9). */
-static int on_invalid_header(nghttp2_session *wire, const nghttp2_frame *frame, const uint8_t *name,
-                             size_t name_size, const uint8_t *value, size_t value_size,
-                             uint8_t flags, void *user)
-{
-    struct h2_session *s = user;
-    struct h2_stream *st = s->heading;
-    (void)wire;
-    (void)frame;
-    (void)name;
-    (void)value;
-    (void)flags;
-    if (st != NULL && !st->released && s->block.bad == ERR_OK) {
-        s->block.bad = ERR_BAD_FIELD;
-    }
-    return grows(s, name_size + value_size);
-}
-
 /* The library closes a stream that has ended on both sides before a reset leaves: what was wrong is
  * told here. Without memory for it that is no breach of the peer's. */
 static void bad_trailers(struct h2_stream *st, enum err why)
@@ -154,10 +137,12 @@ static void bad_trailers(struct h2_stream *st, enum err why)
     }
 }
 
-static void received_trailers(struct h2_stream *st, struct h2_block *block)
+/* They are the end. */
+static void received_trailers(struct h2_stream *st, struct h2_block *block, bool end)
 {
-    if (block != NULL && block->bad != ERR_OK) {
-        bad_trailers(st, block->bad);
+    enum err bad = !end ? ERR_BAD_FIELD : block != NULL ? block->bad : ERR_OK;
+    if (bad != ERR_OK || (h2_stream_hears(st) && st->due > 0)) {
+        bad_trailers(st, bad);
         return;
     }
     if (block != NULL) {
@@ -174,10 +159,14 @@ static void received_head(struct h2_session *s, struct h2_stream *st, bool end)
         h2_block_finish(block);
     }
     if (st->head_final) {
-        received_trailers(st, block);
+        received_trailers(st, block, end);
         return;
     }
     bool interim = !s->server && block != NULL && block->status.n > 0 && block->status.p[0] == '1';
+    if ((interim && end) || (s->server && block != NULL && block->malformed)) {
+        h2_stream_fail(st, NGHTTP2_PROTOCOL_ERROR);
+        return;
+    }
     st->head_final = !interim;
     st->peer_done = end;
     st->end_told = end && !s->server;
@@ -223,7 +212,9 @@ static void received_data(struct h2_session *s, struct h2_stream *st, const nght
                           bool end)
 {
     size_t n = frame->hd.length;
-    if (st != NULL && end) {
+    if (st != NULL && end && h2_stream_hears(st) && (!st->head_final || st->due > 0)) {
+        h2_stream_fail(st, NGHTTP2_PROTOCOL_ERROR);
+    } else if (st != NULL && end) {
         h2_stream_received_end(st);
     }
     if (n > 0 && n == frame->data.padlen && !end &&
@@ -270,6 +261,16 @@ static int on_frame_recv(nghttp2_session *wire, const nghttp2_frame *frame, void
     return 0;
 }
 
+/* H10: content follows a head, and is no more than that has declared. */
+static bool may_come(struct h2_stream *st, size_t n)
+{
+    if (!st->head_final || (st->due >= 0 && n > (uint64_t)st->due)) {
+        return false;
+    }
+    st->due -= st->due >= 0 ? (int64_t)n : 0;
+    return true;
+}
+
 static int on_data(nghttp2_session *wire, uint8_t flags, int32_t id, const uint8_t *bytes, size_t n,
                    void *user)
 {
@@ -278,9 +279,13 @@ static int on_data(nghttp2_session *wire, uint8_t flags, int32_t id, const uint8
     (void)wire;
     (void)flags;
     (void)id;
-    if (st != NULL && n > 0) {
-        h2_stream_received(st, span_of((const char *)bytes, n));
+    if (st == NULL || n == 0) {
+        return 0;
     }
+    if (h2_stream_hears(st) && !may_come(st, n)) {
+        h2_stream_fail(st, NGHTTP2_PROTOCOL_ERROR);
+    }
+    h2_stream_received(st, span_of((const char *)bytes, n));
     return 0;
 }
 
@@ -303,7 +308,6 @@ void h2_recv_callbacks(nghttp2_session_callbacks *to)
     nghttp2_session_callbacks_set_on_begin_frame_callback(to, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(to, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(to, on_header);
-    nghttp2_session_callbacks_set_on_invalid_header_callback(to, on_invalid_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(to, on_frame_recv);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(to, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(to, on_stream_close);

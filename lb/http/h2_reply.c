@@ -26,6 +26,20 @@ static enum err read_length(const struct h2_block *b, struct reply *r)
     return ERR_OK;
 }
 
+/* Whether the length that was given can be that of what follows. Of 204 some servers say that it is
+ * 0, and a tunnel has none whatever they say. */
+static bool length_fits(struct asked asked, bool end, struct reply *r)
+{
+    bool tunnel = asked.upgrade == UPGRADE_WEBSOCKET && r->status >= 200 && r->status < 300;
+    bool about_another = asked.method == METHOD_HEAD || r->status == 304;
+    if (!r->has_length || tunnel || (r->status == 204 && r->length == 0)) {
+        r->has_length = false;
+        r->length = 0;
+        return true;
+    }
+    return r->status >= 200 && r->status != 204 && (!end || r->length == 0 || about_another);
+}
+
 static void read_content(struct asked asked, bool end, struct reply *r)
 {
     bool none = end || asked.method == METHOD_HEAD || r->status < 200 || r->status == 204 ||
@@ -48,6 +62,9 @@ enum err h2_reply_read(struct h2_block *b, struct asked asked, bool end, struct 
     e = e == ERR_OK ? read_length(b, out) : e;
     if (e != ERR_OK) {
         return e;
+    }
+    if (!length_fits(asked, end, out)) {
+        return ERR_BACKEND_PROTOCOL;
     }
     read_content(asked, end, out);
     fields_strip(&b->fields);

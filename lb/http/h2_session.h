@@ -68,6 +68,7 @@ struct h2_stream {
     int64_t epoch_ns;
     size_t window;
     size_t wants; /* how much is handed over at a time; 0: nothing */
+    int64_t due;  /* bytes of content that are to come still; negative: it says so by its end */
     bool peer_done, end_told;
     struct fields trailers_in; /* what came after it */
     struct chain out;          /* to be sent */
@@ -166,6 +167,12 @@ void h2_stream_head(struct h2_stream *st, const nghttp2_nv *nv, size_t n, bool i
 void h2_stream_put(struct h2_stream *st, struct span bytes);
 /* No more content. trailers may be NULL or empty; names and values are borrowed until on_free. */
 void h2_stream_finish(struct h2_stream *st, const struct fields *trailers);
+/* From on_head, where the head has declared it: content of this length follows. Where it is another
+ * (H10) the stream is reset with PROTOCOL_ERROR. */
+static inline void h2_stream_declare(struct h2_stream *st, uint64_t length)
+{
+    st->due = (int64_t)length;
+}
 /* How much is handed over at a time; 0, as at first: nothing. */
 void h2_stream_want(struct h2_stream *st, size_t most);
 /* Bytes put and not handed to the connection. */

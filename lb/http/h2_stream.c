@@ -7,6 +7,7 @@ void h2_stream_init(struct h2_session *s, struct h2_stream *st, int32_t id)
     st->session = s;
     st->id = id;
     st->open = true;
+    st->due = -1;
     st->window = s->server ? LIMIT_H2_WINDOW : LIMIT_H2_WINDOW_LEAST;
     st->begun_ns = loop_now_ns(s->loop);
     list_init(&st->news);

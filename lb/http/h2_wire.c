@@ -16,6 +16,9 @@ static bool set_options(nghttp2_option *o, const struct h2_guard *guard)
     /* The guard counts first, and says ENHANCE_YOUR_CALM; this is what stands behind it. */
     nghttp2_option_set_stream_reset_rate_limit(o, 2 * LIMIT_H2_RESETS, 2 * LIMIT_H2_RESETS_RATE);
     nghttp2_option_set_max_deflate_dynamic_table_size(o, LIMIT_H2_TABLE);
+    /* What a message may be is for h2_block, h2_message and h2_recv to say, for both versions alike
+     * and once: the library would look at each name and value again. */
+    nghttp2_option_set_no_http_messaging(o, 1);
     /* The library's own bound is below what limits.head may be. */
     nghttp2_option_set_max_send_header_block_length(o, SEND_BLOCK_MOST);
     return true;

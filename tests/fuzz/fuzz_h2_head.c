@@ -75,7 +75,7 @@ static void through_h2(const struct request *r, struct arena *a)
     struct h2_block block;
     struct request second;
     must(h2_request_write(r, a, &nv) == ERR_OK);
-    h2_block_begin(&block, a, ODD_NAMES_ALLOW);
+    h2_block_begin(&block, a, H2_BLOCK_REQUEST, ODD_NAMES_ALLOW);
     for (size_t i = 0; i < nv.n; i++) {
         h2_block_add(&block, &wide, span_of((const char *)nv.v[i].name, nv.v[i].namelen),
                      span_of((const char *)nv.v[i].value, nv.v[i].valuelen));
@@ -87,9 +87,10 @@ static void through_h2(const struct request *r, struct arena *a)
     same_request(r, &second);
 }
 
-static void read_block(struct span in, struct arena *a, enum odd_names odd, struct h2_block *out)
+static void read_block(struct span in, struct arena *a, enum h2_block_kind kind, enum odd_names odd,
+                       struct h2_block *out)
 {
-    h2_block_begin(out, a, odd);
+    h2_block_begin(out, a, kind, odd);
     while (in.n > 0) {
         struct span line;
         in = span_cut(in, '\n', &line);
@@ -106,7 +107,7 @@ static void request(struct span in, bool end)
     struct h2_block block;
     struct request r;
     arena_init(&a, NULL, KIB(16), 0);
-    read_block(in, &a, ODD_NAMES_ALLOW, &block);
+    read_block(in, &a, H2_BLOCK_REQUEST, ODD_NAMES_ALLOW, &block);
     if (h2_request_read(&block, end, 512, &r) == ERR_OK) {
         r.scheme = SPAN("https");
         if (r.upgrade == UPGRADE_NONE) {
@@ -125,7 +126,7 @@ static void reply(struct span in, bool end)
     struct reply r;
     struct h2_nv nv;
     arena_init(&a, NULL, KIB(16), 0);
-    read_block(in, &a, ODD_NAMES_KEEP, &block);
+    read_block(in, &a, H2_BLOCK_RESPONSE, ODD_NAMES_KEEP, &block);
     if (h2_reply_read(&block, asked, end, &r) == ERR_OK) {
         must(r.status >= 100 && r.status != 101 && r.status <= 599 && !r.upgraded);
         must(h2_reply_write(&r, SPAN("date"), &a, &nv) == ERR_OK);

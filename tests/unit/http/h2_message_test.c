@@ -18,10 +18,11 @@ struct reading {
 static const struct h2_block_limits limits = {
     .size = LIMIT_HEAD, .fields = LIMIT_FIELDS, .field = LIMIT_FIELD};
 
-static void block(struct reading *g, const char *lines, enum odd_names odd)
+static void block_of(struct reading *g, const char *lines, enum h2_block_kind kind,
+                     enum odd_names odd)
 {
     struct span rest = span_str(lines);
-    h2_block_begin(&g->block, &g->arena, odd);
+    h2_block_begin(&g->block, &g->arena, kind, odd);
     while (rest.n > 0) {
         struct span line;
         rest = span_cut(rest, '\n', &line);
@@ -30,6 +31,11 @@ static void block(struct reading *g, const char *lines, enum odd_names odd)
                      colon + 2 < line.n ? span_sub(line, colon + 2, line.n) : SPAN(""));
     }
     h2_block_finish(&g->block);
+}
+
+static void block(struct reading *g, const char *lines, enum odd_names odd)
+{
+    block_of(g, lines, H2_BLOCK_REQUEST, odd);
 }
 
 static enum err request(struct reading *g, const char *lines, bool end)
@@ -63,7 +69,7 @@ TEST(h2_message, no_byte_of_a_value_is_left_unseen_H9)
                 bool good = (unsigned char)*c > 0x7f || *c == '~' || (*c == '\t' && inside);
                 memset(value, 'v', n);
                 value[at] = *c;
-                h2_block_begin(&g.block, &g.arena, ODD_NAMES_DROP);
+                h2_block_begin(&g.block, &g.arena, H2_BLOCK_REQUEST, ODD_NAMES_DROP);
                 h2_block_add(&g.block, &limits, SPAN("x-a"), span_of(value, n));
                 CHECK(g.block.bad == (good ? ERR_OK : ERR_BAD_FIELD), "%#x at %zu of %zu",
                       (unsigned char)*c, at, n);
@@ -71,6 +77,60 @@ TEST(h2_message, no_byte_of_a_value_is_left_unseen_H9)
         }
     }
     arena_reset(&g.arena);
+}
+
+/* RFC 9113 section 8.1.1: what is no message is for the stream's end, the rest for an answer. */
+TEST(h2_message, what_is_malformed_and_what_is_merely_bad_H9)
+{
+    static const struct {
+        const char *lines;
+        enum h2_block_kind kind;
+        bool malformed;
+    } cases[] = {
+        {GET, H2_BLOCK_REQUEST, false},
+        {GET "x: \x01\n", H2_BLOCK_REQUEST, false},
+        {GET "a b: c\n", H2_BLOCK_REQUEST, false},
+        {GET "X: c\n", H2_BLOCK_REQUEST, true},
+        {GET "a B: c\n", H2_BLOCK_REQUEST, true},
+        {GET "Content-Length: 1\n", H2_BLOCK_REQUEST, true},
+        {GET ":path: /\n", H2_BLOCK_REQUEST, true},
+        {GET ":status: 200\n", H2_BLOCK_REQUEST, true},
+        {GET ":x: 1\n", H2_BLOCK_REQUEST, true},
+        {GET "x: 1\n:protocol: websocket\n", H2_BLOCK_REQUEST, true},
+        {GET ":protocol: websocket\n", H2_BLOCK_REQUEST, true},
+        {GET "te: gzip\n", H2_BLOCK_REQUEST, true},
+        {GET "connection: x\n", H2_BLOCK_REQUEST, true},
+        {HEAD("", "/"), H2_BLOCK_REQUEST, true},
+        {HEAD("G T", "/"), H2_BLOCK_REQUEST, true},
+        {HEAD("GET", ""), H2_BLOCK_REQUEST, true},
+        {":scheme: https\n:authority: a\n:path: /\n", H2_BLOCK_REQUEST, true},
+        {":method: GET\n:authority: a\n:path: /\n", H2_BLOCK_REQUEST, true},
+        {":method: GET\n:scheme: https\n:authority: a\n", H2_BLOCK_REQUEST, true},
+        {":method: GET\n:scheme: https\n:path: /\n", H2_BLOCK_REQUEST, false},
+        {":method: GET\n:scheme: https\n:authority: \n:path: /\n", H2_BLOCK_REQUEST, true},
+        {":method: CONNECT\n:authority: a:1\n", H2_BLOCK_REQUEST, false},
+        {":method: CONNECT\n", H2_BLOCK_REQUEST, true},
+        {":method: CONNECT\n:authority: a:1\n:path: /\n", H2_BLOCK_REQUEST, true},
+        {HEAD("CONNECT", "/") ":protocol: websocket\n", H2_BLOCK_REQUEST, false},
+        {"x: 1\n", H2_BLOCK_REQUEST, true},
+        {":status: 200\n", H2_BLOCK_RESPONSE, false},
+        {":status: 200\n:status: 200\n", H2_BLOCK_RESPONSE, true},
+        {":status: 200\n:path: /\n", H2_BLOCK_RESPONSE, true},
+        {"x: 1\n", H2_BLOCK_RESPONSE, true},
+        {"", H2_BLOCK_RESPONSE, true},
+        {"x: 1\n", H2_BLOCK_TRAILERS, false},
+        {"", H2_BLOCK_TRAILERS, false},
+        {":status: 200\n", H2_BLOCK_TRAILERS, true},
+        {":path: /\n", H2_BLOCK_TRAILERS, true},
+    };
+    struct reading g;
+    reading_open(&g);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        block_of(&g, cases[i].lines, cases[i].kind, ODD_NAMES_DROP);
+        CHECK(g.block.malformed == cases[i].malformed, "case %zu: %s", i, cases[i].lines);
+        CHECK(!g.block.malformed || g.block.bad == ERR_BAD_FIELD, "case %zu", i);
+        arena_reset(&g.arena);
+    }
 }
 
 TEST(h2_message, odd_names_H3)
@@ -146,21 +206,22 @@ TEST(h2_message, what_is_refused)
         {":method: GET\n:scheme: https\n:path: /\n:authority: a,b\n", ERR_BAD_HOST},
         {":method: GET\n:scheme: https\n:path: /\n:authority: u@a\n", ERR_BAD_HOST},
         {":method: GET\n:scheme: ftp\n:path: /\n:authority: a\n", ERR_BAD_REQUEST},
-        {":method: GET\n:scheme: https\n:authority: a\n", ERR_BAD_REQUEST},
-        {":scheme: https\n:path: /\n:authority: a\n", ERR_BAD_REQUEST},
-        {HEAD("GET", ""), ERR_BAD_TARGET},
+        {":method: GET\n:scheme: https\n:authority: a\n", ERR_BAD_FIELD},
+        {":scheme: https\n:path: /\n:authority: a\n", ERR_BAD_FIELD},
+        {HEAD("GET", ""), ERR_BAD_FIELD},
         {HEAD("GET", "*"), ERR_BAD_TARGET},
         {HEAD("GET", "http://b/"), ERR_BAD_TARGET},
         {HEAD("GET", "/a b"), ERR_BAD_TARGET},
         {HEAD("GET", "/%00"), ERR_BAD_TARGET},
         {HEAD("TRACE", "/"), ERR_BAD_METHOD},
-        {HEAD("CONNECT", "/"), ERR_BAD_METHOD},
+        {HEAD("CONNECT", "/"), ERR_BAD_FIELD},
+        {":method: CONNECT\n:authority: a:1\n", ERR_BAD_METHOD},
         {HEAD("BREW", "/"), ERR_BAD_METHOD},
         {GET "content-length: 5\n", ERR_BAD_LENGTH},
         {GET "content-length: x\n", ERR_BAD_LENGTH},
         {GET "content-length: 0\ncontent-length: 0\n", ERR_BAD_LENGTH},
         {GET "expect: more\n", ERR_BAD_EXPECT},
-        {GET ":protocol: websocket\n", ERR_BAD_REQUEST},
+        {GET ":protocol: websocket\n", ERR_BAD_FIELD},
         {HEAD("CONNECT", "/") ":protocol: foo\nsec-websocket-version: 13\n", ERR_BAD_UPGRADE},
     };
     struct reading g;
@@ -269,7 +330,7 @@ TEST(h2_message, requests_are_written_without_what_belongs_to_a_connection)
 static enum err reply(struct reading *g, const char *lines, struct asked asked, bool end)
 {
     arena_reset(&g->arena);
-    block(g, lines, ODD_NAMES_KEEP);
+    block_of(g, lines, H2_BLOCK_RESPONSE, ODD_NAMES_KEEP);
     return h2_reply_read(&g->block, asked, end, &g->reply);
 }
 
@@ -326,6 +387,15 @@ TEST(h2_message, replies_are_read)
         CHECK_INT(reply(&g, text, get, false), ERR_BACKEND_PROTOCOL);
     }
     CHECK_INT(reply(&g, ":status: 599\n", get, false), ERR_OK);
+    CHECK_INT(reply(&g, ":status: 200\ncontent-length: 1\n", get, true), ERR_BACKEND_PROTOCOL);
+    CHECK_INT(reply(&g, ":status: 200\ncontent-length: 0\n", get, true), ERR_OK);
+    CHECK_INT(reply(&g, ":status: 304\ncontent-length: 1\n", get, true), ERR_OK);
+    CHECK_INT(reply(&g, ":status: 103\ncontent-length: 0\n", get, false), ERR_BACKEND_PROTOCOL);
+    CHECK_INT(reply(&g, ":status: 204\ncontent-length: 1\n", get, true), ERR_BACKEND_PROTOCOL);
+    CHECK_INT(reply(&g, ":status: 204\ncontent-length: 0\n", get, true), ERR_OK);
+    CHECK(!g.reply.has_length, "nothing has a length there");
+    CHECK_INT(reply(&g, ":status: 200\ncontent-length: 9\n", socket, false), ERR_OK);
+    CHECK(g.reply.upgraded && !g.reply.has_length, "a tunnel has none");
     CHECK_INT(reply(&g, "x: y\n", get, false), ERR_BACKEND_PROTOCOL);
     CHECK_INT(reply(&g, ":status: 200\nconnection: close\n", get, false), ERR_BACKEND_PROTOCOL);
     arena_reset(&g.arena);

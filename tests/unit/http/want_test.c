@@ -82,9 +82,10 @@ static const char *const request_fields[][2] = {{":method", "POST"},
 static const char *const reply_fields[][2] = {
     {":status", "200"}, {"x-a", "1"}, {"content-length", "5"}};
 
-static void add_all(struct h2_block *b, struct arena *a, const char *const fields[][2], size_t n)
+static void add_all(struct h2_block *b, struct arena *a, enum h2_block_kind kind,
+                    const char *const fields[][2], size_t n)
 {
-    h2_block_begin(b, a, ODD_NAMES_DROP);
+    h2_block_begin(b, a, kind, ODD_NAMES_DROP);
     for (size_t i = 0; i < n; i++)
         h2_block_add(b, &h2_limits, span_str(fields[i][0]), span_str(fields[i][1]));
     h2_block_finish(b);
@@ -94,7 +95,8 @@ static enum err h2_request(struct arena *a)
 {
     struct h2_block b;
     struct request r;
-    add_all(&b, a, request_fields, sizeof request_fields / sizeof *request_fields);
+    add_all(&b, a, H2_BLOCK_REQUEST, request_fields,
+            sizeof request_fields / sizeof *request_fields);
     return h2_request_read(&b, false, LIMIT_REQUEST_LINE, &r);
 }
 
@@ -103,7 +105,7 @@ static enum err h2_reply(struct arena *a)
     struct asked asked = {.method = METHOD_GET};
     struct h2_block b;
     struct reply r;
-    add_all(&b, a, reply_fields, sizeof reply_fields / sizeof *reply_fields);
+    add_all(&b, a, H2_BLOCK_RESPONSE, reply_fields, sizeof reply_fields / sizeof *reply_fields);
     return h2_reply_read(&b, asked, false, &r);
 }
 
