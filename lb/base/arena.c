@@ -116,6 +116,7 @@ void *arena_take(struct arena *a, size_t size)
         a->end = block->bytes + block->size;
     }
     char *piece = a->at;
+    ASAN_UNPOISON_MEMORY_REGION(piece, size);
     a->at += size;
     return piece;
 }

@@ -5,6 +5,7 @@
 #define MERIDIAN_BASE_ARENA_H
 
 #include "base/budget.h"
+#include "base/poison.h"
 #include "base/reserve.h"
 #include "base/str.h"
 
@@ -45,8 +46,10 @@ static inline struct arena_mark arena_mark(const struct arena *a)
  * it touches the memory that is warm. Blocks that were added meanwhile stay until arena_reset. */
 static inline void arena_rewind(struct arena *a, struct arena_mark to)
 {
-    if (a->blocks == to.block)
-        a->at = to.at;
+    if (a->blocks != to.block)
+        return;
+    ASAN_POISON_MEMORY_REGION(to.at, (size_t)(a->at - to.at));
+    a->at = to.at;
 }
 /* Uninitialised bytes, aligned to 16; NULL where memory, the limit or the budget is used up. */
 void *arena_take(struct arena *a, size_t size) __attribute__((warn_unused_result));

@@ -91,11 +91,23 @@ static void malformed(struct h2_block *b)
     b->malformed = true;
 }
 
+static bool is_token(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (!h1_is_token(s.p[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* None is ever empty. */
 static void add_pseudo(struct h2_block *b, struct span name, struct span value)
 {
     struct span *place = pseudo_of(b, name);
-    if (place == NULL || place->p != NULL || value.n == 0 || b->fields.n > 0 || b->dropped > 0) {
+    bool late = b->fields.n > 0 || b->dropped > 0;
+    if (place == NULL || place->p != NULL || value.n == 0 || late ||
+        (place == &b->method && !is_token(value))) {
         malformed(b);
         return;
     }
@@ -172,16 +184,6 @@ void h2_block_add(struct h2_block *b, const struct h2_block_limits *l, struct sp
     }
 }
 
-static bool is_token(struct span s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        if (!h1_is_token(s.p[i])) {
-            return false;
-        }
-    }
-    return s.n > 0;
-}
-
 /* RFC 9113 sections 8.3.1, 8.3.2 and 8.5, RFC 8441 section 4. Which host it is for may be missing:
  * that has an answer of its own. */
 static bool whole(const struct h2_block *b)
@@ -190,11 +192,12 @@ static bool whole(const struct h2_block *b)
         return b->kind == H2_BLOCK_TRAILERS || b->status.n > 0;
     }
     bool connect = span_eq(b->method, SPAN("CONNECT"));
-    if (!is_token(b->method) || (b->protocol.n > 0 && !connect)) {
+    bool tunnel = b->protocol.n > 0;
+    if (b->method.n == 0 || (tunnel && !connect) || (connect && b->authority.n == 0)) {
         return false;
     }
-    return connect && b->protocol.n == 0 ? b->scheme.n == 0 && b->path.n == 0 && b->authority.n > 0
-                                         : b->scheme.n > 0 && b->path.n > 0;
+    return connect && !tunnel ? b->scheme.n == 0 && b->path.n == 0
+                              : b->scheme.n > 0 && b->path.n > 0;
 }
 
 static void join_crumbs(struct h2_block *b)

@@ -3,16 +3,6 @@
 /* Frames that come. Whatever a callback finds, the session goes on: streams are reset, or the
  * connection is condemned, which stops the reading. */
 
-static void note_block(struct h2_session *s, uint8_t type)
-{
-    if (type == NGHTTP2_HEADERS) {
-        s->decoded = 0;
-        s->block_ns = loop_now_ns(s->loop);
-    } else if (type != NGHTTP2_CONTINUATION) {
-        s->block_ns = 0;
-    }
-}
-
 static int on_begin_frame(nghttp2_session *wire, const nghttp2_frame_hd *hd, void *user)
 {
     struct h2_session *s = user;
@@ -22,7 +12,7 @@ static int on_begin_frame(nghttp2_session *wire, const nghttp2_frame_hd *hd, voi
     if (st != NULL) {
         st->bytes_in += hd->length + H2_FRAME_HEAD;
     }
-    note_block(s, hd->type);
+    s->decoded = hd->type == NGHTTP2_HEADERS ? 0 : s->decoded;
     return 0;
 }
 
@@ -124,17 +114,22 @@ static int on_header(nghttp2_session *wire, const nghttp2_frame *frame, const ui
     return grows(s, name_size + value_size);
 }
 
-/* The library closes a stream that has ended on both sides before a reset leaves: what was wrong is
- * told here. Without memory for it that is no breach of the peer's. */
-static void bad_trailers(struct h2_stream *st, enum err why)
+/* Also one that nobody hears of any more. */
+static void break_stream(struct h2_stream *st, uint32_t code)
 {
-    bool ours = why == ERR_NO_MEMORY;
-    uint32_t code = ours ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_PROTOCOL_ERROR;
     if (h2_stream_hears(st)) {
         h2_stream_fail(st, code);
     } else {
         h2_stream_reset(st, code);
     }
+}
+
+/* The library closes a stream that has ended on both sides before a reset leaves: what was wrong is
+ * told here. Without memory for it that is no breach of the peer's. */
+static void bad_trailers(struct h2_stream *st, enum err why)
+{
+    bool ours = why == ERR_NO_MEMORY;
+    break_stream(st, ours ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_PROTOCOL_ERROR);
 }
 
 /* They are the end. */
@@ -231,7 +226,6 @@ static int on_frame_recv(nghttp2_session *wire, const nghttp2_frame *frame, void
     bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     switch ((int)frame->hd.type) { /* as a number: the others are the library's business */
     case NGHTTP2_HEADERS:
-        s->block_ns = 0;
         if (st != NULL) {
             received_head(s, st, end);
         }
@@ -282,8 +276,8 @@ static int on_data(nghttp2_session *wire, uint8_t flags, int32_t id, const uint8
     if (st == NULL || n == 0) {
         return 0;
     }
-    if (h2_stream_hears(st) && !may_come(st, n)) {
-        h2_stream_fail(st, NGHTTP2_PROTOCOL_ERROR);
+    if ((h2_stream_hears(st) || st->lingers) && !may_come(st, n)) {
+        break_stream(st, NGHTTP2_PROTOCOL_ERROR);
     }
     h2_stream_received(st, span_of((const char *)bytes, n));
     return 0;

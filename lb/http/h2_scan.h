@@ -21,4 +21,10 @@ void h2_scan_init(struct h2_scan *s, size_t preface);
  * them, and in f. */
 size_t h2_scan_next(struct h2_scan *s, struct span bytes, struct h2_frame *f, bool *begun);
 
+/* Whether the last frame is complete, and no other has begun. */
+static inline bool h2_scan_between(const struct h2_scan *s)
+{
+    return s->skip == 0 && s->n == 0;
+}
+
 #endif

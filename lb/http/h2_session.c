@@ -183,6 +183,24 @@ static void admit(struct h2_session *s, struct h2_frame f)
     }
 }
 
+/* A header block lasts from its first frame to the end of its last one, for the library ignores
+ * some and tells nothing of them. */
+static void block_begins(struct h2_session *s, struct h2_frame f)
+{
+    bool head = f.type == NGHTTP2_HEADERS;
+    s->block_ns = head ? loop_now_ns(s->loop) : s->block_ns;
+    s->block_ends =
+        (head || f.type == NGHTTP2_CONTINUATION) && (f.flags & NGHTTP2_FLAG_END_HEADERS) != 0;
+}
+
+static void block_goes_on(struct h2_session *s)
+{
+    if (s->block_ends && h2_scan_between(&s->scan)) {
+        s->block_ends = false;
+        s->block_ns = 0;
+    }
+}
+
 /* P1: whoever asks for much at once waits, so that others are served in between. Who only asks anew
  * for as much as has been answered and taken does not: what comes together leaves together. */
 static bool begun_enough(const struct h2_session *s)
@@ -205,12 +223,14 @@ static size_t on_bytes(void *user, struct conn *c, struct span bytes)
         size_t n = h2_scan_next(&s->scan, bytes, &f, &begun);
         if (begun) {
             admit(s, f);
+            block_begins(s, f);
         }
         ssize_t r =
             s->condemned ? 0 : nghttp2_session_mem_recv(s->wire, (const uint8_t *)bytes.p, n);
         if (r < 0) {
             break_off(s, r);
         }
+        block_goes_on(s);
         bytes = span_sub(bytes, n, bytes.n);
     }
     return all;

@@ -62,6 +62,7 @@ struct h2_session {
     struct h2_block block;     /* its */
     size_t decoded;            /* bytes of the present header block, counted as L13 does */
     int64_t block_ns;          /* since when a header block is incomplete; 0: none is */
+    bool block_ends;           /* with the present frame */
     bool condemned;            /* GOAWAY for cause: nothing is read any more */
     bool draining, drain_said;
     int64_t drain_ns; /* since when */

@@ -492,6 +492,29 @@ TEST(h2_back, an_answer_without_content_is_whole_and_its_stream_ends_later)
     server_end(&s);
 }
 
+/* Content that must not be there is a breach, also when nobody listens any more (L24). */
+TEST(h2_back, content_after_an_answer_that_has_none_H10)
+{
+    nghttp2_data_provider some = {.read_callback = content};
+    struct server s;
+    server_open(&s);
+    ask_many(&s, 2);
+    begin_answer(&s, 1, "204");
+    begin_answer(&s, 3, "304");
+    CHECK_STR(told(&s), "a:reply:204:end b:reply:304:end");
+    release(&s.calls[0]);
+    CHECK_STR(told(&s), "");
+    for (int32_t id = 1; id <= 3; id += 2) {
+        s.download = 5;
+        nghttp2_submit_data(s.wire, NGHTTP2_FLAG_END_STREAM, id, &some);
+        const char *log = told(&s);
+        CHECK(strstr(log, id == 1 ? ">1 reset:1" : ">3 reset:1") != NULL &&
+                  strstr(log, "fail") == NULL,
+              "%s", log);
+    }
+    server_end(&s);
+}
+
 /* Nobody needs the rest of the request: that stream must not go on. */
 TEST(h2_back, an_early_answer_without_content_is_reset)
 {

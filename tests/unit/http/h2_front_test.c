@@ -597,6 +597,30 @@ TEST(h2_front, l4_half_a_head)
     peer_close(&p);
 }
 
+/* The library ignores what comes on a stream that was reset meanwhile. */
+TEST(h2_front, l4_a_head_that_nobody_needs_is_whole)
+{
+    enum { LONG_MS = 400 };
+    struct peer p;
+    struct front_limits limits = usual(STREAMS);
+    limits.head_ms = 30;
+    peer_open_with(&p, true, limits);
+    SAY(&p.w, "\0\0\6\1\4\0\0\0\1\x82\x87\x84\x41\1a"); /* a request that content follows */
+    SAY(&p.w, "\0\0\6\1\5\0\0\0\3\x82\x87\x84\x41\1a"); /* and one without */
+    world_turn(&p.w);
+    CHECK_INT(p.count, 2);
+    OP(&p.seen[0], abort, ERR_INTERNAL);
+    release(&p.seen[0]);
+    world_turn(&p.w);
+    SAY(&p.w, "\0\0\5\1\5\0\0\0\1\0\1x\0011"); /* its trailers */
+    for (int i = 0; i < LONG_MS && !p.gone; i++) {
+        timer_in_ms(&p.w.stop, 1);
+        loop_run(p.w.loop);
+    }
+    CHECK(!p.gone, "%s", world_log(&p.w));
+    peer_close(&p);
+}
+
 TEST(h2_front, l5_idle_connections_are_told)
 {
     struct peer p;
