@@ -291,6 +291,8 @@ unsigned uri_readings(struct span path)
         all |= c == ';' ? URI_READ_PARAMS : e == ';' ? URI_READ_LATE : 0;
         all |= c == '/' && i > 0 && path.p[i - 1] == '/' ? URI_READ_MERGE : 0;
     }
+    unsigned twice = URI_READ_CUT | URI_READ_LATE;
+    all |= (all & twice) == twice ? URI_READ_TWICE : 0;
     return (all & ~(unsigned)URI_READ_PLAIN) != 0 ? all | dots | URI_READ_MERGE : all;
 }
 
@@ -302,7 +304,8 @@ static size_t read_as(struct span path, unsigned readings, size_t most, char *me
     bool backslash = (readings & URI_READ_BACKSLASH) != 0;
     bool merge = (readings & URI_READ_MERGE) != 0, params = (readings & URI_READ_PARAMS) != 0;
     bool late = (readings & URI_READ_LATE) != 0, cut = (readings & URI_READ_CUT) != 0;
-    bool skipping = false;
+    bool twice = (readings & URI_READ_TWICE) != 0;
+    bool skipping = false, to_raw = false;
     size_t out = 0;
     for (size_t i = 0; i < path.n && out < most; i++) {
         char c = path.p[i];
@@ -313,8 +316,9 @@ static size_t read_as(struct span path, unsigned readings, size_t most, char *me
             i += 2;
         }
         c = c == '\\' && backslash ? '/' : c;
-        bool ends = (params && c == ';') || (late && e == ';');
-        skipping = ends || (skipping && !(cut ? raw : c == '/'));
+        bool at_params = params && c == ';', at_late = late && e == ';';
+        to_raw = at_params ? cut : at_late && !skipping ? cut && !twice : to_raw;
+        skipping = at_params || at_late || (skipping && !(to_raw ? raw : c == '/'));
         bool doubled = merge && c == '/' && out > 0 && memory[out - 1] == '/';
         if (!skipping && !doubled) {
             memory[out++] = c;

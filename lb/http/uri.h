@@ -46,9 +46,11 @@ enum uri_reading {
     URI_READ_DOTS = 64,     /* dot segments stay */
     URI_READ_LATE = 128,    /* segments end at "%3b": it is decoded before they are */
     URI_READ_CUT = 256,     /* they end before anything is decoded: what is cut ends at "/" alone */
-    URI_READ_AGAIN = 512, /* where dot segments were removed, all of it once more for what is left,
-                             by the next reader, who removes none */
-    URI_READ_END = 1024   /* every set of readings is below */
+    URI_READ_AGAIN = 512,  /* where dot segments were removed, all of it once more for what is left,
+                              by the next reader, who removes none */
+    URI_READ_TWICE = 1024, /* with CUT, PARAMS and LATE: before anything is decoded at ";", and once
+                              more at "%3b" after it, where what is cut ends at each "/" */
+    URI_READ_END = 2048    /* every set of readings is below */
 };
 
 /* Whether any reading, or uri_settle, makes another path of this one. */

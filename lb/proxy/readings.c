@@ -4,10 +4,22 @@
 #include "http/uri.h"
 
 /* The cost doubles with each kind of reading that matters: a long path of many kinds, which nobody
- * sends who means it, would keep a worker busy for milliseconds. */
+ * sends who means it, would keep a worker busy for milliseconds. (URI_READ_TWICE adds an eighth.)
+ */
 static bool is_costly(struct span path, unsigned useful)
 {
-    return path.n << __builtin_popcount(useful) > LIMIT_READINGS;
+    return path.n << __builtin_popcount(useful & ~(unsigned)URI_READ_TWICE) > LIMIT_READINGS;
+}
+
+/* Whether the reading is the same as one without something of it. */
+static bool is_idle(unsigned readings)
+{
+    const unsigned twice = URI_READ_CUT | URI_READ_PARAMS | URI_READ_LATE;
+    if ((readings & URI_READ_TWICE) != 0 && (readings & twice) != twice)
+        return true;
+    if ((readings & URI_READ_ESCAPED) != 0 && (readings & (URI_READ_DOTS | URI_READ_PLAIN)) != 0)
+        return true;
+    return (readings & URI_READ_AGAIN) != 0 && (readings & URI_READ_DOTS) != 0;
 }
 
 /* more: readings beyond those that matter for every path. */
@@ -20,11 +32,8 @@ static enum err agree(const struct route_table *table, const struct route_reques
         return ERR_BAD_TARGET;
     for (unsigned readings = 1; readings <= useful; readings++) {
         struct route_match match;
-        bool idle = (readings & URI_READ_ESCAPED) != 0 &&
-                    (readings & (URI_READ_DOTS | URI_READ_PLAIN)) != 0;
-        idle = idle || ((readings & URI_READ_AGAIN) != 0 && (readings & URI_READ_DOTS) != 0);
-        if ((readings & ~useful) != 0 || idle)
-            continue; /* the same as without */
+        if ((readings & ~useful) != 0 || is_idle(readings))
+            continue;
         other.path = uri_variant(req->path, readings, route_longest(table) + 1, memory);
         if (route_find(table, &other, &match) != ERR_OK || match.index != chosen->index)
             return ERR_BAD_TARGET;

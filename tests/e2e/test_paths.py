@@ -72,6 +72,7 @@ PATHS = [("/plain/a/./b/../%7Ec//d%2fe?x=/../y", "/plain/a/%7Ec//d%2fe?x=/../y")
          # whoever leaves the dots, or some of them, would see a path of the route that is closed
          ("/closed/../kept/a", 400), ("/kept/x/../../closed/%2e%2e/kept/a", 400), ("/kept//../closed/a", 400),
          ("/plain/x;%2fy/..%2f..%2fclosed", 400), ("/plain/%3b%2fy/..%2f..%2fclosed", 400), ("/plain/;\\y/..\\..\\closed", 400),
+         ("/plain/;%5Ca/%3b%5C..%5Cclosed", 400),
          ("/plain/x/..;/..%2f..%2fclosed;x", 400), ("/plain/a;b%2fc/%3Bd.e", "/plain/a;b%2fc/%3Bd.e"),
          ("/kept/..%2f../closed/a", 400), ("/one/..%2fclosed/a", 400), ("/one/..;/closed/a", 400), ("/kept/../closed/a", 403)]
 

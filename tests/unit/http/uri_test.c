@@ -3,6 +3,11 @@
 
 #include <stdlib.h>
 
+enum {
+    TWICE = URI_READ_PARAMS | URI_READ_LATE | URI_READ_BACKSLASH | URI_READ_MERGE | URI_READ_CUT |
+            URI_READ_TWICE
+};
+
 TEST(uri, forms)
 {
     static const struct {
@@ -161,6 +166,9 @@ TEST(uri, readings_H14)
         {"/x;%2fy/..%2fz", URI_READ_PARAMS | URI_READ_SLASH | URI_READ_CUT, "/z"},
         {"/x%3b\\y/..%2fz", URI_READ_LATE | URI_READ_SLASH | URI_READ_CUT, "/z"},
         {"/a/b/..;/..%2f..%2fz;x", URI_READ_SLASH, "/a/z;x"},
+        {"/;\\a/%3b\\z", TWICE & ~(unsigned)URI_READ_TWICE, "/"},
+        {"/;\\a/%3b\\z", TWICE, "/z"},
+        {"/%3b;\\a/%3b%3b\\z", TWICE, "/z"},
         {"/a/b/..;/..%2f..%2fz;x", URI_READ_SLASH | URI_READ_AGAIN, "/a/z"},
         {"/x/..;/z%2f..%2fy", URI_READ_PARAMS | URI_READ_AGAIN, "/z/../y"},
         {"/z%2f..%2fy", URI_READ_PARAMS | URI_READ_AGAIN, "/z%2f..%2fy"},
@@ -209,6 +217,7 @@ TEST(uri, readings_that_matter_H14)
         {"/a;b%2fd", URI_READ_PARAMS | URI_READ_SLASH | URI_READ_MERGE | URI_READ_CUT},
         {"/a;b", URI_READ_PARAMS | URI_READ_MERGE},
         {"/a%3Bb.", URI_READ_LATE | URI_READ_MERGE},
+        {"/;\\a%3b", TWICE},
         {"/a\\..", URI_READ_BACKSLASH | URI_READ_MERGE | URI_READ_DOTS | URI_READ_AGAIN},
         {"/a%5c%2e", URI_READ_PLAIN | URI_READ_SLASH | URI_READ_BACKSLASH | URI_READ_MERGE |
                          URI_READ_ESCAPED | URI_READ_DOTS | URI_READ_AGAIN},
