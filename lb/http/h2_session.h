@@ -94,7 +94,8 @@ struct h2_events {
     struct h2_stream *(*on_begin)(void *user);
     /* The header block that is not trailers: a request, an interim or a final response. end: no
      * content follows; on_end comes to servers only, where they want. block.bad tells what is wrong
-     * with it. */
+     * with it; the block is borrowed for the call, what it refers to is the stream's arena's. A
+     * request that is malformed is reset before (RFC 9113 section 8.1.1). */
     void (*on_head)(struct h2_stream *st, struct h2_block *block, bool end);
     void (*on_body)(struct h2_stream *st, struct span bytes);
     /* trailers NULL where there were none. */
