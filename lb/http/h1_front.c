@@ -11,6 +11,9 @@ enum { ARENA_BLOCK = 8 * 1024 };
 /* How long a client that was not told of the end may still have a request on its way. */
 enum { UNTOLD_MS = 1000 };
 
+/* What leaves at once over a new connection (RFC 6928), records of TLS included. */
+enum { SHORT_ANSWER = 14 * 1000 };
+
 static int64_t now_ns(const struct h1_front *h)
 {
     return loop_now_ns(conn_loop(h->conn));
@@ -166,6 +169,9 @@ static size_t read_head(struct h1_front *h, struct span bytes)
     }
     h->leaving = !head.keep_alive;
     h->closing = h->closing || h->leaving;
+    if (head.coding != H1_NONE && head.bytes == bytes.n && !q->message.expect_continue) {
+        conn_acknowledge(h->conn);
+    }
     begin(h, ERR_OK, head.coding, head.bytes);
     return head.bytes;
 }
@@ -365,7 +371,8 @@ static void wait_for_head(struct h1_front *h)
 }
 
 /* H19: what is cut short must not look complete. H20: a client that has said that this was all is
- * not waited for, unless it has said more, or answers the end as in TLS. */
+ * not waited for, unless it has said more. With TLS it says something at its end in any case, which
+ * resets a connection that is closed already: by then all of a short answer is on its way. */
 static enum conn_end end_of_last(const struct h1_front *h, bool whole)
 {
     const struct h1_request *q = h->request;
@@ -373,7 +380,8 @@ static enum conn_end end_of_last(const struct h1_front *h, bool whole)
         return q->begun ? CONN_END_RESET : CONN_END_NOW;
     }
     bool said_all = h->leaving && h1_body_done(&q->body) && !conn_has_unread(h->conn);
-    return said_all && !h->tls && !q->tunnel ? CONN_END_LAST : CONN_END_FLUSH;
+    bool late_end_harms = h->tls && q->stream.bytes_out > SHORT_ANSWER;
+    return said_all && !late_end_harms && !q->tunnel ? CONN_END_LAST : CONN_END_FLUSH;
 }
 
 void h1_front_finish(struct h1_front *h)

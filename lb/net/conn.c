@@ -6,13 +6,7 @@
 
 #include <errno.h>
 
-/* Events whose bytes leave together, at most. */
-#define EVENTS_MOST 16
-#define EVENTS_FEW  4
-
 /* The life of a connection: begin, interest, end. */
-
-static void turn_end(struct task *t);
 
 enum err conn_env_init(struct conn_env *env, struct loop *loop)
 {
@@ -20,7 +14,7 @@ enum err conn_env_init(struct conn_env *env, struct loop *loop)
     env->loop = loop;
     env->in_size = LIMIT_READ;
     env->clear_size = KIB(64);
-    env->in = mem_alloc(env->in_size);
+    env->in = mem_alloc(env->in_size + GATHER);
     env->clear = mem_alloc(env->clear_size);
     list_init(&env->dirty);
     list_init(&env->resume);
@@ -28,7 +22,7 @@ enum err conn_env_init(struct conn_env *env, struct loop *loop)
     list_init(&env->lingering);
     list_init(&env->yielding);
     timer_init(&env->next, loop, conn_next_turn);
-    task_init(&env->turn_end, turn_end);
+    task_init(&env->turn_end, conn_turn_end);
     if (env->in != NULL && env->clear != NULL && buf_store_new(&env->store) == ERR_OK &&
         reserve_fill(&env->reserve))
         return ERR_OK;
@@ -36,7 +30,7 @@ enum err conn_env_init(struct conn_env *env, struct loop *loop)
     return ERR_NO_MEMORY;
 }
 
-static void release(struct conn *c)
+void conn_release(struct conn *c)
 {
     chain_clear(&c->out, c->env->store);
     buf_store_give(c->env->store, &c->held);
@@ -45,20 +39,11 @@ static void release(struct conn *c)
     mem_free(c);
 }
 
-static void release_dead(struct conn_env *env)
-{
-    while (!list_empty(&env->dead)) {
-        struct conn *c = container_of(env->dead.next, struct conn, place);
-        list_remove(&c->place);
-        release(c);
-    }
-}
-
 void conn_env_fini(struct conn_env *env)
 {
     list_each (e, &env->lingering)
         conn_bury_short(container_of(e, struct conn, place));
-    release_dead(env);
+    conn_release_dead(env);
     task_cancel(&env->turn_end);
     timer_stop(&env->next);
     buf_store_free(&env->store);
@@ -67,39 +52,6 @@ void conn_env_fini(struct conn_env *env)
     mem_free(env->in);
     mem_free(env->clear);
     env->in = env->clear = NULL;
-}
-
-static void turn_end(struct task *t)
-{
-    struct conn_env *env = container_of(t, struct conn_env, turn_end);
-    struct link now;
-    /* Those that are to be told something again, by what they do now, wait for the next round. */
-    list_init(&now);
-    while (!list_empty(&env->resume)) {
-        struct link *e = env->resume.next;
-        list_remove(e);
-        list_append(&now, e);
-    }
-    env->in_event = true;
-    while (!list_empty(&now)) {
-        struct conn *c = container_of(now.next, struct conn, resume);
-        list_remove(&c->resume);
-        conn_settle(c);
-        conn_book(c);
-    }
-    env->in_event = false;
-    conn_env_flush(env);
-    release_dead(env);
-    (void)reserve_fill(&env->reserve); /* later, where what is missing cannot be had yet */
-    if (!list_empty(&env->resume))
-        task_post(env->loop, t);
-}
-
-void conn_settle_later(struct conn *c)
-{
-    if (list_empty(&c->resume))
-        list_append(&c->env->resume, &c->resume);
-    task_post(c->env->loop, &c->env->turn_end);
 }
 
 void conn_set_interest(struct conn *c)
@@ -180,25 +132,14 @@ static void on_connected(struct conn *c)
         conn_mark_dirty(c);
 }
 
-/* What the events of a turn have gathered leaves together: whoever is woken by the first piece
- * finds the others, too, and need not be woken for each. Where there is little to do nothing waits
- * for anything else. */
-static void event_end(struct conn_env *env)
-{
-    if (list_empty(&env->dirty))
-        return;
-    if (env->loop->turn_events > EVENTS_FEW && ++env->unsent < EVENTS_MOST)
-        task_post(env->loop, &env->turn_end);
-    else
-        conn_env_flush(env);
-}
-
 static void on_ready(struct io *io, unsigned events)
 {
     struct conn *c = container_of(io, struct conn, io);
     struct conn_env *env = c->env;
-    if (c->state == CONN_HANDSHAKE)
-        conn_env_flush(env); /* nobody waits for what takes long */
+    if (c->state == CONN_HANDSHAKE && (env->got_count > 0 || !list_empty(&env->dirty)))
+        conn_end_batch(env); /* nobody waits for what takes long */
+    if (c->state == CONN_DEAD)
+        return; /* settled */
     env->in_event = true;
     if ((events & IO_WRITE) != 0) {
         c->blocked = false;
@@ -209,10 +150,12 @@ static void on_ready(struct io *io, unsigned events)
     }
     if ((events & IO_READ) != 0)
         conn_on_readable(c);
-    conn_book(c);
-    conn_set_interest(c);
+    if (!c->got) { /* else when it has been looked at */
+        conn_book(c);
+        conn_set_interest(c);
+    }
     env->in_event = false;
-    event_end(env);
+    conn_event_end(env);
 }
 
 static void on_time(struct timer *t)
@@ -313,7 +256,7 @@ enum err conn_connect(struct conn_env *env, const struct conn_target *to,
         c->peer_port = addr_port(to->addr);
         c->by_path = to->addr->any.sa_family == AF_UNIX;
         if (to->glance && !c->by_path)
-            l->ops->sock_glance(l, fd);
+            l->ops->sock_quick_ack(l, fd, false);
         e = to->tls != NULL ? tls_connect(&home, to, &c->tls) : ERR_OK;
         if (e == ERR_OK && !conn_put(c, to->prelude))
             e = ERR_NO_MEMORY;
@@ -322,7 +265,7 @@ enum err conn_connect(struct conn_env *env, const struct conn_target *to,
         e = start_connecting(c, to->addr);
     if (e != ERR_OK) {
         if (c != NULL)
-            release(c);
+            conn_release(c);
         l->ops->sock_close(l, fd, false);
         return e;
     }
@@ -345,7 +288,7 @@ void conn_bury(struct conn *c, bool reset)
     env->loop->ops->sock_close(env->loop, c->io.fd, reset);
     env->open--;
     list_append(&env->dead, &c->place);
-    task_post(env->loop, &env->turn_end);
+    task_post_last(env->loop, &env->turn_end);
 }
 
 void conn_bury_short(struct conn *c)
@@ -427,6 +370,13 @@ void conn_set_hold_limit(struct conn *c, size_t bytes)
 void conn_set_read_most(struct conn *c, size_t bytes)
 {
     c->read_most = (uint32_t)(bytes < c->env->in_size ? bytes : c->env->in_size);
+}
+
+void conn_acknowledge(struct conn *c)
+{
+    struct loop *l = c->env->loop;
+    if (conn_alive(c) && !conn_has_unread(c) && c->peer_port != 0)
+        l->ops->sock_quick_ack(l, c->io.fd, true);
 }
 
 bool conn_pressed(const struct conn *c)

@@ -1,7 +1,10 @@
 /* conn: one transport connection, plain or TLS behind one interface: bytes in, bytes out. It knows
  * sockets, TLS and interest in events; it must not know HTTP. One thread: the owner of its env.
  *
- * Reading. Bytes arrive in a buffer that all connections of the worker share. on_bytes is handed
+ * Reading. Bytes arrive in a buffer that all connections of the worker share. Where a turn has many
+ * events, small receives are made one after the other and looked at after that, so that neither the
+ * kernel's code nor this program's drives the other out of the processor's caches each time; a
+ * connection has at most one that waits, and conn_has_unread tells. on_bytes is handed
  * everything that is there and says how much it took; the rest is kept for it and handed again,
  * with what comes after, as one contiguous run (at most `hold_limit` bytes; beyond that the socket
  * is not read). While conn_want_read is off nothing is read and nothing delivered; bytes kept are
@@ -55,11 +58,22 @@ struct conn_events {
 /* For on_open and on_room of owners to whom they say nothing. */
 void conn_ignore(void *user, struct conn *c);
 
+/* What one receive has brought, before anybody has looked at it. */
+struct conn_got {
+    struct conn *c;
+    struct span bytes; /* in env->in */
+};
+
+#define CONN_GOT_MOST 64
+
 /* What all connections of one worker share. Owner thread only. */
 struct conn_env {
     struct loop *loop;
-    char *in; /* receive buffer */
-    size_t in_size;
+    char *in;       /* receive buffer */
+    size_t in_size; /* of one receive, at most */
+    size_t in_used; /* by what is in got */
+    struct conn_got got[CONN_GOT_MOST];
+    unsigned got_count;
     char *clear; /* decrypted bytes */
     size_t clear_size;
     struct link dirty;     /* connections with bytes gathered */
@@ -127,6 +141,9 @@ void conn_write(struct conn *c, struct span bytes);
 size_t conn_pending(const struct conn *c);
 /* on_room follows once the kernel has taken some and LIMIT_FLOW_LOW or less is pending. */
 void conn_tell_room(struct conn *c);
+/* The peer has begun something: where no more of it is here, it is told at once that this much is,
+ * for it may hold back the rest until then (RFC 9293 section 3.7.4). */
+void conn_acknowledge(struct conn *c);
 /* From inside on_bytes that does not take all: the rest comes in the next turn, and nothing is read
  * before, so that what many bytes ask for holds up no other connection for long. */
 void conn_yield(struct conn *c);

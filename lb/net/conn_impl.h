@@ -1,8 +1,9 @@
-/* conn_impl: what the files of the connection share: conn.c (life), conn_read.c, conn_write.c. No
- * other file may include it. */
+/* conn_impl: what the files of the connection share: conn.c (life), conn_turn.c (the end of events
+ * and turns), conn_read.c, conn_write.c. No other file may include it. */
 #ifndef MERIDIAN_NET_CONN_IMPL_H
 #define MERIDIAN_NET_CONN_IMPL_H
 
+#include "base/limits.h"
 #include "net/buf_store.h"
 #include "net/conn.h"
 #include "net/tls.h"
@@ -49,6 +50,7 @@ struct conn {
     bool fin_asked;        /* conn_shutdown */
     bool fin_sent;         /* by the socket */
     bool heard;            /* at least one byte came */
+    bool got;              /* some are in env->got */
     bool eof;              /* the peer sent all */
     bool eof_clean;        /* by FIN (plain) or close_notify (TLS) */
     bool eof_told;         /* on_eof was called */
@@ -84,9 +86,9 @@ void conn_set_interest(struct conn *c);
 void conn_fail(struct conn *c, enum err why);
 /* What a negated errno means on this connection. */
 enum err conn_errno(const struct conn *c, ssize_t result);
-/* Something is to be told at the end of the turn. */
-void conn_settle_later(struct conn *c);
 void conn_book_now(struct conn *c);
+/* Its memory and that of what it holds. */
+void conn_release(struct conn *c);
 /* Closes the socket; the memory goes at the end of the turn. */
 void conn_bury(struct conn *c, bool reset);
 /* The same, where nobody waits for what is pending any more: that it was cut short shows (P3). */
@@ -99,8 +101,25 @@ static inline void conn_book(struct conn *c)
         conn_book_now(c);
 }
 
+/* Events of a turn: so few that nothing waits for anything else. */
+#define EVENTS_FEW 4
+/* Bytes of several receives that are looked at together, about. */
+#define GATHER KIB(64)
+
+/* conn_turn.c */
+/* Something is to be told at the end of the turn. */
+void conn_settle_later(struct conn *c);
+/* An event has been seen to: now or later it is used and sent. */
+void conn_event_end(struct conn_env *env);
+/* Now. */
+void conn_end_batch(struct conn_env *env);
+void conn_turn_end(struct task *t);
+void conn_release_dead(struct conn_env *env);
+
 /* conn_read.c */
 void conn_on_readable(struct conn *c);
+/* Looks at what the receives of a turn have brought. */
+void conn_use_got(struct conn_env *env);
 /* The TLS handshake goes on with the bytes at hand; on_open or on_fail where it ends. */
 void conn_handshake(struct conn *c);
 /* Those that yielded go on. */

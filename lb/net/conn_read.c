@@ -8,6 +8,14 @@
 
 /* Reads after a failed write, to find what the peer had said before: at most this many. */
 #define LAST_READS 16
+/* Receives of more bytes have no others wait in front of them. */
+#define SMALL KIB(4)
+
+/* Where the next receive goes. */
+static char *place_of_next(const struct conn_env *env)
+{
+    return env->in + env->in_used;
+}
 
 static size_t held_bytes(const struct conn *c)
 {
@@ -196,8 +204,55 @@ static void socket_ended(struct conn *c, ssize_t result)
         end_of_input(c, c->tls == NULL && !c->mute);
 }
 
+/* Where nothing bounds a connection's memory the bytes may wait for a moment, in a turn with much
+ * to do (conn.h). */
+static bool may_wait(const struct conn *c, size_t n)
+{
+    return c->state == CONN_OPEN && c->budget == NULL && n < SMALL &&
+           c->env->loop->turn_events > EVENTS_FEW;
+}
+
+static void put_off(struct conn *c, struct span bytes)
+{
+    struct conn_env *env = c->env;
+    env->got[env->got_count++] = (struct conn_got){.c = c, .bytes = bytes};
+    env->in_used += bytes.n;
+    c->got = true;
+    task_post_last(env->loop, &env->turn_end);
+}
+
+static void use(struct conn *c, struct span bytes)
+{
+    if (c->tls != NULL) {
+        tls_feed(c->tls, bytes);
+        use_fed(c);
+    } else if (c->want && !c->yields) {
+        deliver(c, bytes);
+    } else { /* since it was received the reader has had enough */
+        c->received += bytes.n;
+        (void)keep(c, bytes);
+    }
+}
+
+void conn_use_got(struct conn_env *env)
+{
+    env->in_event = true;
+    for (unsigned i = 0; i < env->got_count; i++) {
+        struct conn *c = env->got[i].c;
+        c->got = false;
+        if (c->state != CONN_OPEN)
+            continue;
+        use(c, env->got[i].bytes);
+        conn_book(c);
+        conn_set_interest(c);
+    }
+    env->got_count = 0;
+    env->in_used = 0;
+    env->in_event = false;
+}
+
 /* What TLS still has inside, else one receive; false where there will not be more now. */
-static bool receive(struct conn *c)
+static bool receive(struct conn *c, bool may_be_later)
 {
     if (c->tls != NULL && tls_has_rest(c->tls)) {
         use_fed(c);
@@ -208,7 +263,8 @@ static bool receive(struct conn *c)
     /* What TLS cannot use now is copied: no more of it than before it is decrypted. */
     size_t most = c->read_most < env->clear_size ? c->read_most : env->clear_size;
     size_t size = c->tls != NULL ? most : room(c);
-    ssize_t got = l->ops->sock_recv(l, c->io.fd, env->in, size);
+    char *in = place_of_next(env);
+    ssize_t got = l->ops->sock_recv(l, c->io.fd, in, size);
     if (got == -EAGAIN)
         return false;
     if (got <= 0) {
@@ -217,13 +273,11 @@ static bool receive(struct conn *c)
     }
     env->bytes_in += (uint64_t)got;
     c->heard = true;
-    struct span bytes = span_of(env->in, (size_t)got);
-    if (c->tls == NULL) {
-        deliver(c, bytes);
-    } else {
-        tls_feed(c->tls, bytes);
-        use_fed(c);
-    }
+    struct span bytes = span_of(in, (size_t)got);
+    if (may_be_later && may_wait(c, bytes.n))
+        put_off(c, bytes);
+    else
+        use(c, bytes);
     return (size_t)got == size;
 }
 
@@ -231,7 +285,7 @@ static ssize_t drop_some(struct conn *c)
 {
     struct conn_env *env = c->env;
     struct loop *l = env->loop;
-    ssize_t got = l->ops->sock_recv(l, c->io.fd, env->in, env->in_size);
+    ssize_t got = l->ops->sock_recv(l, c->io.fd, place_of_next(env), env->in_size);
     if (got > 0) {
         env->bytes_in += (uint64_t)got;
         c->dropped += (size_t)got;
@@ -266,7 +320,7 @@ static void receive_tail(struct conn *c)
 {
     struct conn_env *env = c->env;
     struct loop *l = env->loop;
-    ssize_t got = l->ops->sock_recv(l, c->io.fd, env->in, env->in_size);
+    ssize_t got = l->ops->sock_recv(l, c->io.fd, place_of_next(env), env->in_size);
     if (got == -EAGAIN)
         return;
     c->dropped += got > 0 ? (size_t)got : 0;
@@ -298,14 +352,14 @@ void conn_on_readable(struct conn *c)
         c->parked = true;
         return;
     }
-    (void)receive(c);
+    (void)receive(c, true);
 }
 
 /* Writing failed. What the peer said before it closed still counts: an early answer, for example.
  */
 static void read_to_the_end(struct conn *c)
 {
-    for (int i = 0; i < LAST_READS && room(c) > 0 && receive(c); i++)
+    for (int i = 0; i < LAST_READS && room(c) > 0 && receive(c, false); i++)
         continue;
     conn_fail(c, c->broken);
 }
@@ -364,7 +418,7 @@ uint64_t conn_received(const struct conn *c)
 
 bool conn_has_unread(const struct conn *c)
 {
-    return c->held != NULL || (c->tls != NULL && tls_has_rest(c->tls));
+    return c->got || c->held != NULL || (c->tls != NULL && tls_has_rest(c->tls));
 }
 
 void conn_want_read(struct conn *c, bool want)

@@ -31,7 +31,7 @@ void conn_mark_dirty(struct conn *c)
     if (list_empty(&c->dirty))
         list_append(&c->env->dirty, &c->dirty);
     if (!c->env->in_event)
-        task_post(c->env->loop, &c->env->turn_end);
+        task_post_last(c->env->loop, &c->env->turn_end);
 }
 
 /* Nothing can be written any more; the reader learns it at the end of the turn. */

@@ -150,16 +150,64 @@ void task_post(struct loop *l, struct task *t)
         list_append(&l->tasks, &t->link);
 }
 
+void task_post_last(struct loop *l, struct task *t)
+{
+    if (list_empty(&t->link))
+        list_append(&l->last, &t->link);
+}
+
 void task_cancel(struct task *t)
 {
     list_remove(&t->link);
 }
 
+void loop_init_tasks(struct loop *l)
+{
+    list_init(&l->tasks);
+    list_init(&l->last);
+}
+
+bool loop_has_tasks(const struct loop *l)
+{
+    return !list_empty(&l->tasks) || !list_empty(&l->last);
+}
+
+static void run_first(struct link *tasks)
+{
+    struct task *t = container_of(tasks->next, struct task, link);
+    list_remove(&t->link);
+    t->run(t);
+}
+
+/* Those that are in the list now, and none that they add. */
+static void run_posted(struct link *tasks)
+{
+    struct link now;
+    if (list_empty(tasks))
+        return;
+    list_init(&now);
+    while (!list_empty(tasks)) {
+        struct link *e = tasks->next;
+        list_remove(e);
+        list_append(&now, e);
+    }
+    while (!list_empty(&now))
+        run_first(&now);
+}
+
+void loop_settle(struct loop *l)
+{
+    run_posted(&l->tasks);
+}
+
+/* Of the last ones each has its time in any case. */
 void loop_run_tasks(struct loop *l)
 {
-    for (int round = 0; round < TASK_ROUNDS && !list_empty(&l->tasks); round++) {
-        struct task *t = container_of(l->tasks.next, struct task, link);
-        list_remove(&t->link);
-        t->run(t);
-    }
+    int round = 0;
+    do {
+        for (; round < TASK_ROUNDS && !list_empty(&l->tasks); round++)
+            run_first(&l->tasks);
+        run_posted(&l->last);
+        round++;
+    } while (round < TASK_ROUNDS && loop_has_tasks(l));
 }

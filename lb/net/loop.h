@@ -76,8 +76,7 @@ struct loop_ops {
     /* Sockets: non-blocking and close-on-exec always. Results are >= 0 or a negated errno value. */
     int (*sock_new)(struct loop *l, int family);
     int (*sock_listen)(struct loop *l, const struct addr *at, bool reuse_port);
-    /* Before sock_connect: see conn_target.glance. */
-    void (*sock_glance)(struct loop *l, int fd);
+    void (*sock_quick_ack)(struct loop *l, int fd, bool on); /* net/sock.h */
     int (*sock_connect)(struct loop *l, int fd, const struct addr *to);
     int (*sock_error)(struct loop *l, int fd); /* SO_ERROR, 0 or negated */
     int (*sock_accept)(struct loop *l, int fd, struct addr *peer);
@@ -101,6 +100,7 @@ struct loop {
     const struct loop_ops *ops;
     int64_t now_ns;    /* monotonic, read once per turn */
     struct link tasks; /* of struct task */
+    struct link last;  /* the same, for when no other task is left */
     int64_t turn_start_ns;
     int64_t longest_turn_ns;
     uint64_t turns;
@@ -170,9 +170,17 @@ void timer_fired(struct timer *t);
 void task_init(struct task *t, void (*run)(struct task *));
 /* At the end of this turn; posting twice before it runs is once. Own thread only. */
 void task_post(struct loop *l, struct task *t);
+/* Behind all other tasks of the turn, those included that they post. */
+void task_post_last(struct loop *l, struct task *t);
 void task_cancel(struct task *t);
+/* Between two events, where nobody is inside of anything: runs what is posted already, as if the
+ * turn ended here, but neither what that posts nor what is to be last. */
+void loop_settle(struct loop *l);
 /* For implementations: runs what is posted; tasks posted meanwhile run too, bounded by 1,000
  * rounds. */
 void loop_run_tasks(struct loop *l);
+void loop_init_tasks(struct loop *l);
+/* Whether some are left for the next turn. */
+bool loop_has_tasks(const struct loop *l);
 
 #endif

@@ -46,7 +46,6 @@ static int prepare_listener(int fd, const struct addr *at, bool reuse_port)
         e = set_option(fd, SOL_SOCKET, SO_REUSEPORT);
     if (e == 0 && at->any.sa_family == AF_INET6)
         e = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY);
-    sock_tune_listener(fd);
     return e;
 }
 
@@ -96,6 +95,8 @@ int sock_listen(const struct addr *at, bool reuse_port)
         e = bind_to(fd, at);
     if (e == 0 && listen(fd, BACKLOG) != 0)
         e = -errno;
+    if (e == 0 && is_ip(at->any.sa_family))
+        sock_tune_listener(fd);
     if (e == 0)
         return fd;
     close(fd);
@@ -110,11 +111,9 @@ int sock_connect(int fd, const struct addr *to)
     return errno == EINTR ? -EINPROGRESS : -errno;
 }
 
-/* As if data to carry it came soon: the last step of the handshake waits, and a reset takes its
- * place. */
-void sock_glance(int fd)
+void sock_quick_ack(int fd, bool on)
 {
-    (void)set_value(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
+    (void)set_value(fd, IPPROTO_TCP, TCP_QUICKACK, on);
 }
 
 int sock_error(int fd)
@@ -140,10 +139,13 @@ int sock_accept(int fd, struct addr *peer)
 }
 
 /* The kernel takes megabytes for a peer that reads nothing, so that a few thousand of them use up
- * what it has for all connections; and how far the peer has come is seen only in large steps. */
+ * what it has for all connections; and how far the peer has come is seen only in large steps. And
+ * it acknowledges the first bytes of a connection by themselves, which is one packet of eleven of a
+ * connection for one request; listen() switches that on. */
 void sock_tune_listener(int fd)
 {
     (void)set_option(fd, IPPROTO_TCP, TCP_NODELAY);
+    sock_quick_ack(fd, false);
     (void)set_value(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)LIMIT_UNSENT);
 }
 

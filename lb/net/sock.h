@@ -17,14 +17,15 @@ int sock_new(int family);
 int sock_probe(const struct addr *at);
 /* Bound and listening; a stale unix socket that nobody listens on is replaced. */
 int sock_listen(const struct addr *at, bool reuse_port);
-/* Before sock_connect, over IP only: the handshake need not end by itself. */
-void sock_glance(int fd);
+/* TCP only. On: what has come is acknowledged now, and what comes next soon. Off: as if an answer
+ * to carry it came soon; before sock_connect the handshake need not end by itself. */
+void sock_quick_ack(int fd, bool on);
 /* 0: connected; -EINPROGRESS: writable tells. */
 int sock_connect(int fd, const struct addr *to);
 int sock_error(int fd);
 int sock_accept(int fd, struct addr *peer);
-/* For a listening socket that somebody else made: what it accepts does not wait for more bytes, and
- * takes at most LIMIT_UNSENT more than the peer has room for. */
+/* For a socket that listens: what it accepts does not wait for more bytes, takes at most
+ * LIMIT_UNSENT more than the peer has room for, and acknowledges a request with its answer. */
 void sock_tune_listener(int fd);
 int sock_local(int fd, struct addr *out);
 ssize_t sock_recv(int fd, void *into, size_t n);

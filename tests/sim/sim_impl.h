@@ -40,6 +40,7 @@ struct sock {
 
 struct sim {
     struct rng rng;
+    bool much; /* of odd seeds every turn counts as one with many events */
     struct sim_faults faults;
     struct sim_counts counts;
     int64_t now_ns, wall_offset_ns;

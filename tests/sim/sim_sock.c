@@ -260,9 +260,9 @@ static void join(struct sim *sim, struct sock *s, struct sock *listener)
     listener->waiting_count++;
 }
 
-static void sim_sock_glance(struct loop *l, int fd)
+static void sim_sock_quick_ack(struct loop *l, int fd, bool on)
 {
-    (void)l, (void)fd;
+    (void)l, (void)fd, (void)on;
 }
 
 static int sim_sock_connect(struct loop *l, int fd, const struct addr *to)
@@ -520,7 +520,7 @@ void sim_sock_ops(struct loop_ops *ops)
 {
     ops->sock_new = sim_sock_new;
     ops->sock_listen = sim_sock_listen;
-    ops->sock_glance = sim_sock_glance;
+    ops->sock_quick_ack = sim_sock_quick_ack;
     ops->sock_connect = sim_sock_connect;
     ops->sock_error = sim_sock_error;
     ops->sock_accept = sim_sock_accept;

@@ -49,9 +49,9 @@ static int sock_new(struct loop *l, int family)
     return -EMFILE;
 }
 
-static void sock_glance(struct loop *l, int fd)
+static void sock_quick_ack(struct loop *l, int fd, bool on)
 {
-    (void)l, (void)fd;
+    (void)l, (void)fd, (void)on;
 }
 
 static int sock_connect(struct loop *l, int fd, const struct addr *to)
@@ -126,7 +126,7 @@ static const struct loop_ops ops = {
     .io_set = io_set,
     .timer_set = timer_set,
     .sock_new = sock_new,
-    .sock_glance = sock_glance,
+    .sock_quick_ack = sock_quick_ack,
     .sock_connect = sock_connect,
     .sock_error = sock_error,
     .sock_local = sock_local,
@@ -149,7 +149,7 @@ void fake_loop_init(struct fake_loop *f)
     f->loop.now_ns = 1000 * NS_PER_S;
     f->latency_ns = NS_PER_MS;
     f->mode_of = accepts;
-    list_init(&f->loop.tasks);
+    loop_init_tasks(&f->loop);
     list_init(&f->timers);
 }
 

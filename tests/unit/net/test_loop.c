@@ -259,7 +259,8 @@ TEST(loop, wall_clock_is_the_system_s)
     loop_free(&l);
 }
 
-enum { MANY = 40 };
+/* So many that closing them takes longer than a turn has for it. */
+enum { MANY = 900 };
 
 /* Opens many sockets and has them closed; how many are still open. */
 static int close_many(struct loop *l, int fds[MANY])
@@ -280,7 +281,7 @@ static int still_open(const int fds[MANY])
     return open;
 }
 
-TEST(loop, closes_a_few_sockets_in_a_turn_and_does_not_wait_until_all_are)
+TEST(loop, closes_some_sockets_in_a_turn_and_does_not_wait_until_all_are)
 {
     struct loop *l = make_loop();
     struct probe soon = {.stop_after = 1};
@@ -289,11 +290,13 @@ TEST(loop, closes_a_few_sockets_in_a_turn_and_does_not_wait_until_all_are)
     CHECK(left > 0 && left < MANY, "%d are put off", left);
     CHECK_INT(still_open(fds), left);
     timer_init(&soon.timer, l, on_time);
-    timer_in_ms(&soon.timer, 20);
-    loop_run(l);
+    for (int i = 0; i < 1000 && still_open(fds) > 0; i++) {
+        timer_in_ms(&soon.timer, 1);
+        loop_run(l);
+    }
     CHECK_INT(still_open(fds), 0);
     CHECK_INT(atomic_load(&l->sockets), 0);
-    CHECK(l->turns >= (unsigned)MANY / 16, "%u turns", (unsigned)l->turns);
+    CHECK(l->turns >= 2, "%u turns", (unsigned)l->turns);
     loop_free(&l);
 }
 

@@ -1,0 +1,170 @@
+/* Where a turn has many events, what has been received waits until all receives are made (conn.h).
+ */
+#include "check.h"
+#include "side.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { SIDES = 24, WORDS = 8 };
+
+static struct crowd {
+    struct loop *loop;
+    struct conn_env env;
+    struct side side[SIDES];
+    int peer[SIDES];
+    struct timer end;
+    unsigned delivered; /* sides that have been */
+    unsigned unread;    /* others with something unread when the first one was */
+    void (*first)(struct side *s);
+} crowd;
+
+static void on_bytes(struct side *s)
+{
+    if (crowd.delivered++ > 0)
+        return;
+    for (int i = 0; i < SIDES; i++)
+        crowd.unread += &crowd.side[i] != s && conn_has_unread(crowd.side[i].c);
+    if (crowd.first != NULL)
+        crowd.first(s);
+}
+
+static void on_end(struct timer *t)
+{
+    loop_stop(t->loop);
+}
+
+static void run_ms(int64_t ms)
+{
+    timer_in_ms(&crowd.end, ms);
+    loop_run(crowd.loop);
+}
+
+static void say(int i, const char *bytes)
+{
+    CHECK(write(crowd.peer[i], bytes, strlen(bytes)) == (ssize_t)strlen(bytes), "written");
+}
+
+static void crowd_open(void)
+{
+    struct addr nobody = {.len = 0};
+    memset(&crowd, 0, sizeof crowd);
+    nobody.any.sa_family = AF_UNIX;
+    CHECK_INT(loop_ev_new(&crowd.loop), ERR_OK);
+    CHECK_INT(conn_env_init(&crowd.env, crowd.loop), ERR_OK);
+    timer_init(&crowd.end, crowd.loop, on_end);
+    for (int i = 0; i < SIDES; i++) {
+        int ends[2];
+        CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+        crowd.peer[i] = ends[1];
+        side_init(&crowd.side[i]);
+        crowd.side[i].on_bytes = on_bytes;
+        CHECK_INT(conn_accept(&crowd.env, ends[0], &nobody, NULL, &side_events, &crowd.side[i],
+                              &crowd.side[i].c),
+                  ERR_OK);
+    }
+}
+
+static void crowd_close(void)
+{
+    for (int i = 0; i < SIDES; i++) {
+        side_fini(&crowd.side[i]);
+        close(crowd.peer[i]);
+    }
+    run_ms(1);
+    conn_env_fini(&crowd.env);
+    loop_free(&crowd.loop);
+}
+
+static bool has(int i, const char *bytes)
+{
+    return span_eq(buf_span(&crowd.side[i].got), span_str(bytes));
+}
+
+TEST(gather, is_looked_at_when_all_is_received)
+{
+    static const char *const said[WORDS] = {"a", "bc", "def", "", "ghij", "k", "lm", "nop"};
+    crowd_open();
+    for (int i = 0; i < SIDES; i++)
+        say(i, said[i % WORDS]);
+    run_ms(5);
+    CHECK_INT(crowd.unread, SIDES - 1 - SIDES / WORDS); /* not those that nothing was said to */
+    for (int i = 0; i < SIDES; i++) {
+        CHECK(has(i, said[i % WORDS]), "side %d", i);
+        CHECK(!conn_has_unread(crowd.side[i].c), "side %d", i);
+        CHECK_INT(conn_received(crowd.side[i].c), strlen(said[i % WORDS]));
+    }
+    crowd_close();
+}
+
+TEST(gather, does_not_wait_where_there_is_little)
+{
+    crowd_open();
+    say(2, "x");
+    say(5, "y");
+    run_ms(5);
+    CHECK_INT(crowd.delivered, 2);
+    CHECK_INT(crowd.unread, 0);
+    crowd_close();
+}
+
+static void close_others(struct side *s)
+{
+    for (int i = 0; i < SIDES; i++)
+        if (&crowd.side[i] != s)
+            conn_close(&crowd.side[i].c, CONN_END_NOW);
+}
+
+TEST(gather, of_one_that_is_closed_meanwhile_is_nobody_s)
+{
+    crowd_open();
+    crowd.first = close_others;
+    for (int i = 0; i < SIDES; i++)
+        say(i, "bytes");
+    run_ms(5);
+    CHECK_INT(crowd.delivered, 1);
+    crowd_close();
+}
+
+static void stop_others(struct side *s)
+{
+    for (int i = 0; i < SIDES; i++)
+        if (&crowd.side[i] != s)
+            conn_want_read(crowd.side[i].c, false);
+}
+
+TEST(gather, of_one_that_has_enough_is_kept_for_it)
+{
+    crowd_open();
+    crowd.first = stop_others;
+    for (int i = 0; i < SIDES; i++)
+        say(i, "bytes");
+    run_ms(5);
+    CHECK_INT(crowd.delivered, 1);
+    for (int i = 0; i < SIDES; i++) {
+        CHECK_INT(conn_received(crowd.side[i].c), 5);
+        CHECK(has(i, "bytes") != conn_has_unread(crowd.side[i].c), "side %d", i);
+        conn_want_read(crowd.side[i].c, true);
+    }
+    run_ms(5);
+    for (int i = 0; i < SIDES; i++)
+        CHECK(has(i, "bytes"), "side %d", i);
+    crowd_close();
+}
+
+/* Together they say more than there is place for at a time. */
+TEST(gather, ends_where_its_place_is_full)
+{
+    char large[4000];
+    crowd_open();
+    memset(large, 'x', sizeof large - 1);
+    large[sizeof large - 1] = '\0';
+    for (int round = 0; round < 40; round++) {
+        for (int i = 0; i < SIDES; i++)
+            say(i, large);
+        run_ms(2);
+    }
+    for (int i = 0; i < SIDES; i++)
+        CHECK_INT(buf_len(&crowd.side[i].got), 40 * strlen(large));
+    crowd_close();
+}
