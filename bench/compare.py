@@ -141,6 +141,11 @@ class Bench:
                 rounds[proxy].append(self.round(proxy, row))
         return {proxy: median_of(each) for proxy, each in rounds.items()}
 
+    def compared(self, proxies, row):
+        """Of two in turn: the medians, and by how much the second one's CPU time is the first one's."""
+        few, many = self.rounds(proxies, row).values()
+        return {"few": few, "many": many, "growth": ratio_of(many, few), "failed": few["failed"] + many["failed"]}
+
     def row(self, name):
         row = ROWS[name]
         if row.setup.h2_back and not self.h2_port:
@@ -160,21 +165,26 @@ class Bench:
             if one in pair.but:
                 continue
             proxies = [self.proxy(one, pair.few), self.proxy(one, pair.many)]
-            few, many = self.rounds(proxies, ROWS["plain"]).values()
+            result = results[one] = self.compared(proxies, ROWS["plain"])
             for proxy in proxies:
                 proxy.stop()
-            results[one] = {"few": few, "many": many, "growth": many["cpu_us"] / few["cpu_us"],
-                            "failed": few["failed"] + many["failed"]}
-            print(f"{one:10} {few['cpu_us']:8.2f} -> {many['cpu_us']:8.2f} us/req   {results[one]['growth']:5.2f}", flush=True)
+            print(f"{one:10} {result['few']['cpu_us']:8.2f} -> {result['many']['cpu_us']:8.2f} us/req   {result['growth']:5.2f}",
+                  flush=True)
         return results
 
 
 def median_of(rounds):
     result = {key: statistics.median(one[key] for one in rounds) for key in rounds[0]}
     result["failed"] = sum(one["failed"] for one in rounds)
+    result["each_us"] = [one["cpu_us"] for one in rounds]
     result["spread"] = (max(one["cpu_us"] for one in rounds) - min(one["cpu_us"] for one in rounds)) / (
         result["cpu_us"] or 1)
     return result
+
+
+def ratio_of(one, other):
+    """The median of what the one costs of the other in each round: the machine's speed may change between rounds."""
+    return statistics.median(mine / its for mine, its in zip(one["each_us"], other["each_us"]))
 
 
 def with_ratios(results):
@@ -182,10 +192,10 @@ def with_ratios(results):
     peers = [results[name] for name in PEERS if name in results]
     for result in results.values():
         if peers:
-            result["cpu_ratio"] = result["cpu_us"] / min(peer["cpu_us"] for peer in peers)
+            result["cpu_ratio"] = max(ratio_of(result, peer) for peer in peers)
             result["rate_ratio"] = result["per_second"] / max(peer["per_second"] for peer in peers)
         if "floor" in results:
-            result["floor_ratio"] = result["cpu_us"] / results["floor"]["cpu_us"]
+            result["floor_ratio"] = ratio_of(result, results["floor"])
     return results
 
 

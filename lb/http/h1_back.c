@@ -288,6 +288,7 @@ static const struct conn_events events = {
     .on_room = on_room,
     .on_fail = on_fail,
     .may_read = may_read,
+    .patient = true,
 };
 
 static void on_later(struct task *t)

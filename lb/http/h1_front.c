@@ -323,6 +323,7 @@ static const struct conn_events events = {
     .on_room = on_room,
     .on_fail = on_fail,
     .on_time = on_time,
+    .patient = true,
 };
 
 static void h1_front_free(struct h1_front *h)

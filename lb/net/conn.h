@@ -53,6 +53,9 @@ struct conn_events {
     /* Something has come, conn_read_most of which would be read now. False: not now; whoever says
      * so has switched conn_want_read off. NULL: always. */
     bool (*may_read)(void *user, struct conn *c);
+    /* What one receive brings is one message mostly, and soon looked at: it may wait until all
+     * receives of a turn have been made. */
+    bool patient;
 };
 
 /* For on_open and on_room of owners to whom they say nothing. */

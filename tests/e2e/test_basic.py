@@ -1,5 +1,6 @@
 """What a load balancer does all day: requests in, requests on, answers back."""
 import socket
+import time
 
 from client import Client, exchange, get
 from env import until
@@ -126,6 +127,21 @@ def test_expect_100_continue(env):
             pass
         client.send(b"body")
         assert client.response().body == b"body"
+
+
+def test_a_head_whose_content_waits_for_it_is_acknowledged_at_once(env):
+    """Where a client leaves Nagle's algorithm on, the content leaves when the head has been acknowledged; a system that
+    waits for an answer to go along with that waits for 40 ms at least."""
+    balancer = env.simple(env.origin(reply=lambda request: text(request.body)))
+    took = []
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", balancer.port), timeout=10) as client:
+            begun = time.monotonic()
+            client.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n")
+            client.sendall(b"body")
+            assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+            took.append(time.monotonic() - begun)
+    assert min(took) < 0.04, took
 
 
 def test_forwarding_fields(env):

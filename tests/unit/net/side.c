@@ -76,7 +76,8 @@ const struct conn_events side_events = {.on_open = on_open,
                                         .on_eof = on_eof,
                                         .on_room = on_room,
                                         .on_fail = on_fail,
-                                        .on_time = on_time};
+                                        .on_time = on_time,
+                                        .patient = true};
 
 void side_init(struct side *s)
 {
