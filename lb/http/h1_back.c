@@ -281,6 +281,14 @@ static void on_room(void *user, struct conn *c)
     }
 }
 
+/* What comes to a connection that rests, or before the request has left, ends it; it must not be
+ * taken for the answer to what has left meanwhile (F6). */
+static bool may_wait(void *user)
+{
+    const struct h1_back *h = user;
+    return h->state == BACK_BUSY && !h->done && !unasked(h);
+}
+
 static const struct conn_events events = {
     .on_open = conn_ignore, /* it was open when it came */
     .on_bytes = on_bytes,
@@ -288,7 +296,7 @@ static const struct conn_events events = {
     .on_room = on_room,
     .on_fail = on_fail,
     .may_read = may_read,
-    .patient = true,
+    .may_wait = may_wait,
 };
 
 static void on_later(struct task *t)
@@ -329,7 +337,10 @@ void h1_back_finish(struct h1_back *h)
         h->state = BACK_IDLE;
         h->stream.reused = true;
         conn_want_read(h->conn, true);
-        task_post(conn_loop(h->conn), &h->later);
+        if (conn_has_unread(h->conn))
+            task_post_last(conn_loop(h->conn), &h->later); /* behind its delivery */
+        else
+            task_post(conn_loop(h->conn), &h->later);
         return;
     }
     end_connection(h, ERR_OK, h->tunnel && h->done ? CONN_END_FLUSH : CONN_END_NOW);

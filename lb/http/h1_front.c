@@ -169,9 +169,6 @@ static size_t read_head(struct h1_front *h, struct span bytes)
     }
     h->leaving = !head.keep_alive;
     h->closing = h->closing || h->leaving;
-    if (head.coding != H1_NONE && head.bytes == bytes.n && !q->message.expect_continue) {
-        conn_acknowledge(h->conn);
-    }
     begin(h, ERR_OK, head.coding, head.bytes);
     return head.bytes;
 }
@@ -229,6 +226,14 @@ static bool in_tunnel(const struct h1_front *h)
     return h->state == FRONT_BUSY && h->request->tunnel;
 }
 
+/* A request has begun and not ended. */
+static bool is_unfinished(const struct h1_front *h)
+{
+    const struct h1_request *q = h->request;
+    return q != NULL && (h->state == FRONT_HEAD ||
+                         (h->state == FRONT_BUSY && !q->gone && !h1_body_done(&q->body)));
+}
+
 static size_t on_bytes(void *user, struct conn *c, struct span bytes)
 {
     struct h1_front *h = user;
@@ -238,6 +243,9 @@ static size_t on_bytes(void *user, struct conn *c, struct span bytes)
         n = read_some(h, span_sub(bytes, used, bytes.n));
         used += n;
     } while (n > 0 && used < bytes.n);
+    if (is_unfinished(h)) {
+        conn_acknowledge(h->conn);
+    }
     if (in_tunnel(h) && h->eof) {
         /* Its end comes when the connection knows what was taken. */
         task_post(conn_loop(h->conn), &h->later);
@@ -316,6 +324,12 @@ static void on_time(void *user, struct conn *c)
     }
 }
 
+static bool may_wait(void *user)
+{
+    (void)user;
+    return true;
+}
+
 static const struct conn_events events = {
     .on_open = conn_ignore, /* it was open when it came */
     .on_bytes = on_bytes,
@@ -323,7 +337,7 @@ static const struct conn_events events = {
     .on_room = on_room,
     .on_fail = on_fail,
     .on_time = on_time,
-    .patient = true,
+    .may_wait = may_wait,
 };
 
 static void h1_front_free(struct h1_front *h)
@@ -381,7 +395,7 @@ static enum conn_end end_of_last(const struct h1_front *h, bool whole)
         return q->begun ? CONN_END_RESET : CONN_END_NOW;
     }
     bool said_all = h->leaving && h1_body_done(&q->body) && !conn_has_unread(h->conn);
-    bool late_end_harms = h->tls && q->stream.bytes_out > SHORT_ANSWER;
+    bool late_end_harms = h->tls && (h->served > 1 || q->stream.bytes_out > SHORT_ANSWER);
     return said_all && !late_end_harms && !q->tunnel ? CONN_END_LAST : CONN_END_FLUSH;
 }
 

@@ -375,8 +375,11 @@ void conn_set_read_most(struct conn *c, size_t bytes)
 void conn_acknowledge(struct conn *c)
 {
     struct loop *l = c->env->loop;
-    if (conn_alive(c) && !conn_has_unread(c) && c->peer_port != 0)
-        l->ops->sock_quick_ack(l, c->io.fd, true);
+    bool more = c->got || (c->tls != NULL && tls_has_rest(c->tls));
+    if (!conn_alive(c) || more || c->acknowledged || c->peer_port == 0)
+        return;
+    c->acknowledged = true;
+    l->ops->sock_quick_ack(l, c->io.fd, true);
 }
 
 bool conn_pressed(const struct conn *c)

@@ -53,9 +53,9 @@ struct conn_events {
     /* Something has come, conn_read_most of which would be read now. False: not now; whoever says
      * so has switched conn_want_read off. NULL: always. */
     bool (*may_read)(void *user, struct conn *c);
-    /* What one receive brings is one message mostly, and soon looked at: it may wait until all
-     * receives of a turn have been made. */
-    bool patient;
+    /* Whether what a receive brings now may wait until all receives of a turn have been made: where
+     * it is one message mostly, and means the same then. NULL: never. */
+    bool (*may_wait)(void *user);
 };
 
 /* For on_open and on_room of owners to whom they say nothing. */
@@ -144,8 +144,9 @@ void conn_write(struct conn *c, struct span bytes);
 size_t conn_pending(const struct conn *c);
 /* on_room follows once the kernel has taken some and LIMIT_FLOW_LOW or less is pending. */
 void conn_tell_room(struct conn *c);
-/* The peer has begun something: where no more of it is here, it is told at once that this much is,
- * for it may hold back the rest until then (RFC 9293 section 3.7.4). */
+/* The peer has begun something that is not all here, nor on its way: it is told at once that so
+ * much is, for it may hold back the rest until then (RFC 9293 section 3.7.4). Until something is
+ * written that is said once. From inside on_bytes. */
 void conn_acknowledge(struct conn *c);
 /* From inside on_bytes that does not take all: the rest comes in the next turn, and nothing is read
  * before, so that what many bytes ask for holds up no other connection for long. */

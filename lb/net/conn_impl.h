@@ -51,6 +51,7 @@ struct conn {
     bool fin_sent;         /* by the socket */
     bool heard;            /* at least one byte came */
     bool got;              /* some are in env->got */
+    bool acknowledged;     /* conn_acknowledge, since it was last written */
     bool eof;              /* the peer sent all */
     bool eof_clean;        /* by FIN (plain) or close_notify (TLS) */
     bool eof_told;         /* on_eof was called */

@@ -208,8 +208,8 @@ static void socket_ended(struct conn *c, ssize_t result)
  * to do (conn.h). */
 static bool may_wait(const struct conn *c, size_t n)
 {
-    return c->state == CONN_OPEN && c->events->patient && c->budget == NULL && n < SMALL &&
-           c->env->loop->turn_events > EVENTS_FEW;
+    return n < SMALL && c->env->loop->turn_events > EVENTS_FEW && c->state == CONN_OPEN &&
+           c->budget == NULL && c->events->may_wait != NULL && c->events->may_wait(c->user);
 }
 
 static void put_off(struct conn *c, struct span bytes)

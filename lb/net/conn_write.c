@@ -181,6 +181,7 @@ void conn_write(struct conn *c, struct span bytes)
         return;
     enum err e = ERR_FULL;
     c->written += bytes.n;
+    c->acknowledged = false;
     if (conn_pending(c) <= OUT_MOST)
         e = c->tls != NULL ? tls_write(c->tls, bytes) : write_plain(c, bytes);
     if (e != ERR_OK) {

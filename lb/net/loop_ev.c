@@ -165,6 +165,7 @@ static void before_wait(struct ev_loop *ev, struct ev_prepare *w, int events)
     struct loop_ev *l = container_of(w, struct loop_ev, before_wait);
     (void)events;
     loop_run_tasks(&l->base);
+    l->closing.took_ns = 0; /* what waits has a time of its own */
     close_waiting(l, CLOSING_NS);
     l->closing.took_ns = 0;
     if (!loop_has_tasks(&l->base) && l->closing.count == 0)

@@ -46,6 +46,7 @@ static int prepare_listener(int fd, const struct addr *at, bool reuse_port)
         e = set_option(fd, SOL_SOCKET, SO_REUSEPORT);
     if (e == 0 && at->any.sa_family == AF_INET6)
         e = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+    sock_tune_listener(fd);
     return e;
 }
 
@@ -96,7 +97,7 @@ int sock_listen(const struct addr *at, bool reuse_port)
     if (e == 0 && listen(fd, BACKLOG) != 0)
         e = -errno;
     if (e == 0 && is_ip(at->any.sa_family))
-        sock_tune_listener(fd);
+        sock_quick_ack(fd, false); /* listen() has switched it on */
     if (e == 0)
         return fd;
     close(fd);
@@ -140,8 +141,8 @@ int sock_accept(int fd, struct addr *peer)
 
 /* The kernel takes megabytes for a peer that reads nothing, so that a few thousand of them use up
  * what it has for all connections; and how far the peer has come is seen only in large steps. And
- * it acknowledges the first bytes of a connection by themselves, which is one packet of eleven of a
- * connection for one request; listen() switches that on. */
+ * it acknowledges the first bytes of a connection by themselves, which is one packet of twelve of a
+ * connection for one request. */
 void sock_tune_listener(int fd)
 {
     (void)set_option(fd, IPPROTO_TCP, TCP_NODELAY);

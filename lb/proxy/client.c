@@ -142,11 +142,12 @@ static void on_open(void *user, struct conn *conn)
 static size_t on_bytes(void *user, struct conn *conn, struct span bytes)
 {
     struct client *c = user;
-    (void)conn;
     struct span preface = SPAN("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     bool h2 = span_starts(bytes, preface);
-    if (c->handshaking || (!h2 && span_starts(preface, bytes)))
+    if (c->handshaking || (!h2 && span_starts(preface, bytes))) {
+        conn_acknowledge(conn);
         return 0;
+    }
     if (start_codec(c, false, h2) != ERR_OK) {
         client_free(c);
         return bytes.n;
@@ -261,8 +262,9 @@ static size_t on_header(void *user, struct conn *conn, struct span bytes)
 {
     struct client *c = user;
     struct proxy_proto header;
-    (void)conn;
     enum err e = proxy_proto_parse(bytes, &header);
+    if (e == ERR_AGAIN || (e == ERR_OK && header.bytes == bytes.n))
+        conn_acknowledge(conn);
     if (e == ERR_AGAIN)
         return 0;
     if (e == ERR_OK)

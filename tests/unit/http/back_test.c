@@ -646,3 +646,66 @@ TEST(back, no_memory)
     CHECK_STR(world_log(&s.w), "reply:200 body:ok end");
     server_end(&s);
 }
+
+/* Somebody who asks by the connection as soon as it is told something; many, so that a turn has
+ * many events. */
+static struct asker {
+    struct server *server;
+    bool asked;
+} asker;
+
+static size_t asker_bytes(void *user, struct conn *c, struct span bytes)
+{
+    static const char content[20000];
+    struct request r = post(CONTENT_LENGTH, sizeof(content));
+    struct server *s = asker.server;
+    (void)user, (void)c;
+    if (!asker.asked && s->h != NULL && s->h->ops->slots(s->h) > 0) {
+        take(s);
+        OP(s, send_head, &r, false);
+        OP(s, send_body, span_of(content, sizeof(content)));
+        OP(s, send_end, NULL);
+    }
+    asker.asked = true;
+    return bytes.n;
+}
+
+static const struct conn_events asker_events = {.on_open = conn_ignore, .on_bytes = asker_bytes};
+
+/* F6: whether the kernel tells of the server's bytes before or after the request is begun, they
+ * came before any of it had left, and are not its answer. */
+TEST(back, what_came_before_the_request_is_not_its_answer)
+{
+    enum { ASKERS = 8 };
+    static const char stray[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray";
+    struct addr nobody = {.len = 0};
+    struct server s;
+    struct conn *c[ASKERS];
+    int ends[ASKERS][2];
+    nobody.any.sa_family = AF_UNIX;
+    server_new(&s);
+    asker = (struct asker){.server = &s};
+    ask(&s);
+    SAY(&s.w, OK2);
+    release(&s);
+    world_turn(&s.w);
+    CHECK_STR(world_log(&s.w), "reply:200 body:ok end idle");
+    for (int i = 0; i < ASKERS; i++) {
+        CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends[i]), 0);
+        CHECK_INT(conn_accept(&s.w.env, ends[i][0], &nobody, NULL, &asker_events, NULL, &c[i]),
+                  ERR_OK);
+    }
+    world_turn(&s.w);
+    for (int i = 0; i < ASKERS; i++) {
+        CHECK(write(ends[i][1], "x", 1) == 1, "x");
+    }
+    CHECK(send(s.w.fd, stray, sizeof(stray) - 1, 0) > 0, "stray bytes");
+    world_turn(&s.w);
+    const char *log = world_log(&s.w);
+    CHECK(strstr(log, "reply") == NULL && strstr(log, "body") == NULL, "%s", log);
+    for (int i = 0; i < ASKERS; i++) {
+        conn_close(&c[i], CONN_END_NOW);
+        close(ends[i][1]);
+    }
+    server_end(&s);
+}
