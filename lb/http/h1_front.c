@@ -11,9 +11,6 @@ enum { ARENA_BLOCK = 8 * 1024 };
 /* How long a client that was not told of the end may still have a request on its way. */
 enum { UNTOLD_MS = 1000 };
 
-/* What leaves at once over a new connection (RFC 6928), records of TLS included. */
-enum { SHORT_ANSWER = 14 * 1000 };
-
 static int64_t now_ns(const struct h1_front *h)
 {
     return loop_now_ns(conn_loop(h->conn));
@@ -386,8 +383,8 @@ static void wait_for_head(struct h1_front *h)
 }
 
 /* H19: what is cut short must not look complete. H20: a client that has said that this was all is
- * not waited for, unless it has said more. With TLS it says something at its end in any case, which
- * resets a connection that is closed already: by then all of a short answer is on its way. */
+ * not waited for, unless it has said more, or says something at its end in any case, as with TLS:
+ * that would reset a connection that is closed already, and take the answer along (F9). */
 static enum conn_end end_of_last(const struct h1_front *h, bool whole)
 {
     const struct h1_request *q = h->request;
@@ -395,8 +392,7 @@ static enum conn_end end_of_last(const struct h1_front *h, bool whole)
         return q->begun ? CONN_END_RESET : CONN_END_NOW;
     }
     bool said_all = h->leaving && h1_body_done(&q->body) && !conn_has_unread(h->conn);
-    bool late_end_harms = h->tls && (h->served > 1 || q->stream.bytes_out > SHORT_ANSWER);
-    return said_all && !late_end_harms && !q->tunnel ? CONN_END_LAST : CONN_END_FLUSH;
+    return said_all && !h->tls && !q->tunnel ? CONN_END_LAST : CONN_END_FLUSH;
 }
 
 void h1_front_finish(struct h1_front *h)

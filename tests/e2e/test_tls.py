@@ -392,6 +392,25 @@ def test_close_notify_before_the_end(env):
         assert until(client.ended)
 
 
+def test_the_last_answer_is_whole_and_ends_clean(env):
+    """Whether its end goes along with it and nobody is waited for, or it is too large for that; also for one who ends its
+    half behind the request, which may then arrive at a connection that is closed already."""
+    balancer = secure(env, env.origin(reply=lambda request: text(b"x" * int(request.target[1:]))))
+    context = client_context(env.authority.ca)
+    for size in (0, 35, 5000, 13000, 15000, 200_000, 3_000_000):
+        with Client(balancer.port, tls=context) as client:
+            client.socket.suppress_ragged_eofs = False
+            client.request("GET", f"/{size}", {"Connection": "close"})
+            assert client.response().body == b"x" * size, size
+            assert until(client.ended)
+        for _ in range(10):
+            halves = Halves(balancer.port, context)
+            halves.tls.write(f"GET /{size} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            halves.flush()
+            halves.end_half()
+            assert halves.everything().endswith(b"\r\n\r\n" + b"x" * size), size
+
+
 def test_l3_silent_handshakes_keep_nobody_out(env):
     balancer = env.simple(env.origin(), limits={"handshakes": 16}, listener={
         "tls": {"certificates": [env.authority.server("localhost").config()]}})
