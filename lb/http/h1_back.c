@@ -337,10 +337,11 @@ void h1_back_finish(struct h1_back *h)
         h->state = BACK_IDLE;
         h->stream.reused = true;
         conn_want_read(h->conn, true);
-        if (conn_has_unread(h->conn))
+        if (conn_has_unread(h->conn)) {
             task_post_last(conn_loop(h->conn), &h->later); /* behind its delivery */
-        else
+        } else {
             task_post(conn_loop(h->conn), &h->later);
+        }
         return;
     }
     end_connection(h, ERR_OK, h->tunnel && h->done ? CONN_END_FLUSH : CONN_END_NOW);

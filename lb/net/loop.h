@@ -179,6 +179,7 @@ void loop_settle(struct loop *l);
 /* For implementations: runs what is posted; tasks posted meanwhile run too, bounded by 1,000
  * rounds. */
 void loop_run_tasks(struct loop *l);
+/* For implementations: none is posted yet. */
 void loop_init_tasks(struct loop *l);
 /* Whether some are left for the next turn. */
 bool loop_has_tasks(const struct loop *l);
