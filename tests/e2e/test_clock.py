@@ -6,7 +6,7 @@ import ssl
 import time
 
 from client import Client, client_context
-from env import Skip, lengthy, long, seconds, until
+from env import Skip, lengthy, long, native, seconds, until
 from inject import Faults
 from origin import delayed, text
 
@@ -28,6 +28,7 @@ def logged(balancer, path):
     return until(lambda: next((line for line in balancer.access_log(0) if line["path"] == path), None), what=f"{path} in the log")
 
 
+@native
 @lengthy
 @seconds(120)
 def test_f27_the_wall_clock_is_set(env):

@@ -11,7 +11,7 @@ import time
 
 from central import addresses, balancer_of, begun, config_of, database, has_libpq, insert, serving, wait_for
 from client import get
-from env import Skip, lengthy, seconds, until
+from env import Skip, lengthy, native, seconds, until
 from postgres import SQL
 
 
@@ -168,6 +168,7 @@ class Relay:
             target.close()
 
 
+@native
 @lengthy
 @seconds(120)
 def test_f20_slow_10_s(env):

@@ -7,6 +7,7 @@ import subprocess
 
 from env import Skip, lengthy, native, seconds, until
 from h2 import CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM
+from pace import patience
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OK, CANCELLED, DEADLINE_EXCEEDED, PERMISSION_DENIED, RESOURCE_EXHAUSTED = 0, 1, 4, 7, 8
@@ -166,8 +167,8 @@ def test_a11_grpc_timeout_bounds_the_call(env):
         left.append((stream.path, stream.reset))
 
     balancer, client = between(env, env.h2_origin(reply=silent))
-    assert trailers_only(call(client, fields=[("grpc-timeout", "200m")])) == DEADLINE_EXCEEDED
-    begun = call(client, "/shop.Orders/Begin", [("grpc-timeout", "700m")])
+    assert trailers_only(call(client, fields=[("grpc-timeout", f"{200 * patience():.0f}m")])) == DEADLINE_EXCEEDED
+    begun = call(client, "/shop.Orders/Begin", [("grpc-timeout", f"{700 * patience():.0f}m")])
     assert begun.body == MESSAGE and not begun.ended and begun.reset not in (None, NO_ERROR), begun
     until(lambda: len(left) == 2, what="two resets")
     assert left == [("/shop.Orders/Get", CANCEL), ("/shop.Orders/Begin", CANCEL)]

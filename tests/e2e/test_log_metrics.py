@@ -9,6 +9,7 @@ import signal
 from client import Client, client_context, get
 from env import lengthy, until
 from origin import raw, reset, text
+from pace import patience
 from test_abort import QUIET
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\Z")
@@ -211,7 +212,8 @@ def test_histograms_are_cumulative(env):
 
 def test_healthz_and_readyz(env):
     origin = env.origin()
-    balancer = env.simple(origin, pool={"health": {"tcp": {}, "interval": "300ms", "timeout": "200ms", "fall": 2}})
+    health = {"tcp": {}, "interval": f"{300 * patience():.0f}ms", "timeout": f"{200 * patience():.0f}ms", "fall": 2}
+    balancer = env.simple(origin, pool={"health": health})
     assert balancer.admin("/healthz")[0] == 200
     assert balancer.admin("/readyz")[0] == 200
     origin.die()

@@ -3,7 +3,7 @@ Two Meridians stand for two sites; both know both, and each serves its own URL."
 from urllib.parse import urlsplit
 
 from client import get
-from env import until
+from env import native, until
 from h2 import H2Client
 from test_geo import PLACES, address_in
 
@@ -51,6 +51,7 @@ class Regions:
         raise AssertionError(answer.fields)
 
 
+@native
 def test_each_client_goes_to_its_region_and_is_served_there(env):
     regions = Regions(env)
     for name in SITES:  # whichever Meridian it asks

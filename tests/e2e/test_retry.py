@@ -1,10 +1,11 @@
 """Retries (rule H22, limit L30) and broken connections at each point (F1-F3)."""
+import signal
 import threading
 import time
 
 from client import Client, get
 from env import until
-from origin import gated, hang_up, reset, text
+from origin import delayed, gated, hang_up, reset, text
 from wire import Ended
 
 HALF_HEAD = b"HTTP/1.1 200 OK\r\nContent-Le"
@@ -145,6 +146,27 @@ def test_f2_reuse_race_is_repeated(env):
     with Client(balancer.port) as client:
         for _ in range(30):
             assert client.get().status == 200
+
+
+def test_f2_resting_connections_that_all_end_at_once_cost_no_retry(env):
+    """A server closes all of its resting connections while 400 requests are on their way to them: far more than the budget of
+    retries (L30) has. Each goes again on a new connection, once, and nobody notices."""
+    origin = env.origin(reply=lambda _: delayed(1, text()))
+    balancer = env.simple(origin, workers=1, listener={"protocols": ["h2"]}, pool=quiet())
+    clients = [env.h2_client(balancer.port).ready() for _ in range(40)]
+
+    def asked():
+        return [(client, client.request("GET", "/")) for client in clients for _ in range(10)]
+    assert {client.answer(one).status for client, one in asked()} == {200}
+    until(lambda: origin.open_count() == 400, what="as many connections")
+    balancer.signal(signal.SIGSTOP)
+    crowd = asked()
+    time.sleep(0.3)
+    origin.die()
+    origin.listen()
+    balancer.signal(signal.SIGCONT)
+    assert {client.answer(one).status for client, one in crowd} == {200}
+    assert max(line["attempts"] for line in balancer.access_log(800)) == 2
 
 
 def test_g6_a_backend_killed_under_load(env):
