@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs everything that tests Meridian under one tool: first the programs that CTest knows (units, simulation, fuzz
 targets over their corpora), then the end-to-end tests (RELIABILITY G13). The last two lines are their counts; what the
-tool reports fails the test it is reported in.
+tool reports fails the test it is reported in. Under valgrind, which makes everything some thirty times as slow, a few
+end-to-end tests that fail without a report of it run once more, alone; those that pass then are named.
 
 usage: scripts/under.py asan|tsan|valgrind [--build DIR] [--programs | --e2e]
 
@@ -21,7 +22,7 @@ VALGRIND = ["valgrind", "-q", "--leak-check=full", "--errors-for-leak-kinds=defi
 TOOLS = {  # preset, what a program is run by, what the end-to-end runner is run by and told
     "asan": ("debug", [], [], []),
     "tsan": ("tsan", STEADY, STEADY, ["--tsan"]),
-    "valgrind": ("plain", VALGRIND, [], ["--valgrind"]),
+    "valgrind": ("plain", VALGRIND, [], ["--valgrind", "--again"]),
 }
 LONGEST_S = 1800  # of one program, under valgrind
 

@@ -38,8 +38,9 @@ from pace import MOST, Pace  # noqa: E402
 PASSED, FAILED, SKIPPED = 0, 1, 77
 OUTPUT_MAX = 12000
 SLOWER = 6  # under valgrind
-SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error: ")
-AGAIN_MOST = 3  # where more fail than these, something is wrong that no second run should hide
+SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error: |^ *==\d+== ", re.M)
+AGAIN_MOST = 3   # where more fail than these, something is wrong that no second run should hide
+AGAIN_SLOW = 12  # under valgrind, where checks of servers and deadlines come too late now and then
 
 
 class Test:
@@ -188,7 +189,8 @@ def run_all(tests, options):
 def run_again(results, options):
     """Runs the few tests that failed once more, each alone; the names of those that pass now."""
     failed = [test for test, result in results.items() if result == FAILED]
-    if not options.again or len(failed) > AGAIN_MOST or any(test.reported for test in failed):
+    most = AGAIN_SLOW if options.valgrind else AGAIN_MOST
+    if not options.again or len(failed) > most or any(test.reported for test in failed):
         return []
     for test in failed:
         print(f"again: {test.name}")

@@ -280,7 +280,7 @@ def test_c3_query_needs_an_answer(env):
     server = database(env)
     balancer, _ = setting(env, server, 1, words=f"host={server.dir} dbname=nothing user=meridian")
     until(lambda: state_of(balancer) == "down", what="down: there is no such database")
-    assert "nothing" in balancer.ctl_json("database")["dependencies"][0]["reason"]
+    until(lambda: "nothing" in balancer.ctl_json("database")["dependencies"][0]["reason"], what="its reason")
 
 
 def test_c3_primary_and_lag(env):
