@@ -238,8 +238,8 @@ static const struct schema_field retry_fields[] = {
      .help =
          "Retries of the pool as a share of its requests of the last 10 s, at least 10/s (L30). "
          "For answers (502, 503, 504) only a second's share is saved up: a crowd gets no more than "
-         "the share of its own requests. Going again because a used connection had ended costs "
-         "nothing."},
+         "the share of its own requests. Going again because a used connection had ended "
+         "before costs nothing."},
     {.key = "on",
      .type = &type_words,
      .offset = offsetof(struct conf_retries, on),

@@ -47,6 +47,18 @@ static inline void list_remove(struct link *e)
     e->prev = e->next = e;
 }
 
+/* All of `from` to the back of `to`; `from` is empty then. */
+static inline void list_move(struct link *from, struct link *to)
+{
+    if (list_empty(from))
+        return;
+    from->next->prev = to->prev;
+    to->prev->next = from->next;
+    from->prev->next = to;
+    to->prev = from->prev;
+    list_init(from);
+}
+
 /* `e` may be removed inside the body. */
 #define list_each(e, l)                                                                            \
     for (struct link *e = (l)->next, *e##_next = e->next; e != (l);                                \

@@ -62,7 +62,8 @@ struct back {
     uint64_t bytes_in, bytes_out;     /* as on the wire, of this request */
     int64_t first_byte_ns;            /* loop time of the response's first byte; 0: none yet */
     int64_t sent_ns;                  /* loop time of the last request byte handed over */
-    bool reused;                      /* the connection had served a request before */
+    bool unheard; /* failed: the server's system did not take the request to its end */
+    bool reused;  /* the connection had served before; no more once the stream alone has ended */
 };
 
 #endif

@@ -83,6 +83,7 @@ void h1_back_fail(struct h1_back *h, enum err why)
     h->failed = true;
     h1_back_watch(h);
     bool unseen = conn_sent(h->conn) == h->sent_before;
+    h->stream.unheard = unseen || !conn_heard(h->conn);
     h->stream.events->on_fail(h->stream.user, why, unseen ? SEEN_NO : SEEN_MAYBE);
 }
 

@@ -146,6 +146,9 @@ static void on_reset(struct h2_stream *st, uint32_t code, bool own)
     struct h2_back *h = call_of(st)->back;
     enum seen seen = code == NGHTTP2_REFUSED_STREAM ? SEEN_NO : SEEN_MAYBE;
     enum err why = reason_of(st, code, own);
+    if (!h2_session_ending(st->session)) {
+        call_of(st)->stream.reused = false; /* the stream ended, and not the connection under it */
+    }
     if (why == ERR_BACKEND_WANTS_H1) {
         tell_wants_h1(h);
     }

@@ -21,6 +21,7 @@ enum err conn_env_init(struct conn_env *env, struct loop *loop)
     list_init(&env->dead);
     list_init(&env->lingering);
     list_init(&env->yielding);
+    list_init(&env->shaking);
     timer_init(&env->next, loop, conn_next_turn);
     task_init(&env->turn_end, conn_turn_end);
     if (env->in != NULL && env->clear != NULL && buf_store_new(&env->store) == ERR_OK &&
@@ -132,6 +133,17 @@ static void on_connected(struct conn *c)
         conn_mark_dirty(c);
 }
 
+void conn_end_event(struct conn *c)
+{
+    struct conn_env *env = c->env;
+    if (!c->got) { /* else when it has been looked at */
+        conn_book(c);
+        conn_set_interest(c);
+    }
+    env->in_event = false;
+    conn_event_end(env);
+}
+
 static void on_ready(struct io *io, unsigned events)
 {
     struct conn *c = container_of(io, struct conn, io);
@@ -148,14 +160,9 @@ static void on_ready(struct io *io, unsigned events)
         else
             conn_mark_dirty(c);
     }
-    if ((events & IO_READ) != 0)
+    if ((events & IO_READ) != 0 && !conn_puts_off(c))
         conn_on_readable(c);
-    if (!c->got) { /* else when it has been looked at */
-        conn_book(c);
-        conn_set_interest(c);
-    }
-    env->in_event = false;
-    conn_event_end(env);
+    conn_end_event(c);
 }
 
 static void on_time(struct timer *t)

@@ -81,7 +81,8 @@ struct conn_env {
     size_t clear_size;
     struct link dirty;     /* connections with bytes gathered */
     struct link resume;    /* connections whose kept bytes are to be delivered */
-    struct link yielding;  /* those that go on in the next turn */
+    struct link yielding;  /* those that go on in the next turn, the longest there first */
+    struct link shaking;   /* behind them: those with a handshake to make */
     struct timer next;     /* when it begins */
     struct link lingering; /* closed by their owners, not yet ended; oldest first */
     size_t lingering_count;
@@ -91,6 +92,8 @@ struct conn_env {
     struct small_store small; /* and small pieces, for codecs */
     struct reserve reserve;   /* for what must not fail; filled again at the end of a turn */
     unsigned unsent;          /* events since the last flush that have left something */
+    unsigned looks;           /* events that could have looked at the clock */
+    bool spent;               /* the turn has lasted as long as turns may */
     bool in_event;
     bool pressed; /* memory is short: windows stay narrow (L21, RELIABILITY section 5) */
     /* counters, read by the owner only */
@@ -153,6 +156,8 @@ void conn_acknowledge(struct conn *c);
 void conn_yield(struct conn *c);
 /* Total bytes that the kernel has taken / given since the connection began (application bytes). */
 uint64_t conn_sent(const struct conn *c);
+/* After its failure or end: whether the peer's system has taken all that was sent. */
+bool conn_heard(const struct conn *c);
 uint64_t conn_received(const struct conn *c);
 /* From now on the memory that its bytes take on their way in and out is booked there, also what a
  * record of TLS takes that has not come whole; NULL: not any more. Until conn_close. Borrowed. */

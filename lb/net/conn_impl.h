@@ -40,6 +40,7 @@ struct conn {
     bool by_path;          /* set once: to a unix socket */
     bool want;             /* the reader wants bytes */
     bool yields;           /* what it has waits for the next turn */
+    bool late;             /* so does what the kernel has for it */
     bool parked;           /* an event came that nobody wanted: not watched for reading */
     bool blocked;          /* the kernel did not take all: watched for writing */
     bool above;            /* conn_pending passed the high mark */
@@ -64,7 +65,7 @@ struct conn {
     struct addr *local;    /* NULL: nobody has asked for it */
     int64_t connect_ns;    /* when connecting began, then how long it took */
     int64_t linger_end_ns; /* when all that is pending must have left */
-    struct link place;     /* in env->yielding, env->lingering or env->dead */
+    struct link place;     /* in env->yielding, shaking, lingering or dead */
     size_t dropped;        /* bytes read while lingering */
 };
 _Static_assert(offsetof(struct conn, time.impl) <= 4 * 64, "four cache lines");
@@ -83,6 +84,8 @@ static inline bool conn_put(struct conn *c, struct span bytes)
 /* conn.c */
 /* Watches what the state asks for: the only place that decides interest. */
 void conn_set_interest(struct conn *c);
+/* After each event of this connection. */
+void conn_end_event(struct conn *c);
 /* Calls on_fail, once. */
 void conn_fail(struct conn *c, enum err why);
 /* What a negated errno means on this connection. */
@@ -112,6 +115,10 @@ static inline void conn_book(struct conn *c)
 void conn_settle_later(struct conn *c);
 /* An event has been seen to: now or later it is used and sent. */
 void conn_event_end(struct conn_env *env);
+/* Whether reading is for the next turn, as this one has lasted long enough. */
+bool conn_puts_off(struct conn *c);
+/* Those that yielded or were put off go on. */
+void conn_next_turn(struct timer *t);
 /* Now. */
 void conn_end_batch(struct conn_env *env);
 void conn_turn_end(struct task *t);
@@ -123,8 +130,6 @@ void conn_on_readable(struct conn *c);
 void conn_use_got(struct conn_env *env);
 /* The TLS handshake goes on with the bytes at hand; on_open or on_fail where it ends. */
 void conn_handshake(struct conn *c);
-/* Those that yielded go on. */
-void conn_next_turn(struct timer *t);
 /* Tells what had to wait for the end of the turn. */
 void conn_settle(struct conn *c);
 

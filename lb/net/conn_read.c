@@ -175,8 +175,11 @@ void conn_handshake(struct conn *c)
     struct conn_tls_info info;
     enum err e = tls_handshake(c->tls);
     conn_mark_dirty(c);
-    if (e == ERR_AGAIN)
+    if (e == ERR_AGAIN) {
+        if (conn_pending(c) == 0)
+            conn_acknowledge(c); /* half of a message: the rest may wait for that */
         return;
+    }
     if (e != ERR_OK) {
         env->tls_failed++;
         conn_flush(c); /* the alert */
@@ -388,27 +391,6 @@ void conn_settle(struct conn *c)
         read_to_the_end(c);
     if (conn_alive(c))
         conn_set_interest(c);
-}
-
-void conn_next_turn(struct timer *t)
-{
-    struct conn_env *env = container_of(t, struct conn_env, next);
-    while (!list_empty(&env->yielding)) {
-        struct conn *c = container_of(env->yielding.next, struct conn, place);
-        list_remove(&c->place);
-        c->yields = c->parked = false;
-        c->redeliver = true;
-        conn_settle_later(c);
-    }
-}
-
-void conn_yield(struct conn *c)
-{
-    if (c->yields || c->state != CONN_OPEN)
-        return;
-    c->yields = true;
-    list_append(&c->env->yielding, &c->place);
-    timer_in_ms(&c->env->next, 0);
 }
 
 uint64_t conn_received(const struct conn *c)

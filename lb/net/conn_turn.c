@@ -5,6 +5,8 @@
 
 /* Events whose bytes leave together, at most. */
 #define EVENTS_MOST 64
+/* Of so many events one looks at the clock. */
+#define LOOK_EVERY 8
 
 void conn_release_dead(struct conn_env *env)
 {
@@ -45,6 +47,90 @@ void conn_event_end(struct conn_env *env)
         conn_end_batch(env);
 }
 
+/* Thousands may be ready at once, each for a handshake or for requests that take their time: the
+ * others are told nothing for as long as a turn lasts. Those that have waited go first in the next
+ * one, in their order. */
+static bool is_spent(struct conn_env *env, bool look)
+{
+    struct loop *l = env->loop;
+    if (!env->spent && (look || ++env->looks % LOOK_EVERY == 0) && l->ops->turn_spent(l)) {
+        env->spent = true;
+        timer_in_ms(&env->next, 0);
+    }
+    return env->spent;
+}
+
+bool conn_puts_off(struct conn *c)
+{
+    bool handshake = c->state == CONN_HANDSHAKE;
+    if (!handshake && (c->state != CONN_OPEN || c->yields || c->tail))
+        return false;
+    if (c->late)
+        return true;
+    if (!is_spent(c->env, handshake))
+        return false;
+    c->late = true;
+    list_append(handshake ? &c->env->shaking : &c->env->yielding, &c->place);
+    return true;
+}
+
+static void go_on(struct conn *c)
+{
+    struct conn_env *env = c->env;
+    bool yielded = c->yields;
+    list_remove(&c->place);
+    c->yields = c->late = false;
+    if (c->state == CONN_HANDSHAKE)
+        conn_end_batch(env);
+    if (c->state == CONN_DEAD)
+        return;
+    env->in_event = true;
+    if (yielded) {
+        c->parked = false;
+        c->redeliver = true;
+        conn_settle(c);
+    } else {
+        conn_on_readable(c);
+    }
+    conn_end_event(c);
+}
+
+/* One in any case, the others while there is time. */
+static void go_on_all(struct conn_env *env, struct link *waiting)
+{
+    struct link now;
+    list_init(&now);
+    list_move(waiting, &now);
+    while (!list_empty(&now)) {
+        go_on(container_of(now.next, struct conn, place));
+        if (is_spent(env, true))
+            break;
+    }
+    list_move(waiting, &now); /* behind those that are left: who waits again */
+    list_move(&now, waiting);
+}
+
+/* Handshakes take long, and whoever has not even shown who it is holds up nobody else. */
+void conn_next_turn(struct timer *t)
+{
+    struct conn_env *env = container_of(t, struct conn_env, next);
+    env->spent = false;
+    go_on_all(env, &env->yielding);
+    go_on_all(env, &env->shaking);
+    if (!list_empty(&env->yielding) || !list_empty(&env->shaking))
+        timer_in_ms(&env->next, 0);
+}
+
+void conn_yield(struct conn *c)
+{
+    if (c->yields || c->state != CONN_OPEN)
+        return;
+    c->yields = true;
+    if (!c->late)
+        list_append(&c->env->yielding, &c->place);
+    timer_in_ms(&c->env->next, 0);
+}
+
 void conn_turn_end(struct task *t)
 {
     struct conn_env *env = container_of(t, struct conn_env, turn_end);
@@ -53,11 +139,7 @@ void conn_turn_end(struct task *t)
     loop_settle(env->loop);
     /* Those that are to be told something again, by what they do now, wait for the next round. */
     list_init(&now);
-    while (!list_empty(&env->resume)) {
-        struct link *e = env->resume.next;
-        list_remove(e);
-        list_append(&now, e);
-    }
+    list_move(&env->resume, &now);
     env->in_event = true;
     while (!list_empty(&now)) {
         struct conn *c = container_of(now.next, struct conn, resume);

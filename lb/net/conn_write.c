@@ -212,6 +212,12 @@ uint64_t conn_sent(const struct conn *c)
     return c->sent;
 }
 
+bool conn_heard(const struct conn *c)
+{
+    struct loop *l = c->env->loop;
+    return l->ops->sock_heard(l, c->io.fd);
+}
+
 void conn_tell_room(struct conn *c)
 {
     c->above = true;

@@ -183,14 +183,8 @@ static void run_first(struct link *tasks)
 static void run_posted(struct link *tasks)
 {
     struct link now;
-    if (list_empty(tasks))
-        return;
     list_init(&now);
-    while (!list_empty(tasks)) {
-        struct link *e = tasks->next;
-        list_remove(e);
-        list_append(&now, e);
-    }
+    list_move(tasks, &now);
     while (!list_empty(&now))
         run_first(&now);
 }

@@ -73,6 +73,7 @@ struct loop_ops {
     void (*stop)(struct loop *l);
     void (*destroy)(struct loop *l);
     int64_t (*wall_ns)(struct loop *l);
+    bool (*turn_spent)(struct loop *l); /* whether it has lasted LOOP_TURN_MOST_NS */
     /* Sockets: non-blocking and close-on-exec always. Results are >= 0 or a negated errno value. */
     int (*sock_new)(struct loop *l, int family);
     int (*sock_listen)(struct loop *l, const struct addr *at, bool reuse_port);
@@ -84,8 +85,12 @@ struct loop_ops {
     ssize_t (*sock_recv)(struct loop *l, int fd, void *into, size_t n);
     ssize_t (*sock_send)(struct loop *l, int fd, const struct iovec *iov, int count);
     int (*sock_shutdown)(struct loop *l, int fd); /* the writing half */
+    bool (*sock_heard)(struct loop *l, int fd);   /* net/sock.h */
     void (*sock_close)(struct loop *l, int fd, bool reset);
 };
+
+/* P1, C1: after this time what is ready still goes on in the next turn. */
+#define LOOP_TURN_MOST_NS (10 * NS_PER_MS)
 
 /* How long turns have lasted. One writer, read by any thread. */
 #define LOOP_TURN_BUCKETS 5

@@ -220,6 +220,11 @@ static int64_t wall_ns(struct loop *l)
     return clock_wall_ns();
 }
 
+static bool turn_spent(struct loop *l)
+{
+    return clock_mono_ns() - l->turn_start_ns >= LOOP_TURN_MOST_NS;
+}
+
 /* Descriptors are given out from the lowest free one on. Near the bound it is looked at first, so
  * that no connection is taken only to be closed: it waits in the queue. */
 static bool may_take(struct loop *l)
@@ -302,6 +307,12 @@ static int ev_sock_shutdown(struct loop *l, int fd)
     return sock_shutdown(fd);
 }
 
+static bool ev_sock_heard(struct loop *l, int fd)
+{
+    (void)l;
+    return sock_heard(fd);
+}
+
 static const struct loop_ops ops = {
     .io_set = io_set,
     .timer_set = timer_set,
@@ -312,6 +323,7 @@ static const struct loop_ops ops = {
     .stop = stop,
     .destroy = destroy,
     .wall_ns = wall_ns,
+    .turn_spent = turn_spent,
     .sock_new = ev_sock_new,
     .sock_listen = ev_sock_listen,
     .sock_quick_ack = ev_sock_quick_ack,
@@ -322,6 +334,7 @@ static const struct loop_ops ops = {
     .sock_recv = ev_sock_recv,
     .sock_send = ev_sock_send,
     .sock_shutdown = ev_sock_shutdown,
+    .sock_heard = ev_sock_heard,
     .sock_close = ev_sock_close,
 };
 

@@ -198,6 +198,17 @@ void sock_close(int fd, bool reset)
     close(fd);
 }
 
+bool sock_heard(int fd)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    memset(&info, 0, sizeof info);
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return true;
+    /* What is acknowledged may count the handshake as one byte. */
+    return info.tcpi_bytes_acked >= info.tcpi_bytes_sent - info.tcpi_bytes_retrans;
+}
+
 uint64_t sock_received(int fd)
 {
     struct tcp_info info = {0};

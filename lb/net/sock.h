@@ -32,6 +32,8 @@ ssize_t sock_recv(int fd, void *into, size_t n);
 /* Never raises SIGPIPE. */
 ssize_t sock_send(int fd, const struct iovec *iov, int count);
 int sock_shutdown(int fd);
+/* Whether the peer's system has taken all that was sent; true where that is not known. */
+bool sock_heard(int fd);
 /* Bytes that a TCP socket has received in all; 0 where that is not known. */
 uint64_t sock_received(int fd);
 /* reset: what is unsent is dropped and the peer sees RST. */

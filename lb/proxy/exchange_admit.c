@@ -334,9 +334,9 @@ static void remember_attempt(struct exchange *x, enum err why, enum seen seen)
 }
 
 /* A used connection that ended before any byte of the answer tells nothing about the server: it was
- * most likely closed for idleness just then. The next attempt may go there again, on a new one, and
- * costs the budget (L30) nothing: a server may end all its resting connections at once. They cannot
- * become its load, as each takes away a connection that had been served on. */
+ * most likely closed for idleness just then. The next attempt may go there again, on a new one.
+ * Where not even the server's system took the request, the budget (L30) is not asked: a server may
+ * end all its resting connections at once, and was not asked for anything. */
 bool exchange_stale(const struct back *b, enum err why)
 {
     return b != NULL && b->reused && why == ERR_BACKEND_RESET && b->first_byte_ns == 0;
@@ -376,7 +376,7 @@ static bool another_attempt(struct exchange *x, enum err why, enum seen seen)
     };
     if (x->pool == NULL || own_lack_ends(x, why) || !retry_allowed(&x->pool->retries, &facts))
         return false;
-    return x->fresh || exchange_take_retry(x, false);
+    return (x->fresh && x->back->unheard) || exchange_take_retry(x, false);
 }
 
 void exchange_attempt_failed(struct exchange *x, enum err why, enum seen seen)

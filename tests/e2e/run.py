@@ -38,7 +38,8 @@ from pace import MOST, Pace  # noqa: E402
 PASSED, FAILED, SKIPPED = 0, 1, 77
 OUTPUT_MAX = 12000
 SLOWER = 6  # under valgrind
-SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error: |^ *==\d+== ", re.M)
+SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error: |"
+                       r"==\d+== (?:Invalid |Conditional |Use of |Syscall param |Jump |Mismatched |Source and |.* definitely lost)")
 AGAIN_MOST = 3   # where more fail than these, something is wrong that no second run should hide
 AGAIN_SLOW = 12  # under valgrind, where checks of servers and deadlines come too late now and then
 

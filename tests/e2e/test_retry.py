@@ -5,6 +5,7 @@ import time
 
 from client import Client, get
 from env import until
+from h2 import INTERNAL_ERROR
 from origin import delayed, gated, hang_up, reset, text
 from wire import Ended
 
@@ -93,6 +94,25 @@ def test_l30_budget(env):
     elapsed = time.monotonic() - started
     limit = count * 1.2 + 10 * (elapsed + 10) + 10
     assert attempts(*origins) <= limit, f"{attempts(*origins)} attempts for {count} requests in {elapsed:.1f} s"
+
+
+def test_l30_budget_of_used_connections(env):
+    """That a connection had been used excuses nothing where the server took the request: one that resets every stream of HTTP/2,
+    or ends the connection of HTTP/1.1 at certain requests, is asked no more often than that."""
+    def of_path(request):
+        return hang_up() if request.target == "/bad" else text()
+    cases = (("h2", env.h2_origin(reply=lambda stream: stream.cancel(INTERNAL_ERROR))), ("http/1.1", env.origin(reply=of_path)))
+    for protocol, origin in cases:
+        balancer = env.simple(origin, workers=1, pool=quiet(protocol=protocol))
+        count, started = 600, time.monotonic()
+        with Client(balancer.port) as client:
+            for _ in range(count):
+                assert client.get("/bad").status in (502, 503)
+                assert protocol == "h2" or client.get("/good").status == 200
+        limit = 0.2 * 2 * count + 10 * (time.monotonic() - started + 10) + 10
+        again = int(balancer.metric("meridian_retries_total") or 0)
+        assert again <= limit, f"{again} times again for {count} requests with {protocol}"
+        balancer.stop()
 
 
 def test_no_retry_where_it_is_off(env):

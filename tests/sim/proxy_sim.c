@@ -324,6 +324,8 @@ static struct sim_faults choose_faults(struct world *w)
     };
     if (one_in(w, 4))
         faults.again = (unsigned)rng_below(&w->rng, 5000);
+    if (one_in(w, 4))
+        faults.spent = (unsigned)rng_below(&w->rng, 5000);
     if (one_in(w, 8)) {
         faults.bytewise = w->bytewise = true;
         faults.short_read = faults.short_write = 9000;

@@ -136,6 +136,12 @@ static int64_t wall_ns(struct loop *l)
     return sim->now_ns + sim->wall_offset_ns;
 }
 
+static bool turn_spent(struct loop *l)
+{
+    struct sim *sim = sim_loop_of(l)->sim;
+    return sim_chance(sim, sim->faults.spent);
+}
+
 static void fill_ops(struct loop_ops *ops)
 {
     *ops = (struct loop_ops){
@@ -148,6 +154,7 @@ static void fill_ops(struct loop_ops *ops)
         .stop = stop,
         .destroy = destroy,
         .wall_ns = wall_ns,
+        .turn_spent = turn_spent,
     };
     sim_sock_ops(ops);
 }

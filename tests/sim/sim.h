@@ -32,6 +32,7 @@ struct sim_faults {
     unsigned black_hole;              /* of a connect: never answered */
     unsigned no_descriptor;           /* of a new socket or an accept: EMFILE */
     unsigned again;                   /* of a send, a receive or an accept: not now after all */
+    unsigned spent;                   /* of looking whether a turn has lasted too long: it has */
     bool bytewise;                    /* short ones are of one byte (F17) */
     int64_t delay_most_ns;            /* of each chunk, uniform from 0; chunks stay in order */
     int64_t accept_delay_most_ns;     /* until a connection shows at the listener */

@@ -516,6 +516,12 @@ static void sim_sock_close(struct loop *l, int fd, bool reset)
     free_sock(sim, s);
 }
 
+static bool sim_sock_heard(struct loop *l, int fd)
+{
+    (void)fd;
+    return sim_chance(sim_of(l), 5000);
+}
+
 void sim_sock_ops(struct loop_ops *ops)
 {
     ops->sock_new = sim_sock_new;
@@ -528,6 +534,7 @@ void sim_sock_ops(struct loop_ops *ops)
     ops->sock_recv = sim_sock_recv;
     ops->sock_send = sim_sock_send;
     ops->sock_shutdown = sim_sock_shutdown;
+    ops->sock_heard = sim_sock_heard;
     ops->sock_close = sim_sock_close;
 }
 

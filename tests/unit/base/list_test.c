@@ -31,3 +31,23 @@ TEST(list, order_and_removal)
         list_remove(e);
     CHECK(list_empty(&l), "emptied while walking");
 }
+
+TEST(list, moves_as_a_whole)
+{
+    struct link from, to;
+    struct item items[] = {{.value = 1}, {.value = 2}, {.value = 3}};
+    list_init(&from);
+    list_init(&to);
+    list_move(&from, &to);
+    CHECK(list_empty(&to), "nothing was there");
+    list_append(&to, &items[0].link);
+    list_append(&from, &items[1].link);
+    list_append(&from, &items[2].link);
+    list_move(&from, &to);
+    CHECK(list_empty(&from), "moved");
+    CHECK_INT(spell(&to), 123);
+    list_remove(&items[1].link);
+    list_append(&from, &items[1].link);
+    list_move(&to, &from);
+    CHECK_INT(spell(&from), 213);
+}

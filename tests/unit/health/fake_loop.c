@@ -122,6 +122,19 @@ static void sock_close(struct loop *l, int fd, bool reset)
     fake(l)->open--;
 }
 
+static bool sock_heard(struct loop *l, int fd)
+{
+    (void)l;
+    (void)fd;
+    return true;
+}
+
+static bool turn_spent(struct loop *l)
+{
+    (void)l;
+    return false;
+}
+
 static const struct loop_ops ops = {
     .io_set = io_set,
     .timer_set = timer_set,
@@ -133,7 +146,9 @@ static const struct loop_ops ops = {
     .sock_recv = sock_recv,
     .sock_send = sock_send,
     .sock_shutdown = sock_shutdown,
+    .sock_heard = sock_heard,
     .sock_close = sock_close,
+    .turn_spent = turn_spent,
 };
 
 static enum fake_mode accepts(const struct addr *to)

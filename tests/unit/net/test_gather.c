@@ -171,3 +171,45 @@ TEST(gather, ends_where_its_place_is_full)
     }
     crowd_close();
 }
+
+static bool always(struct loop *l)
+{
+    (void)l;
+    return true;
+}
+
+/* Where turns have lasted long enough each takes a few, and everybody has their turn once. */
+TEST(turn, that_has_lasted_long_enough_leaves_the_rest_to_the_next)
+{
+    struct loop_ops ops;
+    crowd_open();
+    ops = *crowd.loop->ops;
+    ops.turn_spent = always;
+    crowd.loop->ops = &ops;
+    for (int i = 0; i < SIDES; i++)
+        say(i, "bytes");
+    uint64_t before = crowd.loop->turns;
+    for (int wait = 0; wait < 500 && crowd.delivered < SIDES; wait++)
+        run_ms(2);
+    CHECK_INT(crowd.delivered, SIDES);
+    CHECK(crowd.loop->turns - before >= SIDES / 2, "%d turns", (int)(crowd.loop->turns - before));
+    for (int i = 0; i < SIDES; i++)
+        CHECK(has(i, "bytes"), "side %d", i);
+    crowd_close();
+}
+
+/* Of those that wait some are closed, and some are told to stop, before their turn comes. */
+TEST(turn, goes_on_without_those_that_have_gone)
+{
+    struct loop_ops ops;
+    crowd_open();
+    ops = *crowd.loop->ops;
+    ops.turn_spent = always;
+    crowd.loop->ops = &ops;
+    crowd.first = close_others;
+    for (int i = 0; i < SIDES; i++)
+        say(i, "bytes");
+    run_ms(50);
+    CHECK_INT(crowd.delivered, 1);
+    crowd_close();
+}
