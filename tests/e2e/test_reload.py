@@ -150,6 +150,19 @@ def test_listener_comes_and_goes(env):
     assert get(balancer.port).status == 200
 
 
+def test_listener_moves_within_its_port(env):
+    """From one address to all of them and back: what holds the port until then is the balancer itself."""
+    for workers in (1, 2):
+        balancer = env.simple(env.origin(), workers=workers)
+        port = balancer.port
+        for bind in (f"0.0.0.0:{port}", f"127.0.0.1:{port}", [f"127.0.0.1:{port}", f"127.0.0.2:{port}"], f"0.0.0.0:{port}"):
+            config = copy.deepcopy(balancer.config)
+            config["listeners"] = {name: {**listener, "bind": bind} for name, listener in config["listeners"].items()}
+            balancer.reload(config)
+            for _ in range(4):
+                assert get(port).status == 200, (workers, bind)
+
+
 def changed_listener(env, change):
     """Connections of every kind through a listener, which a reload then changes; what becomes of them."""
     gate = threading.Event()
