@@ -38,9 +38,9 @@ enum err listener_open(const struct addr *at, bool reuse_port, int *fd)
     return why_not(r);
 }
 
-enum err listener_probe(const struct addr *at)
+enum err listener_share(int fd)
 {
-    return why_not(sock_probe(at));
+    return why_not(sock_share_port(fd));
 }
 
 static void set_interest(struct listener *l)

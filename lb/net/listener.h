@@ -16,11 +16,12 @@ typedef bool (*listener_on_accept)(void *user, int fd, const struct addr *peer);
  * socket nobody listens on is replaced. ERR_IN_USE, ERR_PERMISSION, ERR_SYSTEM. Any thread. */
 MUST_CHECK
 enum err listener_open(const struct addr *at, bool reuse_port, int *fd);
-/* Whether nobody else listens at this TCP address. SO_REUSEPORT is for one process's workers: with
- * it alone a second process of the same user would quietly get a share of the connections.
- * ERR_IN_USE, ERR_PERMISSION, ERR_SYSTEM. Any thread. */
+/* Lets sockets that are opened with reuse_port join this TCP one, at its address or at another one
+ * of its port. It was opened without, which nobody can who would meet another process there:
+ * opened with SO_REUSEPORT it would quietly share the connections of one of the same user.
+ * ERR_SYSTEM. Any thread. */
 MUST_CHECK
-enum err listener_probe(const struct addr *at);
+enum err listener_share(int fd);
 /* Watches fd (borrowed: sockets outlive workers' watching) on this loop. */
 MUST_CHECK
 enum err listener_start(struct loop *loop, int fd, listener_on_accept on_accept, void *user,

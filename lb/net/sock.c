@@ -74,18 +74,6 @@ static int bind_to(int fd, const struct addr *at)
     return e;
 }
 
-int sock_probe(const struct addr *at)
-{
-    int fd = sock_new(at->any.sa_family);
-    if (fd < 0)
-        return fd;
-    int e = prepare_listener(fd, at, false);
-    if (e == 0 && bind(fd, &at->any, at->len) != 0)
-        e = -errno;
-    close(fd);
-    return e;
-}
-
 int sock_listen(const struct addr *at, bool reuse_port)
 {
     int fd = sock_new(at->any.sa_family);
@@ -102,6 +90,11 @@ int sock_listen(const struct addr *at, bool reuse_port)
         return fd;
     close(fd);
     return e;
+}
+
+int sock_share_port(int fd)
+{
+    return set_option(fd, SOL_SOCKET, SO_REUSEPORT);
 }
 
 int sock_connect(int fd, const struct addr *to)

@@ -13,10 +13,10 @@
 
 /* The descriptor. */
 int sock_new(int family);
-/* 0: nobody listens at this TCP address, also not with SO_REUSEPORT; it is bound for a moment. */
-int sock_probe(const struct addr *at);
 /* Bound and listening; a stale unix socket that nobody listens on is replaced. */
 int sock_listen(const struct addr *at, bool reuse_port);
+/* 0: sockets with SO_REUSEPORT may join this one, which listens and was made without it. */
+int sock_share_port(int fd);
 /* TCP only. On: what has come is acknowledged now, and what comes next soon. Off: as if an answer
  * to carry it came soon; before sock_connect the handshake need not end by itself. */
 void sock_quick_ack(int fd, bool on);

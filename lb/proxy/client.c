@@ -61,8 +61,7 @@ static void client_free(struct client *c)
     list_remove(&c->link);
     c->listener->clients--;
     if (c->listener->counts != NULL)
-        atomic_store_explicit(&c->listener->counts->open, c->listener->clients,
-                              memory_order_release);
+        listener_stats_give(c->listener->counts);
     atomic_fetch_sub_explicit(&p->admission->connections, 1, memory_order_relaxed);
     if (c->counted)
         source_give(p->admission, c->source);
@@ -336,10 +335,8 @@ enum err client_new(struct proxy *p, struct proxy_listener *l, int fd, const str
     c->listener = l;
     c->begun_ns = loop_now_ns(p->loop);
     l->clients++;
-    if (l->counts != NULL) {
-        counter_add(&l->counts->accepted, 1);
-        counter_add(&l->counts->open, 1);
-    }
+    if (l->counts != NULL)
+        listener_stats_take(l->counts);
     list_append(&p->clients, &c->link);
     enum err e = client_start(c, fd, peer);
     if (e != ERR_OK)

@@ -71,6 +71,20 @@ struct listener_stats {
                      it frees */
 };
 
+/* Owner thread. More than one listener of the worker may count under one name: one that has gone
+ * and still has connections, and the one that came after it. So a connection that ends is taken
+ * away; how many of its own a listener has left says nothing about the others. */
+static inline void listener_stats_take(struct listener_stats *s)
+{
+    counter_add(&s->accepted, 1);
+    counter_add(&s->open, 1);
+}
+static inline void listener_stats_give(struct listener_stats *s)
+{
+    uint64_t open = atomic_load_explicit(&s->open, memory_order_relaxed);
+    atomic_store_explicit(&s->open, open - 1, memory_order_release);
+}
+
 struct worker_stats {
     _Alignas(64) counter ends[ERR_COUNT]; /* exchanges by end reason */
     counter connections, connections_open, refused, handshakes_failed;

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "net/tls_mem.h"
+#include "run/descriptors.h"
 #include "run/hint.h"
 #include "run/panic.h"
 #include "run/places.h"
@@ -11,13 +12,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #define TICK_MS        1000
 #define ROTATE_MS      (12 * 3600 * 1000)
-#define RESERVED_FDS   256 /* logs, admin, checks, the helper */
 #define ENDPOINTS_MOST 65536
 
 static const int heard[] = {SIGHUP, SIGUSR1, SIGTERM, SIGINT, SIGQUIT, SIGUSR2};
@@ -203,37 +202,6 @@ static enum err hear_signals(struct balancer *b)
     return ERR_OK;
 }
 
-/* L1 auto: half of the descriptors beyond the reserve. */
-static uint32_t connections_auto(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return 512;
-    if (limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && getrlimit(RLIMIT_NOFILE, &limit) != 0)
-            return 512;
-    }
-    uint64_t most = limit.rlim_cur > RESERVED_FDS + 64 ? (limit.rlim_cur - RESERVED_FDS) / 2 : 32;
-    return most < LIMIT_CONNECTIONS ? (uint32_t)most : LIMIT_CONNECTIONS;
-}
-
-static enum err check_connections(struct balancer *b, const struct conf *conf, struct buf *messages)
-{
-    struct rlimit limit;
-    uint64_t wanted = (uint64_t)conf->limits.connections;
-    b->connections_auto = connections_auto();
-    if (wanted == 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
-        wanted * 2 + RESERVED_FDS <= limit.rlim_cur)
-        return ERR_OK;
-    buf_printf(messages,
-               "error: limits.connections: %llu connections need %llu descriptors, the limit is "
-               "%llu; raise LimitNOFILE= or lower the number\n",
-               (unsigned long long)wanted, (unsigned long long)(wanted * 2 + RESERVED_FDS),
-               (unsigned long long)limit.rlim_cur);
-    return ERR_NO_DESCRIPTOR;
-}
-
 static enum err make_workers(struct balancer *b)
 {
     enum err e = ERR_OK;
@@ -343,8 +311,9 @@ static void start_timers(struct balancer *b)
 static enum err start(struct balancer *b, struct material *m, struct buf *messages)
 {
     enum err e = make_parts(b);
+    b->connections_auto = descriptors_connections();
     if (e == ERR_OK)
-        e = check_connections(b, m->conf, messages);
+        e = descriptors_check(m->conf, messages);
     if (e == ERR_OK)
         central_begin(b, m->conf);
     if (e == ERR_OK)

@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "run/descriptors.h"
 
 struct reload_job {
     struct link link;
@@ -313,6 +314,8 @@ void balancer_loaded(struct balancer *b, struct material *m)
     buf_init(&changes, KIB(64));
     if (e == ERR_OK)
         e = refuse_expired(b, m, &messages);
+    if (e == ERR_OK)
+        e = descriptors_check(m->conf, &messages);
     if (e == ERR_OK)
         conf_changes(b->current->conf, m->conf, &changes);
     if (e == ERR_OK)

@@ -288,13 +288,21 @@ static bool is_our_port(const struct sockets *s, const struct bound *asking)
     return false;
 }
 
-/* The first socket of an address that workers share must not join another program's. */
-static enum err open_one(const struct sockets *s, struct bound *b, bool reuse_port)
+/* The first socket of a port must not join another program's. Ours may join it then: those of the
+ * other workers, and with one worker too another address of the same port, to which a reload may
+ * move a listener. */
+static enum err open_one(const struct sockets *s, struct bound *b)
 {
-    enum err e = ERR_OK;
-    if (reuse_port && b->count == 0 && !is_our_port(s, b))
-        e = listener_probe(&b->at);
-    return e == ERR_OK ? listener_open(&b->at, reuse_port, &b->fds[b->count]) : e;
+    int *fd = &b->fds[b->count];
+    if (b->count != 0 || b->at.any.sa_family == AF_UNIX || is_our_port(s, b))
+        return listener_open(&b->at, true, fd);
+    enum err e = listener_open(&b->at, false, fd);
+    if (e != ERR_OK)
+        return e;
+    e = listener_share(*fd);
+    if (e != ERR_OK)
+        close(*fd);
+    return e;
 }
 
 static enum err fill(struct sockets *s, const struct conf_address *at, struct bound *b)
@@ -309,7 +317,7 @@ static enum err fill(struct sockets *s, const struct conf_address *at, struct bo
     b->shared = wanted == 1 && s->workers > 1;
     unsigned had = b->count;
     while (b->count < wanted) {
-        enum err e = open_one(s, b, wanted > 1);
+        enum err e = open_one(s, b);
         if (e != ERR_OK && !adopted)
             return e;
         if (e != ERR_OK) {

@@ -142,17 +142,18 @@ def test_what_cannot_be_listened_at_says_how_to_mend_it(env):
 
 
 def test_two_balancers_do_not_share_a_port(env):
-    """SO_REUSEPORT is for the workers of one process; a second one must not get a share by mistake."""
-    port = env.port()
-    text = "workers: 2\n" + GOOD % port
-    first = env.meridian(text)
-    second = env.meridian(text, start=False)
-    second.spawn()
-    second.expect_end(3)
-    assert str(port) in second.errors() and "in use" in second.errors(), second.errors()
-    assert first.alive() and get(port).status in (502, 503)
-    first.reload((text + "").replace(f'"127.0.0.1:{port}"', f'"0.0.0.0:{port}"'))
-    assert get(port).status in (502, 503)
+    """SO_REUSEPORT is for the sockets of one process; a second one must not get a share by mistake."""
+    for workers in (1, 2):
+        port = env.port()
+        text = f"workers: {workers}\n" + GOOD % port
+        first = env.meridian(text)
+        second = env.meridian(text, start=False)
+        second.spawn()
+        second.expect_end(3)
+        assert str(port) in second.errors() and "in use" in second.errors(), second.errors()
+        assert first.alive() and get(port).status in (502, 503)
+        first.reload((text + "").replace(f'"127.0.0.1:{port}"', f'"0.0.0.0:{port}"'))
+        assert get(port).status in (502, 503)
 
 
 @threadless

@@ -56,6 +56,23 @@ def test_l1_by_the_descriptors_that_can_be_had(env):
     assert "need 1258 descriptors" in balancer.errors() and "LimitNOFILE" in balancer.errors(), balancer.errors()
 
 
+@native
+def test_l1_a_reload_asks_for_no_more_than_can_be_had(env):
+    """As a start does; else connections that are let in would have no descriptor towards a server."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1256, 1256))
+    balancer = env.simple(env.origin(), limits={"connections": 3}, workers=1)
+    kept = balancer.config
+    balancer.write({**kept, "limits": {"connections": 501}})
+    done = balancer.ctl("reload", check=False)
+    assert done.returncode == 1 and "need 1258 descriptors" in done.stdout + done.stderr, done
+    assert "event=reload-refused" in balancer.errors() and "LimitNOFILE" in balancer.errors(), balancer.errors()
+    clients = [env.client(balancer.port) for _ in range(3)]
+    for client in clients:
+        assert client.get().status == 200
+    assert env.client(balancer.port).request().silent(0.5)  # the limit of before holds
+    balancer.reload({**kept, "limits": {"connections": 500}})
+
+
 def test_l2_connections_of_one_source(env):
     balancer = env.simple(env.origin(), limits={"connections_per_source": 3}, workers=1)
     within = [env.client(balancer.port, source="127.0.0.2") for _ in range(3)]

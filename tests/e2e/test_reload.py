@@ -150,6 +150,19 @@ def test_listener_comes_and_goes(env):
     assert get(balancer.port).status == 200
 
 
+def test_listener_moves_within_its_port(env):
+    """From one address to all of them and back: what holds the port until then is the balancer itself."""
+    for workers in (1, 2):
+        balancer = env.simple(env.origin(), workers=workers)
+        port = balancer.port
+        for bind in (f"0.0.0.0:{port}", f"127.0.0.1:{port}", [f"127.0.0.1:{port}", f"127.0.0.2:{port}"], f"0.0.0.0:{port}"):
+            config = copy.deepcopy(balancer.config)
+            config["listeners"] = {name: {**listener, "bind": bind} for name, listener in config["listeners"].items()}
+            balancer.reload(config)
+            for _ in range(4):
+                assert get(port).status == 200, (workers, bind)
+
+
 def changed_listener(env, change):
     """Connections of every kind through a listener, which a reload then changes; what becomes of them."""
     gate = threading.Event()
@@ -219,6 +232,34 @@ def test_listener_that_begins_tls_drains(env):
         config["listeners"]["more"]["tls"] = {"certificates": [{"chain": pair.chain, "key": pair.key}]}
     _, _, port, _ = changed_listener(env, secure)
     assert get(port, tls=client_context(env.authority.ca)).status == 200
+
+
+def test_two_listeners_of_one_name_are_counted_together(env):
+    """A tunnel through one that has gone is counted under its name, whatever came through the next of that name."""
+    def either(connection, request):
+        return (accept_websocket if request.target == "/ws" else text(b"ok"))(connection, request)
+    balancer = env.simple(env.origin(script=[either]), route={"websocket": True}, workers=1)
+    pair, port = env.authority.server("localhost"), env.port()
+    without = copy.deepcopy(balancer.config)
+
+    def open_now():
+        return balancer.metric("meridian_listener_connections", listener="more")
+    for tls, between in (({}, [without]), ({"tls": {"certificates": [{"chain": pair.chain, "key": pair.key}]}}, [])):
+        plain = {**without, "listeners": {**without["listeners"], "more": {"bind": f"127.0.0.1:{port}"}}}
+        after = {**without, "listeners": {**without["listeners"], "more": {"bind": f"127.0.0.1:{port}", **tls}}}
+        balancer.reload(plain)
+        websocket = open_websocket(env, port)
+        for config in (*between, after):
+            balancer.reload(config)
+        assert get(port, tls=client_context(env.authority.ca) if tls else None).status == 200
+        until(lambda: open_now() == 1, what="the tunnel alone")
+        balancer.reload(without)
+        websocket.send(b"still there")
+        assert websocket.reader.exactly(11) == b"still there"
+        websocket.close()
+        balancer.reload(after)
+        until(lambda: open_now() == 0, what="no connection")
+        balancer.reload(without)
 
 
 def test_certificates_are_read_again(env):

@@ -34,9 +34,15 @@ TEST(listener, tcp_addresses_in_use)
         CHECK_INT(listener_open(&bound, true, &second), ERR_OK);
         close_fd(l, second);
         CHECK_INT(listener_open(&bound, false, &second), ERR_IN_USE);
-        CHECK_INT(listener_probe(&bound), ERR_IN_USE);
         close_fd(l, first);
-        CHECK_INT(listener_probe(&bound), ERR_OK);
+        CHECK_INT(listener_open(&at, false, &first), ERR_OK);
+        CHECK_INT(l->ops->sock_local(l, first, &bound), 0);
+        CHECK_INT(listener_open(&bound, true, &second), ERR_IN_USE);
+        CHECK_INT(listener_share(first), ERR_OK);
+        CHECK_INT(listener_open(&bound, false, &second), ERR_IN_USE);
+        CHECK_INT(listener_open(&bound, true, &second), ERR_OK);
+        close_fd(l, second);
+        close_fd(l, first);
     }
     loop_free(&l);
 }
