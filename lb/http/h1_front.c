@@ -11,6 +11,9 @@ enum { ARENA_BLOCK = 8 * 1024 };
 /* How long a client that was not told of the end may still have a request on its way. */
 enum { UNTOLD_MS = 1000 };
 
+/* What a client's system mostly takes at once, however slowly the client reads. */
+enum { LAST_MOST = 16 * 1024 };
+
 static int64_t now_ns(const struct h1_front *h)
 {
     return loop_now_ns(conn_loop(h->conn));
@@ -449,15 +452,18 @@ static void wait_for_head(struct h1_front *h)
 
 /* H19: what is cut short must not look complete. H20: a client that has said that this was all is
  * not waited for, unless it has said more, or says something at its end in any case, as with TLS:
- * that would reset a connection that is closed already, and take the answer along (F9). */
+ * that would reset a connection that is closed already, and take the answer along (F9). So would
+ * CR LF behind content, an old custom (RFC 9112 sections 2.2 and 9.6); and behind anything else
+ * that may come a small answer, the only one, has been received already. */
 static enum conn_end end_of_last(const struct h1_front *h, bool whole)
 {
     const struct h1_request *q = h->request;
     if (!whole) {
         return q->begun ? CONN_END_RESET : CONN_END_NOW;
     }
-    bool said_all = h->leaving && h1_body_done(&q->body) && !conn_has_unread(h->conn);
-    return said_all && !h->tls && !q->tunnel ? CONN_END_LAST : CONN_END_FLUSH;
+    bool said_all = h->leaving && q->body.coding == H1_NONE && !conn_has_unread(h->conn);
+    bool small = h->served == 1 && q->stream.bytes_out <= LAST_MOST;
+    return said_all && small && !h->tls && !q->tunnel ? CONN_END_LAST : CONN_END_FLUSH;
 }
 
 void h1_front_finish(struct h1_front *h)
