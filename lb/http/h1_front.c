@@ -133,9 +133,11 @@ static void begin(struct h1_front *h, enum err bad, enum h1_coding coding, size_
     h->owner->on_request(h->owner_user, &q->stream, &q->message, bad);
 }
 
-/* L4: the first head has its time from accept, the others from their first byte. */
+/* L4: the first head has its time from accept, the others from their first byte. A reload may have
+ * raised its limits since the connection began to wait: what is held of it must not end before. */
 static void head_goes_on(struct h1_front *h, bool first)
 {
+    conn_set_hold_limit(h->conn, hold_limit(h->limits));
     if (h->eof) {
         end_connection(h, ERR_CLIENT_ABORT, CONN_END_FLUSH);
     } else if (first && h->served > 0) {
