@@ -14,6 +14,7 @@ static const struct front_limits limits = {
     .requests = LIMIT_REQUESTS_CONNECTION,
     .head_ms = LIMIT_REQUEST_HEAD_MS,
     .idle_ms = IDLE_MS,
+    .send_ms = IDLE_MS,
     .age_ms = LIMIT_CONNECTION_AGE_MS,
 };
 

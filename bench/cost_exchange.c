@@ -188,6 +188,7 @@ static void make_proxy(struct rig *r)
                                                      .requests = 1000000,
                                                      .head_ms = 10000,
                                                      .idle_ms = 60000,
+                                                     .send_ms = LIMIT_SEND_MS,
                                                      .age_ms = 3600000},
                                           .handshake_ms = 10000};
     struct proxy_spec spec = {.workers = 1,

@@ -78,6 +78,7 @@ struct front_limits {
     uint32_t requests;                        /* L11 */
     uint32_t streams;                         /* L20, HTTP/2 only */
     int64_t head_ms, idle_ms, age_ms;         /* L4, L5, L11 */
+    int64_t send_ms;                          /* L7 where no exchange looks; HTTP/1 only */
     enum odd_names odd_names;                 /* H3 */
 };
 

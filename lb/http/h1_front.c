@@ -11,6 +11,9 @@ enum { ARENA_BLOCK = 8 * 1024 };
 /* How long a client that was not told of the end may still have a request on its way. */
 enum { UNTOLD_MS = 1000 };
 
+/* What a client's system mostly takes at once, however slowly the client reads. */
+enum { LAST_MOST = 16 * 1024 };
+
 static int64_t now_ns(const struct h1_front *h)
 {
     return loop_now_ns(conn_loop(h->conn));
@@ -130,14 +133,55 @@ static void begin(struct h1_front *h, enum err bad, enum h1_coding coding, size_
     h->owner->on_request(h->owner_user, &q->stream, &q->message, bad);
 }
 
-/* L4: the first head has its time from accept, the others from their first byte. */
+/* L4: the first head has its time from accept, the others from their first byte. A reload may have
+ * raised its limits since the connection began to wait: what is held of it must not end before. */
 static void head_goes_on(struct h1_front *h, bool first)
 {
+    conn_set_hold_limit(h->conn, hold_limit(h->limits));
     if (h->eof) {
         end_connection(h, ERR_CLIENT_ABORT, CONN_END_FLUSH);
     } else if (first && h->served > 0) {
         conn_aim(h->conn, h->request->stream.begun_ns + h->limits->head_ms * NS_PER_MS);
     }
+}
+
+/* How long a connection waits for its next request: L5, L11. Where the last answer was to be its
+ * last and could not say so, a moment. */
+static int64_t idle_until(const struct h1_front *h)
+{
+    int64_t until = h->idle_ns + h->limits->idle_ms * NS_PER_MS;
+    int64_t brief = h->idle_ns + UNTOLD_MS * NS_PER_MS;
+    int64_t most = h->untold || h->idle_ns >= h->old_ns ? brief : h->old_ns;
+    return until < most ? until : most;
+}
+
+/* Between two requests: where something is pending it is looked at, at look_ns (L7). A client whose
+ * next request waits for that is not idle. */
+static void aim_between(struct h1_front *h, int64_t look_ns)
+{
+    int64_t until = idle_until(h);
+    if (h->full || (look_ns < until && conn_pending(h->conn) > 0)) {
+        until = look_ns;
+    }
+    conn_aim(h->conn, until);
+}
+
+/* A pause is only noticed by looking: four looks per pause. */
+static int64_t next_look(const struct h1_front *h)
+{
+    return now_ns(h) + h->limits->send_ms * NS_PER_MS / 4;
+}
+
+/* L18: an answer without content never asks for room, so nothing else holds back who asks for many
+ * and takes none. The request waits until on_room, and nothing more is read before. */
+static void hold_back(struct h1_front *h)
+{
+    h->full = true;
+    h->taken = conn_sent(h->conn);
+    h->moved_ns = now_ns(h);
+    conn_want_read(h->conn, false);
+    conn_tell_room(h->conn);
+    aim_between(h, next_look(h));
 }
 
 static size_t read_head(struct h1_front *h, struct span bytes)
@@ -150,6 +194,10 @@ static size_t read_head(struct h1_front *h, struct span bytes)
                                .odd_names = l->odd_names};
     struct h1_head head;
     bool first = h->request == NULL;
+    if (first && conn_pending(h->conn) > LIMIT_FLOW_HIGH) {
+        hold_back(h);
+        return 0;
+    }
     if (first && !borrow_request(h)) {
         end_connection(h, ERR_NO_MEMORY, CONN_END_NOW);
         return bytes.n;
@@ -298,12 +346,40 @@ static void on_room(void *user, struct conn *c)
 {
     struct h1_front *h = user;
     (void)c;
-    if (h->state == FRONT_BUSY && !h->broken) {
+    if (h->full) {
+        h->full = false;
+        conn_want_read(h->conn, true);
+    } else if (h->state == FRONT_BUSY && !h->broken) {
         h->request->stream.events->on_room(h->request->stream.user);
     }
 }
 
-/* Aimed for FRONT_HEAD: L4 or L5. Else it runs out without effect. */
+/* L7 between requests, where no exchange looks: what is pending has not moved for so long. */
+static bool takes_nothing(struct h1_front *h)
+{
+    int64_t now = now_ns(h);
+    uint64_t taken = conn_sent(h->conn);
+    if (taken != h->taken || conn_pending(h->conn) == 0) {
+        h->taken = taken;
+        h->moved_ns = now;
+    }
+    return now - h->moved_ns >= h->limits->send_ms * NS_PER_MS;
+}
+
+static void on_time_between(struct h1_front *h)
+{
+    if (h->served == 0) {
+        end_connection(h, ERR_HEAD_TIMEOUT, CONN_END_FLUSH);
+    } else if (takes_nothing(h)) {
+        end_connection(h, ERR_SEND_TIMEOUT, CONN_END_RESET);
+    } else if (!h->full && now_ns(h) >= idle_until(h)) {
+        end_connection(h, ERR_IDLE_TIMEOUT, CONN_END_FLUSH);
+    } else {
+        aim_between(h, next_look(h));
+    }
+}
+
+/* Aimed for FRONT_HEAD: L4, L5 or L7. Else it runs out without effect. */
 static void on_time(void *user, struct conn *c)
 {
     struct h1_front *h = user;
@@ -317,7 +393,7 @@ static void on_time(void *user, struct conn *c)
             .method = METHOD_OTHER, .version = VERSION_1_1, .head_bytes = q->scan.at};
         begin(h, ERR_HEAD_TIMEOUT, H1_NONE, q->scan.at);
     } else {
-        end_connection(h, h->served > 0 ? ERR_IDLE_TIMEOUT : ERR_HEAD_TIMEOUT, CONN_END_FLUSH);
+        on_time_between(h);
     }
 }
 
@@ -365,18 +441,12 @@ void h1_front_redeliver(struct h1_front *h)
  * waited for all the same. */
 static void wait_for_head(struct h1_front *h)
 {
-    int64_t now = now_ns(h);
-    int64_t until = now + h->limits->idle_ms * NS_PER_MS;
     h->state = FRONT_HEAD;
-    h->idle_ns = now;
+    h->idle_ns = h->moved_ns = now_ns(h);
+    h->taken = conn_sent(h->conn);
     h->untold = h->last;
     conn_set_hold_limit(h->conn, hold_limit(h->limits));
-    if (h->untold || h1_front_is_old(h)) {
-        int64_t brief = now + UNTOLD_MS * NS_PER_MS;
-        conn_aim(h->conn, brief < until ? brief : until);
-    } else {
-        conn_aim(h->conn, until < h->old_ns ? until : h->old_ns);
-    }
+    aim_between(h, h->moved_ns + h->limits->send_ms * NS_PER_MS);
     if (conn_has_unread(h->conn)) {
         h1_front_redeliver(h);
     }
@@ -384,15 +454,18 @@ static void wait_for_head(struct h1_front *h)
 
 /* H19: what is cut short must not look complete. H20: a client that has said that this was all is
  * not waited for, unless it has said more, or says something at its end in any case, as with TLS:
- * that would reset a connection that is closed already, and take the answer along (F9). */
+ * that would reset a connection that is closed already, and take the answer along (F9). So would
+ * CR LF behind content, an old custom (RFC 9112 sections 2.2 and 9.6); and behind anything else
+ * that may come a small answer, the only one, has been received already. */
 static enum conn_end end_of_last(const struct h1_front *h, bool whole)
 {
     const struct h1_request *q = h->request;
     if (!whole) {
         return q->begun ? CONN_END_RESET : CONN_END_NOW;
     }
-    bool said_all = h->leaving && h1_body_done(&q->body) && !conn_has_unread(h->conn);
-    return said_all && !h->tls && !q->tunnel ? CONN_END_LAST : CONN_END_FLUSH;
+    bool said_all = h->leaving && q->body.coding == H1_NONE && !conn_has_unread(h->conn);
+    bool small = h->served == 1 && q->stream.bytes_out <= LAST_MOST;
+    return said_all && small && !h->tls && !q->tunnel ? CONN_END_LAST : CONN_END_FLUSH;
 }
 
 void h1_front_finish(struct h1_front *h)

@@ -25,17 +25,20 @@ struct h1_front {
     struct h1_request *request; /* from the first byte of its head to its release; NULL: none */
     enum h1_front_state state;
     uint32_t served;
-    bool tls;        /* set once */
-    bool closing;    /* no request after this one */
-    bool leaving;    /* by the client's own word */
-    bool last;       /* nor after the next that is answered: its answer says so */
-    bool pressed;    /* the same, for a while */
-    bool untold;     /* FRONT_HEAD: the last answer did not say so, as it had begun before */
-    bool broken;     /* nothing more can be said on it */
-    bool eof;        /* the client has finished sending */
-    enum err why;    /* FRONT_ENDED: for the owner */
-    int64_t idle_ns; /* FRONT_HEAD: since when */
-    int64_t old_ns;  /* set once; L11: no further request from then on */
+    bool tls;         /* set once */
+    bool closing;     /* no request after this one */
+    bool leaving;     /* by the client's own word */
+    bool last;        /* nor after the next that is answered: its answer says so */
+    bool pressed;     /* the same, for a while */
+    bool untold;      /* FRONT_HEAD: the last answer did not say so, as it had begun before */
+    bool broken;      /* nothing more can be said on it */
+    bool eof;         /* the client has finished sending */
+    bool full;        /* FRONT_HEAD: too much of the answers is pending to begin another request */
+    enum err why;     /* FRONT_ENDED: for the owner */
+    int64_t idle_ns;  /* FRONT_HEAD: since when */
+    int64_t moved_ns; /* FRONT_HEAD: when it was last seen that the client took something (L7) */
+    uint64_t taken;   /* how much it had taken by then */
+    int64_t old_ns;   /* set once; L11: no further request from then on */
     struct arena_cache *arenas; /* set once; for requests */
     struct task later;
 };

@@ -19,6 +19,7 @@ static struct front_limits limits_of(const struct conf *conf, const struct conf_
         .streams = (uint32_t)conf->limits.streams,
         .head_ms = conf->timeouts.request_head_ms,
         .idle_ms = conf->timeouts.idle_ms,
+        .send_ms = conf->timeouts.send_ms,
         .age_ms = conf->timeouts.connection_age_ms,
         .odd_names = odd_names[listener->odd_header_names],
     };

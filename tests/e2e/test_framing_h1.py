@@ -1,7 +1,10 @@
 """Message rules H1-H8 and H13-H17 (RELIABILITY.md, section 3) at the client's side: hostile requests
 as raw bytes, a recording backend that must never see an ambiguous or a smuggled one."""
+import socket
+import time
+
 from client import Client, exchange, get
-from env import until
+from env import seconds, until
 from origin import gated, text
 
 HOST = b"Host: localhost\r\n"
@@ -371,6 +374,38 @@ def test_h20_pipelined_requests_are_served_one_by_one(env):
         assert len(origin.requests) == 1
         gate.set()
         assert [client.response().status for _ in range(2)] == [200, 200]
+
+
+def all_of(port, request, behind):
+    """What a slow reader gets who says something more a moment behind its request."""
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    one.settimeout(15)
+    one.connect(("127.0.0.1", port))
+    with one:
+        one.sendall(request)
+        time.sleep(0.3)
+        one.sendall(behind)
+        time.sleep(0.2)
+        taken = b""
+        while piece := one.recv(65536):
+            taken += piece
+    return taken.partition(b"\r\n\r\n")[2]
+
+
+@seconds(60)
+def test_h20_the_last_answer_is_whole_whatever_comes_behind_the_request(env):
+    """RFC 9112 section 9.6: closed with bytes unread the kernel resets, and what the client has not read yet is lost. CR LF
+    behind a request's content is old custom (section 2.2)."""
+    large = b"m" * 40000
+    balancer = env.simple(env.origin(reply=lambda request: text(b"short" if request.target == "/short" else large)))
+    with_content = b"POST / %s\r\nHost: a\r\n%sContent-Length: 4\r\n\r\nabcd"
+    for version, field in ((b"HTTP/1.1", b"Connection: close\r\n"), (b"HTTP/1.0", b"")):
+        assert all_of(balancer.port, with_content % (version, field), b"\r\n") == large
+        assert all_of(balancer.port, b"GET / %s\r\nHost: a\r\n%s\r\n" % (version, field), b"\r\n") == large
+    before = get_with(b"X-A: b") * 30
+    assert all_of(balancer.port, before + b"GET /short HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b"\r\n").endswith(
+        b"\r\n\r\nshort"), "large answers before a small one"
 
 
 def test_l12_l13_sizes(env):

@@ -236,3 +236,56 @@ def test_l8_a_server_that_does_not_accept(env):
     both = env.simple(pool={"backends": {"a": {"address": address}, "b": {"address": good.address}},
                             "health": {"off": True}}, timeouts=times)
     assert {get(both.port, method=method).status for method in ("GET", "POST") * 4} == {200}
+
+
+def ask_without_reading(env, port, most):
+    """A client that asks for redirects, each with a long address, and takes none; returns it when nobody takes more of them."""
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    one.settimeout(2)
+    one.connect(("127.0.0.1", port))
+    env.at_end(one.close)
+    try:
+        for _ in range(most):
+            one.sendall(b"GET /away/" + b"a" * 7000 + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+    except OSError:
+        return one
+    raise AssertionError(f"all of {most} requests were taken")
+
+
+REDIRECTS = [{"match": {"path": "/away/"}, "redirect": {"to": "https://b.example{uri}"}}, {"pool": "api"}]
+
+
+@seconds(60)
+def test_l18_l7_answers_without_content_that_nobody_takes(env):
+    """They hold back the next request as content would, and who takes nothing for long is ended also between requests."""
+    balancer = env.simple(env.origin(), workers=1, timeouts={"send": "4s", "idle": "1h"}, routes=REDIRECTS)
+    clients = [ask_without_reading(env, balancer.port, 4000) for _ in range(2)]
+    assert balancer.metric("meridian_connections") >= 1, "they are not ended at once"
+    answered = len(balancer.access_log(0))
+    assert answered * 7000 < 2 * (1 << 20), f"{answered} requests were answered"
+    until(lambda: balancer.metric("meridian_connections") == 0, 20, "the end of both")
+    del clients
+
+
+@seconds(60)
+def test_l18_a_client_that_reads_late_has_all_its_answers(env):
+    """L5 does not count while its next request waits for it; and it goes on as soon as it reads."""
+    balancer = env.simple(env.origin(), workers=1, timeouts={"send": "30s", "idle": "1s"}, routes=REDIRECTS)
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    one.settimeout(30)
+    one.connect(("127.0.0.1", balancer.port))
+    env.at_end(one.close)
+    count, asked = 400, b"GET /away/" + b"a" * 7000 + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+    sender = threading.Thread(target=one.sendall, args=(asked * count,))
+    sender.start()
+    time.sleep(3)
+    assert len(balancer.access_log(0)) < count
+    taken = b""
+    while taken.count(b"\r\n\r\n") < count:
+        piece = one.recv(65536)
+        assert piece, f"ended after {taken.count(b'HTTP/1.1 30')} answers"
+        taken += piece
+    sender.join()
+    assert taken.count(b"https://b.example/away/aaa") == count

@@ -297,6 +297,21 @@ def test_p7_connections_survive(env):
         assert client.get().status == 200
 
 
+def test_connections_from_before_have_the_limits_of_heads_in_force(env):
+    """What may be held of a head that has not come whole is what the limits say when it comes."""
+    balancer = env.simple(env.origin(reply=lambda request: text(b"%d" % len(request.raw_head))), limits={"head": "32KiB"})
+    kept, inside = env.client(balancer.port), env.client(balancer.port)
+    assert kept.get().status == inside.get().status == 200
+    inside.send(b"GET / HTTP/1.1\r\nHo")
+    balancer.reload({**balancer.config, "limits": {"head": "1MiB"}})
+    large = {f"x-{i}": "a" * 8000 for i in range(40)}
+    for client in (env.client(balancer.port), kept):
+        answer = client.get("/", headers=large.items())
+        assert answer.status == 200 and int(answer.body) > 320_000, answer.status
+    inside.send(b"st: a\r\n" + b"".join(b"%s: %s\r\n" % (name.encode(), value.encode()) for name, value in large.items()) + b"\r\n")
+    assert inside.response().status == 200, "begun before, ended after it"
+
+
 def changed(base, turn, addresses):
     """The configuration of the turn-th reload: backends come, go and change their weight."""
     config = copy.deepcopy(base)

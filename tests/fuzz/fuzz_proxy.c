@@ -340,6 +340,7 @@ static void build_proxy(struct play *p)
                                                      .streams = LIMIT_H2_STREAMS,
                                                      .head_ms = 10000,
                                                      .idle_ms = 60000,
+                                                     .send_ms = LIMIT_SEND_MS,
                                                      .age_ms = 3600000},
                                           .handshake_ms = 10000};
 }

@@ -198,6 +198,7 @@ static void build_proxy(struct world *w)
                                                      .streams = LIMIT_H2_STREAMS,
                                                      .head_ms = 10000,
                                                      .idle_ms = 60000,
+                                                     .send_ms = 30000,
                                                      .age_ms = 3600000},
                                           .speaks_h1 = true,
                                           .speaks_h2 = !w->h1_only,

@@ -131,6 +131,7 @@ static void client_open(struct client *c)
                                       .requests = 100,
                                       .head_ms = 10000,
                                       .idle_ms = 60000,
+                                      .send_ms = LIMIT_SEND_MS,
                                       .age_ms = 3600000};
 }
 

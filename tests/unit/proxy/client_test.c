@@ -36,6 +36,7 @@ static void door_open(struct door *d)
                                                .requests = 100,
                                                .head_ms = 10000,
                                                .idle_ms = 60000,
+                                               .send_ms = LIMIT_SEND_MS,
                                                .age_ms = 3600000}}};
     atomic_store(&s.admission->connections_most, 100);
     atomic_store(&s.admission->handshakes_most, 100);
