@@ -104,8 +104,8 @@ static const struct schema_field hash_fields[] = {
      .offset = offsetof(struct conf_hash, by),
      .initial = CONF_KEY_CLIENT,
      .help = "What must stay together: the client's address (of IPv6 the network of 64 bits), the "
-             "path, the query or one parameter of it, a header, a cookie. Where a request does not "
-             "have it, the client's address."},
+             "path, the query or one parameter of it, a header, a cookie (the first one of its "
+             "name). Where a request does not have it, the client's address."},
     {.key = "load",
      .type = &type_percent,
      .offset = offsetof(struct conf_hash, load_percent),

@@ -185,9 +185,10 @@ static const struct schema_field rate_fields[] = {
      .type = &type_key,
      .offset = offsetof(struct conf_rate_limit, per),
      .initial = CONF_KEY_CLIENT,
-     .help = "Whose requests are counted together: each `client`'s (an IPv6 network of 64 bits is "
-             "one), all of the `route`, or those with the same value of \"header NAME\" or "
-             "\"cookie NAME\"; requests without it count for their client."},
+     .help =
+         "Whose requests are counted together: each `client`'s (an IPv6 network of 64 bits is "
+         "one), all of the `route`, or those with the same value of \"header NAME\" or "
+         "\"cookie NAME\"; requests without it, or with more than one, count for their client."},
     {.key = "rate",
      .type = &type_rate,
      .offset = offsetof(struct conf_rate_limit, rate_per_hour),
@@ -351,7 +352,8 @@ static const struct schema_field fields[] = {
      .offset = offsetof(struct conf_route, split_by),
      .fallback = "chance, request by request",
      .help = "What stays with one pool of the split while the weights stay: `client`, "
-             "\"header NAME\" or \"cookie NAME\"; requests without it go by their client."},
+             "\"header NAME\" or \"cookie NAME\" (the first one); requests without it go by their "
+             "client."},
     {.key = "respond",
      .type = &type_map,
      .offset = offsetof(struct conf_route, respond),

@@ -1,5 +1,6 @@
 #include "conf/source.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 #define ARENA_BLOCK  KIB(64)
 #define READ_BYTES   KIB(64)
 #define READ_WAIT_MS 2000 /* for what is no file: whoever writes it may be gone */
+#define READ_MOST_MS 5000 /* for all of it: one who writes a byte now and then never ends */
 #define ARENA_MOST   MIB(256)
 
 struct conf_source *source_new(const char *name, struct span text)
@@ -55,13 +57,20 @@ void source_free(struct conf_source **source)
     *source = NULL;
 }
 
-/* -EAGAIN: a pipe into which nobody writes. */
-static ssize_t read_piece(int fd, char *to)
+/* How long to wait for the next piece. Files are always ready, however late it is. */
+static int wait_ms(int64_t end_ns)
+{
+    int64_t left_ms = (end_ns - clock_mono_ns()) / NS_PER_MS;
+    return left_ms < 0 ? 0 : left_ms < READ_WAIT_MS ? (int)left_ms : READ_WAIT_MS;
+}
+
+/* -EAGAIN: a pipe into which nobody writes, or too slowly. */
+static ssize_t read_piece(int fd, char *to, int64_t end_ns)
 {
     struct pollfd ready = {.fd = fd, .events = POLLIN};
     ssize_t n;
     do {
-        if (poll(&ready, 1, READ_WAIT_MS) == 0)
+        if (poll(&ready, 1, wait_ms(end_ns)) == 0)
             return -EAGAIN;
         n = read(fd, to, READ_BYTES);
     } while (n < 0 && (errno == EINTR || errno == EAGAIN));
@@ -73,9 +82,10 @@ enum err source_read(const char *path, struct buf *text)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return err_from_errno(errno);
+    int64_t end_ns = clock_mono_ns() + READ_MOST_MS * NS_PER_MS;
     ssize_t n = 1;
     while (n > 0 && buf_len(text) <= LIMIT_CONF_BYTES && buf_reserve(text, READ_BYTES)) {
-        n = read_piece(fd, text->p + text->n);
+        n = read_piece(fd, text->p + text->n, end_ns);
         text->n += n > 0 ? (size_t)n : 0;
     }
     close(fd);

@@ -31,7 +31,8 @@ void source_free(struct conf_source **source);
 MUST_CHECK
 enum err source_add(struct conf_source *source, const char *name, struct span text, size_t *file);
 /* Appends a file's bytes, one more than LIMIT_CONF_BYTES at most, so that the bound is seen.
- * ERR_EXISTS: it is a folder. Blocking. */
+ * ERR_EXISTS: it is a folder. Blocking, of what is no file (a pipe) for a few seconds at most:
+ * ERR_UNSUPPORTED. */
 MUST_CHECK
 enum err source_read(const char *path, struct buf *text);
 

@@ -370,23 +370,33 @@ struct span uri_canonical(struct span path, char *memory)
     return span_of(memory, out);
 }
 
+/* The length of the name at the start of s, or 0 where one of its labels is empty (but for the root
+ * behind a dot at its end): no host has such a name, and "a.." is none of the routes' names though
+ * a server may take all dots away and serve a. */
+static size_t name_length(struct span s)
+{
+    size_t n = 0;
+    for (; n < s.n && name_bytes[(unsigned char)s.p[n]]; n++) {
+        if (s.p[n] == '.' && (n == 0 || s.p[n - 1] == '.')) {
+            return 0;
+        }
+    }
+    return n;
+}
+
 /* The length of the host at the start of s, or 0 where there is none. */
 static size_t host_length(struct span s)
 {
-    size_t n = 0;
     if (s.n == 0 || s.p[0] != '[') {
-        while (n < s.n && name_bytes[(unsigned char)s.p[n]]) {
-            n++;
-        }
-        return n;
+        return name_length(s);
     }
     size_t close = span_find(s, ']');
     if (close == s.n) {
         return 0;
     }
     struct span inside = span_sub(s, 1, close);
-    for (; n < inside.n; n++) {
-        if (ascii_hex(inside.p[n]) < 0 && inside.p[n] != ':' && inside.p[n] != '.') {
+    for (size_t i = 0; i < inside.n; i++) {
+        if (ascii_hex(inside.p[i]) < 0 && inside.p[i] != ':' && inside.p[i] != '.') {
             return 0;
         }
     }
@@ -411,10 +421,10 @@ enum err host_parse(char *p, size_t n, struct host *out)
     *out = (struct host){0};
     struct span s = span_of(p, n);
     size_t host = host_length(s);
-    size_t name = host > 0 && p[host - 1] == '.' ? host - 1 : host;
-    if (name == 0 || host > HOST_LONGEST) {
+    if (host == 0 || host > HOST_LONGEST) {
         return ERR_BAD_HOST;
     }
+    size_t name = p[host - 1] == '.' ? host - 1 : host;
     if (host < n && parse_port(span_sub(s, host, n), &out->port) != ERR_OK) {
         return ERR_BAD_HOST;
     }

@@ -75,7 +75,7 @@ struct host {
     uint16_t port;         /* 0 where none is given */
 };
 /* host[:port] with a name of letters, digits and "-._~", an IPv4 or an [IPv6] address; no user
- * information, comma or space (H8). Lower-cases s in place; the result points into it.
+ * information, comma, space or empty label (H8). Lower-cases s in place; the result points into it.
  * ERR_BAD_HOST. */
 MUST_CHECK
 enum err host_parse(char *p, size_t n, struct host *out);

@@ -9,9 +9,9 @@ struct span request_cookie(const struct request *r, struct span wanted, unsigned
             continue;
         while (rest.n > 0) {
             rest = span_cut(rest, ';', &pair);
-            struct span value = span_cut(span_trim(pair), '=', &name);
-            if (value.p != NULL && span_eq(name, wanted) && nth-- == 0)
-                return value;
+            struct span value = span_cut(pair, '=', &name);
+            if (value.p != NULL && span_eq(span_trim(name), wanted) && nth-- == 0)
+                return span_trim(value); /* blanks around them are nothing to some servers */
         }
     }
     return SPAN_NONE;
@@ -29,19 +29,25 @@ static struct span parameter(struct span query, struct span wanted)
     return SPAN_NONE;
 }
 
-static struct span header(const struct request *r, struct span name)
+static struct span header(const struct request *r, struct span name, bool once)
 {
     const struct field *f = fields_find(&r->fields, name);
+    for (const struct field *g = f; once && g != NULL && ++g < r->fields.v + r->fields.n;)
+        if (span_eq(g->name, name))
+            return SPAN_NONE;
     return f != NULL ? f->value : SPAN_NONE;
 }
 
-/* Empty: the request does not have it. */
-static struct span part_of(const struct key_rule *rule, const struct request *r)
+/* Empty: the request does not have it, or, with `once`, more than one of its name: a server may
+ * take the last one, and whoever sent it could make up another first one for each request. */
+static struct span part_of(const struct key_rule *rule, const struct request *r, bool once)
 {
     switch (rule->kind) {
     case KEY_HEADER:
-        return header(r, rule->name);
+        return header(r, rule->name, once);
     case KEY_COOKIE:
+        if (once && request_cookie(r, rule->name, 1).p != NULL)
+            return SPAN_NONE;
         return request_cookie(r, rule->name, 0);
     case KEY_PATH:
         return r->path;
@@ -71,7 +77,7 @@ uint64_t request_key(const struct key_rule *rule, const struct request *r,
 {
     if (rule->kind == KEY_NONE)
         return 0;
-    struct span s = part_of(rule, r);
+    struct span s = part_of(rule, r, secret != NULL);
     if (s.n > 0)
         return hash(secret, s);
     return ~hash(secret, client_bytes(client)); /* never what a field of the same bytes has */

@@ -23,8 +23,10 @@ struct key_rule {
 };
 
 /* 64 bits of the key. A request without the header, cookie or query has its client for key.
- * `secret` keys the hash where clients must not choose who shares a place with them; NULL: the same
- * everywhere and for ever. client NULL: nobody's. */
+ * `secret` is for limits, where clients must not choose who shares a place with them, nor be
+ * somebody else by choice: it keys the hash, and a header or cookie that is there more than once
+ * counts as none. NULL: the hash is the same everywhere and for ever, and the first one is taken.
+ * client NULL: nobody's. */
 uint64_t request_key(const struct key_rule *rule, const struct request *r,
                      const struct addr *client, const struct hash_key *secret);
 

@@ -233,6 +233,16 @@ def test_what_is_no_file_is_said(env):
 
 
 @threadless
+def test_a_configuration_out_of_a_process(env):
+    """`-c <(command)`: a pipe whose writer takes its time, but ends."""
+    file = env.write("whole.yaml", GOOD % env.port())
+    done = subprocess.run(
+        ["bash", "-c", 'exec "$0" -t -c <(head -n 1 "$1"; sleep 1; tail -n +2 "$1")', env.program("meridian"), file],
+        capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+
+
+@threadless
 def test_f23_links_in_a_circle_are_said(env):
     """Wherever a file is named: which one, in which line, and how one finds the link."""
     loop = env.path("loop.pem")

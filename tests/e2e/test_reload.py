@@ -526,6 +526,33 @@ def test_f23_what_is_no_file_holds_nobody_up(env):
     assert "reloaded" in balancer.reload(good)
 
 
+def drip(path, done):
+    """Writes a comment, a byte at a time, for whoever reads the pipe, until the other end is closed."""
+    with contextlib.suppress(BrokenPipeError), open(path, "wb", buffering=0) as pipe:
+        while not done.wait(0.3):
+            pipe.write(b"#")
+
+
+def test_f23_a_pipe_that_drips_holds_nobody_up(env):
+    """Each byte comes in time, the end never: such a reload is refused, and the next one works."""
+    balancer, pipe, done = env.simple(env.origin()), env.path("pipe"), threading.Event()
+    os.mkfifo(pipe)
+    good = copy.deepcopy(balancer.config)
+    writer = threading.Thread(target=drip, args=(pipe, done))
+    writer.start()
+    try:
+        began = time.monotonic()
+        refused = balancer.reload({**good, "include": [pipe]}, check=False)
+        assert refused.returncode != 0 and "it is a pipe or a device" in refused.stdout + refused.stderr, refused
+        assert time.monotonic() - began < 12
+        assert "reloaded" in balancer.reload(good)
+    finally:
+        done.set()
+        with contextlib.suppress(OSError):  # a writer that waits for a reader
+            os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
+        writer.join()
+
+
 def test_reload_while_it_drains(env):
     gate = threading.Event()
     origin = env.origin(reply=lambda request: gated(gate, text()))

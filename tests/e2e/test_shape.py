@@ -452,6 +452,24 @@ def test_rate_limit(env):
     assert ends["all", "ok"] == 3 and ends["all", "rate-limit"] == 1, ends
 
 
+def test_a_second_key_does_not_get_past_the_rate(env):
+    """Servers differ in which of two they take: such a request counts for its client, however the first one reads."""
+    balancer = shaped(env, [
+        {"match": {"path": f"/{kind}"}, "pool": "api", "rate_limit": {"per": per, "rate": "1/m", "burst": 1}}
+        for kind, per in (("cookie", "cookie session"), ("header", "header X-Api-Key"))])
+    with Client(balancer.port) as client:
+        def ask(path, *lines):
+            client.send("".join(f"{line}\r\n" for line in (f"GET {path} HTTP/1.1", "Host: localhost", *lines, "")))
+            return client.response().status
+
+        assert [ask("/cookie", "Cookie: session=valid") for _ in range(2)] == [200, 429]
+        assert [ask("/cookie", f"Cookie: session=r{i}; session=valid") for i in range(3)] == [200, 429, 429]
+        assert [ask("/cookie", f"Cookie: session=s{i}", "Cookie: session=valid") for i in range(2)] == [429, 429]
+        assert ask("/cookie") == 429  # all of them are the client
+        assert [ask("/header", "X-Api-Key: valid") for _ in range(2)] == [200, 429]
+        assert [ask("/header", f"X-Api-Key: r{i}", "X-Api-Key: valid") for i in range(3)] == [200, 429, 429]
+
+
 @alone
 def test_rate_is_exact_over_two_workers(env):
     rate, burst = 400, 40

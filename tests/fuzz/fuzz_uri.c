@@ -71,6 +71,7 @@ static void read_host(struct span s, struct arena *a)
     }
     must(once.host.n > 0 && once.host.n <= once.authority.n && once.authority.n == s.n);
     must(span_find(once.authority, '@') == s.n && span_find(once.authority, ',') == s.n);
+    must(once.host.p[0] != '.' && once.host.p[once.host.n - 1] != '.');
     must(host_parse(copy, s.n, &twice) == ERR_OK && once.port == twice.port);
 }
 

@@ -253,6 +253,7 @@ TEST(uri, hosts_H8)
         {"Example.com.", "example.com", 0}, /* the same host, and so the same route */
         {"example.com.:80", "example.com", 80},
         {"1.2.3.4.", "1.2.3.4", 0},
+        {"a.b.c.", "a.b.c", 0},
     };
     static const char *const bad[] = {
         "",
@@ -288,6 +289,14 @@ TEST(uri, hosts_H8)
         "*",
         ".",
         ".:80",
+        "..",
+        ".a",
+        "a..",
+        "a..:80",
+        "a...",
+        "a..b",
+        "1.2.3.4..",
+        "[::1].",
         "a:8a",
         "[::1]80",
     };

@@ -102,6 +102,52 @@ TEST(request_key, headers_and_cookies)
           "a field can stand for a client");
 }
 
+/* The key of a limit, of a request with these two fields. */
+static uint64_t limit_key(enum key_kind kind, const char *name, const char *first,
+                          const char *second)
+{
+    static const struct hash_key secret;
+    const char *field = kind == KEY_COOKIE ? "cookie" : name;
+    const char *values[] = {first, second};
+    struct key_rule rule = {.kind = kind, .name = span_str(name)};
+    struct request r = {0};
+    struct addr a = address("192.0.2.1");
+    arena_init(&arena, NULL, 4096, 0);
+    for (size_t i = 0; i < 2 && values[i] != NULL; i++)
+        CHECK_INT(fields_add(&r.fields, &arena, field_id_of(span_str(field)), span_str(field),
+                             span_str(values[i])),
+                  ERR_OK);
+    CHECK_INT(fields_add(&r.fields, &arena, field_id_of(SPAN("x-other")), SPAN("x-other"),
+                         SPAN("id=other")),
+              ERR_OK);
+    uint64_t key = request_key(&rule, &r, &a, &secret);
+    arena_reset(&arena);
+    return key;
+}
+
+/* What is there twice is nobody's: which one the server takes is not known. */
+TEST(request_key, limits_take_no_choice_of_two)
+{
+    uint64_t client = limit_key(KEY_COOKIE, "id", NULL, NULL);
+    static const char *const twice[][2] = {
+        {"id=r; id=a", NULL},  {"id=r", "id=a"},     {"id=r; x=1; id=a", NULL}, {"id=; id=a", NULL},
+        {"id=r; id =a", NULL}, {"id=a; id=a", NULL}, {"id=r; id", NULL}};
+    for (size_t i = 0; i < sizeof twice / sizeof *twice; i++)
+        CHECK(limit_key(KEY_COOKIE, "id", twice[i][0], twice[i][1]) == client, "row %zu", i);
+    CHECK(limit_key(KEY_COOKIE, "id", "id=a", NULL) != client, "one is none");
+    CHECK(limit_key(KEY_COOKIE, "id", "id=a", NULL) == limit_key(KEY_COOKIE, "id", "id= a", NULL),
+          "a blank makes another one of it");
+    CHECK(limit_key(KEY_COOKIE, "id", "id=a", "xid=b; ID=c; x") ==
+              limit_key(KEY_COOKIE, "id", "id=a", NULL),
+          "others count");
+    CHECK(limit_key(KEY_HEADER, "x-key", "r", "a") == client, "the first field");
+    CHECK(limit_key(KEY_HEADER, "x-key", "", "a") == client, "the second field");
+    CHECK(limit_key(KEY_HEADER, "x-key", "a", NULL) != client, "one field is none");
+    CHECK(key_with(KEY_COOKIE, "id", "cookie", "id=a; id=b", "192.0.2.1") ==
+              key_with(KEY_COOKIE, "id", "cookie", "id=a", "192.0.2.1"),
+          "what shares out takes the first");
+}
+
 TEST(request_key, paths_and_queries)
 {
     static const struct {
