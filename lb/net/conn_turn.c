@@ -63,6 +63,8 @@ static bool is_spent(struct conn_env *env, bool look)
 bool conn_puts_off(struct conn *c)
 {
     bool handshake = c->state == CONN_HANDSHAKE;
+    if (c->got)
+        return true; /* it has gone on in this turn already, and what came first is first */
     if (!handshake && (c->state != CONN_OPEN || c->yields || c->tail))
         return false;
     if (c->late)
