@@ -222,10 +222,8 @@ void http_send(struct front *f, const struct request *r, struct answer *answer)
         f->ops->abort(f, ERR_NO_MEMORY);
         return;
     }
-    /* Unread content cannot be passed over; and a client that asks on without reading would fill
-     * the memory (L40). */
-    if (r->content != CONTENT_NONE || f->ops->pending(f) > LIMIT_FLOW_HIGH) {
-        f->ops->keep(f, false);
+    if (r->content != CONTENT_NONE) {
+        f->ops->keep(f, false); /* unread content cannot be passed over */
     }
     bool end = reply.content == CONTENT_NONE;
     f->ops->reply_head(f, &reply, end);

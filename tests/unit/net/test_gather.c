@@ -10,11 +10,13 @@ enum { SIDES = 24, WORDS = 8 };
 
 static struct crowd {
     struct loop *loop;
+    struct loop_ops ops; /* its own, with a clock of the test's for a turn */
+    bool spent;
     struct conn_env env;
     struct side side[SIDES];
     int peer[SIDES];
     struct timer end;
-    unsigned delivered; /* sides that have been */
+    unsigned delivered; /* sides that have been told */
     unsigned unread;    /* others with something unread when the first one was */
     void (*first)(struct side *s);
 } crowd;
@@ -40,6 +42,20 @@ static void run_ms(int64_t ms)
     loop_run(crowd.loop);
 }
 
+/* Until so many have been told, or for a second; and a little longer, for others. */
+static void run_told(unsigned sides)
+{
+    for (int wait = 0; wait < 500 && crowd.delivered < sides; wait++)
+        run_ms(2);
+    run_ms(5);
+}
+
+static bool turn_spent(struct loop *l)
+{
+    (void)l;
+    return crowd.spent;
+}
+
 static void say(int i, const char *bytes)
 {
     CHECK(write(crowd.peer[i], bytes, strlen(bytes)) == (ssize_t)strlen(bytes), "written");
@@ -51,6 +67,9 @@ static void crowd_open(void)
     memset(&crowd, 0, sizeof crowd);
     nobody.any.sa_family = AF_UNIX;
     CHECK_INT(loop_ev_new(&crowd.loop), ERR_OK);
+    crowd.ops = *crowd.loop->ops;
+    crowd.ops.turn_spent = turn_spent;
+    crowd.loop->ops = &crowd.ops;
     CHECK_INT(conn_env_init(&crowd.env, crowd.loop), ERR_OK);
     timer_init(&crowd.end, crowd.loop, on_end);
     for (int i = 0; i < SIDES; i++) {
@@ -87,7 +106,7 @@ TEST(gather, is_looked_at_when_all_is_received)
     crowd_open();
     for (int i = 0; i < SIDES; i++)
         say(i, said[i % WORDS]);
-    run_ms(5);
+    run_told(SIDES - SIDES / WORDS);
     CHECK_INT(crowd.unread, SIDES - 1 - SIDES / WORDS); /* not those that nothing was said to */
     for (int i = 0; i < SIDES; i++) {
         CHECK(has(i, said[i % WORDS]), "side %d", i);
@@ -102,7 +121,7 @@ TEST(gather, does_not_wait_where_there_is_little)
     crowd_open();
     say(2, "x");
     say(5, "y");
-    run_ms(5);
+    run_told(2);
     CHECK_INT(crowd.delivered, 2);
     CHECK_INT(crowd.unread, 0);
     crowd_close();
@@ -121,7 +140,7 @@ TEST(gather, of_one_that_is_closed_meanwhile_is_nobody_s)
     crowd.first = close_others;
     for (int i = 0; i < SIDES; i++)
         say(i, "bytes");
-    run_ms(5);
+    run_told(1);
     CHECK_INT(crowd.delivered, 1);
     crowd_close();
 }
@@ -139,14 +158,14 @@ TEST(gather, of_one_that_has_enough_is_kept_for_it)
     crowd.first = stop_others;
     for (int i = 0; i < SIDES; i++)
         say(i, "bytes");
-    run_ms(5);
+    run_told(1);
     CHECK_INT(crowd.delivered, 1);
     for (int i = 0; i < SIDES; i++) {
         CHECK_INT(conn_received(crowd.side[i].c), 5);
         CHECK(has(i, "bytes") != conn_has_unread(crowd.side[i].c), "side %d", i);
         conn_want_read(crowd.side[i].c, true);
     }
-    run_ms(5);
+    run_told(SIDES);
     for (int i = 0; i < SIDES; i++)
         CHECK(has(i, "bytes"), "side %d", i);
     crowd_close();
@@ -172,25 +191,15 @@ TEST(gather, ends_where_its_place_is_full)
     crowd_close();
 }
 
-static bool always(struct loop *l)
-{
-    (void)l;
-    return true;
-}
-
 /* Where turns have lasted long enough each takes a few, and everybody has their turn once. */
 TEST(turn, that_has_lasted_long_enough_leaves_the_rest_to_the_next)
 {
-    struct loop_ops ops;
     crowd_open();
-    ops = *crowd.loop->ops;
-    ops.turn_spent = always;
-    crowd.loop->ops = &ops;
+    crowd.spent = true;
     for (int i = 0; i < SIDES; i++)
         say(i, "bytes");
     uint64_t before = crowd.loop->turns;
-    for (int wait = 0; wait < 500 && crowd.delivered < SIDES; wait++)
-        run_ms(2);
+    run_told(SIDES);
     CHECK_INT(crowd.delivered, SIDES);
     CHECK(crowd.loop->turns - before >= SIDES / 2, "%d turns", (int)(crowd.loop->turns - before));
     for (int i = 0; i < SIDES; i++)
@@ -201,15 +210,12 @@ TEST(turn, that_has_lasted_long_enough_leaves_the_rest_to_the_next)
 /* Of those that wait some are closed, and some are told to stop, before their turn comes. */
 TEST(turn, goes_on_without_those_that_have_gone)
 {
-    struct loop_ops ops;
     crowd_open();
-    ops = *crowd.loop->ops;
-    ops.turn_spent = always;
-    crowd.loop->ops = &ops;
+    crowd.spent = true;
     crowd.first = close_others;
     for (int i = 0; i < SIDES; i++)
         say(i, "bytes");
-    run_ms(50);
+    run_told(1);
     CHECK_INT(crowd.delivered, 1);
     crowd_close();
 }
