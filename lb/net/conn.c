@@ -20,8 +20,8 @@ enum err conn_env_init(struct conn_env *env, struct loop *loop)
     list_init(&env->resume);
     list_init(&env->dead);
     list_init(&env->lingering);
-    list_init(&env->yielding);
-    list_init(&env->shaking);
+    rota_init(&env->yielding);
+    rota_init(&env->shaking);
     timer_init(&env->next, loop, conn_next_turn);
     task_init(&env->turn_end, conn_turn_end);
     if (env->in != NULL && env->clear != NULL && buf_store_new(&env->store) == ERR_OK &&
@@ -186,6 +186,7 @@ static struct conn *conn_new(struct conn_env *env, int fd, const struct conn_eve
     c->hold_limit = KIB(64);
     c->read_most = (uint32_t)env->in_size;
     c->want = true;
+    conn_set_party(c, (unsigned)fd);
     list_init(&c->dirty);
     list_init(&c->resume);
     list_init(&c->place);
@@ -392,6 +393,11 @@ void conn_acknowledge(struct conn *c)
 bool conn_pressed(const struct conn *c)
 {
     return c->env->pressed;
+}
+
+void conn_set_party(struct conn *c, unsigned party)
+{
+    c->group = (uint8_t)(party % ROTA_GROUPS);
 }
 
 uint16_t conn_peer_port(const struct conn *c)

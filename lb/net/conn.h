@@ -29,6 +29,7 @@
 #include "base/reserve.h"
 #include "base/small.h"
 #include "net/loop.h"
+#include "net/rota.h"
 
 struct conn;
 struct tls_server; /* net/tls_ctx.h */
@@ -81,8 +82,8 @@ struct conn_env {
     size_t clear_size;
     struct link dirty;     /* connections with bytes gathered */
     struct link resume;    /* connections whose kept bytes are to be delivered */
-    struct link yielding;  /* those that go on in the next turn, the longest there first */
-    struct link shaking;   /* behind them: those with a handshake to make */
+    struct rota yielding;  /* those that go on in the next turn */
+    struct rota shaking;   /* behind them: those with a handshake to make */
     struct timer next;     /* when it begins */
     struct link lingering; /* closed by their owners, not yet ended; oldest first */
     size_t lingering_count;
@@ -137,6 +138,9 @@ enum err conn_connect(struct conn_env *env, const struct conn_target *to,
                       const struct conn_events *events, void *user, struct conn **out);
 /* Another reader takes over. From inside on_bytes that takes nothing: the bytes are its. */
 void conn_set_events(struct conn *c, const struct conn_events *events, void *user);
+/* Whose it is, as a number: where turns are short, those of different ones take turns. Default: any
+ * number. */
+void conn_set_party(struct conn *c, unsigned party);
 /* Most bytes kept unread for the reader; default KIB(64). */
 void conn_set_hold_limit(struct conn *c, size_t bytes);
 /* Most bytes read at a time, not 0; default: what the env's buffer has room for. */

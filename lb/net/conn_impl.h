@@ -36,6 +36,7 @@ struct conn {
     enum err broken;       /* told at the end of the turn */
     uint32_t booked;       /* of what it takes, in the budget */
     uint16_t peer_port;    /* set once */
+    uint8_t group;         /* in env->yielding and shaking */
     bool outgoing;         /* set once */
     bool by_path;          /* set once: to a unix socket */
     bool want;             /* the reader wants bytes */

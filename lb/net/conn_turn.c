@@ -49,7 +49,7 @@ void conn_event_end(struct conn_env *env)
 
 /* Thousands may be ready at once, each for a handshake or for requests that take their time: the
  * others are told nothing for as long as a turn lasts. Those that have waited go first in the next
- * one, in their order. */
+ * one. Whoever has a thousand connections holds up its own group, and not everybody else. */
 static bool is_spent(struct conn_env *env, bool look)
 {
     struct loop *l = env->loop;
@@ -72,7 +72,7 @@ bool conn_puts_off(struct conn *c)
     if (!is_spent(c->env, handshake))
         return false;
     c->late = true;
-    list_append(handshake ? &c->env->shaking : &c->env->yielding, &c->place);
+    rota_add(handshake ? &c->env->shaking : &c->env->yielding, c->group, &c->place);
     return true;
 }
 
@@ -80,7 +80,6 @@ static void go_on(struct conn *c)
 {
     struct conn_env *env = c->env;
     bool yielded = c->yields;
-    list_remove(&c->place);
     c->yields = c->late = false;
     if (c->state == CONN_HANDSHAKE)
         conn_end_batch(env);
@@ -98,18 +97,12 @@ static void go_on(struct conn *c)
 }
 
 /* One in any case, the others while there is time. */
-static void go_on_all(struct conn_env *env, struct link *waiting)
+static bool go_on_in_time(struct link *place)
 {
-    struct link now;
-    list_init(&now);
-    list_move(waiting, &now);
-    while (!list_empty(&now)) {
-        go_on(container_of(now.next, struct conn, place));
-        if (is_spent(env, true))
-            break;
-    }
-    list_move(waiting, &now); /* behind those that are left: who waits again */
-    list_move(&now, waiting);
+    struct conn *c = container_of(place, struct conn, place);
+    struct conn_env *env = c->env;
+    go_on(c);
+    return !is_spent(env, true);
 }
 
 /* Handshakes take long, and whoever has not even shown who it is holds up nobody else. */
@@ -117,9 +110,9 @@ void conn_next_turn(struct timer *t)
 {
     struct conn_env *env = container_of(t, struct conn_env, next);
     env->spent = false;
-    go_on_all(env, &env->yielding);
-    go_on_all(env, &env->shaking);
-    if (!list_empty(&env->yielding) || !list_empty(&env->shaking))
+    rota_round(&env->yielding, go_on_in_time);
+    rota_round(&env->shaking, go_on_in_time);
+    if (rota_waits(&env->yielding) || rota_waits(&env->shaking))
         timer_in_ms(&env->next, 0);
 }
 
@@ -129,7 +122,7 @@ void conn_yield(struct conn *c)
         return;
     c->yields = true;
     if (!c->late)
-        list_append(&c->env->yielding, &c->place);
+        rota_add(&c->env->yielding, c->group, &c->place);
     timer_in_ms(&c->env->next, 0);
 }
 

@@ -239,6 +239,14 @@ static bool take_source(struct client *c)
     return c->counted || is_proxy(p, &c->peer.addr);
 }
 
+/* A source's connections have their turns together, however many they are. A proxy has many clients
+ * behind it, and its connections are apart. */
+static void share_turns(struct client *c)
+{
+    if (c->counted && c->peer.addr.any.sa_family != AF_UNIX)
+        conn_set_party(c->conn, c->source);
+}
+
 /* The source of a PROXY header is the peer for all that follows (H16). */
 static enum err take_header(struct client *c, const struct proxy_proto *header)
 {
@@ -248,6 +256,7 @@ static enum err take_header(struct client *c, const struct proxy_proto *header)
         counter_add(&c->proxy->stats->refused, 1);
         return ERR_TOO_MANY;
     }
+    share_turns(c);
     if (c->listener->gone)
         return ERR_SHUTDOWN;
     conn_set_events(c->conn, &handshake_events, c);
@@ -294,6 +303,7 @@ static enum err client_start(struct client *c, int fd, const struct addr *peer)
                              header ? &header_events : &handshake_events, c, &c->conn);
     if (e != ERR_OK)
         return e;
+    share_turns(c);
     if (!header && knows_version(c->listener))
         return start_plain(c);
     conn_aim(c->conn, c->begun_ns + c->listener->handshake_ms * NS_PER_MS);

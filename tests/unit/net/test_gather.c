@@ -16,13 +16,15 @@ static struct crowd {
     struct side side[SIDES];
     int peer[SIDES];
     struct timer end;
-    unsigned delivered; /* sides that have been told */
-    unsigned unread;    /* others with something unread when the first one was */
+    unsigned delivered;     /* sides that have been told */
+    unsigned before[SIDES]; /* how many had been when it was */
+    unsigned unread;        /* others with something unread when the first one was */
     void (*first)(struct side *s);
 } crowd;
 
 static void on_bytes(struct side *s)
 {
+    crowd.before[s - crowd.side] = crowd.delivered;
     if (crowd.delivered++ > 0)
         return;
     for (int i = 0; i < SIDES; i++)
@@ -218,4 +220,27 @@ TEST(turn, goes_on_without_those_that_have_gone)
     run_told(1);
     CHECK_INT(crowd.delivered, 1);
     crowd_close();
+}
+
+/* One who has many connections holds up those that are theirs, and nobody else for long. */
+static void share_with(int one)
+{
+    crowd_open();
+    crowd.spent = true;
+    for (int i = 0; i < SIDES; i++) {
+        conn_set_party(crowd.side[i].c, i == one ? 1 : 2);
+        say(i, i == one ? "one" : "many");
+    }
+    run_told(SIDES);
+    CHECK(crowd.before[one] < SIDES / 2, "%u had been told before", crowd.before[one]);
+    for (int i = 0; i < SIDES; i++)
+        CHECK(has(i, i == one ? "one" : "many"), "side %d", i);
+    crowd_close();
+}
+
+/* Whichever of them the kernel tells of first. */
+TEST(turn, is_shared_by_those_who_have_many_and_those_who_have_one)
+{
+    share_with(0);
+    share_with(SIDES - 1);
 }
