@@ -8,20 +8,12 @@
 
 enum { ARENA_BLOCK = 8 * 1024 };
 
-/* How long a client that was not told of the end may still have a request on its way. */
-enum { UNTOLD_MS = 1000 };
-
 /* What a client's system mostly takes at once, however slowly the client reads. */
 enum { LAST_MOST = 16 * 1024 };
 
-static int64_t now_ns(const struct h1_front *h)
-{
-    return loop_now_ns(conn_loop(h->conn));
-}
-
 bool h1_front_is_old(const struct h1_front *h)
 {
-    return now_ns(h) >= h->old_ns;
+    return h1_front_now_ns(h) >= h->old_ns;
 }
 
 static size_t hold_limit(const struct front_limits *l)
@@ -41,7 +33,8 @@ static bool borrow_request(struct h1_front *h)
     if (q == NULL) {
         return false;
     }
-    q->stream = (struct front){.ops = &h1_front_ops, .arena = &q->arena, .begun_ns = now_ns(h)};
+    q->stream =
+        (struct front){.ops = &h1_front_ops, .arena = &q->arena, .begun_ns = h1_front_now_ns(h)};
     q->front = h;
     arena_init(&q->arena, h->arenas, ARENA_BLOCK, front_arena_most(hold_limit(l), l->fields));
     q->arena.reserve = reserve;
@@ -60,9 +53,7 @@ static void return_request(struct h1_front *h)
     }
 }
 
-/* For FRONT_HEAD, and at a request's release. The owner hears of it, and the memory goes, at the
- * end of the turn. */
-static void end_connection(struct h1_front *h, enum err why, enum conn_end how)
+void h1_front_end(struct h1_front *h, enum err why, enum conn_end how)
 {
     struct loop *l = conn_loop(h->conn);
     return_request(h);
@@ -139,49 +130,10 @@ static void head_goes_on(struct h1_front *h, bool first)
 {
     conn_set_hold_limit(h->conn, hold_limit(h->limits));
     if (h->eof) {
-        end_connection(h, ERR_CLIENT_ABORT, CONN_END_FLUSH);
+        h1_front_end(h, ERR_CLIENT_ABORT, CONN_END_FLUSH);
     } else if (first && h->served > 0) {
         conn_aim(h->conn, h->request->stream.begun_ns + h->limits->head_ms * NS_PER_MS);
     }
-}
-
-/* How long a connection waits for its next request: L5, L11. Where the last answer was to be its
- * last and could not say so, a moment. */
-static int64_t idle_until(const struct h1_front *h)
-{
-    int64_t until = h->idle_ns + h->limits->idle_ms * NS_PER_MS;
-    int64_t brief = h->idle_ns + UNTOLD_MS * NS_PER_MS;
-    int64_t most = h->untold || h->idle_ns >= h->old_ns ? brief : h->old_ns;
-    return until < most ? until : most;
-}
-
-/* Between two requests: where something is pending it is looked at, at look_ns (L7). A client whose
- * next request waits for that is not idle. */
-static void aim_between(struct h1_front *h, int64_t look_ns)
-{
-    int64_t until = idle_until(h);
-    if (h->full || (look_ns < until && conn_pending(h->conn) > 0)) {
-        until = look_ns;
-    }
-    conn_aim(h->conn, until);
-}
-
-/* A pause is only noticed by looking: four looks per pause. */
-static int64_t next_look(const struct h1_front *h)
-{
-    return now_ns(h) + h->limits->send_ms * NS_PER_MS / 4;
-}
-
-/* L18: an answer without content never asks for room, so nothing else holds back who asks for many
- * and takes none. The request waits until on_room, and nothing more is read before. */
-static void hold_back(struct h1_front *h)
-{
-    h->full = true;
-    h->taken = conn_sent(h->conn);
-    h->moved_ns = now_ns(h);
-    conn_want_read(h->conn, false);
-    conn_tell_room(h->conn);
-    aim_between(h, next_look(h));
 }
 
 static size_t read_head(struct h1_front *h, struct span bytes)
@@ -195,11 +147,11 @@ static size_t read_head(struct h1_front *h, struct span bytes)
     struct h1_head head;
     bool first = h->request == NULL;
     if (first && conn_pending(h->conn) > LIMIT_FLOW_HIGH) {
-        hold_back(h);
+        h1_front_hold_back(h);
         return 0;
     }
     if (first && !borrow_request(h)) {
-        end_connection(h, ERR_NO_MEMORY, CONN_END_NOW);
+        h1_front_end(h, ERR_NO_MEMORY, CONN_END_NOW);
         return bytes.n;
     }
     struct h1_request *q = h->request;
@@ -326,7 +278,7 @@ static void on_eof(void *user, struct conn *c, bool clean)
         eof_while_busy(h, clean);
     } else if (h->state == FRONT_HEAD && (h->request != NULL || !conn_has_unread(h->conn))) {
         enum err why = h->request != NULL ? ERR_CLIENT_ABORT : ERR_CLIENT_CLOSED;
-        end_connection(h, why, CONN_END_FLUSH);
+        h1_front_end(h, why, CONN_END_FLUSH);
     }
 }
 
@@ -338,7 +290,7 @@ static void on_fail(void *user, struct conn *c, enum err why)
     if (h->state == FRONT_BUSY) {
         tell_gone(h, ERR_CLIENT_ABORT, false);
     } else if (h->state == FRONT_HEAD) {
-        end_connection(h, why, CONN_END_NOW);
+        h1_front_end(h, why, CONN_END_NOW);
     }
 }
 
@@ -351,31 +303,6 @@ static void on_room(void *user, struct conn *c)
         conn_want_read(h->conn, true);
     } else if (h->state == FRONT_BUSY && !h->broken) {
         h->request->stream.events->on_room(h->request->stream.user);
-    }
-}
-
-/* L7 between requests, where no exchange looks: what is pending has not moved for so long. */
-static bool takes_nothing(struct h1_front *h)
-{
-    int64_t now = now_ns(h);
-    uint64_t taken = conn_sent(h->conn);
-    if (taken != h->taken || conn_pending(h->conn) == 0) {
-        h->taken = taken;
-        h->moved_ns = now;
-    }
-    return now - h->moved_ns >= h->limits->send_ms * NS_PER_MS;
-}
-
-static void on_time_between(struct h1_front *h)
-{
-    if (h->served == 0) {
-        end_connection(h, ERR_HEAD_TIMEOUT, CONN_END_FLUSH);
-    } else if (takes_nothing(h)) {
-        end_connection(h, ERR_SEND_TIMEOUT, CONN_END_RESET);
-    } else if (!h->full && now_ns(h) >= idle_until(h)) {
-        end_connection(h, ERR_IDLE_TIMEOUT, CONN_END_FLUSH);
-    } else {
-        aim_between(h, next_look(h));
     }
 }
 
@@ -393,7 +320,7 @@ static void on_time(void *user, struct conn *c)
             .method = METHOD_OTHER, .version = VERSION_1_1, .head_bytes = q->scan.at};
         begin(h, ERR_HEAD_TIMEOUT, H1_NONE, q->scan.at);
     } else {
-        on_time_between(h);
+        h1_front_time_between(h);
     }
 }
 
@@ -437,21 +364,6 @@ void h1_front_redeliver(struct h1_front *h)
     task_post(conn_loop(h->conn), &h->later);
 }
 
-/* Waits for the next head. Where it will be the last one and the client could not be told, it is
- * waited for all the same. */
-static void wait_for_head(struct h1_front *h)
-{
-    h->state = FRONT_HEAD;
-    h->idle_ns = h->moved_ns = now_ns(h);
-    h->taken = conn_sent(h->conn);
-    h->untold = h->last;
-    conn_set_hold_limit(h->conn, hold_limit(h->limits));
-    aim_between(h, h->moved_ns + h->limits->send_ms * NS_PER_MS);
-    if (conn_has_unread(h->conn)) {
-        h1_front_redeliver(h);
-    }
-}
-
 /* H19: what is cut short must not look complete. H20: a client that has said that this was all is
  * not waited for, unless it has said more, or says something at its end in any case, as with TLS:
  * that would reset a connection that is closed already, and take the answer along (F9). So would
@@ -475,10 +387,11 @@ void h1_front_finish(struct h1_front *h)
     bool ended = h->eof && !conn_has_unread(h->conn);
     if (whole && !h->closing && !q->tunnel && !ended && h1_body_done(&q->body)) {
         return_request(h);
-        wait_for_head(h);
+        conn_set_hold_limit(h->conn, hold_limit(h->limits));
+        h1_front_wait(h);
         return;
     }
-    end_connection(h, whole ? ERR_OK : ERR_CLIENT_ABORT, end_of_last(h, whole));
+    h1_front_end(h, whole ? ERR_OK : ERR_CLIENT_ABORT, end_of_last(h, whole));
 }
 
 static struct h1_front *codec_of(struct front_codec *c)
@@ -511,19 +424,12 @@ static void last(struct front_codec *c)
     codec_of(c)->last = true;
 }
 
-/* A head that is not complete is no request; where one may be on its way it has its time. */
-static bool half_a_head(const struct h1_front *h)
-{
-    int64_t since_ns = now_ns(h) - (h->untold ? UNTOLD_MS * NS_PER_MS : 0);
-    return h->state == FRONT_HEAD && h->request != NULL && h->request->stream.begun_ns <= since_ns;
-}
-
 static void drain(struct front_codec *c)
 {
     struct h1_front *h = codec_of(c);
     h->last = true;
-    if (half_a_head(h) || (idle_ns(c) != FRONT_NOT_IDLE && !h->untold)) {
-        end_connection(h, ERR_SHUTDOWN, CONN_END_FLUSH);
+    if (h1_front_half_a_head(h) || (idle_ns(c) != FRONT_NOT_IDLE && !h->untold)) {
+        h1_front_end(h, ERR_SHUTDOWN, CONN_END_FLUSH);
     }
 }
 
@@ -531,7 +437,7 @@ static void kill(struct front_codec *c, enum err why)
 {
     struct h1_front *h = codec_of(c);
     if (h->state == FRONT_HEAD) {
-        end_connection(h, why, CONN_END_NOW);
+        h1_front_end(h, why, CONN_END_NOW);
     } else if (h->state == FRONT_BUSY) {
         h->broken = true;
         tell_gone(h, why, false);
@@ -557,7 +463,7 @@ enum err h1_front_new(struct conn *c, bool tls, const struct front_limits *limit
                            .conn = c,
                            .arenas = cache,
                            .state = FRONT_HEAD};
-    h->idle_ns = now_ns(h);
+    h->idle_ns = h1_front_now_ns(h);
     h->old_ns = h->idle_ns + front_age_ns(limits, c);
     task_init(&h->later, on_later);
     conn_set_hold_limit(c, hold_limit(limits));

@@ -1,5 +1,5 @@
-/* h1_front_impl: what h1_front.c (the connection, requests) and h1_front_reply.c (responses) share.
- * Private to the two. */
+/* h1_front_impl: what h1_front.c (the connection, requests), h1_front_between.c (the time between
+ * them) and h1_front_reply.c (responses) share. Private to the three. */
 #ifndef MERIDIAN_HTTP_H1_FRONT_IMPL_H
 #define MERIDIAN_HTTP_H1_FRONT_IMPL_H
 
@@ -64,11 +64,31 @@ struct h1_request {
 
 extern const struct front_ops h1_front_ops;
 
+static inline int64_t h1_front_now_ns(const struct h1_front *h)
+{
+    return loop_now_ns(conn_loop(h->conn));
+}
+
+/* h1_front.c */
 /* L11: too old for a further request. */
 bool h1_front_is_old(const struct h1_front *h);
 /* Bytes that were left with the connection are handed over again at the end of the turn. */
 void h1_front_redeliver(struct h1_front *h);
 /* The stream's end: next request, or the end of the connection. */
 void h1_front_finish(struct h1_front *h);
+/* For FRONT_HEAD, and at a request's release. The owner hears of it, and the memory goes, at the
+ * end of the turn. */
+void h1_front_end(struct h1_front *h, enum err why, enum conn_end how);
+
+/* h1_front_between.c; for FRONT_HEAD */
+/* Waits for the next head. Where it will be the last one and the client could not be told, it is
+ * waited for all the same. */
+void h1_front_wait(struct h1_front *h);
+/* Too much is pending: the request that is here waits. */
+void h1_front_hold_back(struct h1_front *h);
+/* What was aimed at has come. */
+void h1_front_time_between(struct h1_front *h);
+/* A head that is not complete is no request; where one may be on its way it has its time. */
+bool h1_front_half_a_head(const struct h1_front *h);
 
 #endif

@@ -476,12 +476,12 @@ def test_window_of_the_balancer_is_held(env):
 
 
 def test_l21_a_window_grows_on_a_long_path(env):
-    """One upload on a path of 100 ms: what is used up within a round trip doubles, to 1 MiB; a slow one keeps 64 KiB."""
+    """One upload on a path of 300 ms: what is used up within a round trip doubles, to 1 MiB; a slow one keeps 64 KiB."""
     origin = env.origin()
     balancer = env.simple(origin, listener={"protocols": ["h2"]}, workers=1)
     client = env.h2_client(balancer.port, polite=False)
     client.wait(lambda: INITIAL_WINDOW in client.peer_settings, what="SETTINGS")
-    time.sleep(0.1)  # the path
+    time.sleep(0.3)  # the path
     client.frame(SETTINGS, ACK)
     stream, most = client.request("POST", end=False), 0
     for _ in range(400):  # the connection's window grows beside it, and opens by halves
