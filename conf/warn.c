@@ -313,6 +313,31 @@ static void warn_hidden(const struct conf *conf, struct conf_messages *m)
     mem_free(sorted);
 }
 
+/* What codecs refuse before any route is looked for (H2); a test holds the list against them. */
+static bool is_served(struct span method)
+{
+    static const char *const served[] = {"GET",   "HEAD",   "POST",   "PUT",
+                                         "PATCH", "DELETE", "OPTIONS"};
+    for (size_t i = 0; i < sizeof served / sizeof *served; i++)
+        if (span_eq(method, span_str(served[i])))
+            return true;
+    return false;
+}
+
+static void warn_methods(const struct conf *conf, struct conf_messages *m)
+{
+    for (size_t i = 0; i < conf->route_count; i++) {
+        const struct conf_match *match = &conf->routes[i].match;
+        for (size_t k = 0; k < match->method_count; k++)
+            if (!is_served(match->methods[k].s))
+                conf_warn(
+                    m, match->methods[k].mark,
+                    "'%.*s' is answered with 405 whatever a route says; only GET, HEAD, POST, "
+                    "PUT, PATCH, DELETE and OPTIONS are served",
+                    SPAN_FMT(match->methods[k].s));
+    }
+}
+
 /* Other programs have patterns there. */
 static void warn_stars(const struct conf *conf, struct conf_messages *m)
 {
@@ -394,6 +419,7 @@ void conf_warnings(const struct conf *conf, struct buf *out)
     warn_admin(conf, &m);
     warn_pools(conf, &m);
     warn_hidden(conf, &m);
+    warn_methods(conf, &m);
     warn_stars(conf, &m);
     warn_templates(conf, &m);
 }

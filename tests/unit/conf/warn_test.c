@@ -108,6 +108,8 @@ TEST(conf_warnings, each_risk_has_one)
         {LISTENER SITES
          "residency: {rules: [{sites: [s]}, {countries: [DE], deny: 451}]}}}\n" ROUTES,
          "the rule is never reached; the one of line 4 is for everybody"},
+        {BASE "routes:\n  - match: {methods: [GET, TRACE, POST]}\n    pool: api\n",
+         "test.yaml:4:28: warning: 'TRACE' is answered with 405"},
         {BASE "routes:\n  - match: {path: /v1/*}\n    pool: api\n", "leave '*' out"},
         {BASE ROUTES "admin: {http: \"10.0.0.1:9977\", allow_remote: true}\n", NULL},
         {BASE ROUTES "admin: {http: \"0.0.0.0:9977\", allow_remote: true}\n",
