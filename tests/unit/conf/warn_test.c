@@ -223,7 +223,7 @@ TEST(conf_changes, many_are_counted)
         buf_printf(&text, "  - match: {path: /%d}\n    pool: api\n", i);
     buf_put_char(&text, '\0');
     struct conf *a = load_good(BASE ROUTES), *b = load_good(text.p);
-    conf_changes(a, b, &out);
+    CHECK_INT(conf_changes(a, b, &out), 100);
     CHECK_INT(count(buf_span(&out), "\n"), 41);
     CHECK_INT(count(buf_span(&out), "  and 60 more changes\n"), 1);
     buf_fini(&text);
