@@ -159,9 +159,41 @@ static void warn_residency(const struct conf_residency *residency, struct conf_m
         }
 }
 
+static int by_address(const void *x, const void *y)
+{
+    const struct conf_backend *a = *(const struct conf_backend *const *)x,
+                              *b = *(const struct conf_backend *const *)y;
+    int order = span_cmp(a->address.text.s, b->address.text.s);
+    return order != 0 ? order : (a > b) - (a < b);
+}
+
+/* As they are written: two ways to write one address are a rare slip, a copied line is not. */
+static void warn_twice(const struct conf_pool *pool, struct conf_messages *m)
+{
+    const struct conf_backend **sorted = mem_array(pool->backend_count + 1, sizeof *sorted);
+    if (sorted == NULL)
+        return;
+    for (size_t i = 0; i < pool->backend_count; i++)
+        sorted[i] = &pool->backends[i];
+    qsort(sorted, pool->backend_count, sizeof *sorted, by_address);
+    for (size_t i = 1; i < pool->backend_count; i++) {
+        const struct conf_address *one = &sorted[i - 1]->address, *two = &sorted[i]->address;
+        if (span_eq(one->text.s, two->text.s))
+            conf_warn(m, two->text.mark,
+                      "'%.*s' has two shares of pool '%.*s', and is checked twice: it is backend "
+                      "'%.*s' at %.*s:%u:%u too; one with a higher weight does the same",
+                      SPAN_FMT(two->text.s), SPAN_FMT(pool->name.s),
+                      SPAN_FMT(sorted[i - 1]->name.s),
+                      SPAN_FMT(source_name(m->source, &one->text.mark)),
+                      (unsigned)one->text.mark.line, (unsigned)one->text.mark.column);
+    }
+    mem_free(sorted);
+}
+
 static void warn_pool(const struct conf_pool *pool, struct conf_messages *m)
 {
     warn_residency(&pool->residency, m);
+    warn_twice(pool, m);
     if (pool->health.probe == CONF_PROBE_OFF && pool->backend_count > 1)
         conf_warn(m, pool->name.mark,
                   "pool '%.*s' has no health check; a server that is down keeps its share until "

@@ -108,6 +108,10 @@ TEST(conf_warnings, each_risk_has_one)
         {LISTENER SITES
          "residency: {rules: [{sites: [s]}, {countries: [DE], deny: 451}]}}}\n" ROUTES,
          "the rule is never reached; the one of line 4 is for everybody"},
+        {LISTENER "pools:\n  api:\n    backends:\n      a: {address: \"10.0.0.1:80\"}\n      b: "
+                  "{address: \"10.0.0.2:80\"}\n      c: {address: \"10.0.0.1:80\"}\n" ROUTES,
+         "test.yaml:7:20: warning: '10.0.0.1:80' has two shares of pool 'api', and is checked "
+         "twice: it is backend 'a' at test.yaml:5:20 too"},
         {BASE "routes:\n  - match: {methods: [GET, TRACE, POST]}\n    pool: api\n",
          "test.yaml:4:28: warning: 'TRACE' is answered with 405"},
         {BASE "routes:\n  - match: {path: /v1/*}\n    pool: api\n", "leave '*' out"},
