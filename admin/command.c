@@ -116,6 +116,68 @@ static enum err acted(struct call *c, enum err e, struct span target, uint32_t w
     return e;
 }
 
+/* The servers of one pool after some were taken out; rows come pool after pool. */
+struct left {
+    struct call *call;
+    struct span target, pool;
+    bool touched, warned; /* the target has some of it; there was a pool to warn about */
+    size_t all, active, usable;
+};
+
+/* In panic who fails may still serve, so only what is sure is said of it. */
+static void warn_left(struct left *l)
+{
+    char memory[1024];
+    struct buf text;
+    if (!l->touched || l->usable > 0)
+        return;
+    buf_fixed(&text, memory, sizeof memory);
+    if (l->active == 0)
+        buf_printf(&text,
+                   "pool '%.*s' has nobody left to serve it: all %zu are drained or in "
+                   "maintenance, and its requests get 503; meridianctl enable %.*s ends that",
+                   SPAN_FMT(l->pool), l->all, SPAN_FMT(l->target));
+    else
+        buf_printf(&text,
+                   "pool '%.*s' has nobody left who passes checks: %zu of %zu are drained or in "
+                   "maintenance, the others fail; meridianctl enable %.*s ends that",
+                   SPAN_FMT(l->pool), l->all - l->active, l->all, SPAN_FMT(l->target));
+    if (!l->warned)
+        json_array(l->call->out, "warnings");
+    l->warned = true;
+    json_span(l->call->out, NULL, buf_span(&text));
+}
+
+static void look_left(void *user, const struct admin_backend *b)
+{
+    struct left *l = user;
+    struct span name, site = span_sub(l->target, sizeof "site:" - 1, l->target.n);
+    (void)span_cut(l->target, '/', &name);
+    if (!span_eq(b->pool, l->pool)) {
+        warn_left(l);
+        l->pool = b->pool;
+        l->touched = false;
+        l->all = l->active = l->usable = 0;
+    }
+    bool sited = span_starts(l->target, SPAN("site:"));
+    l->touched |= sited ? span_eq(site, b->site) : span_eq(name, b->pool);
+    l->all++;
+    l->active += b->admin == ENDPOINT_ACTIVE;
+    l->usable += b->admin == ENDPOINT_ACTIVE && b->health == ENDPOINT_UP && b->out_ms == 0;
+}
+
+/* Nobody is kept from it: it may be what is wanted, and a script must not stop half way. */
+static void warn_empty(struct call *c, struct span target)
+{
+    struct left left = {.call = c, .target = target};
+    if (c->admin->ops->backends == NULL)
+        return;
+    c->admin->ops->backends(c->admin->ctx, SPAN_NONE, look_left, &left);
+    warn_left(&left);
+    if (left.warned)
+        json_array_end(c->out);
+}
+
 static enum err set_admin(struct call *c, enum endpoint_admin to)
 {
     size_t count = 0;
@@ -127,7 +189,10 @@ static enum err set_admin(struct call *c, enum endpoint_admin to)
         return ERR_UNSUPPORTED;
     }
     enum err e = c->admin->ops->set_admin(c->admin->ctx, target, to, &count);
-    return acted(c, e, target, 0, count);
+    e = acted(c, e, target, 0, count);
+    if (e == ERR_OK && to != ENDPOINT_ACTIVE)
+        warn_empty(c, target);
+    return e;
 }
 
 static enum err run_drain(struct call *c)

@@ -298,6 +298,7 @@ enum err ctl_args_parse(int argc, char *const *argv, struct ctl_args *out, struc
             return e;
         }
     }
+    out->help = out->help || (out->command != NULL && is(out->command, "help"));
     if (out->help || out->version) {
         return ERR_OK;
     }

@@ -424,6 +424,13 @@ static void print_done(const struct print *p)
     } else {
         buf_put_str(p->out, "done\n");
     }
+    const struct json_value *warnings = json_get(p->reply, "warnings");
+    for (const struct json_value *w = warnings != NULL ? warnings->first : NULL; w != NULL;
+         w = w->next) {
+        buf_put_str(p->out, "warning: ");
+        ctl_put_clean(p->out, w->text, false);
+        buf_put_char(p->out, '\n');
+    }
 }
 
 void ctl_print(const struct json_value *reply, struct span command, size_t width,

@@ -41,7 +41,8 @@ static size_t screen_width(void)
                                                                                      : WIDTH_LEAST;
 }
 
-static int print_refusal(const struct json_value *reply, struct buf *text)
+static int print_refusal(const struct ctl_args *args, const struct json_value *reply,
+                         struct buf *text)
 {
     struct span message = json_get_text(reply, "message");
     buf_put_str(text, "meridianctl: ");
@@ -52,6 +53,9 @@ static int print_refusal(const struct json_value *reply, struct buf *text)
     ctl_put_clean(text, message, true);
     if (!span_ends(message, SPAN("\n"))) {
         buf_put_char(text, '\n');
+    }
+    if (strcmp(args->command, "reload") == 0) {
+        buf_put_str(text, "meridianctl: reload refused; the running configuration stays\n");
     }
     write_out(stderr, text);
     return EXIT_REFUSED;
@@ -72,7 +76,7 @@ static int print_reply(const struct ctl_args *args, struct span line, struct are
     } else if (ok) {
         ctl_print(reply, span_str(args->command), screen_width(), arena, text);
     } else {
-        return print_refusal(reply, text);
+        return print_refusal(args, reply, text);
     }
     write_out(stdout, text);
     struct span outcome = json_get_text(reply, "outcome");

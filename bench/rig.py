@@ -45,6 +45,17 @@ def certificate(folder):
     return chain, key, both
 
 
+def how_to_build(build):
+    """The command that makes all of the folder's programs: the demo, for one, makes only what it needs."""
+    presets = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "build")
+    preset = os.path.basename(os.path.abspath(build))
+    make = f"cmake --build {build} -j {len(os.sched_getaffinity(0))}"
+    if os.path.exists(os.path.join(build, "CMakeCache.txt")):
+        return f"build it: {make}"
+    ours = os.path.dirname(os.path.abspath(build)) == presets
+    return f"build it: cmake {f'--preset {preset}' if ours else f'-B {build}'} && {make}"
+
+
 class Rig:
     """Programs that end with the `with` block; the proxy on one CPU, all else on another."""
 
@@ -71,7 +82,7 @@ class Rig:
     def tool(self, name):
         path = os.path.join(self.build, name)
         if not os.access(path, os.X_OK):
-            raise SystemExit(f"{path} is not built")
+            raise SystemExit(f"{path} is not built; {how_to_build(self.build)}")
         return path
 
     def start(self, command, cpu=None, **kwargs):

@@ -161,7 +161,7 @@ static void compare_map(struct changes *c, const struct schema_map *map, const v
     }
 }
 
-void conf_changes(const struct conf *old, const struct conf *new, struct buf *out)
+size_t conf_changes(const struct conf *old, const struct conf *new, struct buf *out)
 {
     struct buf before, after;
     buf_init(&before, LIMIT_CONF_BYTES * 4);
@@ -176,4 +176,5 @@ void conf_changes(const struct conf *old, const struct conf *new, struct buf *ou
                     "  the settings are the same; certificates and databases were read again\n");
     buf_fini(&before);
     buf_fini(&after);
+    return c.lines;
 }

@@ -143,8 +143,8 @@ void conf_warn(struct conf_messages *m, struct conf_mark mark, const char *forma
  * with places and no database that knows them. */
 void conf_warnings(const struct conf *conf, struct buf *out);
 /* Appends what differs between the two, one line each ("  ~ pools.api.queue.limit: 10 -> 20"), at
- * most 40; secrets hidden. */
-void conf_changes(const struct conf *old, const struct conf *new, struct buf *out);
+ * most 40; secrets hidden. Returns how many there are, shown or not. */
+size_t conf_changes(const struct conf *old, const struct conf *new, struct buf *out);
 
 /* Appends the reference of all keys as Markdown (docs/configuration.md). */
 void conf_reference(struct buf *out);

@@ -34,7 +34,9 @@ static const struct schema_field match_fields[] = {
      .element_size = sizeof(struct conf_text),
      .least = 1,
      .fallback = "all",
-     .help = "Methods that are served; others get 405 where nothing else matches."},
+     .help = "Methods that are served; others get 405 where nothing else matches. GET is HEAD too, "
+             "unless another route of the same path and number of conditions names HEAD. More than "
+             "GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS is never served."},
     {.key = "headers",
      .type = &type_fields,
      .offset = offsetof(struct conf_match, headers),

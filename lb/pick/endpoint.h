@@ -41,6 +41,7 @@ struct pool_state {
         uint64_t edition, generation; /* of the configuration and of this, when it was looked at */
         int64_t again_ms;             /* time alone may change something then */
         int64_t since_ms;             /* of the mode, while it is not the normal one */
+        int64_t down_ms;              /* since when it has nobody who passes; 0: it has */
         uint8_t mode;                 /* enum pick_mode */
     } seen;                           /* run/panic.h */
     /* shared, atomic */

@@ -73,6 +73,12 @@ static size_t conditions(const struct rule *r)
     return r->header_count + (r->method_count > 0 ? 1 : 0) + (r->country_count > 0 ? 1 : 0);
 }
 
+/* Of one path: neither is tried before the other but for the order in the file. */
+static bool same_rank(const struct rule *a, const struct rule *b)
+{
+    return a->exact == b->exact && conditions(a) == conditions(b);
+}
+
 static int compare_hosts(const struct rule *a, const struct rule *b)
 {
     return a->wildcard != b->wildcard ? (a->wildcard ? 1 : -1) : span_cmp(a->host, b->host);
@@ -431,24 +437,41 @@ static void allow(struct route_match *out, struct span method)
         out->allow[out->allow_count++] = method;
 }
 
+static bool names_get(const struct rule *r)
+{
+    return r->method_count > 0 && one_holds(r->methods, r->method_count, SPAN("GET"));
+}
+
+static void allow_all(struct route_match *out, const struct rule *r)
+{
+    for (size_t k = 0; k < r->method_count; k++)
+        allow(out, r->methods[k]);
+    if (names_get(r))
+        allow(out, SPAN("HEAD"));
+}
+
 /* The index of the first rule of the node that holds, or NONE; methods of those where only the
- * method fails are noted. */
+ * method fails are noted. A rule for GET is one for HEAD unless another one like it names HEAD. */
 static uint32_t try_node(const struct route_table *t, const struct node *n,
                          const struct route_request *req, struct route_match *out)
 {
     if (n->plain)
         return path_holds(n->depth, n->exact, req->path) ? n->rule : NONE;
+    const struct rule *by_get = NULL;
     for (uint32_t i = n->rule; i < n->rule + n->rule_count; i++) {
         const struct rule *r = &t->rules[i];
+        if (by_get != NULL && !same_rank(by_get, r))
+            break;
         if (!path_holds(r->path.n, r->exact, req->path) ||
             !one_holds(r->countries, r->country_count, req->country) || !headers_hold(r, req))
             continue;
         if (one_holds(r->methods, r->method_count, req->method))
             return r->index;
-        for (size_t k = 0; k < r->method_count; k++)
-            allow(out, r->methods[k]);
+        allow_all(out, r);
+        if (by_get == NULL && span_eq(req->method, SPAN("HEAD")) && names_get(r))
+            by_get = r;
     }
-    return NONE;
+    return by_get != NULL ? by_get->index : NONE;
 }
 
 enum err route_find(const struct route_table *t, const struct route_request *req,

@@ -5,7 +5,8 @@
  *
  * Order: exact host, then the longest wildcard, then rules without host; the most specific host
  * that has any rule is final. Within it the longest path whose rule has all conditions true wins;
- * at equal length an exact path before a prefix, more conditions first, then the lower index. */
+ * at equal length an exact path before a prefix, more conditions first, then the lower index; for
+ * HEAD a rule that names it before one of these that only names GET, which covers it. */
 #ifndef MERIDIAN_PICK_ROUTE_H
 #define MERIDIAN_PICK_ROUTE_H
 

@@ -397,6 +397,21 @@ static void block_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+static void tell_ready(const struct balancer *b)
+{
+    struct buf at;
+    buf_init(&at, KIB(4));
+    for (size_t i = 0; i < b->current->listener_count; i++) {
+        const struct conf_listener *l = b->current->listeners[i].conf;
+        for (size_t k = 0; k < l->bind_count; k++)
+            buf_printf(&at, "%s%.*s", buf_len(&at) == 0 ? "" : " ", SPAN_FMT(l->binds[k].text.s));
+    }
+    log_event(b->log, LOG_INFO, "ready", "version=%s workers=%u connections=%u pid=%d listen=%s",
+              MERIDIAN_VERSION, b->worker_count, atomic_load(&b->admission->connections_most),
+              (int)getpid(), LOG_QUOTE(buf_span(&at)));
+    buf_fini(&at);
+}
+
 static int serve(struct balancer *b, struct material *m)
 {
     struct buf messages;
@@ -412,9 +427,7 @@ static int serve(struct balancer *b, struct material *m)
         return e == ERR_SYNTAX ? EXIT_CONFIG : EXIT_RESOURCE;
     }
     buf_fini(&messages);
-    log_event(b->log, LOG_INFO, "ready", "version=%s workers=%u connections=%u pid=%d",
-              MERIDIAN_VERSION, b->worker_count, atomic_load(&b->admission->connections_most),
-              (int)getpid());
+    tell_ready(b);
     upgrade_ready(b);
     loop_run(b->loop);
     log_event(b->log, LOG_INFO, "stopped", "exit=0");

@@ -14,12 +14,14 @@ static void tell(struct log *log, const struct policy_pool *p, const struct endp
                   LOG_QUOTE(p->name), LOG_QUOTE(e->backend), LOG_QUOTE(e->address));
 }
 
-/* The count alone says nothing: a process before this one may have handed it over. */
+/* The count alone says nothing: a process before this one may have handed it over. Whose time is up
+ * and who still fails its checks is not back. */
 static void look(struct log *log, const struct policy_pool *p, struct endpoint *e, int64_t now_ms)
 {
     uint64_t ejections = atomic_load_explicit(&e->ejections, memory_order_relaxed);
     int64_t left_ms = atomic_load_explicit(&e->out_until, memory_order_relaxed) - now_ms;
-    bool out = left_ms > 0, again = out && ejections != e->told.ejections;
+    bool again = left_ms > 0 && ejections != e->told.ejections;
+    bool out = left_ms > 0 || (e->told.out && endpoint_health(e) != ENDPOINT_UP);
     bool news = out != e->told.out || again;
     e->told.ejections = ejections;
     e->told.out = out;

@@ -1,6 +1,6 @@
 /* ejected: says in the log that a server was ejected for failures of requests, and that it is back
  * (BALANCING.md section 9). It decides nothing: workers eject, and a server is back when its time
- * is up. */
+ * is up and its checks pass. */
 #ifndef MERIDIAN_RUN_EJECTED_H
 #define MERIDIAN_RUN_EJECTED_H
 

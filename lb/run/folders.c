@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define FOLDER_MOST 4096
 
@@ -33,11 +34,32 @@ static struct span folder_of(struct span path)
     return n == 0 ? SPAN(".") : span_of(path.p, n);
 }
 
-static void warn(struct conf_messages *to, const struct conf_text *at, struct span folder)
+/* Whether who asks may make files in the folder, or write the file. */
+static bool may_write(struct span path, int how)
+{
+    char name[FOLDER_MOST];
+    return snprintf(name, sizeof name, "%.*s", SPAN_FMT(path)) < (int)sizeof name &&
+           access(name, how) == 0;
+}
+
+/* before_start: a running process is in its sandbox, and learns it when it writes. */
+static void warn(struct conf_messages *to, const struct conf_text *at, struct span folder,
+                 bool before_start)
 {
     if (!is_folder(folder))
         conf_warn(to, at->mark, "the folder '%.*s' does not exist, and a start does not make it",
                   SPAN_FMT(folder));
+    else if (before_start && !may_write(folder, W_OK | X_OK))
+        conf_warn(to, at->mark, "this user cannot write in the folder '%.*s'", SPAN_FMT(folder));
+}
+
+/* Of a file that is there its own permissions count. */
+static void warn_file(struct conf_messages *to, const struct conf_text *at)
+{
+    if (look(at->s) != ERR_OK)
+        warn(to, at, folder_of(at->s), true);
+    else if (!may_write(at->s, W_OK))
+        conf_warn(to, at->mark, "this user cannot write '%.*s'", SPAN_FMT(at->s));
 }
 
 static bool is_file(struct span access_path)
@@ -46,10 +68,11 @@ static bool is_file(struct span access_path)
            !span_eq(access_path, SPAN("stderr"));
 }
 
-/* The service manager makes what is below /run when it starts the service. */
-static bool comes_with_start(struct span folder)
+/* The service manager makes the folder that the unit names (RuntimeDirectory=) when it starts the
+ * service: meridian, or as it is called for one of several. */
+static bool comes_with_start(struct span path)
 {
-    return span_starts(folder, SPAN("/run/"));
+    return span_starts(path, SPAN("/run/meridian"));
 }
 
 enum err folders_check(const struct conf *conf, struct conf_messages *to)
@@ -70,11 +93,11 @@ void folders_warn(const struct conf *conf, struct conf_messages *to, bool before
 {
     const struct conf_text *log = &conf->log.access_path, *control = &conf->admin.socket;
     if (conf->state.mark.line != 0)
-        warn(to, &conf->state, conf->state.s);
+        warn(to, &conf->state, conf->state.s, before_start);
     if (!before_start)
         return; /* it says so itself */
     if (log->s.p != NULL && is_file(log->s))
-        warn(to, log, folder_of(log->s));
+        warn_file(to, log);
     if (control->mark.line != 0 && !comes_with_start(control->s))
-        warn(to, control, folder_of(control->s));
+        warn(to, control, folder_of(control->s), true);
 }

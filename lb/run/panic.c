@@ -46,6 +46,41 @@ static void tell_log(const struct balancer *b, const struct policy_pool *p,
                   pool_view_usable(view, PICK_ALL), p->endpoint_count);
 }
 
+static unsigned taken_out(const struct policy_pool *p)
+{
+    unsigned n = 0;
+    for (uint32_t i = 0; i < p->pick->member_count; i++)
+        n += endpoint_admin(p->pick->members[i].endpoint) != ENDPOINT_ACTIVE;
+    return n;
+}
+
+/* What becomes of requests while nobody passes. */
+static const char *effect_of(enum pick_mode mode)
+{
+    return mode == PICK_NORMAL  ? "requests get 503"
+           : mode == PICK_PANIC ? "checks are ignored, requests go to all that can be reached"
+                                : "nobody can be reached, each request tries one all the same";
+}
+
+/* Apart from panic, which may be off, is about some clients only, and begins long before. */
+static void tell_down(const struct balancer *b, const struct policy_pool *p,
+                      const struct pool_view *view)
+{
+    struct pool_state *s = p->pick->state;
+    uint32_t usable = pool_view_usable(view, PICK_ALL);
+    int64_t now_ms = loop_now_ms(b->loop);
+    if ((usable == 0) == (s->seen.down_ms != 0))
+        return;
+    if (usable == 0)
+        log_event(b->log, LOG_ERROR, "pool-down", "pool=%s endpoints=%u taken_out=%u effect=\"%s\"",
+                  LOG_QUOTE(p->name), p->endpoint_count, taken_out(p),
+                  effect_of(mode_of(view, PICK_ALL)));
+    else
+        log_event(b->log, LOG_INFO, "pool-up", "pool=%s usable=%u seconds=%lld", LOG_QUOTE(p->name),
+                  usable, (long long)(now_ms - s->seen.down_ms) / 1000);
+    s->seen.down_ms = usable == 0 ? now_ms : 0;
+}
+
 static void settle(const struct balancer *b, const struct policy_pool *p,
                    const struct pool_view *view)
 {
@@ -55,6 +90,7 @@ static void settle(const struct balancer *b, const struct policy_pool *p,
     ejected_tell(b->log, p, loop_now_ms(b->loop));
     if (found.mode != was)
         tell_log(b, p, view, found);
+    tell_down(b, p, view);
     if (was == PICK_NORMAL)
         s->seen.since_ms = loop_now_ms(b->loop);
     s->seen.mode = (uint8_t)found.mode;

@@ -1,6 +1,7 @@
 /* panic: notices when so few of a pool's servers pass that requests no longer go by checks and
  * ejections (BALANCING.md section 10), and when they do again: one line in the log for each, and
- * what /metrics and the status show. It decides nothing: workers find it out for themselves, for
+ * what /metrics and the status show; and when a pool has nobody who passes, panic or not. It
+ * decides nothing: workers find it out for themselves, for
  * the sites that a request may use. */
 #ifndef MERIDIAN_RUN_PANIC_H
 #define MERIDIAN_RUN_PANIC_H

@@ -205,18 +205,55 @@ static void log_messages(struct balancer *b, struct span messages)
     }
 }
 
-static void account(struct balancer *b, enum err e, struct span messages)
+/* Before those who wait have their answer. */
+static const char *asked_by(const struct balancer *b)
+{
+    return list_empty(&b->jobs) ? "signal" : "control";
+}
+
+/* What a reload found: how many changes, and one line for each of the first. */
+struct found {
+    size_t count;
+    struct buf lines;
+};
+
+#define TOLD_MOST 3 /* in the log; meridianctl shows more */
+
+static void tell_reloaded(struct balancer *b, const struct found *found)
+{
+    const struct conf *conf = b->current->conf;
+    struct buf what;
+    struct span rest = buf_span(&found->lines), line;
+    size_t backends = 0;
+    for (size_t i = 0; i < conf->pool_count; i++)
+        backends += conf->pools[i].backend_count;
+    buf_init(&what, KIB(4));
+    for (size_t i = 0; i < found->count && i < TOLD_MOST && rest.n != 0; i++) {
+        rest = span_cut(rest, '\n', &line);
+        buf_printf(&what, "%s%.*s", i == 0 ? "" : "; ", SPAN_FMT(span_trim(line)));
+    }
+    log_event(b->log, LOG_INFO, "reloaded",
+              "generation=%llu by=%s listeners=%zu pools=%zu backends=%zu routes=%zu changes=%zu "
+              "first=%s",
+              (unsigned long long)b->generation, asked_by(b), conf->listener_count,
+              conf->pool_count, backends, conf->route_count, found->count,
+              LOG_QUOTE(buf_span(&what)));
+    buf_fini(&what);
+}
+
+/* found: of what is published; any where it is refused. */
+static void account(struct balancer *b, enum err e, struct span messages, const struct found *found)
 {
     b->reloads++;
     b->last_reload_failed = e != ERR_OK;
     b->last_reload_ns = clock_wall_ns();
     if (e == ERR_OK) {
-        log_event(b->log, LOG_INFO, "reloaded", "generation=%llu",
-                  (unsigned long long)b->generation);
+        tell_reloaded(b, found);
     } else {
         b->reloads_failed++;
         log_event(b->log, LOG_ERROR, "reload-refused",
-                  "reason=%s effect=\"the running configuration stays\"", err_name(e));
+                  "by=%s reason=%s effect=\"the running configuration stays\"", asked_by(b),
+                  err_name(e));
         log_messages(b, messages);
     }
     service_notify("READY=1\nSTATUS=generation %llu%s", (unsigned long long)b->generation,
@@ -228,7 +265,7 @@ static void begin(struct balancer *b)
 {
     struct material *m = mem_alloc(sizeof *m);
     if (m == NULL) {
-        account(b, ERR_NO_MEMORY, SPAN_NONE);
+        account(b, ERR_NO_MEMORY, SPAN_NONE, NULL);
         finish_jobs(b, ERR_NO_MEMORY, SPAN("no memory for the reload\n"));
         return;
     }
@@ -303,7 +340,8 @@ static enum err refuse_expired(const struct balancer *b, const struct material *
 
 void balancer_loaded(struct balancer *b, struct material *m)
 {
-    struct buf messages, changes;
+    struct buf messages;
+    struct found changes = {.count = 0};
     enum err e = b->draining != 0 ? ERR_SHUTDOWN : m->result;
     helper_done(b->helper);
     b->loading = NULL;
@@ -311,23 +349,23 @@ void balancer_loaded(struct balancer *b, struct material *m)
     if (e == ERR_OK)
         warn_kept(b, m->conf, &messages);
     buf_put_span(&messages, buf_span(&m->messages));
-    buf_init(&changes, KIB(64));
+    buf_init(&changes.lines, KIB(64));
     if (e == ERR_OK)
         e = refuse_expired(b, m, &messages);
     if (e == ERR_OK)
         e = descriptors_check(m->conf, &messages);
     if (e == ERR_OK)
-        conf_changes(b->current->conf, m->conf, &changes);
+        changes.count = conf_changes(b->current->conf, m->conf, &changes.lines);
     if (e == ERR_OK)
         e = balancer_publish(b, m, &messages);
     if (b->draining == 0)
-        account(b, e, buf_span(&messages));
+        account(b, e, buf_span(&messages), &changes);
     if (e == ERR_OK) {
         buf_printf(&messages, "reloaded: generation %llu\n", (unsigned long long)b->generation);
-        buf_put_span(&messages, buf_span(&changes));
+        buf_put_span(&messages, buf_span(&changes.lines));
     }
     finish_jobs(b, e, buf_span(&messages));
-    buf_fini(&changes);
+    buf_fini(&changes.lines);
     buf_fini(&messages);
     material_fini(m);
     mem_free(m);

@@ -267,6 +267,29 @@ def test_no_route_is_404_and_wrong_method_405(env):
     assert not origins["api"].requests
 
 
+def test_a_route_for_get_serves_head(env):
+    port, origins = routed(env, [{"match": {"path": "/", "methods": ["GET"]}, "pool": "api"},
+                                 {"match": {"path": "/own", "methods": ["GET"]}, "pool": "api"},
+                                 {"match": {"path": "/own", "methods": ["HEAD"]}, "pool": "heads"}])
+    assert get(port, method="HEAD").status == 200 and get(port, "/own").body == b"api"
+    assert get(port, "/own", method="HEAD").status == 200
+    assert [r.method for r in origins["api"].requests] == ["HEAD", "GET"]
+    assert [r.method for r in origins["heads"].requests] == ["HEAD"]
+    answer = get(port, method="POST")
+    assert answer.status == 405 and answer.fields.get("allow") == "GET, HEAD", answer.fields.get("allow")
+
+
+def test_methods_that_are_never_served_are_warned_about(env):
+    """The list in the checks of the configuration is that of the codecs."""
+    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "QUERY"]
+    origin = env.origin()
+    balancer = env.simple(origin, routes=[{"match": {"methods": [method]}, "pool": "api"} for method in methods])
+    said = balancer.run("-t").stderr
+    for method in methods:
+        refused = get(balancer.port, method=method).status == 405
+        assert refused == (f"warning: '{method}' is answered with 405" in said), (method, said)
+
+
 def test_routes_by_header(env):
     port, _ = routed(env, [{"match": {"path": "/", "headers": {"X-Plan": "gold"}}, "pool": "gold"},
                            {"pool": "rest"}])

@@ -264,6 +264,27 @@ def test_t_warns_of_folders_that_a_start_needs(env):
     assert done.stderr.count(f"'{away}") == 2 and done.stderr.count("does not exist") == 2, done.stderr
 
 
+@threadless
+def test_t_warns_of_folders_that_cannot_be_written(env):
+    """As who would run it; and below /run of all but the unit's own folder."""
+    if os.getuid() == 0 and shutil.which("setpriv") is None:
+        raise Skip("this needs to become somebody else")
+    port, shut = env.port(), env.path("shut")
+    os.mkdir(shut)
+    control = f"admin: {{http: off, socket: %s/control.sock}}\nlog: {{access: {{path: {shut}/access.log}}}}\n"
+    path = env.write("shut.yaml", GOOD.replace("admin: {http: off}\n", control % shut) % port)
+    os.chmod(shut, 0o555)
+    nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"] if os.getuid() == 0 else []
+    os.chmod(env.dir, 0o755)
+    program = shutil.copy(env.program("meridian"), env.path("program"))
+    done = subprocess.run([*nobody, program, "-t", "-c", path], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done
+    assert len(re.findall(rf"shut\.yaml:\d+:\d+: warning: this user cannot write in the folder '{shut}/'", done.stderr)) == 2, done
+    for folder, warned in (("/run/no-such-folder", True), ("/run/meridian-of-a-test", False)):
+        done = checked(env, GOOD.replace("admin: {http: off}\n", control % folder) % port)
+        assert done.returncode == 0 and (f"the folder '{folder}/' does not exist" in done.stderr) == warned, done
+
+
 def test_written_admin_address_in_use_is_exit_3(env):
     admin, port = env.port(), env.port()
     with socket.create_server(("127.0.0.1", admin)):

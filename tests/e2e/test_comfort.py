@@ -3,9 +3,10 @@ import copy
 import json
 import os
 import re
+import signal
 
 from client import get
-from env import threadless
+from env import threadless, until
 
 
 def fits(schema, value):
@@ -111,6 +112,30 @@ def test_reload_tells_what_changed(env):
     assert get(balancer.port, "/x").status == 204
     again = balancer.ctl("reload")
     assert "the settings are the same" in again, again
+
+
+def test_the_log_tells_what_a_reload_changed_and_who_asked(env):
+    balancer = env.simple(env.origin())
+    ready, = [line for line in balancer.errors().splitlines() if "event=ready " in line]
+    assert f'listen="127.0.0.1:{balancer.port}"' in ready, ready
+
+    def lines(event):
+        return [line for line in balancer.errors().splitlines() if f"event={event} " in line]
+    config = copy.deepcopy(balancer.config)
+    for n in range(3):
+        config["routes"].append({"match": {"path": f"/{n}"}, "respond": {"status": 204}})
+    config["pools"]["api"]["queue"] = {"limit": 7}
+    balancer.reload(config)
+    line, = lines("reloaded")
+    assert "by=control listeners=1 pools=1 backends=1 routes=4 changes=4 " in line, line
+    assert 'first="~ pools.api.queue.limit: 1024 -> 7; + routes./0; + routes./1"' in line, line
+    balancer.signal(signal.SIGHUP)
+    until(lambda: len(lines("reloaded")) == 2, what="the second one")
+    assert 'by=signal' in lines("reloaded")[1] and 'changes=0 first=""' in lines("reloaded")[1], lines("reloaded")
+    balancer.write("routes: []")
+    balancer.signal(signal.SIGHUP)
+    line, = until(lambda: lines("reload-refused"), what="the refusal")
+    assert "by=signal" in line and 'effect="the running configuration stays"' in line, line
 
 
 def test_included_files_are_reloaded(env):

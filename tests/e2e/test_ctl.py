@@ -134,6 +134,36 @@ def test_a_pool_and_a_site_are_taken_out_and_what_comes_later_too(env):
     assert "pools.api.backends.a.weight: 50 has no effect while 7 holds" in said and "api/b" not in said, said
 
 
+def test_a_pool_that_nobody_is_left_of_is_warned_about(env):
+    origins = [env.origin() for _ in range(4)]
+    balancer = env.simple(*origins[:3], pool={"health": {"http": {"path": "/healthz"}, "interval": "500ms", "timeout": "500ms", "fall": 1}})
+    assert "warning" not in balancer.ctl("drain", "api/a")
+    origins[1].healthy = False
+    until(lambda: [row["state"] for row in backends(balancer)].count("soft") == 1, what="b")
+    said = balancer.ctl("maintenance", "api/c")
+    assert "done, 1 endpoint\n" in said, said
+    assert "warning: pool 'api' has nobody left who passes checks: 2 of 3 are drained" in said, said
+    said = balancer.ctl("drain", "api")
+    assert "done, 3 endpoints\n" in said, said
+    assert "warning: pool 'api' has nobody left to serve it: all 3" in said and "meridianctl enable api ends" in said, said
+    assert "warning" not in balancer.ctl("enable", "api")
+    assert len(json.loads(balancer.ctl("--json", "drain", "api"))["warnings"]) == 1
+
+
+def test_a_refused_reload_says_that_nothing_has_changed(env):
+    balancer, _ = trio(env)
+    balancer.write("routes: []")
+    done = balancer.ctl("reload", check=False)
+    assert done.returncode == 1 and done.stderr.endswith("\nmeridianctl: reload refused; the running configuration stays\n"), done
+
+
+@threadless
+def test_help_is_a_command_too(env):
+    ctl = env.program("meridianctl")
+    asked, meant = (subprocess.run([ctl, word], capture_output=True, text=True, timeout=30) for word in ("help", "--help"))
+    assert asked.returncode == 0 and asked.stdout == meant.stdout, asked
+
+
 def test_wrong_names_are_refused(env):
     balancer, _ = trio(env)
     for args in [("drain", "api/nobody"), ("drain", "nopool/a"), ("drain", "a"), ("weight", "api/a", "0"),

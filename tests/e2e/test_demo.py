@@ -2,6 +2,7 @@
 import os
 import socket
 import subprocess
+import sys
 
 from env import seconds
 from central import database
@@ -48,3 +49,29 @@ def test_demo_ends_where_a_port_is_taken(env):
             assert done.returncode == 1, done.stdout + done.stderr
             assert f"port {taken.getsockname()[1]} is taken; end what has it" in done.stderr, done.stderr
             assert not done.stdout and not [name for name in os.listdir(env.dir) if name.startswith("meridian-demo")]
+
+
+def test_demo_ends_where_a_server_cannot_begin(env):
+    """A port that nobody answers at and that is taken all the same."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        done = subprocess.run([os.path.join(env.root, "scripts", "demo.sh"), "--check"], text=True, capture_output=True,
+                              timeout=60, env={**os.environ, "MERIDIAN_DEMO_BUILD": env.build, "TMPDIR": env.dir,
+                                               "MERIDIAN_DEMO_PORT": str(env.port()),
+                                               "MERIDIAN_DEMO_ADMIN": str(env.port()),
+                                               "MERIDIAN_DEMO_BACKENDS": f"{env.port()} {port} {env.port()}"})
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"demo: server virginia could not begin on port {port}" in done.stderr, done.stderr
+    assert not [name for name in os.listdir(env.dir) if name.startswith("meridian-demo")]
+
+
+def test_benchmarks_say_how_to_build_what_is_missing(env):
+    """A folder with no more than what the demo needs."""
+    os.makedirs(env.path("few", "bench"))
+    for name in ("meridian", "meridianctl", "bench/origin"):
+        os.symlink(env.program(name), env.path("few", name))
+    done = subprocess.run([sys.executable, os.path.join(env.root, "bench", "compare.py"), "--build", env.path("few"),
+                           "--only", "meridian", "--rows", "plain", "--short"], text=True, capture_output=True, timeout=60)
+    assert done.returncode == 1 and "is not built; build it: cmake -B " in done.stderr, done.stdout + done.stderr
+    assert f" && cmake --build {env.path('few')} -j " in done.stderr, done.stderr

@@ -132,6 +132,32 @@ def test_b1_no_panic_where_it_is_off(env):
     until(lambda: get(balancer.port).status == 200, what="recovery")
 
 
+def down_lines(balancer):
+    return [line for line in balancer.errors().splitlines() if "event=pool-down" in line or "event=pool-up" in line]
+
+
+def test_an_outage_of_a_pool_is_an_error_in_the_log_once(env):
+    """Whether panic serves, each request tries, or all get 503: nobody passes."""
+    for percent, effect in (("50%", "checks are ignored"), ("0%", "requests get 503")):
+        balancer, origins = unhealthy(env, percent)
+        line, = until(lambda: down_lines(balancer), what="the outage in the log")
+        assert "level=error" in line and 'pool="api" endpoints=4 taken_out=0' in line and effect in line, line
+        balancer.ctl("drain", "api/a")
+        origins[1].healthy = True
+        until(lambda: len(down_lines(balancer)) == 2, what="its end")
+        line = down_lines(balancer)[1]
+        assert "level=info" in line and 'event=pool-up pool="api" usable=1 seconds=' in line, line
+        balancer.ctl("drain", "api/b")
+        until(lambda: len(down_lines(balancer)) == 3, what="the other outage")
+        assert "endpoints=4 taken_out=2" in down_lines(balancer)[2], down_lines(balancer)
+        balancer.stop()
+    origin = env.origin()
+    balancer = env.simple(origin, pool={"health": HTTP})
+    origin.die()
+    line, = until(lambda: down_lines(balancer), what="the outage in the log")
+    assert "each request tries one" in line, line
+
+
 def test_b1_maintenance_holds_in_panic(env):
     balancer, origins = unhealthy(env, "100%")
     balancer.ctl("maintenance", "api/a")

@@ -3,7 +3,7 @@ import json
 import threading
 
 from client import Client, get
-from env import until
+from env import lengthy, until
 from origin import gated, text
 
 HTTP = {"http": {"path": "/healthz"}, "interval": "500ms", "timeout": "500ms", "fall": 2, "rise": 1}
@@ -79,6 +79,26 @@ def test_who_was_ejected_says_when_it_is_back(env):
     assert "level=warn" in line and 'pool="api" backend="a"' in line and "ejections=1" in line, line
     until(lambda: lines("backend-readmitted"), what="its return in the log")
     assert len(lines("backend-ejected")) == 1
+
+
+@lengthy
+def test_who_is_dead_is_not_readmitted(env):
+    """The time of an ejection is up and checks fail: back is who passes them."""
+    gate = threading.Event()
+    origins = [env.origin(script=[text(b"", 500)]), env.origin()]
+    balancer = env.simple(*origins, workers=1, pool={"health": {**HTTP, "interval": "1s"}})
+
+    def lines(event):
+        return [line for line in balancer.errors().splitlines() if f"event={event} " in line]
+    with Client(balancer.port) as client:
+        until(lambda: client.get() and reasons(balancer)["a"] == "out", what="the ejection")
+    origins[0].healthy = False
+    until(lambda: reasons(balancer)["a"] == "soft", what="checks that fail")
+    gate.wait(7)  # the ejection takes 5 s, and the log is looked at once a second
+    assert not lines("backend-readmitted"), balancer.errors()
+    origins[0].healthy = True
+    until(lambda: lines("backend-readmitted"), what="its return in the log")
+    assert len(lines("backend-readmitted")) == 1
 
 
 def test_slow_start_and_pools_without_routes(env):

@@ -184,7 +184,11 @@ TEST(str, distance)
         {"pool", "pools", 1},
         {"", "abc", 3},
         {"kitten", "sitting", 3},
-        {"interval", "intreval", 2},
+        {"interval", "intreval", 1},
+        {"tls", "tsl", 1},
+        {"bind", "ibdn", 2},
+        {"ab", "ba", 1},
+        {"aab", "aba", 1},
         {"abcdef", "uvwxyz", 5 /* the cap */},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -108,6 +108,12 @@ TEST(conf_warnings, each_risk_has_one)
         {LISTENER SITES
          "residency: {rules: [{sites: [s]}, {countries: [DE], deny: 451}]}}}\n" ROUTES,
          "the rule is never reached; the one of line 4 is for everybody"},
+        {LISTENER "pools:\n  api:\n    backends:\n      a: {address: \"10.0.0.1:80\"}\n      b: "
+                  "{address: \"10.0.0.2:80\"}\n      c: {address: \"10.0.0.1:80\"}\n" ROUTES,
+         "test.yaml:7:20: warning: '10.0.0.1:80' has two shares of pool 'api', and is checked "
+         "twice: it is backend 'a' at test.yaml:5:20 too"},
+        {BASE "routes:\n  - match: {methods: [GET, TRACE, POST]}\n    pool: api\n",
+         "test.yaml:4:28: warning: 'TRACE' is answered with 405"},
         {BASE "routes:\n  - match: {path: /v1/*}\n    pool: api\n", "leave '*' out"},
         {BASE ROUTES "admin: {http: \"10.0.0.1:9977\", allow_remote: true}\n", NULL},
         {BASE ROUTES "admin: {http: \"0.0.0.0:9977\", allow_remote: true}\n",
@@ -221,7 +227,7 @@ TEST(conf_changes, many_are_counted)
         buf_printf(&text, "  - match: {path: /%d}\n    pool: api\n", i);
     buf_put_char(&text, '\0');
     struct conf *a = load_good(BASE ROUTES), *b = load_good(text.p);
-    conf_changes(a, b, &out);
+    CHECK_INT(conf_changes(a, b, &out), 100);
     CHECK_INT(count(buf_span(&out), "\n"), 41);
     CHECK_INT(count(buf_span(&out), "  and 60 more changes\n"), 1);
     buf_fini(&text);

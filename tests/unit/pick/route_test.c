@@ -142,6 +142,48 @@ TEST(route, a_wrong_method_is_told_what_is_allowed)
     route_table_free(&t);
 }
 
+/* Where GET is served so is HEAD (RFC 9110 section 9.1), by the same rule unless one of the same
+ * path and as many conditions names it. */
+TEST(route, a_rule_for_GET_is_one_for_HEAD)
+{
+    static const struct span get[] = {SPAN("GET")}, head[] = {SPAN("HEAD")};
+    static const struct route_rule list[] = {
+        RULE("", "/", .index = 0),
+        RULE("", "/a", .methods = get, .method_count = 1, .index = 1),
+        RULE("", "/a", .methods = head, .method_count = 1, .index = 2),
+        RULE("", "/b", .methods = get, .method_count = 1, .index = 3),
+        RULE("", "/b", .index = 4),
+        RULE("", "/c", .methods = get, .method_count = 1, .headers = gold, .header_count = 1,
+             .index = 5),
+        RULE("", "/c", .methods = head, .method_count = 1, .index = 6),
+        RULE("", "/d", .methods = post, .method_count = 1, .index = 7),
+        RULE("only", "/", .methods = get, .method_count = 1, .index = 8),
+    };
+    static const struct lookup rows[] = {
+        {"x", "/a", "GET", NULL, 0, 1},
+        {"x", "/a", "HEAD", NULL, 0, 2},
+        {"x", "/b", "HEAD", NULL, 0, 3},
+        {"x", "/b", "POST", NULL, 0, 4},
+        {"x", "/c", "HEAD", gold, 1, 5}, /* more conditions first */
+        {"x", "/c", "HEAD", NULL, 0, 6},
+        {"x", "/d", "HEAD", NULL, 0, 0},
+        {"only", "/", "HEAD", NULL, 0, 8},
+        {"only", "/", "head", NULL, 0, -ERR_BAD_METHOD},
+        {"only", "/", "POST", NULL, 0, -ERR_BAD_METHOD},
+    };
+    struct route_table *t = NULL;
+    struct route_match match;
+    CHECK(route_table_new(list, sizeof list / sizeof *list, &t) == ERR_OK, "built");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int got = find(t, &rows[i], &match);
+        CHECK(got == rows[i].want, "row %zu: %d, want %d", i, got, rows[i].want);
+    }
+    CHECK_INT(match.allow_count, 2);
+    CHECK_SPAN(match.allow[0], "GET");
+    CHECK_SPAN(match.allow[1], "HEAD");
+    route_table_free(&t);
+}
+
 /* Countries are one condition; who is nowhere is in none. */
 TEST(route, countries)
 {
@@ -241,7 +283,7 @@ static const char *random_host(struct rng *rng, bool request)
 
 static void random_rule(struct rng *rng, struct text *text, uint32_t i, struct route_rule *out)
 {
-    static const struct span methods[] = {SPAN("GET"), SPAN("POST"), SPAN("PUT")};
+    static const struct span methods[] = {SPAN("GET"), SPAN("POST"), SPAN("HEAD")};
     random_path(rng, text->bytes[i][0], false);
     size_t first = rng_below(rng, 3);
     *out = (struct route_rule){.host = span_str(random_host(rng, false)),
@@ -290,7 +332,7 @@ static bool has_headers(const struct route_rule *r, const struct fields *fields)
     return r->header_count <= fields->count; /* both are the first of gold_beta */
 }
 
-static bool has_method(const struct route_rule *r, struct span method)
+static bool names_method(const struct route_rule *r, struct span method)
 {
     for (size_t i = 0; i < r->method_count; i++)
         if (span_eq(r->methods[i], method))
@@ -298,8 +340,14 @@ static bool has_method(const struct route_rule *r, struct span method)
     return r->method_count == 0;
 }
 
-/* Is a tried before b, both of one host? */
-static bool goes_before(const struct route_rule *a, const struct route_rule *b)
+static bool has_method(const struct route_rule *r, struct span method)
+{
+    return names_method(r, method) ||
+           (span_eq(method, SPAN("HEAD")) && names_method(r, SPAN("GET")));
+}
+
+/* Is a tried before b, both of one host and for the method? */
+static bool goes_before(const struct route_rule *a, const struct route_rule *b, struct span method)
 {
     size_t na = a->header_count + (a->method_count > 0),
            nb = b->header_count + (b->method_count > 0);
@@ -307,7 +355,10 @@ static bool goes_before(const struct route_rule *a, const struct route_rule *b)
         return path_length(a) > path_length(b);
     if (a->exact != b->exact)
         return a->exact;
-    return na != nb ? na > nb : a->index < b->index;
+    if (na != nb)
+        return na > nb;
+    bool a_names = names_method(a, method), b_names = names_method(b, method);
+    return a_names != b_names ? a_names : a->index < b->index;
 }
 
 static int naive_find(const struct route_rule *list, const struct route_request *req)
@@ -325,7 +376,7 @@ static int naive_find(const struct route_rule *list, const struct route_request 
             continue;
         if (!has_method(r, req->method))
             wrong_method = true;
-        else if (best == NULL || goes_before(r, best))
+        else if (best == NULL || goes_before(r, best, req->method))
             best = r;
     }
     if (best != NULL)
@@ -336,7 +387,7 @@ static int naive_find(const struct route_rule *list, const struct route_request 
 static void compare_once(struct rng *rng, const struct route_table *t,
                          const struct route_rule *list, uint32_t *seen)
 {
-    static const char *const methods[] = {"GET", "POST", "PUT", "DELETE"};
+    static const char *const methods[] = {"GET", "POST", "HEAD", "DELETE"};
     struct route_match match;
     char path[TEXT];
     random_path(rng, path, true);
