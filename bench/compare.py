@@ -20,7 +20,7 @@ import tempfile
 
 import extra
 from proxies import PEERS, Proxy, Setup, available, host_names, program
-from rig import Rig, certificate, cpu_seconds, free_ports, wait_port
+from rig import Rig, certificate, cpu_seconds, free_ports, how_to_build, wait_port
 
 
 @dataclasses.dataclass(frozen=True)
@@ -279,7 +279,8 @@ def main():
     options.names = available(asked, options.build)
     for name in asked:
         if name not in options.names:
-            print(f"{name} is not here and left out", file=sys.stderr)
+            how = "" if name in PEERS else f"; {how_to_build(options.build)}"
+            print(f"{name} is not here and left out{how}", file=sys.stderr)
     if not options.names:
         raise SystemExit("none of the programs is here")
     facts = machine(options.names)
