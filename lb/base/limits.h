@@ -145,6 +145,7 @@
 #define LIMIT_LINGER_MS               1000    /* H20; of HTTP/2 servers' streams to their end */
 #define LIMIT_LINGER_CUT_MS           500  /* F11, of one that is cut off: all that is left to it */
 #define LIMIT_LINGERING               1024 /* connections per worker that linger at a time */
+#define LIMIT_LINGERING_BYTES         MIB(64) /* and what they have to leave */
 #define LIMIT_UPGRADE_HELD            KIB(16) /* H21 */
 #define LIMIT_FORWARDED               32      /* H16 */
 #define LIMIT_SITES                   64      /* per pool (BALANCING.md section 4) */

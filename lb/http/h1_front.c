@@ -235,11 +235,17 @@ static size_t on_bytes(void *user, struct conn *c, struct span bytes)
 {
     struct h1_front *h = user;
     size_t used = 0, n;
-    (void)c;
+    bool spent;
     do {
+        uint32_t served = h->served;
         n = read_some(h, span_sub(bytes, used, bytes.n));
         used += n;
-    } while (n > 0 && used < bytes.n);
+        /* A request that was answered at once may have taken its time, and thousands may follow. */
+        spent = h->served != served && h->state == FRONT_HEAD && conn_spent(c);
+    } while (n > 0 && used < bytes.n && !spent);
+    if (spent && used < bytes.n) {
+        conn_yield(c);
+    }
     if (is_unfinished(h)) {
         conn_acknowledge(h->conn);
     }

@@ -285,8 +285,10 @@ enum err conn_connect(struct conn_env *env, const struct conn_target *to,
 void conn_bury(struct conn *c, bool reset)
 {
     struct conn_env *env = c->env;
-    if (c->state == CONN_LINGER)
+    if (c->state == CONN_LINGER) {
         env->lingering_count--;
+        env->lingering_bytes -= c->lingers_with;
+    }
     c->state = CONN_DEAD;
     conn_set_interest(c);
     timer_stop(&c->time);
@@ -313,12 +315,26 @@ static bool can_linger(const struct conn *c)
            (c->state == CONN_FAILED && c->tls != NULL);
 }
 
+/* A place among those that linger; one that has more to leave than all may have is let in alone. */
+static void take_place(struct conn *c)
+{
+    struct conn_env *env = c->env;
+    c->lingers_with = conn_pending(c);
+    while (env->lingering_count >= LIMIT_LINGERING ||
+           (env->lingering_count > 0 &&
+            env->lingering_bytes + c->lingers_with > LIMIT_LINGERING_BYTES))
+        conn_bury_short(container_of(env->lingering.next, struct conn, place));
+    list_remove(&c->place);
+    list_append(&env->lingering, &c->place);
+    env->lingering_count++;
+    env->lingering_bytes += c->lingers_with;
+}
+
 static void linger(struct conn *c)
 {
     struct conn_env *env = c->env;
     int64_t most_ms = LIMIT_SEND_MS + (int64_t)(conn_pending(c) * 1000 / LIMIT_RESPONSE_RATE);
-    if (env->lingering_count >= LIMIT_LINGERING)
-        conn_bury_short(container_of(env->lingering.next, struct conn, place));
+    take_place(c);
     if (c->state != CONN_OPEN && c->tls != NULL)
         tls_drop(c->tls);
     c->state = CONN_LINGER;
@@ -328,9 +344,6 @@ static void linger(struct conn *c)
         loop_now_ns(env->loop) + (c->cut ? LIMIT_LINGER_CUT_MS : most_ms) * NS_PER_MS;
     timer_rest(&c->time); /* the owner's; the flush aims it anew */
     list_remove(&c->resume);
-    list_remove(&c->place);
-    list_append(&env->lingering, &c->place);
-    env->lingering_count++;
     conn_shutdown(c);
     conn_mark_dirty(c); /* said before or not: the flush sees to the time that it has */
 }

@@ -86,7 +86,7 @@ struct conn_env {
     struct rota shaking;   /* behind them: those with a handshake to make */
     struct timer next;     /* when it begins */
     struct link lingering; /* closed by their owners, not yet ended; oldest first */
-    size_t lingering_count;
+    size_t lingering_count, lingering_bytes;
     struct link dead; /* closed in this turn */
     struct task turn_end;
     struct buf_store *store;  /* output and hold buffers, lent while bytes are in flight */
@@ -158,6 +158,9 @@ void conn_acknowledge(struct conn *c);
 /* From inside on_bytes that does not take all: the rest comes in the next turn, and nothing is read
  * before, so that what many bytes ask for holds up no other connection for long. */
 void conn_yield(struct conn *c);
+/* Whether the turn has lasted as long as turns may, for whoever has done in it what takes time:
+ * what is left is for conn_yield. */
+bool conn_spent(struct conn *c);
 /* Total bytes that the kernel has taken / given since the connection began (application bytes). */
 uint64_t conn_sent(const struct conn *c);
 /* After its failure or end: whether the peer's system has taken all that was sent. */
@@ -190,7 +193,8 @@ enum conn_end {
     CONN_END_FLUSH, /* what is pending leaves first (bounded as any reader's time: L7), then the
                        peer's bytes are read and dropped up to LIMIT_LINGER_BYTES, and it has
                        LIMIT_LINGER_MS to end (RELIABILITY H20), then close; where it cannot all
-                       leave, RST. At most LIMIT_LINGERING at a time: the oldest gives way */
+                       leave, RST. At most LIMIT_LINGERING at a time, and with
+                       LIMIT_LINGERING_BYTES to leave: the oldest gives way */
     CONN_END_CUT,   /* as CONN_END_FLUSH, for a peer that does harm: LIMIT_LINGER_CUT_MS from now,
                        whatever it takes or sends meanwhile (F11) */
     CONN_END_LAST,  /* as CONN_END_FLUSH, for a peer that has said that it sends no more: closed as

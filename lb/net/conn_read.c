@@ -245,6 +245,8 @@ void conn_use_got(struct conn_env *env)
         c->got = false;
         if (c->state != CONN_OPEN)
             continue;
+        if (env->spent)
+            conn_yield(c); /* what it has received is kept */
         use(c, env->got[i].bytes);
         conn_book(c);
         conn_set_interest(c);

@@ -55,7 +55,7 @@ static bool is_spent(struct conn_env *env, bool look)
     struct loop *l = env->loop;
     if (!env->spent && (look || ++env->looks % LOOK_EVERY == 0) && l->ops->turn_spent(l)) {
         env->spent = true;
-        timer_in_ms(&env->next, 0);
+        timer_at_once(&env->next);
     }
     return env->spent;
 }
@@ -113,7 +113,12 @@ void conn_next_turn(struct timer *t)
     rota_round(&env->yielding, go_on_in_time);
     rota_round(&env->shaking, go_on_in_time);
     if (rota_waits(&env->yielding) || rota_waits(&env->shaking))
-        timer_in_ms(&env->next, 0);
+        timer_at_once(&env->next);
+}
+
+bool conn_spent(struct conn *c)
+{
+    return is_spent(c->env, true);
 }
 
 void conn_yield(struct conn *c)
@@ -123,7 +128,7 @@ void conn_yield(struct conn *c)
     c->yields = true;
     if (!c->late)
         rota_add(&c->env->yielding, c->group, &c->place);
-    timer_in_ms(&c->env->next, 0);
+    timer_at_once(&c->env->next);
 }
 
 void conn_turn_end(struct task *t)
@@ -139,6 +144,10 @@ void conn_turn_end(struct task *t)
     while (!list_empty(&now)) {
         struct conn *c = container_of(now.next, struct conn, resume);
         list_remove(&c->resume);
+        if (c->broken == ERR_OK && c->state == CONN_OPEN && is_spent(env, true)) {
+            conn_yield(c);
+            continue;
+        }
         conn_settle(c);
         conn_book(c);
     }

@@ -7,6 +7,7 @@
  * come meanwhile lies in sockets: it is looked at for a while before anybody's time is up. */
 #define STOPPED_NS NS_PER_S
 #define GRACE_NS   (250 * NS_PER_MS)
+#define AT_ONCE    1 /* as due_ns */
 
 const uint32_t loop_turn_ms[LOOP_TURN_BUCKETS - 1] = {1, 5, 20, 100};
 
@@ -111,6 +112,13 @@ void timer_in_ms(struct timer *t, int64_t ms)
     timer_aim(t, t->loop->now_ns + ms * NS_PER_MS);
 }
 
+void timer_at_once(struct timer *t)
+{
+    t->due_ns = AT_ONCE;
+    if (t->armed_ns == 0 || t->armed_ns > t->loop->now_ns)
+        arm(t, t->loop->now_ns > 0 ? t->loop->now_ns : 1);
+}
+
 void timer_stop(struct timer *t)
 {
     t->due_ns = 0;
@@ -130,7 +138,7 @@ void timer_fired(struct timer *t)
     t->armed_ns = 0;
     if (t->due_ns > now) {
         arm(t, t->due_ns);
-    } else if (t->due_ns != 0 && stopped) {
+    } else if (t->due_ns > AT_ONCE && stopped) {
         timer_aim(t, now + GRACE_NS);
     } else if (t->due_ns != 0) {
         t->due_ns = 0;

@@ -163,6 +163,9 @@ void timer_init(struct timer *t, struct loop *l, void (*on_time)(struct timer *)
 /* at_ns: monotonic; a deadline in the past fires in this or the next turn. */
 void timer_aim(struct timer *t, int64_t at_ns);
 void timer_in_ms(struct timer *t, int64_t ms);
+/* In the next turn: no deadline of anybody's, which would have its grace where the process had been
+ * stopped (timer_fired). */
+void timer_at_once(struct timer *t);
 /* Before its memory goes. */
 void timer_stop(struct timer *t);
 /* As timer_stop, but the watcher stays where it is and fires once without effect: for timers that

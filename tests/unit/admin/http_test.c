@@ -20,6 +20,16 @@ static bool has(struct span s, const char *what)
     return memmem(s.p, s.n, what, strlen(what)) != NULL;
 }
 
+static int count_of(struct span s, const char *what)
+{
+    int n = 0;
+    size_t length = strlen(what);
+    for (const char *p = s.p;
+         s.n > 0 && (p = memmem(p, (size_t)(s.p + s.n - p), what, length)) != NULL; p += length)
+        n++;
+    return n;
+}
+
 static int status_of(struct span answer)
 {
     uint64_t status = 0;
@@ -213,6 +223,45 @@ TEST(http, reader_that_does_not_read)
     CHECK(desk_run(&desk, 60000), "the end");
     CHECK(c.got.n > (ASKED - 1) * one, "%zu bytes of answers of %zu", c.got.n, one);
     desk_close(&c);
+    buf_fini(&flood);
+    desk_fini(&desk);
+}
+
+static bool spent(struct loop *l)
+{
+    (void)l;
+    return true;
+}
+
+/* One who asks for a thousand heads at once, which leave nothing to wait for, holds up nobody. */
+TEST(http, one_who_asks_much_at_once_has_others_go_on)
+{
+    enum { ASKED = 200 };
+    struct desk_client many, one;
+    struct loop_ops ops;
+    struct buf flood;
+    desk_init(&desk);
+    ops = *desk.loop->ops;
+    ops.turn_spent = spent;
+    desk.loop->ops = &ops;
+    buf_init(&flood, 0);
+    for (int i = 0; i < ASKED; i++)
+        buf_put_str(&flood, "HEAD /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    desk_connect(&desk, &desk.http, &many);
+    conn_write(many.c, buf_span(&flood));
+    desk_connect(&desk, &desk.http, &one);
+    desk_send(&one, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    for (int wait = 0; wait < 20000 && one.got.n == 0; wait++)
+        desk_run(&desk, 1);
+    size_t before = many.got.n;
+    CHECK(has(buf_span(&one.got), "ok"), "answered");
+    for (int wait = 0; wait < 20000 && count_of(buf_span(&many.got), "HTTP/1.1 200") < ASKED;
+         wait++)
+        desk_run(&desk, 1);
+    CHECK_INT(count_of(buf_span(&many.got), "HTTP/1.1 200"), ASKED);
+    CHECK(before < many.got.n / 2, "%zu of %zu bytes had come before", before, many.got.n);
+    desk_close(&many);
+    desk_close(&one);
     buf_fini(&flood);
     desk_fini(&desk);
 }

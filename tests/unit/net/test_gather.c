@@ -1,5 +1,6 @@
 /* Where a turn has many events, what has been received waits until all receives are made (conn.h).
  */
+#include "base/limits.h"
 #include "check.h"
 #include "side.h"
 
@@ -90,7 +91,8 @@ static void crowd_close(void)
 {
     for (int i = 0; i < SIDES; i++) {
         side_fini(&crowd.side[i]);
-        close(crowd.peer[i]);
+        if (crowd.peer[i] >= 0)
+            close(crowd.peer[i]);
     }
     run_ms(1);
     conn_env_fini(&crowd.env);
@@ -243,4 +245,48 @@ TEST(turn, is_shared_by_those_who_have_many_and_those_who_have_one)
 {
     share_with(0);
     share_with(SIDES - 1);
+}
+
+/* So it is with what had been received before, and is told when its reader wants it. */
+TEST(turn, that_has_lasted_long_enough_leaves_what_was_kept_to_the_next)
+{
+    crowd_open();
+    crowd.first = stop_others;
+    for (int i = 0; i < SIDES; i++)
+        say(i, "bytes");
+    run_told(1);
+    crowd.spent = true;
+    uint64_t before = crowd.loop->turns;
+    for (int i = 0; i < SIDES; i++)
+        conn_want_read(crowd.side[i].c, true);
+    run_told(SIDES);
+    CHECK_INT(crowd.delivered, SIDES);
+    CHECK(crowd.loop->turns - before >= SIDES / 2, "%d turns", (int)(crowd.loop->turns - before));
+    for (int i = 0; i < SIDES; i++)
+        CHECK(has(i, "bytes"), "side %d", i);
+    crowd_close();
+}
+
+/* Many who have much to take, and take nothing, hold no more together than they may. */
+TEST(linger, is_bounded_by_bytes)
+{
+    enum { EACH = MIB(6), STAY = LIMIT_LINGERING_BYTES / EACH };
+    struct buf much;
+    crowd_open();
+    buf_init(&much, 0);
+    while (buf_len(&much) < EACH)
+        buf_put_str(&much, "0123456789abcdef");
+    for (int i = 0; i < STAY + 4; i++) {
+        conn_write(crowd.side[i].c, buf_span(&much));
+        conn_close(&crowd.side[i].c, CONN_END_FLUSH);
+        CHECK(crowd.env.lingering_bytes <= LIMIT_LINGERING_BYTES, "%zu bytes",
+              crowd.env.lingering_bytes);
+    }
+    CHECK(crowd.env.lingering_count >= STAY, "%zu stay", crowd.env.lingering_count);
+    for (int i = 0; i < STAY + 4; i++)
+        close(crowd.peer[i]), crowd.peer[i] = -1;
+    run_ms(50);
+    CHECK_INT(crowd.env.lingering_bytes, 0);
+    buf_fini(&much);
+    crowd_close();
 }

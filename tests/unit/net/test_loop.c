@@ -73,6 +73,23 @@ TEST(loop, a_loop_that_was_stopped_looks_before_it_times_out_F27)
     loop_free(&l);
 }
 
+/* What goes on in the next turn is nobody's deadline: it has no grace. */
+TEST(loop, what_goes_on_at_once_does_so_after_a_stop_too)
+{
+    struct loop *l = make_loop();
+    struct probe p = {.stop_after = 1};
+    struct timespec stop = {.tv_sec = 1, .tv_nsec = 50000000};
+    timer_init(&p.timer, l, on_time);
+    timer_at_once(&p.timer);
+    int64_t posted = loop_now_ns(l);
+    nanosleep(&stop, NULL);
+    loop_run(l);
+    CHECK_INT(p.fired, 1);
+    CHECK(l->turns == 1, "%llu turns", (unsigned long long)l->turns);
+    CHECK(p.at_ns - posted >= NS_PER_S, "it had been stopped");
+    loop_free(&l);
+}
+
 TEST(loop, g14_turns_are_counted_by_how_long_they_took)
 {
     static const int64_t took_ns[] = {0,
