@@ -87,7 +87,7 @@ def reload(results):
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         raise SystemExit(__doc__)
     with open(sys.argv[1]) as file:
         document = json.load(file)

@@ -215,6 +215,21 @@ def test_installation(env):
 
 
 @threadless
+def test_links_of_the_installed_pages_lead_somewhere(env):
+    pages = os.path.join(install(env, "/usr"), "usr/share/doc/meridian")
+    found, dangling = 0, []
+    for folder, _, names in os.walk(pages):
+        for name in names:
+            if not name.endswith(".md"):
+                continue
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", file.read())
+            found += len(links)
+            dangling += [(name, link) for link in links if not os.path.exists(os.path.join(folder, link))]
+    assert found > 50 and not dangling, dangling
+
+
+@threadless
 def test_enabling_as_the_pages_say(env):
     """Each `systemctl enable` of the pages, offline, in a tree with the installed units."""
     if shutil.which("systemctl") is None:
