@@ -319,7 +319,7 @@ static bool can_linger(const struct conn *c)
 static void take_place(struct conn *c)
 {
     struct conn_env *env = c->env;
-    c->lingers_with = conn_pending(c);
+    c->lingers_with = (uint32_t)conn_pending(c);
     while (env->lingering_count >= LIMIT_LINGERING ||
            (env->lingering_count > 0 &&
             env->lingering_bytes + c->lingers_with > LIMIT_LINGERING_BYTES))

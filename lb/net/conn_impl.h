@@ -67,8 +67,8 @@ struct conn {
     int64_t connect_ns;    /* when connecting began, then how long it took */
     int64_t linger_end_ns; /* when all that is pending must have left */
     struct link place;     /* in env->yielding, shaking, lingering or dead */
-    size_t lingers_with;   /* bytes that were pending when its owner closed it */
-    size_t dropped;        /* bytes read while lingering */
+    uint32_t lingers_with; /* bytes that were pending when its owner closed it */
+    uint32_t dropped;      /* bytes read while lingering */
 };
 _Static_assert(offsetof(struct conn, time.impl) <= 4 * 64, "four cache lines");
 

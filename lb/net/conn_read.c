@@ -293,7 +293,7 @@ static ssize_t drop_some(struct conn *c)
     ssize_t got = l->ops->sock_recv(l, c->io.fd, place_of_next(env), env->in_size);
     if (got > 0) {
         env->bytes_in += (uint64_t)got;
-        c->dropped += (size_t)got;
+        c->dropped += (uint32_t)got;
     }
     return got;
 }
@@ -328,7 +328,7 @@ static void receive_tail(struct conn *c)
     ssize_t got = l->ops->sock_recv(l, c->io.fd, place_of_next(env), env->in_size);
     if (got == -EAGAIN)
         return;
-    c->dropped += got > 0 ? (size_t)got : 0;
+    c->dropped += got > 0 ? (uint32_t)got : 0;
     c->tail = got > 0 && c->dropped <= LIMIT_LINGER_BYTES;
     if (got < 0)
         conn_fail(c, conn_errno(c, got));

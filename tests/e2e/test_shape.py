@@ -99,7 +99,7 @@ def test_method_not_allowed_beside_header_conditions(env):
     """A route's header conditions are asked again for the Allow field of a 405."""
     balancer = shaped(env, [{"match": {"headers": {"X-Plan": "gold"}, "methods": ["GET", "PUT"]}, "pool": "api"}])
     answer = get(balancer.port, method="POST", headers={"X-Plan": "gold"})
-    assert answer.status == 405 and answer.fields.get("allow") == "GET, PUT"
+    assert answer.status == 405 and answer.fields.get("allow") == "GET, PUT, HEAD"
     assert get(balancer.port, method="POST").status == 404
 
 
