@@ -195,6 +195,16 @@ TEST(gather, ends_where_its_place_is_full)
     crowd_close();
 }
 
+/* Everybody is told "bytes", a few in each turn. */
+static void all_told_since(uint64_t turn)
+{
+    run_told(SIDES);
+    CHECK_INT(crowd.delivered, SIDES);
+    CHECK(crowd.loop->turns - turn >= SIDES / 2, "%d turns", (int)(crowd.loop->turns - turn));
+    for (int i = 0; i < SIDES; i++)
+        CHECK(has(i, "bytes"), "side %d", i);
+}
+
 /* Where turns have lasted long enough each takes a few, and everybody has their turn once. */
 TEST(turn, that_has_lasted_long_enough_leaves_the_rest_to_the_next)
 {
@@ -203,11 +213,7 @@ TEST(turn, that_has_lasted_long_enough_leaves_the_rest_to_the_next)
     for (int i = 0; i < SIDES; i++)
         say(i, "bytes");
     uint64_t before = crowd.loop->turns;
-    run_told(SIDES);
-    CHECK_INT(crowd.delivered, SIDES);
-    CHECK(crowd.loop->turns - before >= SIDES / 2, "%d turns", (int)(crowd.loop->turns - before));
-    for (int i = 0; i < SIDES; i++)
-        CHECK(has(i, "bytes"), "side %d", i);
+    all_told_since(before);
     crowd_close();
 }
 
@@ -259,11 +265,7 @@ TEST(turn, that_has_lasted_long_enough_leaves_what_was_kept_to_the_next)
     uint64_t before = crowd.loop->turns;
     for (int i = 0; i < SIDES; i++)
         conn_want_read(crowd.side[i].c, true);
-    run_told(SIDES);
-    CHECK_INT(crowd.delivered, SIDES);
-    CHECK(crowd.loop->turns - before >= SIDES / 2, "%d turns", (int)(crowd.loop->turns - before));
-    for (int i = 0; i < SIDES; i++)
-        CHECK(has(i, "bytes"), "side %d", i);
+    all_told_since(before);
     crowd_close();
 }
 
