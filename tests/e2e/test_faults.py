@@ -93,6 +93,7 @@ def test_f17_short_and_interrupted_calls_change_nothing(env):
     def all_of_them():
         return [over_h1(plain.port), over_h2(fast.port),
                 over_h1(tls.port, tls=client_context(env.authority.ca, alpn=["http/1.1"]))]
+    assert len({one.path for one in (faults, faults2, faults3)}) == 3
     good = all_of_them()
     assert good[0] == good[1] == good[2] and good[0][1] == (200, b"content" * 100)
     for storm in STORMS:
