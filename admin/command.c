@@ -1,5 +1,6 @@
 #include "admin/admin_impl.h"
 #include "base/json_read.h"
+#include "base/near.h"
 
 #include <stdio.h>
 
@@ -35,29 +36,32 @@ static enum err run_pools(struct call *c)
 }
 
 struct sought {
-    struct span name;
+    struct near near;
     bool found;
 };
 
 static void seek_pool(void *user, const struct admin_pool *p)
 {
     struct sought *s = user;
-    s->found = s->found || span_eq(s->name, p->name);
+    s->found = s->found || span_eq(s->near.wanted, p->name);
+    near_offer(&s->near, p->name);
 }
 
 static enum err run_backends(struct call *c)
 {
-    struct sought pool = {.name = json_get_text(c->ask, "pool")};
-    if (pool.name.n > 0 && c->admin->ops->pools != NULL) {
+    struct span name = json_get_text(c->ask, "pool");
+    struct sought pool = {.near = near_to(name)};
+    if (name.n > 0 && c->admin->ops->pools != NULL) {
         c->admin->ops->pools(c->admin->ctx, seek_pool, &pool);
         if (!pool.found) {
             buf_put_str(c->message, "no pool ");
-            buf_put_text(c->message, pool.name, LIMIT_LOG_FIELD);
+            buf_put_text(c->message, name, LIMIT_LOG_FIELD);
             buf_put_str(c->message, "; meridianctl pools lists them");
+            near_put(&pool.near, c->message);
             return ERR_NOT_FOUND;
         }
     }
-    show_backends(c->admin, pool.name, c->out);
+    show_backends(c->admin, name, c->out);
     return ERR_OK;
 }
 
@@ -96,6 +100,42 @@ static struct span need_text(struct call *c, const char *name)
     return s;
 }
 
+/* What may stand where `target` does, and how it is spelt there. */
+struct meant {
+    struct near near;
+    bool slash, at, site;
+    char best[LIMIT_LOG_FIELD];
+};
+
+static void offer_target(void *user, const struct admin_backend *b)
+{
+    struct meant *m = user;
+    char memory[LIMIT_LOG_FIELD];
+    struct buf name;
+    buf_fixed(&name, memory, sizeof memory);
+    buf_printf(&name, "%s%.*s", m->site ? "site:" : "", SPAN_FMT(m->site ? b->site : b->pool));
+    if (m->slash)
+        buf_printf(&name, "/%.*s", SPAN_FMT(b->name));
+    if (m->at)
+        buf_printf(&name, "@%.*s", SPAN_FMT(b->address));
+    near_offer(&m->near, buf_span(&name));
+    if (m->near.best.p == memory) {
+        memcpy(m->best, memory, m->near.best.n);
+        m->near.best.p = m->best;
+    }
+}
+
+static void say_meant(struct call *c, struct span target)
+{
+    struct meant m = {.near = near_to(target)};
+    m.site = span_starts(target, SPAN("site:"));
+    m.slash = !m.site && span_contains(target, SPAN("/"));
+    m.at = m.slash && span_contains(target, SPAN("@"));
+    if (c->admin->ops->backends != NULL)
+        c->admin->ops->backends(c->admin->ctx, SPAN_NONE, offer_target, &m);
+    near_put(&m.near, c->message);
+}
+
 /* weight 0: none was given. */
 static enum err acted(struct call *c, enum err e, struct span target, uint32_t weight, size_t count)
 {
@@ -104,6 +144,7 @@ static enum err acted(struct call *c, enum err e, struct span target, uint32_t w
         buf_put_text(c->message, target, LIMIT_LOG_FIELD);
         buf_put_str(c->message,
                     "; POOL, POOL/BACKEND, POOL/BACKEND@ADDRESS or site:NAME is wanted");
+        say_meant(c, target);
     }
     if (e == ERR_OK) {
         json_u64(c->out, "endpoints", count);
@@ -287,7 +328,11 @@ static enum err run_log_level(struct call *c)
         return ERR_SYNTAX;
     }
     if (!log_level_parse(text, &level)) {
+        struct near near = near_to(text);
+        for (int i = LOG_ERROR; i <= LOG_DEBUG; i++)
+            near_offer(&near, span_str(log_level_name((enum log_level)i)));
         buf_put_str(c->message, "the level must be error, warn, info or debug");
+        near_put(&near, c->message);
         return ERR_RANGE;
     }
     if (c->admin->ops->set_log_level == NULL) {

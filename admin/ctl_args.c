@@ -2,6 +2,7 @@
 
 #include "admin/json.h"
 #include "base/limits.h"
+#include "base/near.h"
 
 #define HEADERS_MOST 64
 
@@ -223,23 +224,15 @@ static enum err take_word(struct parse *p, const char *arg)
 
 static const struct command *find_command(const struct parse *p)
 {
-    const char *nearest = NULL;
-    struct span name = span_str(p->out->command);
-    size_t distance = name.n / 2 < 4 ? name.n / 2 : 4; /* below it */
+    struct near near = near_to(span_str(p->out->command));
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        size_t d = span_distance(name, span_str(commands[i].name), distance);
-        if (d == 0) {
+        if (is(commands[i].name, p->out->command)) {
             return &commands[i];
         }
-        if (d < distance) {
-            distance = d;
-            nearest = commands[i].name;
-        }
+        near_offer(&near, span_str(commands[i].name));
     }
     buf_printf(p->problem, "unknown command %s", p->out->command);
-    if (nearest != NULL) {
-        buf_printf(p->problem, "; did you mean %s?", nearest);
-    }
+    near_put(&near, p->problem);
     return NULL;
 }
 

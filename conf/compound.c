@@ -2,6 +2,8 @@
 #include "conf/reader.h"
 #include "conf/text.h"
 
+#include "base/near.h"
+
 static const struct schema_field *find_field(const struct schema_map *map, struct span key)
 {
     for (size_t i = 0; i < map->count; i++)
@@ -17,15 +19,14 @@ static void report_unknown(struct reader *r, const struct schema_map *map, const
     char memory[512];
     struct buf allowed;
     buf_fixed(&allowed, memory, sizeof memory);
-    struct reader_near near = reader_near(key->text);
+    struct near near = near_to(key->text);
     for (size_t i = 0; i < map->count; i++) {
         buf_printf(&allowed, "%s%s", i > 0 ? ", " : "", map->fields[i].key);
-        reader_near_offer(&near, span_str(map->fields[i].key));
+        near_offer(&near, span_str(map->fields[i].key));
     }
     if (map->count == 0)
         buf_put_str(&allowed, "none");
-    if (near.best.n > 0)
-        buf_printf(&allowed, "; did you mean '%.*s'?", SPAN_FMT(near.best));
+    near_put(&near, &allowed);
     conf_report(r->m, key->mark, "unknown key '%.*s'%s%s; allowed: %.*s",
                 SPAN_FMT(source_clip(key->text)), r->path_n > 0 ? " in " : "", r->path,
                 SPAN_FMT(buf_span(&allowed)));

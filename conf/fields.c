@@ -2,6 +2,7 @@
 #include "conf/reader.h"
 #include "conf/text.h"
 
+#include "base/near.h"
 #include "base/template.h"
 
 #define FIELDS_MOST 32 /* named in type_fields.allowed */
@@ -126,7 +127,7 @@ static void refuse_name(struct reader *r, const struct schema_field *f, const st
 {
     char memory[720];
     struct buf allowed;
-    struct reader_near near = reader_near(bad);
+    struct near near = near_to(bad);
     if (template_find(bad) != TEMPLATE_TEXT) {
         reader_report(r, n->mark,
                       f->type == &type_log_line
@@ -148,7 +149,7 @@ static void refuse_name(struct reader *r, const struct schema_field *f, const st
         if (out_of_place(f, (enum template_name)i))
             continue;
         buf_printf(&allowed, "%s%.*s", i > TEMPLATE_TEXT + 1 ? ", " : "", SPAN_FMT(name));
-        reader_near_offer(&near, name);
+        near_offer(&near, name);
     }
     if (near.best.n > 0)
         buf_printf(&allowed, "; did you mean '{%.*s}'?", SPAN_FMT(near.best));
@@ -243,13 +244,12 @@ static void refuse_line(struct reader *r, const struct schema_field *f, const st
 {
     char memory[256];
     struct buf must;
-    struct reader_near near = reader_near(n->text);
-    reader_near_offer(&near, SPAN("json"));
-    reader_near_offer(&near, SPAN("combined"));
+    struct near near = near_to(n->text);
+    near_offer(&near, SPAN("json"));
+    near_offer(&near, SPAN("combined"));
     buf_fixed(&must, memory, sizeof memory - 1);
     buf_put_str(&must, f->type->allowed);
-    if (near.best.n > 0)
-        buf_printf(&must, "; did you mean '%.*s'?", SPAN_FMT(near.best));
+    near_put(&near, &must);
     memory[must.n] = '\0';
     reader_must_be(r, n, memory);
 }

@@ -1,5 +1,7 @@
 #include "conf/check.h"
 
+#include "base/near.h"
+
 #include <stdlib.h>
 
 bool names_init(struct names *names, struct reader *r, size_t room)
@@ -49,8 +51,8 @@ const void *names_find(const struct names *names, struct span name)
 
 struct span names_near(const struct names *names, struct span wanted)
 {
-    struct reader_near near = reader_near(wanted);
+    struct near near = near_to(wanted);
     for (size_t i = 0; i < names->count; i++)
-        reader_near_offer(&near, names->entries[i].name);
+        near_offer(&near, names->entries[i].name);
     return near.best;
 }

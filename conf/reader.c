@@ -101,33 +101,3 @@ void *reader_zero(struct reader *r, size_t count, size_t size)
         r->no_memory = true;
     return p;
 }
-
-struct reader_near reader_near(struct span wanted)
-{
-    return (struct reader_near){.wanted = wanted, .distance = 2 + wanted.n / 4};
-}
-
-static size_t common_prefix(struct span a, struct span b)
-{
-    size_t n = 0;
-    while (n < a.n && n < b.n && a.p[n] == b.p[n])
-        n++;
-    return n;
-}
-
-/* The fewest changes win; at a tie the one that begins the same. */
-void reader_near_offer(struct reader_near *near, struct span candidate)
-{
-    size_t longer = candidate.n > near->wanted.n ? candidate.n : near->wanted.n;
-    if (near->wanted.n > 63 || longer - (candidate.n + near->wanted.n - longer) > near->distance)
-        return;
-    size_t distance = span_distance(near->wanted, candidate, near->distance + 1);
-    size_t prefix = common_prefix(near->wanted, candidate);
-    bool nearer =
-        distance < near->distance || (distance == near->distance && near->best.p != NULL &&
-                                      prefix > common_prefix(near->wanted, near->best));
-    if (nearer && distance < longer) {
-        near->best = candidate;
-        near->distance = distance;
-    }
-}

@@ -34,15 +34,6 @@ struct conf_text reader_text(struct reader *r, struct span s, struct conf_mark m
 struct conf_text reader_lower(struct reader *r, const struct node *n);
 void *reader_zero(struct reader *r, size_t count, size_t size);
 
-/* The candidate nearest to s, near enough to be what was meant; SPAN_NONE otherwise. Candidates are
- * offered one by one. */
-struct reader_near {
-    struct span wanted, best;
-    size_t distance;
-};
-struct reader_near reader_near(struct span wanted);
-void reader_near_offer(struct reader_near *near, struct span candidate);
-
 /* Reads the fields of a map. */
 void reader_map(struct reader *r, const struct schema_map *map, const struct node *n, void *at);
 

@@ -3,6 +3,7 @@
 #include "conf/source.h"
 
 #include "base/mem.h"
+#include "base/near.h"
 #include "base/template.h"
 
 #include <stdlib.h>
@@ -346,14 +347,31 @@ static void warn_hidden(const struct conf *conf, struct conf_messages *m)
 }
 
 /* What codecs refuse before any route is looked for (H2); a test holds the list against them. */
-static bool is_served(struct span method)
+static bool is_served(struct span method, struct near *near)
 {
     static const char *const served[] = {"GET",   "HEAD",   "POST",   "PUT",
                                          "PATCH", "DELETE", "OPTIONS"};
-    for (size_t i = 0; i < sizeof served / sizeof *served; i++)
+    for (size_t i = 0; i < sizeof served / sizeof *served; i++) {
         if (span_eq(method, span_str(served[i])))
             return true;
+        near_offer(near, span_str(served[i]));
+    }
     return false;
+}
+
+static void warn_method(const struct conf_text *method, struct conf_messages *m)
+{
+    char memory[64];
+    struct buf meant;
+    struct near near = near_to(method->s);
+    if (is_served(method->s, &near))
+        return;
+    buf_fixed(&meant, memory, sizeof memory);
+    near_put(&near, &meant);
+    conf_warn(m, method->mark,
+              "'%.*s' is answered with 405 whatever a route says; only GET, HEAD, POST, PUT, "
+              "PATCH, DELETE and OPTIONS are served%.*s",
+              SPAN_FMT(method->s), SPAN_FMT(buf_span(&meant)));
 }
 
 static void warn_methods(const struct conf *conf, struct conf_messages *m)
@@ -361,12 +379,7 @@ static void warn_methods(const struct conf *conf, struct conf_messages *m)
     for (size_t i = 0; i < conf->route_count; i++) {
         const struct conf_match *match = &conf->routes[i].match;
         for (size_t k = 0; k < match->method_count; k++)
-            if (!is_served(match->methods[k].s))
-                conf_warn(
-                    m, match->methods[k].mark,
-                    "'%.*s' is answered with 405 whatever a route says; only GET, HEAD, POST, "
-                    "PUT, PATCH, DELETE and OPTIONS are served",
-                    SPAN_FMT(match->methods[k].s));
+            warn_method(&match->methods[k], m);
     }
 }
 

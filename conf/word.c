@@ -1,6 +1,8 @@
 /* word: types of one value that is text: switches, words of a fixed choice, names and free text. */
 #include "conf/reader.h"
 
+#include "base/near.h"
+
 /* Writes the words as "a, b or c" or, for the reference and messages, with the given last joint. */
 static void put_words(struct buf *out, const struct schema_word *words)
 {
@@ -35,16 +37,15 @@ static const struct schema_word *read_word(struct reader *r, const struct schema
     const struct schema_word *word = n->kind == NODE_SCALAR ? find_word(words, n->text) : NULL;
     if (word != NULL)
         return word;
-    struct reader_near near = reader_near(n->text);
+    struct near near = near_to(n->text);
     for (const struct schema_word *w = words; n->kind == NODE_SCALAR && w->word != NULL; w++)
         if (!is_bare(span_str(w->word)))
-            reader_near_offer(&near, span_str(w->word));
+            near_offer(&near, span_str(w->word));
     char memory[256];
     struct buf allowed;
     buf_fixed(&allowed, memory, sizeof memory - 1);
     put_words(&allowed, words);
-    if (near.best.n > 0)
-        buf_printf(&allowed, "; did you mean '%.*s'?", SPAN_FMT(near.best));
+    near_put(&near, &allowed);
     memory[allowed.n] = '\0';
     reader_must_be(r, n, memory);
     return NULL;

@@ -224,39 +224,6 @@ void u64_print_hex(char out[16], uint64_t v)
     put_hex32(out + 8, (uint32_t)v);
 }
 
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-enum { DISTANCE_MOST = 63 }; /* names of keys are far shorter; longer texts count as unlike */
-
-/* A letter written for another one, left out, too many, or two neighbours swapped: the slips of
- * who types, each counted once (optimal string alignment). */
-size_t span_distance(struct span a, struct span b, size_t cap)
-{
-    size_t rows[3][DISTANCE_MOST + 1];
-    size_t *before = rows[0], *above = rows[1], *row = rows[2];
-    if (a.n > DISTANCE_MOST || b.n > DISTANCE_MOST)
-        return span_eq(a, b) ? 0 : cap;
-    for (size_t j = 0; j <= b.n; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.n; i++) {
-        size_t *last = before;
-        before = above;
-        above = row;
-        row = last;
-        row[0] = i;
-        for (size_t j = 1; j <= b.n; j++) {
-            bool same = a.p[i - 1] == b.p[j - 1];
-            row[j] = min_size(above[j - 1] + !same, min_size(above[j], row[j - 1]) + 1);
-            if (i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] && a.p[i - 2] == b.p[j - 1])
-                row[j] = min_size(row[j], before[j - 2] + 1);
-        }
-    }
-    return min_size(row[b.n], cap);
-}
-
 bool span_contains(struct span s, struct span what)
 {
     return what.n == 0 || (s.n >= what.n && memmem(s.p, s.n, what.p, what.n) != NULL);

@@ -154,8 +154,4 @@ static inline void pair_print(char out[2], unsigned v)
 /* Writes v at out as 16 lower-case hexadecimal digits. No NUL. */
 void u64_print_hex(char out[16], uint64_t v);
 
-/* Levenshtein distance, two neighbours swapped being one step; at most `cap` (returns cap where it
- * is more). For "did you mean". */
-size_t span_distance(struct span a, struct span b, size_t cap);
-
 #endif

@@ -174,6 +174,20 @@ def test_wrong_names_are_refused(env):
     assert get(balancer.port).status == 200
 
 
+def test_who_mistypes_is_told_what_was_meant(env):
+    origin = env.origin()
+    balancer = env.meridian({"listeners": {"public": {"bind": f"127.0.0.1:{env.port()}"}}, "routes": [{"pool": "api"}],
+                             "pools": {"api": {"backends": {"paris-1": {"address": origin.address},
+                                                            "oslo-1": {"address": f"127.0.0.1:{env.port()}"}}}}})
+    for args, meant in [(("drain", "api/pairs-1"), "api/paris-1"), (("reset", "apo"), "api"), (("backends", "ap"), "api"),
+                        (("weight", "api/osl-1", "7"), "api/oslo-1"), (("enable", f"api/paris-1@{origin.address}0"), f"api/paris-1@{origin.address}"),
+                        (("log-level", "dbug"), "debug"), (("drian", "api"), "drain")]:
+        done = balancer.ctl(*args, check=False)
+        assert done.returncode in (1, 2) and f"did you mean '{meant}'?" in done.stderr, (args, done)
+    done = balancer.ctl("drain", "nobody/of-these", check=False)
+    assert done.returncode == 1 and "did you mean" not in done.stderr, done
+
+
 def test_explain(env):
     balancer, _ = trio(env, route={"match": {"host": "shop.example.com", "path": "/v1/"}})
     told = balancer.ctl("explain", "--client", "5.1.2.3", "http://shop.example.com/v1/x")

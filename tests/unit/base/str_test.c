@@ -173,36 +173,6 @@ TEST(str, prints_hex)
     }
 }
 
-TEST(str, distance)
-{
-    static const struct {
-        const char *a, *b;
-        size_t want;
-    } rows[] = {
-        {"", "", 0},
-        {"pools", "pools", 0},
-        {"pool", "pools", 1},
-        {"", "abc", 3},
-        {"kitten", "sitting", 3},
-        {"interval", "intreval", 1},
-        {"tls", "tsl", 1},
-        {"bind", "ibdn", 2},
-        {"ab", "ba", 1},
-        {"aab", "aba", 1},
-        {"abcdef", "uvwxyz", 5 /* the cap */},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct span a = span_str(rows[i].a), b = span_str(rows[i].b);
-        CHECK_INT(span_distance(a, b, 5), rows[i].want);
-        CHECK_INT(span_distance(b, a, 5), rows[i].want);
-    }
-    char longer[200];
-    memset(longer, 'x', sizeof longer);
-    CHECK_INT(span_distance(span_of(longer, 200), SPAN("x"), 4), 4);
-    CHECK_INT(span_distance(SPAN("x"), span_of(longer, 200), 4), 4);
-    CHECK_INT(span_distance(span_of(longer, 200), span_of(longer, 200), 4), 0);
-}
-
 /* Against the plain meaning, for every byte at every place of what is looked at eight at once. */
 TEST(str, quotable_bytes)
 {

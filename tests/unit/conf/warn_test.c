@@ -114,6 +114,8 @@ TEST(conf_warnings, each_risk_has_one)
          "twice: it is backend 'a' at test.yaml:5:20 too"},
         {BASE "routes:\n  - match: {methods: [GET, TRACE, POST]}\n    pool: api\n",
          "test.yaml:4:28: warning: 'TRACE' is answered with 405"},
+        {BASE "routes:\n  - match: {methods: [GTE, POST]}\n    pool: api\n",
+         "OPTIONS are served; did you mean 'GET'?"},
         {BASE "routes:\n  - match: {path: /v1/*}\n    pool: api\n", "leave '*' out"},
         {BASE ROUTES "admin: {http: \"10.0.0.1:9977\", allow_remote: true}\n", NULL},
         {BASE ROUTES "admin: {http: \"0.0.0.0:9977\", allow_remote: true}\n",
