@@ -129,7 +129,7 @@ class Attacked:
 
 
 def attacked(most_mib=None, gone_by=(), slack_ms=0.0):
-    """What legal traffic noticed of each attack, and what the attack cost; the same of the peers in brackets."""
+    """What legal traffic noticed of each attack, and what the attack cost; the same of the peers below it."""
     def read(output, short):
         parts = re.findall(r"^(\S+): [^\n]*\n([^\n]*failed.*?)(?=\n\S+: |\nMeridian: |\Z)", output, re.M | re.S)
         fine, figures = bool(parts), []
@@ -137,12 +137,11 @@ def attacked(most_mib=None, gone_by=(), slack_ms=0.0):
             own, *peers = Attacked.all(text) or [None]
             if own is None or own.who != "meridian":
                 return f"no figure for {name}", False
-            beside = f" ({'; '.join(f'{one.who} {one}' for one in peers)})" if peers else ""
-            figures.append(f"{name}: {own}{beside}")
+            figures += [f"{name}: {own}", *(f"{one.who}: {one}" for one in peers)]
             late = own.late > 2 * own.quiet + slack_ms
             stay = name in gone_by and (own.gone == "stays" or float(own.gone) > 11)
             fine = fine and own.failed == 0 and (most_mib is None or own.mib <= most_mib) and (short or not late and not stay)
-        return "; ".join(figures) or "no result", fine
+        return "<br>".join(figures) or "no result", fine
     return read
 
 
