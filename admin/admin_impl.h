@@ -93,6 +93,12 @@ const char *backend_state(const struct admin_backend *b);
 /* Why it gets no traffic, or little, in words; nothing where it serves. */
 void backend_reason(struct buf *out, const struct admin_backend *b);
 
+/* target.c: what is unknown of a target (POOL, POOL/BACKEND, POOL/BACKEND@ADDRESS or site:NAME),
+ * and which one was probably meant. */
+void target_unknown(const struct admin *a, struct span target, struct buf *message);
+/* True, with a message, where there is no such pool. */
+bool target_no_pool(const struct admin *a, struct span pool, struct buf *message);
+
 /* page.c: the status page. */
 void page_write(struct admin *a, struct buf *out);
 

@@ -35,33 +35,12 @@ static enum err run_pools(struct call *c)
     return ERR_OK;
 }
 
-struct sought {
-    struct near near;
-    bool found;
-};
-
-static void seek_pool(void *user, const struct admin_pool *p)
-{
-    struct sought *s = user;
-    s->found = s->found || span_eq(s->near.wanted, p->name);
-    near_offer(&s->near, p->name);
-}
-
 static enum err run_backends(struct call *c)
 {
-    struct span name = json_get_text(c->ask, "pool");
-    struct sought pool = {.near = near_to(name)};
-    if (name.n > 0 && c->admin->ops->pools != NULL) {
-        c->admin->ops->pools(c->admin->ctx, seek_pool, &pool);
-        if (!pool.found) {
-            buf_put_str(c->message, "no pool ");
-            buf_put_text(c->message, name, LIMIT_LOG_FIELD);
-            buf_put_str(c->message, "; meridianctl pools lists them");
-            near_put(&pool.near, c->message);
-            return ERR_NOT_FOUND;
-        }
-    }
-    show_backends(c->admin, name, c->out);
+    struct span pool = json_get_text(c->ask, "pool");
+    if (pool.n > 0 && target_no_pool(c->admin, pool, c->message))
+        return ERR_NOT_FOUND;
+    show_backends(c->admin, pool, c->out);
     return ERR_OK;
 }
 
@@ -100,52 +79,11 @@ static struct span need_text(struct call *c, const char *name)
     return s;
 }
 
-/* What may stand where `target` does, and how it is spelt there. */
-struct meant {
-    struct near near;
-    bool slash, at, site;
-    char best[LIMIT_LOG_FIELD];
-};
-
-static void offer_target(void *user, const struct admin_backend *b)
-{
-    struct meant *m = user;
-    char memory[LIMIT_LOG_FIELD];
-    struct buf name;
-    buf_fixed(&name, memory, sizeof memory);
-    buf_printf(&name, "%s%.*s", m->site ? "site:" : "", SPAN_FMT(m->site ? b->site : b->pool));
-    if (m->slash)
-        buf_printf(&name, "/%.*s", SPAN_FMT(b->name));
-    if (m->at)
-        buf_printf(&name, "@%.*s", SPAN_FMT(b->address));
-    near_offer(&m->near, buf_span(&name));
-    if (m->near.best.p == memory) {
-        memcpy(m->best, memory, m->near.best.n);
-        m->near.best.p = m->best;
-    }
-}
-
-static void say_meant(struct call *c, struct span target)
-{
-    struct meant m = {.near = near_to(target)};
-    m.site = span_starts(target, SPAN("site:"));
-    m.slash = !m.site && span_contains(target, SPAN("/"));
-    m.at = m.slash && span_contains(target, SPAN("@"));
-    if (c->admin->ops->backends != NULL)
-        c->admin->ops->backends(c->admin->ctx, SPAN_NONE, offer_target, &m);
-    near_put(&m.near, c->message);
-}
-
 /* weight 0: none was given. */
 static enum err acted(struct call *c, enum err e, struct span target, uint32_t weight, size_t count)
 {
-    if (e == ERR_NOT_FOUND) {
-        buf_put_str(c->message, "no backend ");
-        buf_put_text(c->message, target, LIMIT_LOG_FIELD);
-        buf_put_str(c->message,
-                    "; POOL, POOL/BACKEND, POOL/BACKEND@ADDRESS or site:NAME is wanted");
-        say_meant(c, target);
-    }
+    if (e == ERR_NOT_FOUND)
+        target_unknown(c->admin, target, c->message);
     if (e == ERR_OK) {
         json_u64(c->out, "endpoints", count);
         char value[32] = "";

@@ -121,25 +121,26 @@ static const struct command {
     const char *name, *words, *help;
     size_t least, most; /* words */
     ctl_fill fill;
+    bool acts; /* changes something, or ends it */
 } commands[] = {
-    {"status", "", "the process, listeners, pools, and how requests ended", 0, 0, fill_none},
-    {"pools", "", "all pools", 0, 0, fill_none},
-    {"backends", "[POOL]", "backends, their health and load", 0, 1, fill_pool},
-    {"routes", "", "all routes", 0, 0, fill_none},
-    {"connections", "", "client connections", 0, 0, fill_none},
-    {"certificates", "", "certificates and when they expire", 0, 0, fill_none},
-    {"database", "", "the central database and its registry", 0, 0, fill_none},
-    {"map", "", "where clients are, and which sites serve them", 0, 0, fill_none},
-    {"drain", "TARGET", "no new requests; running ones finish", 1, 1, fill_backend},
-    {"maintenance", "TARGET", "as drain, shown as maintenance", 1, 1, fill_backend},
-    {"enable", "TARGET", "ends drain and maintenance", 1, 1, fill_backend},
-    {"weight", "TARGET N", "another weight, 1 to 1000", 2, 2, fill_weight},
-    {"reset", "TARGET", "ends all that was said by hand", 1, 1, fill_backend},
-    {"reload", "", "reads configuration, certificates, databases anew", 0, 0, fill_none},
-    {"explain", "--client IP URL", "where a request would go, and why", 1, 1, fill_explain},
-    {"geo", "IP", "where an address is", 1, 1, fill_address},
-    {"log-level", "LEVEL", "error, warn, info or debug", 1, 1, fill_level},
-    {"stop", "[--now]", "ends the balancer, gracefully or at once", 0, 0, fill_stop},
+    {"status", "", "the process, listeners, pools, and how requests ended", 0, 0, fill_none, false},
+    {"pools", "", "all pools", 0, 0, fill_none, false},
+    {"backends", "[POOL]", "backends, their health and load", 0, 1, fill_pool, false},
+    {"routes", "", "all routes", 0, 0, fill_none, false},
+    {"connections", "", "client connections", 0, 0, fill_none, false},
+    {"certificates", "", "certificates and when they expire", 0, 0, fill_none, false},
+    {"database", "", "the central database and its registry", 0, 0, fill_none, false},
+    {"map", "", "where clients are, and which sites serve them", 0, 0, fill_none, false},
+    {"drain", "TARGET", "no new requests; running ones finish", 1, 1, fill_backend, true},
+    {"maintenance", "TARGET", "as drain, shown as maintenance", 1, 1, fill_backend, true},
+    {"enable", "TARGET", "ends drain and maintenance", 1, 1, fill_backend, true},
+    {"weight", "TARGET N", "another weight, 1 to 1000", 2, 2, fill_weight, true},
+    {"reset", "TARGET", "ends all that was said by hand", 1, 1, fill_backend, true},
+    {"reload", "", "reads configuration, certificates, databases anew", 0, 0, fill_none, true},
+    {"explain", "--client IP URL", "where a request would go, and why", 1, 1, fill_explain, false},
+    {"geo", "IP", "where an address is", 1, 1, fill_address, false},
+    {"log-level", "LEVEL", "error, warn, info or debug", 1, 1, fill_level, true},
+    {"stop", "[--now]", "ends the balancer, gracefully or at once", 0, 0, fill_stop, true},
 };
 
 /* The value of an option is the next word. NULL, with a problem, where there is none. */
@@ -259,6 +260,11 @@ static enum err make_request(struct parse *p)
     if (c == NULL) {
         return ERR_SYNTAX;
     }
+    if (p->out->watch && c->acts) {
+        buf_printf(p->problem, "--watch is for commands that only look; %s would act every time",
+                   c->name);
+        return ERR_SYNTAX;
+    }
     if (p->words.count < c->least || p->words.count > c->most) {
         buf_printf(p->problem, "usage: meridianctl %s %s", c->name, c->words);
         return ERR_SYNTAX;
@@ -295,7 +301,7 @@ enum err ctl_args_parse(int argc, char *const *argv, struct ctl_args *out, struc
     if (out->help || out->version) {
         return ERR_OK;
     }
-    if (out->command == NULL) {
+    if (out->command == NULL || out->command[0] == '\0') {
         buf_put_str(problem, "a command is missing; meridianctl --help lists them");
         return ERR_SYNTAX;
     }
@@ -314,7 +320,7 @@ void ctl_args_help(struct buf *out)
         out,
         "\n  -s, --socket SOCKET   the balancer's control socket\n"
         "  -j, --json            the answer as JSON\n"
-        "  -w, --watch           again every two seconds\n"
+        "  -w, --watch           again every two seconds, of what only looks\n"
         "  -h, --help            this text\n"
         "  -v, --version         the version\n"
         "\nexplain: --client IP (needed), -X, --method METHOD, -H, --header 'Name: value'\n"

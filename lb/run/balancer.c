@@ -315,6 +315,8 @@ static enum err start(struct balancer *b, struct material *m, struct buf *messag
     if (e == ERR_OK)
         e = descriptors_check(m->conf, messages);
     if (e == ERR_OK)
+        e = kept_init(&b->kept, m->conf);
+    if (e == ERR_OK)
         central_begin(b, m->conf);
     if (e == ERR_OK)
         e = balancer_publish(b, m, messages);
@@ -374,6 +376,7 @@ static void take_down(struct balancer *b)
     sockets_fini(&b->sockets);
     name_book_fini(&b->names);
     orders_fini(&b->orders);
+    kept_fini(&b->kept);
     stat_book_fini(&b->stats);
     tls_tickets_free(&b->tickets);
     if (b->signals.loop != NULL) {

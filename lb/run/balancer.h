@@ -10,6 +10,7 @@
 #include "run/gather.h"
 #include "run/health_thread.h"
 #include "run/helper.h"
+#include "run/kept.h"
 #include "run/options.h"
 #include "run/orders.h"
 #include "run/pressure.h"
@@ -45,6 +46,7 @@ struct balancer {
     struct challenges challenges;
     struct pressure pressure;
     struct totals totals;
+    struct kept kept;
     uint32_t connections_auto; /* L1 where the configuration says auto */
     /* snapshots */
     struct snapshot *current;

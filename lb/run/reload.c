@@ -125,14 +125,6 @@ enum err balancer_publish(struct balancer *b, struct material *m, struct buf *me
     return ERR_OK;
 }
 
-static void warn_text(const char *key, const struct conf_text *now, const struct conf_text *then,
-                      struct buf *messages)
-{
-    if (!span_eq(now->s, then->s))
-        buf_printf(messages, "warning: %s: '%.*s' is kept; a change takes effect at a restart\n",
-                   key, SPAN_FMT(now->s));
-}
-
 static const struct conf_backend *backend_of(const struct conf *conf, struct span pool,
                                              struct span backend)
 {
@@ -171,17 +163,14 @@ static void warn_outranked(const struct snapshot *now, const struct conf *conf,
     }
 }
 
-static void warn_kept(struct balancer *b, const struct conf *conf, struct buf *messages)
+static void warn_kept(const struct balancer *b, const struct conf *conf, struct buf *messages)
 {
     unsigned wanted = material_workers(conf);
     if (conf->workers != 0 && wanted != b->worker_count)
         buf_printf(messages,
                    "warning: workers: %u is kept; a change to %u takes effect at a restart\n",
                    b->worker_count, wanted);
-    const struct conf *now = b->current->conf;
-    warn_text("admin.socket", &now->admin.socket, &conf->admin.socket, messages);
-    warn_text("admin.http", &now->admin.http.text, &conf->admin.http.text, messages);
-    warn_text("state", &now->state, &conf->state, messages);
+    kept_warn(&b->kept, conf, messages);
     warn_outranked(b->current, conf, messages);
 }
 
@@ -195,13 +184,21 @@ static void finish_jobs(struct balancer *b, enum err why, struct span messages)
     }
 }
 
-static void log_messages(struct balancer *b, struct span messages)
+static bool is_warning(struct span line)
+{
+    return span_starts(line, SPAN("warning: ")) || span_contains(line, SPAN(": warning: "));
+}
+
+/* An event for each message. The line of the file below it, which is indented, is for who reads
+ * messages one below the other. */
+static void log_messages(const struct balancer *b, struct span messages)
 {
     while (messages.n != 0) {
         struct span line;
         messages = span_cut(messages, '\n', &line);
-        if (line.n != 0)
-            log_event(b->log, LOG_ERROR, "config", "message=%s", LOG_QUOTE(line));
+        if (line.n != 0 && line.p[0] != ' ')
+            log_event(b->log, is_warning(line) ? LOG_WARN : LOG_ERROR, "config", "message=%s",
+                      LOG_QUOTE(line));
     }
 }
 
@@ -254,8 +251,8 @@ static void account(struct balancer *b, enum err e, struct span messages, const 
         log_event(b->log, LOG_ERROR, "reload-refused",
                   "by=%s reason=%s effect=\"the running configuration stays\"", asked_by(b),
                   err_name(e));
-        log_messages(b, messages);
     }
+    log_messages(b, messages);
     service_notify("READY=1\nSTATUS=generation %llu%s", (unsigned long long)b->generation,
                    e == ERR_OK ? "" : "; the last reload was refused");
 }

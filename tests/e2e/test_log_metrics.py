@@ -143,6 +143,7 @@ def test_events_as_json(env):
     assert by_name["ready"]["time"].endswith("Z") and by_name["ready"]["pid"] == balancer.process.pid
     assert (by_name["operator"]["command"], by_name["operator"]["backend"]) == ("drain", "api/a"), by_name["operator"]
     assert by_name["reload-refused"]["effect"] == "the running configuration stays"
+    assert all(event["message"].startswith(balancer.file) for event in events if event["event"] == "config"), events
     assert any("routes[0].pool is 'a \"quoted\" one'" in event["message"] for event in events if event["event"] == "config"), events
     balancer.reload({**good, "log": log})
     until(lambda: "event=reloaded" in balancer.errors(), what="a line of text")

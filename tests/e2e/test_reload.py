@@ -36,6 +36,20 @@ def test_hup(env):
     until(lambda: get(balancer.port).body == b"new", what="the new backend")
 
 
+def test_what_only_a_restart_changes_is_compared_with_what_runs(env):
+    """At every reload for as long as the file has something else, and no more when it has what runs again."""
+    running, other = (f"127.0.0.1:{env.port()}" for _turn in range(2))
+    balancer = env.simple(env.origin(), admin={"http": running})
+    kept = f"warning: admin.http: '{running}' is kept; a change takes effect at a restart"
+
+    def said_with(http):
+        return balancer.reload({**balancer.config, "admin": {**balancer.config["admin"], "http": http}})
+    for http, warns in ((other, True), (other, True), (running, False), (other, True)):
+        assert (kept in said_with(http)) == warns, http
+    events = [line for line in balancer.errors().splitlines() if "event=config" in line and "admin.http" in line]
+    assert len(events) == 3 and all("level=warn" in line for line in events), events
+
+
 def test_f23_broken_file_changes_nothing(env):
     """C1: the old state serves; the command, a metric and the log say so, with file, line and column."""
     balancer = env.simple(env.origin(name="old"))
