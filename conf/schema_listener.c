@@ -9,9 +9,9 @@ static const struct schema_field certificate_fields[] = {
      .check = text_file,
      .flags = SCHEMA_REQUIRED,
      .help =
-         "PEM file with the certificate and its intermediates, leaf first; an absolute path. The "
-         "names in it decide by SNI which certificate a client gets. Watched: read again when "
-         "replaced."},
+         "PEM file with the certificate and its intermediates, leaf first, 16 at most; an absolute "
+         "path. The names in it decide by SNI which certificate a client gets. Watched: read "
+         "again when replaced."},
     {.key = "key",
      .type = &type_text,
      .offset = offsetof(struct conf_certificate, key),

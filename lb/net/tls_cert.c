@@ -12,6 +12,10 @@
 /* Names of one certificate beyond this are not served by SNI. */
 #define NAMES_MOST 1024
 
+/* Clients take 100 KiB of certificates at most, and few check more than ten. A file with more is
+ * one that something was added to at each renewal, where it was to be replaced. */
+#define CHAIN_MOST 16
+
 #define KEY_BUFFER 4096
 
 /* Passphrases are not asked for: nobody is there to answer. */
@@ -35,10 +39,18 @@ static enum err read_chain(struct tls_cert *c, const char *path, struct buf *mes
     }
     c->chain = sk_X509_new_null();
     X509 *next = NULL;
-    while (c->chain != NULL && (next = PEM_read_bio_X509(file, NULL, no_passphrase, NULL)) != NULL)
+    while (sk_X509_num(c->chain) < CHAIN_MOST && c->chain != NULL &&
+           (next = PEM_read_bio_X509(file, NULL, no_passphrase, NULL)) != NULL)
         if (sk_X509_push(c->chain, next) == 0)
             X509_free(next);
     BIO_free(file);
+    if (sk_X509_num(c->chain) >= CHAIN_MOST) {
+        buf_printf(message,
+                   "certificate %s: more than %d certificates are in this file; the server's own "
+                   "and its intermediates are wanted, once each",
+                   path, CHAIN_MOST);
+        return ERR_CORRUPT;
+    }
     if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
         tls_say_file(message, "certificate chain in", path);
         return ERR_CORRUPT;

@@ -2,6 +2,7 @@
  */
 #include "proxy/access_log.h"
 #include "proxy/exchange_impl.h"
+#include "proxy/query_hide.h"
 #include "proxy/span_json.h"
 
 #include "base/limits.h"
@@ -77,14 +78,37 @@ static void where(const struct exchange *x, struct access_facts *f)
     f->distance_ms = chosen ? x->distance_ms : -1;
 }
 
+/* Memory for what is not shown as it came. */
+struct shown {
+    struct conn_tls_info tls;
+    char target[LIMIT_LOG_URI + 64], referer[LIMIT_LOG_FIELD * 2];
+};
+
 /* What only some forms of a line have. */
-static void aside(const struct exchange *x, struct access_facts *f)
+static void aside(const struct exchange *x, struct shown *shown, struct access_facts *f)
 {
+    struct buf referer;
     f->user_agent = value_of(x, FIELD_USER_AGENT);
     f->referer = value_of(x, FIELD_REFERER);
+    if (span_find(f->referer, '@') == f->referer.n && span_find(f->referer, '?') == f->referer.n)
+        return;
+    buf_fixed(&referer, shown->referer, sizeof shown->referer);
+    url_hide(f->referer, LIMIT_LOG_FIELD, &referer);
+    f->referer = buf_span(&referer);
 }
 
-static void asked(const struct exchange *x, struct access_facts *f)
+/* What has been understood is a path. What has not may name a user, and a password. */
+static struct span path_shown(struct span path, struct shown *shown)
+{
+    struct buf target;
+    if (path.n == 0 || path.p[0] == '/')
+        return path;
+    buf_fixed(&target, shown->target, sizeof shown->target);
+    target_hide(path, LIMIT_LOG_URI, &target);
+    return buf_span(&target);
+}
+
+static void asked(const struct exchange *x, struct shown *shown, struct access_facts *f)
 {
     const struct request *r = x->request;
     f->protocol = protocol_name(r->version);
@@ -92,14 +116,14 @@ static void asked(const struct exchange *x, struct access_facts *f)
     f->scheme = r->scheme;
     f->host = r->host;
     f->authority = r->authority;
-    f->path = r->path;
+    f->path = path_shown(r->path, shown);
     f->query = r->query;
     f->id = x->id;
     f->trace = trace_id(&x->trace);
 }
 
-/* What there is to say of a request that has ended; tls is memory for its part. f is zeroed. */
-static void tell(const struct exchange *x, int64_t total_ns, struct conn_tls_info *tls,
+/* What there is to say of a request that has ended. f is zeroed. */
+static void tell(const struct exchange *x, int64_t total_ns, struct shown *shown,
                  struct access_facts *f)
 {
     static const char *const sticks[] = {NULL, "made", "kept", "broken"};
@@ -119,10 +143,10 @@ static void tell(const struct exchange *x, int64_t total_ns, struct conn_tls_inf
     f->hedge = hedges[x->hedge_end];
     f->decision = x->decision;
     f->end = err_name(x->end);
-    asked(x, f);
+    asked(x, shown, f);
     if (p->access != ACCESS_JSON || x->trace.sampled)
-        aside(x, f);
-    who(x, f, tls);
+        aside(x, shown, f);
+    who(x, f, &shown->tls);
     where(x, f);
 }
 
@@ -158,9 +182,9 @@ void exchange_account(struct exchange *x)
     count(x, total_ns);
     if (x->client == NULL || (p->access == ACCESS_OFF && !x->trace.sampled))
         return;
-    struct conn_tls_info tls;
+    struct shown shown;
     struct access_facts f = {0};
-    tell(x, total_ns, &tls, &f);
+    tell(x, total_ns, &shown, &f);
     if (p->access != ACCESS_OFF)
         put_line(p, &f);
     if (x->trace.sampled)

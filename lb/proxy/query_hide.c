@@ -17,14 +17,16 @@ static struct span plain_name(struct span name, char *out, size_t size)
 /* Whether one of the words begins with c: most bytes of a name begin none. */
 static bool begins_word(char c)
 {
-    return c == 't' || c == 's' || c == 'p' || c == 'k' || c == 'a' || c == 'c';
+    return c == 't' || c == 's' || c == 'p' || c == 'k' || c == 'a' || c == 'c' || c == 'j' ||
+           c == 'b';
 }
 
 static bool secret(struct span written)
 {
-    static const struct span words[] = {SPAN("token"),  SPAN("secret"), SPAN("password"),
-                                        SPAN("passwd"), SPAN("key"),    SPAN("auth"),
-                                        SPAN("sig"),    SPAN("code"),   SPAN("session")};
+    static const struct span words[] = {
+        SPAN("token"),   SPAN("secret"), SPAN("password"),   SPAN("passwd"),    SPAN("pwd"),
+        SPAN("key"),     SPAN("auth"),   SPAN("passphrase"), SPAN("sig"),       SPAN("code"),
+        SPAN("session"), SPAN("jwt"),    SPAN("bearer"),     SPAN("credential")};
     char memory[256];
     struct span name = plain_name(written, memory, sizeof memory);
     for (size_t at = 0; at < name.n; at++) {
@@ -74,4 +76,54 @@ void query_hide(struct span query, struct buf *out)
             buf_put_span(out, value);
         }
     }
+}
+
+/* How many bytes of s go before its "@", the last one below `end`; 0: there is none. */
+static size_t user_bytes(struct span s, size_t end)
+{
+    while (end > 0 && s.p[end - 1] != '@')
+        end--;
+    return end;
+}
+
+enum { SCHEME_MOST = 32 };
+
+/* Where the authority begins: behind the scheme, if there is one, and "//". */
+static size_t authority_at(struct span s)
+{
+    size_t colon = span_find(s, ':');
+    bool scheme = colon < SCHEME_MOST && span_starts(span_sub(s, colon, s.n), SPAN("://"));
+    size_t at = scheme ? colon + 1 : 0;
+    return span_starts(span_sub(s, at, s.n), SPAN("//")) ? at + 2 : at;
+}
+
+/* Appends `before` bytes of s, and what is behind its user. Returns what was not appended. */
+static struct span put_without(struct span s, size_t before, size_t user, struct buf *out)
+{
+    buf_put_span(out, span_sub(s, 0, before));
+    if (user != 0)
+        buf_put_str(out, "***@");
+    return span_sub(s, before + user, s.n);
+}
+
+void url_hide(struct span url, size_t most, struct buf *out)
+{
+    size_t at = authority_at(url), end = at;
+    while (end < url.n && url.p[end] != '/' && url.p[end] != '?' && url.p[end] != '#')
+        end++;
+    size_t user = at > 0 ? user_bytes(span_sub(url, at, end), end - at) : 0;
+    struct span rest = span_sub(put_without(url, at, user, out), 0, most), path;
+    struct span query = span_cut(rest, '?', &path);
+    buf_put_span(out, path);
+    if (path.n < rest.n)
+        buf_put_char(out, '?');
+    query_hide(query, out);
+}
+
+void target_hide(struct span target, size_t most, struct buf *out)
+{
+    size_t at = authority_at(target);
+    struct span behind = span_sub(target, at, target.n);
+    buf_put_span(out,
+                 span_sub(put_without(target, at, user_bytes(behind, behind.n), out), 0, most));
 }

@@ -284,6 +284,15 @@ void balancer_reload(struct balancer *b, struct admin_job *job)
             admin_job_done(job, ERR_SHUTDOWN, SPAN_NONE);
         return;
     }
+    if (upgrade_runs(b)) {
+        if (job == NULL)
+            upgrade_reload_later(b);
+        else
+            admin_job_done(job, ERR_AGAIN,
+                           SPAN("an upgrade is under way; reload when the log says upgraded or "
+                                "upgrade-failed"));
+        return;
+    }
     if (job != NULL) {
         struct reload_job *j = mem_alloc(sizeof *j);
         if (j == NULL) {

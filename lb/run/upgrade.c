@@ -229,13 +229,29 @@ static void hang_up(struct takeover *u)
     u->tell = -1;
 }
 
+bool upgrade_runs(const struct balancer *b)
+{
+    return b->upgrade.next.child != 0;
+}
+
+void upgrade_reload_later(struct balancer *b)
+{
+    b->upgrade.reload = true;
+    log_event(b->log, LOG_INFO, "reload-waits", "reason=upgrade");
+}
+
 static void refused(struct balancer *b, const char *why, int status)
 {
+    struct takeover *u = &b->upgrade;
+    bool reload = u->reload;
     log_event(b->log, LOG_ERROR, "upgrade-failed", "reason=%s status=%d effect=\"%s\"", why, status,
               "this process goes on; what the new one said is above");
     service_notify("READY=1\nSTATUS=generation %llu; the last upgrade failed",
                    (unsigned long long)b->generation);
-    watch_earlier(&b->upgrade, IO_READ);
+    watch_earlier(u, IO_READ);
+    u->reload = false;
+    if (reload)
+        balancer_reload(b, NULL);
 }
 
 static void child_failed(struct balancer *b, const char *why)
@@ -262,6 +278,8 @@ static void hand_over(struct balancer *b)
 {
     struct takeover *u = &b->upgrade;
     int pid = (int)u->next.child;
+    if (u->reload)
+        kill(u->next.child, SIGHUP);
     kill(u->next.minder, SIGKILL); /* the service manager is its parent from now on */
     (void)spawn_wait(u->next.minder);
     forget_child(u);

@@ -34,6 +34,7 @@ struct takeover {
     struct timer late;
     bool on_trial; /* the other one serves too */
     bool done;     /* the other one serves */
+    bool reload;   /* has been asked for meanwhile, of whoever goes on */
     int tell;      /* the file with handover's text while somebody may read it; -1: none */
     /* the new process's side */
     struct buf inherited; /* the handover's text until it is read */
@@ -54,6 +55,11 @@ void upgrade_ready(struct balancer *b);
 void upgrade_stopping(struct balancer *b);
 /* USR2. */
 void upgrade_begin(struct balancer *b);
+/* True while two processes share the sockets: a reload now would open and close what the other one
+ * knows nothing of. */
+bool upgrade_runs(const struct balancer *b);
+/* While it runs: whoever is the service when it is over reloads. */
+void upgrade_reload_later(struct balancer *b);
 /* Tells the new process what this one has counted while it drained. After the workers have ended.
  */
 void upgrade_tell_rest(struct balancer *b);

@@ -7,8 +7,9 @@ import re
 import signal
 import time
 
-from client import Client, client_context, get
+from client import Client, client_context, exchange, get
 from env import lengthy, until
+from h2 import H2Client
 from origin import raw, reset, text
 from pace import patience
 from test_abort import QUIET
@@ -66,6 +67,27 @@ def test_secrets_of_the_query_are_hidden(env):
     get(balancer.port, "/a?access_token=abcdef&page=2")
     line, = balancer.access_log()
     assert "abcdef" not in json.dumps(line) and "page=2" in line["path"]
+
+
+def test_users_of_urls_are_hidden(env):
+    """H23: nobody's name and password, in a target that is refused for them or in what a client came from."""
+    for form in ("json", "combined", "{time} {path} {uri} {referer}"):
+        path = env.path(f"{len(form)}.log")
+        balancer = env.simple(env.origin(), listener={"protocols": ["h2", "http/1.1"]}, log={"access": {"path": path, "format": form}})
+        for ask in (b"GET http://joe:hunter2@a/ HTTP/1.1\r\nHost: a\r\n\r\n", b"CONNECT joe:hunter2@a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n",
+                    b"GET / HTTP/1.1\r\nHost: joe:hunter2@a\r\n\r\n"):
+            responses, _ = exchange(balancer.port, ask)
+            assert responses[0].status in (400, 405), ask
+        get(balancer.port, "/next", {"Referer": "https://joe:hunter2@a/reset?token=hunter2&page=7"})
+        with H2Client(balancer.port) as client:
+            assert client.get("http://joe:hunter2@a/").status == 400
+
+        def lines():
+            with open(path) as file:
+                return file.read()
+        until(lambda: lines().count("\n") == 5, what=f"five lines of {form}")
+        assert "hunter2" not in lines(), lines()
+        assert form == "json" or "https://***@a/reset?token=***&page=7" in lines(), lines()
 
 
 def test_combined_format(env):

@@ -393,6 +393,46 @@ def test_g5_new_process_is_killed_while_the_old_one_drains(env):
     client.close()
 
 
+def halted(balancer):
+    """The pid of a new process that has begun and gets no further until SIGCONT."""
+    before = balancer.errors().count("event=upgrading")
+    balancer.signal(signal.SIGUSR2)
+    until(lambda: balancer.errors().count("event=upgrading") > before, 20, "the new process")
+    pid = int(re.findall(r"event=upgrading .*pid=(\d+)", balancer.errors())[-1])
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
+def test_a_reload_during_an_upgrade_is_not_lost(env):
+    """One by HUP is carried out by whoever is the service when it is over, one that somebody waits for is refused."""
+    balancer, other = env.simple(env.origin()), env.port()
+    line, good = Line(balancer), balancer.config
+    child = halted(balancer)
+    both = {**good, "listeners": {**good["listeners"], "other": {"bind": f"127.0.0.1:{other}"}}}
+    refused = balancer.reload(both, check=False)
+    assert refused.returncode == 1 and "an upgrade is under way" in refused.stderr, refused
+    balancer.signal(signal.SIGHUP)
+    until(lambda: "event=reload-waits" in balancer.errors(), 20, "the word of it")
+    with socket.socket() as client:
+        assert client.connect_ex(("127.0.0.1", other)) == errno.ECONNREFUSED
+    os.kill(child, signal.SIGKILL)
+    until(lambda: "event=upgrade-failed" in balancer.errors(), 20, "the failure")
+    until(lambda: balancer.ctl_json("status")["generation"] == 2, 20, "the reload of the one that goes on")
+    assert get(other).status == 200
+    child = halted(balancer)
+    balancer.write(good)
+    balancer.signal(signal.SIGHUP)
+    until(lambda: balancer.errors().count("event=reload-waits") == 2, 20, "the word of it")
+    balancer.write(both)  # what is there when the upgrade is over counts
+    os.kill(child, signal.SIGCONT)
+    until(lambda: "event=upgraded" in balancer.errors(), 20, "the upgrade")
+    line.pids.append(child)
+    line.ended()
+    until(lambda: balancer.ctl_json("status")["pid"] == child and balancer.ctl_json("status")["generation"] == 2, 20, "the new one's reload")
+    assert get(other).status == get(balancer.port).status == 200
+    line.close()
+
+
 def test_a_stop_after_an_upgrade_lets_requests_finish(env):
     """A manager sends TERM to both: for the old one, which drains, it is the first one."""
     balancer, line, client, gate = draining(env)

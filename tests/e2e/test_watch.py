@@ -1,5 +1,6 @@
 """Files that are replaced while the process runs (C3, C4; F22, F28): taken by themselves when they are good."""
 import os
+import re
 import shutil
 import ssl
 import time
@@ -49,6 +50,24 @@ def test_c3_certificate_behind_symbolic_links(env):
         until(lambda: serial(env, balancer) != before, 30, "the new certificate")
         assert old.get().status == 200, "a connection from before lives on"
     assert "certificate-read" in balancer.errors() and "files-taken" in balancer.errors()
+
+
+def test_c3_a_chain_that_something_is_added_to_at_each_renewal(env):
+    """Sixteen certificates are taken; with one more, which clients would soon refuse all for, the ones from before stay."""
+    pair = env.authority.server("localhost", label="a")
+    balancer = secure(env, pair)
+    with open(pair.chain) as file:
+        blocks = re.findall("-----BEGIN CERT.*?END CERTIFICATE-----\n", file.read(), re.S)
+
+    def grown(count):
+        put(env.write("more.pem", "".join((blocks * count)[:count])), pair.chain)
+    good, bad = read(balancer, "certificate", "good"), read(balancer, "certificate", "bad")
+    grown(16)
+    until(lambda: read(balancer, "certificate", "good") > good, 30, "sixteen")
+    grown(17)
+    until(lambda: read(balancer, "certificate", "bad") > bad, 30, "seventeen")
+    assert "more than 16 certificates are in this file" in balancer.errors(), balancer.errors()
+    assert serial(env, balancer) and balancer.ctl("reload", check=False).returncode == 1
 
 
 def test_c3_f28_half_written_files(env):
