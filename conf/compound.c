@@ -75,6 +75,42 @@ static void check_required(struct reader *r, const struct schema_map *map, const
     }
 }
 
+/* The value of a duration and its text; false: it was written and is wrong. */
+static bool pace_of(const struct schema_map *map, const struct node *n, const void *at,
+                    const char *key, int64_t *ms, struct buf *text)
+{
+    const struct schema_field *f = find_field(map, span_str(key));
+    const struct node *c = node_child(n, key);
+    memcpy(ms, schema_at(at, f->offset), sizeof *ms);
+    if (c != NULL) {
+        buf_put_span(text, source_clip(c->text));
+        return !c->wrong;
+    }
+    if (schema_put_default(text, f))
+        buf_put_str(text, ", its default");
+    return true;
+}
+
+/* Of what is wrong itself it is not known how long was meant. */
+static void check_pace(struct reader *r, const struct schema_map *map, const struct node *n,
+                       const void *at)
+{
+    char memory[2][96];
+    struct buf timeout, interval;
+    int64_t timeout_ms, interval_ms;
+    buf_fixed(&timeout, memory[0], sizeof memory[0]);
+    buf_fixed(&interval, memory[1], sizeof memory[1]);
+    if (!pace_of(map, n, at, "timeout", &timeout_ms, &timeout) ||
+        !pace_of(map, n, at, "interval", &interval_ms, &interval) || timeout_ms <= interval_ms)
+        return;
+    const struct node *c = node_child(n, "timeout");
+    if (c == NULL)
+        c = node_child(n, "interval");
+    reader_report(r, c != NULL ? c->mark : n->mark,
+                  "timeout (%.*s) is longer than interval (%.*s); it may be as long at most",
+                  SPAN_FMT(buf_span(&timeout)), SPAN_FMT(buf_span(&interval)));
+}
+
 /* "key:value" is a text, "key: value" a map. */
 static const char *map_advice(const struct node *n)
 {
@@ -100,17 +136,20 @@ void reader_map(struct reader *r, const struct schema_map *map, const struct nod
     }
     size_t errors = r->m->errors;
     set_head(map, n, at);
-    for (const struct node *c = n->first; c != NULL; c = c->next) {
+    for (struct node *c = n->first; c != NULL; c = c->next) {
         const struct schema_field *f = find_field(map, c->key->text);
         if (f == NULL) {
             report_unknown(r, map, c->key);
             continue;
         }
-        size_t before = reader_enter(r, c->key->text);
+        size_t before = reader_enter(r, c->key->text), found = r->m->errors;
         if (c->kind != NODE_BAD)
             f->type->read(r, f, c, (char *)at + f->offset);
+        c->wrong = c->kind == NODE_BAD || r->m->errors > found;
         reader_leave(r, before);
     }
+    if (map->paced)
+        check_pace(r, map, n, at);
     if (map->one_of != NULL)
         check_one_of(r, map, n);
     check_required(r, map, n);
