@@ -62,6 +62,7 @@ struct schema_field {
     const char *(*check)(struct span s);
     unsigned flags;       /* SCHEMA_* */
     const char *fallback; /* the reference's words for a default that is no constant */
+    const char *for_zero; /* a number above 0: what serves who wants 0; or NULL */
     const char *help;
 };
 
