@@ -242,11 +242,6 @@ static void check_pool(struct reader *r, const struct conf *conf, struct conf_po
     check_redirect_pool(r, conf, pool);
     check_residency(r, conf, pool, sites);
     check_central(r, conf, pool);
-    if (pool->health.timeout_ms > pool->health.interval_ms)
-        conf_report(r->m, pool->name.mark,
-                    "pool '%.*s': health.timeout is longer than health.interval; "
-                    "it may be as long at most",
-                    SPAN_FMT(pool->name.s));
     if (pool->health.probe == CONF_PROBE_GRPC && pool->protocol == CONF_HTTP_1_1)
         conf_report(r->m, pool->name.mark,
                     "pool '%.*s': health.grpc needs HTTP/2; set protocol: h2",

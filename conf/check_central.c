@@ -38,10 +38,6 @@ static void check_dependency(struct reader *r, const struct conf *conf, struct c
 {
     if (d->source_name.s.p != NULL)
         d->source = need_source(r, conf, &d->source_name);
-    if (d->timeout_ms > d->interval_ms)
-        conf_report(r->m, d->name.mark,
-                    "dependency '%.*s': timeout is longer than interval; it may be as long at most",
-                    SPAN_FMT(d->name.s));
     if (d->level != CONF_LEVEL_LAG && d->max_lag_ms != 10000)
         conf_report(r->m, d->name.mark,
                     "dependency '%.*s': max_lag is for level: lag; leave it out",

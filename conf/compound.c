@@ -4,6 +4,8 @@
 
 #include "base/near.h"
 
+#define ADVICE_BYTES 64 /* of a value that advice repeats; it grows by its quotes and escapes */
+
 static const struct schema_field *find_field(const struct schema_map *map, struct span key)
 {
     for (size_t i = 0; i < map->count; i++)
@@ -75,11 +77,102 @@ static void check_required(struct reader *r, const struct schema_map *map, const
     }
 }
 
-/* "key:value" is a text, "key: value" a map. */
-static const char *map_advice(const struct node *n)
+/* The value of a duration and its text; false: it was written and is wrong. */
+static bool pace_of(const struct schema_map *map, const struct node *n, const void *at,
+                    const char *key, int64_t *ms, struct buf *text)
 {
-    bool colon = n->kind == NODE_SCALAR && !n->quoted && span_find(n->text, ':') != n->text.n;
-    return colon ? "a blank is missing behind the ':'" : NULL;
+    const struct schema_field *f = find_field(map, span_str(key));
+    const struct node *c = node_child(n, key);
+    memcpy(ms, schema_at(at, f->offset), sizeof *ms);
+    if (c != NULL) {
+        buf_put_span(text, source_clip(c->text));
+        return !c->wrong;
+    }
+    if (schema_put_default(text, f))
+        buf_put_str(text, ", its default");
+    return true;
+}
+
+/* Of what is wrong itself it is not known how long was meant. */
+static void check_pace(struct reader *r, const struct schema_map *map, const struct node *n,
+                       const void *at)
+{
+    char memory[2][96];
+    struct buf timeout, interval;
+    int64_t timeout_ms, interval_ms;
+    buf_fixed(&timeout, memory[0], sizeof memory[0]);
+    buf_fixed(&interval, memory[1], sizeof memory[1]);
+    if (!pace_of(map, n, at, "timeout", &timeout_ms, &timeout) ||
+        !pace_of(map, n, at, "interval", &interval_ms, &interval) || timeout_ms <= interval_ms)
+        return;
+    const struct node *c = node_child(n, "timeout");
+    if (c == NULL)
+        c = node_child(n, "interval");
+    reader_report(r, c != NULL ? c->mark : n->mark,
+                  "timeout (%.*s) is longer than interval (%.*s); it may be as long at most",
+                  SPAN_FMT(buf_span(&timeout)), SPAN_FMT(buf_span(&interval)));
+}
+
+/* Whether the field's value may be one scalar, as far as its type says. */
+static bool takes_scalar(const struct schema_field *f)
+{
+    return f->type == &type_list
+               ? (f->flags & SCHEMA_SINGLE) != 0
+               : f->type != &type_named && f->type != &type_map && f->type != &type_location;
+}
+
+/* The one key that must be written, of which the value was written in place of the map; *required
+ * is how many there are. */
+static const struct schema_field *only_required(const struct schema_map *map, size_t *required)
+{
+    const struct schema_field *only = NULL;
+    *required = map->one_needed;
+    for (size_t i = 0; i < map->count; i++)
+        if ((map->fields[i].flags & SCHEMA_REQUIRED) != 0) {
+            only = &map->fields[i];
+            ++*required;
+        }
+    return *required == 1 && only != NULL && takes_scalar(only) ? only : NULL;
+}
+
+static bool is_switch(const struct node *n, bool on)
+{
+    struct span s = n->text;
+    return !n->quoted &&
+           (span_eq(s, on ? SPAN("true") : SPAN("false")) ||
+            span_eq(s, on ? SPAN("yes") : SPAN("no")) || span_eq(s, on ? SPAN("on") : SPAN("off")));
+}
+
+/* "key:value" is a text, "key: value" a map. */
+static bool lacks_blank(const struct schema_map *map, const struct node *n)
+{
+    struct span key;
+    (void)span_cut(n->text, ':', &key);
+    bool text = strpbrk(n->text.p, "\"'{[") != NULL; /* begins behind the key */
+    return !n->quoted && key.n < n->text.n && (text || find_field(map, key) != NULL);
+}
+
+/* What to write in place of a scalar; nothing where that is not known. */
+static void map_advice(struct buf *out, const struct schema_map *map, const struct node *n)
+{
+    size_t required;
+    const struct schema_field *only = only_required(map, &required);
+    bool off = is_switch(n, false), value = n->kind == NODE_SCALAR && n->text.n > 0;
+    if (!value || n->text.n > ADVICE_BYTES)
+        return;
+    if (lacks_blank(map, n)) {
+        buf_put_str(out, "a blank is missing behind the ':'");
+    } else if (is_switch(n, true) || off) {
+        if (off && map->optional)
+            buf_put_str(out, "leave it out where it is not wanted");
+        else if (!off && required == 0)
+            buf_put_str(out, "{} is enough");
+    } else if (only != NULL) {
+        struct writer w = {.out = out};
+        buf_printf(out, "write {%s: ", only->key);
+        write_text(&w, n->text);
+        buf_put_char(out, '}');
+    }
 }
 
 static void set_head(const struct schema_map *map, const struct node *n, void *at)
@@ -95,22 +188,29 @@ static void set_head(const struct schema_map *map, const struct node *n, void *a
 void reader_map(struct reader *r, const struct schema_map *map, const struct node *n, void *at)
 {
     if (n->kind != NODE_MAP) {
-        reader_advise(r, n, type_map.allowed, map_advice(n));
+        char memory[2 * ADVICE_BYTES];
+        struct buf advice;
+        buf_fixed(&advice, memory, sizeof memory);
+        map_advice(&advice, map, n);
+        reader_advise_buf(r, n, type_map.allowed, &advice);
         return;
     }
     size_t errors = r->m->errors;
     set_head(map, n, at);
-    for (const struct node *c = n->first; c != NULL; c = c->next) {
+    for (struct node *c = n->first; c != NULL; c = c->next) {
         const struct schema_field *f = find_field(map, c->key->text);
         if (f == NULL) {
             report_unknown(r, map, c->key);
             continue;
         }
-        size_t before = reader_enter(r, c->key->text);
+        size_t before = reader_enter(r, c->key->text), found = r->m->errors;
         if (c->kind != NODE_BAD)
             f->type->read(r, f, c, (char *)at + f->offset);
+        c->wrong = c->kind == NODE_BAD || r->m->errors > found;
         reader_leave(r, before);
     }
+    if (map->paced)
+        check_pace(r, map, n, at);
     if (map->one_of != NULL)
         check_one_of(r, map, n);
     check_required(r, map, n);
@@ -249,10 +349,13 @@ static void list_read(struct reader *r, const struct schema_field *f, const stru
 {
     bool single = n->kind == NODE_SCALAR && (f->flags & SCHEMA_SINGLE) != 0;
     if (!single && (n->kind != NODE_LIST || (n->count == 0 && f->least > 0))) {
-        reader_must_be(r, n,
-                       n->kind == NODE_LIST              ? "a list with at least one element"
-                       : (f->flags & SCHEMA_SINGLE) != 0 ? "one value or a list of them"
-                                                         : f->type->allowed);
+        const char *allowed = n->kind == NODE_LIST              ? "a list with at least one element"
+                              : (f->flags & SCHEMA_SINGLE) != 0 ? "one value or a list of them"
+                                                                : f->type->allowed;
+        if (takes_scalar(f->element))
+            reader_must_be_list(r, n, allowed);
+        else
+            reader_must_be(r, n, allowed);
         return;
     }
     size_t most = single ? 1 : n->count, count = 0;

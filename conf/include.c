@@ -145,6 +145,24 @@ static char *pattern_of(struct arena *arena, struct span folder, struct span nam
     return memory;
 }
 
+/* An empty folder is as packages ship it; one that is not there was probably called otherwise. The
+ * folder is what stands before the first name with a wildcard. */
+static enum err warn_no_folder(struct include *in, struct span folder, const struct node *n)
+{
+    struct span fixed = span_sub(n->text, 0, strcspn(n->text.p, "*?[\\"));
+    while (fixed.n > 0 && fixed.p[fixed.n - 1] != '/')
+        fixed.n--;
+    char *path = arena_printf(in->nodes, "%.*s%.*s", SPAN_FMT(folder), SPAN_FMT(fixed));
+    struct stat s;
+    if (path == NULL)
+        return ERR_NO_MEMORY;
+    if (fixed.n > 1 && stat(path, &s) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        path[strlen(path) - 1] = '\0';
+        conf_warn(in->m, n->mark, "no folder '%s'; nothing is included", path);
+    }
+    return ERR_OK;
+}
+
 /* All files that the pattern names, in the order of their names. */
 static enum err add_pattern(struct include *in, const struct chain *chain, struct span folder,
                             const struct node *n)
@@ -155,6 +173,8 @@ static enum err add_pattern(struct include *in, const struct chain *chain, struc
         return ERR_NO_MEMORY;
     int result = glob(pattern, 0, NULL, &found);
     enum err e = result == GLOB_NOSPACE ? ERR_NO_MEMORY : ERR_OK;
+    if (result == GLOB_NOMATCH)
+        e = warn_no_folder(in, folder, n);
     for (size_t i = 0; result == 0 && i < found.gl_pathc && e == ERR_OK; i++)
         e = add_file(in, chain, found.gl_pathv[i], n->mark);
     globfree(&found);

@@ -57,6 +57,37 @@ void reader_must_be(struct reader *r, const struct node *n, const char *allowed)
     reader_advise(r, n, allowed, NULL);
 }
 
+void reader_advise_buf(struct reader *r, const struct node *n, const char *allowed,
+                       const struct buf *advice)
+{
+    char text[256];
+    snprintf(text, sizeof text, "%.*s", SPAN_FMT(buf_span(advice)));
+    reader_advise(r, n, allowed, advice->n > 0 && !advice->failed ? text : NULL);
+}
+
+/* "a, b" was meant as two. */
+static bool is_series(const struct node *n)
+{
+    return span_find(n->text, ',') < n->text.n && strpbrk(n->text.p, "[]{}:#\"'") == NULL;
+}
+
+void reader_must_be_list(struct reader *r, const struct node *n, const char *allowed)
+{
+    char memory[160];
+    struct buf advice;
+    struct writer w = {.out = &advice};
+    buf_fixed(&advice, memory, sizeof memory);
+    if (n->kind == NODE_SCALAR && n->text.n > 0 && source_clip(n->text).n == n->text.n) {
+        buf_put_str(&advice, "write [");
+        if (is_series(n))
+            buf_put_span(&advice, n->text);
+        else
+            write_text(&w, n->text);
+        buf_put_char(&advice, ']');
+    }
+    reader_advise_buf(r, n, allowed, &advice);
+}
+
 void reader_report(struct reader *r, struct conf_mark mark, const char *format, ...)
 {
     char text[512];

@@ -22,6 +22,10 @@ void reader_leave(struct reader *r, size_t before);
 void reader_must_be(struct reader *r, const struct node *n, const char *allowed);
 /* The same with advice behind it; NULL: none. */
 void reader_advise(struct reader *r, const struct node *n, const char *allowed, const char *advice);
+void reader_advise_buf(struct reader *r, const struct node *n, const char *allowed,
+                       const struct buf *advice);
+/* The same of a list of scalars; where one was written, the advice is to put it into brackets. */
+void reader_must_be_list(struct reader *r, const struct node *n, const char *allowed);
 /* Reports "<path>: <text>". */
 void reader_report(struct reader *r, struct conf_mark mark, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

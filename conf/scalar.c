@@ -74,6 +74,45 @@ static enum err parse_number(struct span s, const struct unit *units, int64_t *o
     return ERR_SYNTAX;
 }
 
+/* Several units, or parts of one: "1h30m", "0.5s". False: not that, or no whole number of the
+ * smallest. */
+static bool parse_parts(struct span s, const struct unit *units, int64_t *out)
+{
+    double sum = 0, value;
+    while (s.n > 0) {
+        size_t digits = 0, end;
+        while (digits < s.n && (ascii_digit(s.p[digits]) || s.p[digits] == '.'))
+            digits++;
+        for (end = digits; end < s.n && !ascii_digit(s.p[end]);)
+            end++;
+        const struct unit *u = units;
+        while (u->name != NULL && !span_eq(span_sub(s, digits, end), span_str(u->name)))
+            u++;
+        if (u->name == NULL || end == digits || !scalar_real(span_sub(s, 0, digits), &value))
+            return false;
+        sum += value * (double)u->factor;
+        s = span_sub(s, end, s.n);
+    }
+    *out = (int64_t)sum;
+    return sum >= 1 && sum < 1e15 && (double)*out >= sum && (double)*out <= sum;
+}
+
+/* Reports what is no number with its unit. */
+static void refuse_form(struct reader *r, const struct schema_field *f, const struct node *n,
+                        const char *allowed)
+{
+    char advice[96];
+    struct buf whole;
+    int64_t value;
+    buf_fixed(&whole, advice, sizeof advice - 1);
+    if (n->kind == NODE_SCALAR && parse_parts(n->text, units_of(f), &value)) {
+        buf_put_str(&whole, "it is a whole number of one unit: ");
+        put_number(&whole, f, value);
+    }
+    advice[whole.n] = '\0';
+    reader_advise(r, n, allowed, whole.n > 0 ? advice : NULL);
+}
+
 /* Reports a number that is outside of its range. */
 static void refuse_range(struct reader *r, const struct schema_field *f, const struct node *n)
 {
@@ -85,8 +124,10 @@ static void refuse_range(struct reader *r, const struct schema_field *f, const s
     put_number(&range, &bound, f->least);
     buf_put_str(&range, " to ");
     put_number(&range, &bound, f->most);
-    conf_report(r->m, n->mark, "%s is %.*s; allowed: %.*s", r->path, SPAN_FMT(source_clip(n->text)),
-                SPAN_FMT(buf_span(&range)));
+    const char *more = f->for_zero != NULL && span_eq(n->text, SPAN("0")) ? f->for_zero : NULL;
+    conf_report(r->m, n->mark, "%s is %.*s; allowed: %.*s%s%s", r->path,
+                SPAN_FMT(source_clip(n->text)), SPAN_FMT(buf_span(&range)),
+                more != NULL ? "; " : "", more != NULL ? more : "");
 }
 
 static void number_read(struct reader *r, const struct schema_field *f, const struct node *n,
@@ -105,7 +146,7 @@ static void number_read(struct reader *r, const struct schema_field *f, const st
         err =
             n->quoted && f->type == &type_count ? ERR_SYNTAX : parse_number(s, units_of(f), &value);
     if (err == ERR_SYNTAX)
-        reader_must_be(r, n, allowed);
+        refuse_form(r, f, n, allowed);
     else if (err != ERR_OK || (!is_word && (value < f->least || value > f->most)))
         refuse_range(r, f, n);
     else

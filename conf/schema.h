@@ -62,6 +62,7 @@ struct schema_field {
     const char *(*check)(struct span s);
     unsigned flags;       /* SCHEMA_* */
     const char *fallback; /* the reference's words for a default that is no constant */
+    const char *for_zero; /* a number above 0: what serves who wants 0; or NULL */
     const char *help;
 };
 
@@ -77,6 +78,8 @@ struct schema_map {
     /* The struct begins with a struct conf_mark, which is set; its width is 0 where something
      * inside is wrong, so that checks of several things together can pass over it. */
     bool marked;
+    /* It has the durations `interval` and `timeout`, of which the latter may not be the longer. */
+    bool paced;
     /* Called after the fields are read: what has to be set that no field says. */
     void (*done)(struct reader *r, const struct node *n, void *at);
     /* Whether the map is printed; NULL: where written if optional, else always. */

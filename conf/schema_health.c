@@ -193,4 +193,4 @@ static void health_done(struct reader *r, const struct node *n, void *at)
 }
 
 const struct schema_map schema_health = {SCHEMA_FIELDS(health_fields), .one_of = probes,
-                                         .done = health_done};
+                                         .paced = true, .done = health_done};

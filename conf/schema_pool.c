@@ -37,6 +37,7 @@ static const struct schema_field backend_fields[] = {
      .initial = 100,
      .least = 1,
      .most = 1000,
+     .for_zero = "`meridianctl drain POOL/BACKEND` takes a backend out",
      .help = "Share of the requests relative to the other backends of its site."},
     {.key = "max_inflight",
      .type = &type_count,

@@ -87,7 +87,7 @@ static const struct schema_field dependency_fields[] = {
      .help = "For `level: lag`."},
 };
 
-const struct schema_map schema_dependency = {SCHEMA_FIELDS(dependency_fields)};
+const struct schema_map schema_dependency = {SCHEMA_FIELDS(dependency_fields), .paced = true};
 
 static const struct schema_word modes[] = {
     {"off", CONF_REGISTRY_OFF},

@@ -18,6 +18,7 @@ struct node {
     struct node *first, *last; /* entries or elements, in the order of the file */
     struct node *next;         /* sibling */
     size_t count;              /* of children */
+    bool wrong; /* readers found an error in it, or it is NODE_BAD: what it says is not known */
 };
 
 /* The tree of one of the files. Nodes are taken from arena. *root is NULL where the text holds

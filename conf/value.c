@@ -3,6 +3,8 @@
 #include "conf/scalar.h"
 #include "conf/text.h"
 
+#include "base/near.h"
+
 /* One of the two numbers of a location. */
 static bool read_degrees(struct reader *r, const struct node *n, double most, double *out)
 {
@@ -150,6 +152,26 @@ static void path_preset(const struct schema_field *f, void *at)
     ((struct conf_match *)at)->path.s = span_str(f->text);
 }
 
+/* A map that is not {exact: …}: names the first key that should not be there. */
+static void refuse_path_map(struct reader *r, const struct node *n, const char *allowed)
+{
+    char memory[64];
+    struct buf meant;
+    const struct node *c = n->first;
+    while (c != NULL && span_eq(c->key->text, SPAN("exact")))
+        c = c->next;
+    if (c == NULL) {
+        reader_must_be(r, n, allowed);
+        return;
+    }
+    struct near near = near_to(c->key->text);
+    near_offer(&near, SPAN("exact"));
+    buf_fixed(&meant, memory, sizeof memory);
+    near_put(&near, &meant);
+    reader_report(r, c->key->mark, "unknown key '%.*s'; it must be %s%.*s",
+                  SPAN_FMT(source_clip(c->key->text)), allowed, SPAN_FMT(buf_span(&meant)));
+}
+
 static void path_read(struct reader *r, const struct schema_field *f, const struct node *n,
                       void *at)
 {
@@ -158,7 +180,7 @@ static void path_read(struct reader *r, const struct schema_field *f, const stru
     if (n->kind == NODE_MAP) {
         value = n->count == 1 ? node_child(n, "exact") : NULL;
         if (value == NULL) {
-            reader_must_be(r, n, f->type->allowed);
+            refuse_path_map(r, n, f->type->allowed);
             return;
         }
     }

@@ -115,7 +115,7 @@ static void words_read(struct reader *r, const struct schema_field *f, const str
                        void *at)
 {
     if (n->kind != NODE_LIST) {
-        reader_must_be(r, n, f->type->allowed);
+        reader_must_be_list(r, n, f->type->allowed);
         return;
     }
     uint32_t bits = 0;

@@ -98,9 +98,11 @@ static const char *file_trouble(unsigned long first, unsigned long last)
 bool tls_is_file(struct buf *message, const char *what, const char *path)
 {
     struct stat s;
-    if (stat(path, &s) != 0 || S_ISREG(s.st_mode) || S_ISDIR(s.st_mode))
+    if (stat(path, &s) != 0 || S_ISREG(s.st_mode))
         return true;
-    buf_printf(message, "%s %s: this is not a file", what, path);
+    buf_printf(message, "%s %s: %s", what, path,
+               S_ISDIR(s.st_mode) ? "this is a directory; name the file in it"
+                                  : "this is not a file");
     return false;
 }
 

@@ -159,6 +159,43 @@ TEST(conf_include, links_in_a_circle)
     folder_remove(&f);
 }
 
+/* What is said of a file that is good; the folder is a "~". */
+static void check_warned(const struct folder *f, const char *include, const char *want)
+{
+    struct conf *conf = NULL;
+    struct buf messages, text;
+    buf_init(&text, 0);
+    buf_printf(&text, "include: %s\n" LISTENERS POOLS "routes: [{pool: api}]\n", include);
+    buf_put_char(&text, '\0');
+    put(f, "main.yaml", text.p);
+    CHECK_INT(load(f, &conf, &messages), ERR_OK);
+    text.n = 0;
+    for (; *want != '\0'; want++)
+        buf_put_str(&text, *want == '~' ? f->path : (char[2]){*want, '\0'});
+    struct span said = buf_span(&messages), wanted = buf_span(&text);
+    CHECK(wanted.n > 0 ? span_starts(said, wanted) : said.n == 0, "%s: %.*swant: %.*s", include,
+          SPAN_FMT(said), SPAN_FMT(wanted));
+    conf_free(&conf);
+    buf_fini(&text);
+    buf_fini(&messages);
+}
+
+TEST(conf_include, a_pattern_in_a_folder_that_is_not_there_is_told)
+{
+    struct folder f;
+    folder_make(&f);
+    check_warned(&f, "[conf.d/*.yaml, \"*.yml\", /*.none]", "");
+    check_warned(&f, "[conf.d/*.yaml, nope/*.yaml]",
+                 "~/main.yaml:1:26: warning: no folder '~/nope'; nothing is included\n");
+    check_warned(&f, "nope/*/x.yaml",
+                 "~/main.yaml:1:10: warning: no folder '~/nope'; nothing is included\n");
+    check_warned(&f, "/nope/x/*.yaml",
+                 "~/main.yaml:1:10: warning: no folder '/nope/x'; nothing is included\n");
+    check_warned(&f, "main.yaml/*.yaml",
+                 "~/main.yaml:1:10: warning: no folder '~/main.yaml'; nothing is included\n");
+    folder_remove(&f);
+}
+
 TEST(conf_include, bounds)
 {
     struct folder f;
@@ -189,7 +226,7 @@ TEST(conf_include, bounds)
     check_refused(&f, want);
     put(&f, "main.yaml", "include: {a: b}\n" LISTENERS POOLS);
     check_refused(&f, "main.yaml:1:10: error: include must be");
-    put(&f, "main.yaml", "include: nothing/*.yaml\n" LISTENERS POOLS);
+    put(&f, "main.yaml", "include: conf.d/*.none\n" LISTENERS POOLS);
     check_refused(&f, "main.yaml: error: 'routes' is missing");
     folder_remove(&f);
     struct buf messages;

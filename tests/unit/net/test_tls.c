@@ -508,6 +508,8 @@ TEST(tls, messages_about_files)
     snprintf(path, sizeof path, "%s/none", dir);
     expect_message(path, a.key, "no such file");
     expect_message(a.cert, path, "no such file");
+    expect_message(dir, a.key, "this is a directory; name the file in it");
+    expect_message(a.cert, dir, "this is a directory; name the file in it");
     write_file(path, "hello\n");
     expect_message(path, a.key, "not in PEM form");
     expect_message(a.cert, path, "not in PEM form");
