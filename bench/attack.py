@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The same attacks on Meridian, HAProxy and nginx in one run (RELIABILITY G9, G10, G11): what legal traffic notices,
+"""The same attacks on Meridian, HAProxy and nginx in one run (docs/reliability.md: G9, G10, G11): what legal traffic notices,
 what the attack costs the proxy, and how soon the attackers are gone.
 
     attack.py [--build DIR] [--only NAMES] [--attacks NAMES] [--connections N] [--rounds N] [--short] [--json FILE]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A pool that gets twice what it can do for a while, and answers 503 to what it has no room for, with retries
-on 503 (RELIABILITY F14, L30). What must hold: by retries the servers get at most a fifth more requests than
+on 503 (F14, L30). What must hold: by retries the servers get at most a fifth more requests than
 clients sent then; what they answer in time hardly falls; and ten seconds after the crowd has gone nobody is
 refused.
 

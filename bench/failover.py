@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """One of four servers is killed, comes back, falls silent and wakes up, under thousands of requests per
-second (RELIABILITY G6, G7). What must hold: no idempotent request fails when the server is killed, as many
+second (docs/reliability.md: G6, G7). What must hold: no idempotent request fails when the server is killed, as many
 POSTs fail at most as were in flight there, no POST reaches servers twice; a server that refuses is out of
 traffic within a second, a silent one within seven, and one that is back has traffic within five.
 

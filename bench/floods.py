@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What clients notice while others flood one Meridian over HTTP/2 (RELIABILITY F11, G10, G11): 100 polite clients on
+"""What clients notice while others flood one Meridian over HTTP/2 (docs/reliability.md: G10, G11): 100 polite clients on
 schedule, first alone and then beside one attacker at a time, who comes again as soon as it has been cut off. Prints
 for each family of floods how long its longest connection lived, the polite clients' 99th percentiles, quiet and
 attacked by turns, as medians of the rounds (one second of another job on the machine is enough for a bad 99th), and what

@@ -1,4 +1,4 @@
-"""What BALANCING.md predicts: its choice of site (sections 3, 6, 7) on a virtual clock, in as few lines as
+"""What is promised of the choice of a site (the sections are those of its specification), on a virtual clock, in as few lines as
 it takes and written apart from lb/pick. Sites serve with a fixed number of slots, first come first served."""
 import heapq
 import math

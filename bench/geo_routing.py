@@ -3,7 +3,7 @@
 their time and have only so many slots. Scenarios: a steady state, one region's surge to three times its
 demand, a region lost and back, one slow backend, one that fails at once (500, 503), unlike speeds, hard
 rules that keep a surge at home, several balancers over one pool, a thousand backends. Prints where requests
-went, how far, and what BALANCING.md predicts; fails where a share is more than 5 points off, where a request
+went, how far, and what is predicted; fails where a share is more than 5 points off, where a request
 fails, or where one goes to a site that is forbidden to it.
 
     geo_routing.py [--build DIR] [--seconds S] [--only steady,surge,lost,…] [--json FILE]
@@ -266,7 +266,7 @@ def main():
     parser.add_argument("--build", default=os.path.join(root, "build", "release"))
     parser.add_argument("--seconds", type=float, default=12, help="of each phase")
     parser.add_argument("--only", default=",".join(scenarios()))
-    parser.add_argument("--predict", action="store_true", help="only what BALANCING.md predicts")
+    parser.add_argument("--predict", action="store_true", help="only what is predicted")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
     problems, document = [], {}

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Minutes of mixed faults against one release Meridian with its time-outs divided by ten: plain and TLS, HTTP/1.1
-and HTTP/2, good and bad servers, polite and hostile clients, a reload every two seconds (RELIABILITY G8, G14). A pool
+and HTTP/2, good and bad servers, polite and hostile clients, a reload every two seconds (docs/reliability.md: G8, G14). A pool
 of good servers alone has clients of its own, of whom no request may fail. At the end everything must be as it was:
 memory flat, descriptors and gauges back to where they began, no request ended for a reason that is Meridian's own, and
 a clean exit. How long the turns of its loops lasted is printed; it depends on what else the machine does.

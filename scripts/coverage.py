@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Prints the line and branch coverage of a build of the `cover` preset that tests have run in: of the pure parsers one
-by one, and of the whole (RELIABILITY G1).
+by one, and of the whole (docs/reliability.md: G1).
 
 usage: scripts/coverage.py [BUILD]      default: build/cover; scripts/coverage.sh builds and runs the tests first
 

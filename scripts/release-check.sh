@@ -1,5 +1,5 @@
 #!/bin/bash
-# What a release must have passed (RELIABILITY section 11): T1 and T2 (scripts/test.sh --long, which runs all that a
+# What a release must have passed before it goes out: T1 and T2 (scripts/test.sh --long, which runs all that a
 # change runs and more), then T3: every goal G1-G14 measured, the table of docs/reliability.md written anew. Takes hours.
 # usage: scripts/release-check.sh [--goals | --short]
 #   --goals   the goals alone, on builds that are there (build/debug, release-check, plain, tsan)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures the goals G1-G14 (RELIABILITY section 9) and writes the table of docs/reliability.md, or prints it.
+"""Measures the goals G1-G14 and writes the table of docs/reliability.md, or prints it.
 
     release-report.py [--short] [--only G3,G5] [--write] [--debug DIR] [--release DIR] [--plain DIR] [--tsan DIR]
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Runs the simulation of the request path (tests/sim) over many seeds, on all processors: 5,000 for a change to that path,
-100,000 for a release (RELIABILITY G12). Builds it first, optimised and with its assertions. A seed that fails is named,
+100,000 for a release (docs/reliability.md: G12). Builds it first, optimised and with its assertions. A seed that fails is named,
 and `build/sim/tests/sim/proxy_sim SEED` repeats it; the other seeds go on.
 
     simulate.py [--first 1] [--seeds 5000] [--jobs N] [--build DIR | --program FILE]

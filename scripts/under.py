@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Runs everything that tests Meridian under one tool: first the programs that CTest knows (units, simulation, fuzz
-targets over their corpora), then the end-to-end tests (RELIABILITY G13). The last two lines are their counts; what the
+targets over their corpora), then the end-to-end tests (docs/reliability.md: G13). The last two lines are their counts; what the
 tool reports fails the test it is reported in. Under valgrind, which makes everything some thirty times as slow, a few
 end-to-end tests that fail without a report of it run once more, alone; those that pass then are named.
 
