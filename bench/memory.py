@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Resident memory of idle connections, each after one request: plain and TLS 1.3 keep-alive, HTTP/2 over TLS.
-The difference between many connections and a warm base of some, divided by their number, against the
-bounds of docs/performance.md; and HTTP/2 connections with 100 requests under way, which wait for the server, or whose client takes nothing,
+The difference between many connections and a warm base of some, divided by their number, against the bounds
+of the goals (L19); and HTTP/2 connections with 100 requests under way, which wait for the server, or whose client takes nothing,
 against L18. Fails where Meridian is above a bound.
 
     memory.py [--build DIR] [--connections N] [--peers]      --peers: nginx and HAProxy beside it

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails where the programs of a release build lack a protection: position-independent,
+"""Fails where the programs of a release build lack a protection (S3): position-independent,
 full RELRO, no executable stack and no page both writable and executable, stack protector, FORTIFY, places
 where the processor lets control flow go (CET), no search path of libraries.
 usage: scripts/check-binary.py BUILD"""

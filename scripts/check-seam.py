@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails where product code reaches past the seams that tests replace:
+"""Fails where product code reaches past the seams that tests replace (A2):
 memory, clocks, random numbers, events and sockets each have one place that may call the system.
 
 Calls are found by name after comments and strings are blanked; `x.free(...)` and `x->send(...)` are
