@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -34,14 +35,26 @@ static enum err no_answer(const char *path, struct buf *problem)
     return ERR_SYSTEM;
 }
 
+static enum err nobody_listens(const char *path, struct buf *problem)
+{
+    struct stat file;
+    if (stat(path, &file) == 0 && !S_ISSOCK(file.st_mode))
+        buf_printf(problem,
+                   "%s is no socket; that of the balancer is " SYSTEM_SOCKET
+                   ", or what admin.socket says",
+                   path);
+    else
+        buf_printf(problem, "no balancer listens at %s; is it running? Another socket: -s SOCKET",
+                   path);
+    return ERR_NOT_FOUND;
+}
+
 static enum err explain_errno(int errnum, const char *path, struct buf *problem)
 {
     switch (errnum) {
     case ENOENT:
     case ECONNREFUSED:
-        buf_printf(problem, "no balancer listens at %s; is it running? Another socket: -s SOCKET",
-                   path);
-        return ERR_NOT_FOUND;
+        return nobody_listens(path, problem);
     case EACCES:
     case EPERM:
         buf_printf(problem,

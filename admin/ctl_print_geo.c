@@ -43,6 +43,10 @@ static void print_databases(const struct json_value *reply, size_t width, struct
         {"AT", false, CTL_WHOLE},     {"CITY", false, CTL_CUT},      {"ASN", true, CTL_WHOLE},
     };
     struct ctl_table t;
+    if (first_of(reply, "databases") == NULL) {
+        buf_put_str(out, "\nno database is set: geo.databases names them\n");
+        return;
+    }
     ctl_table_init(&t, arena, columns, sizeof columns / sizeof *columns);
     for (const struct json_value *r = first_of(reply, "databases"); r != NULL; r = r->next) {
         struct span *cells = ctl_table_row(&t);

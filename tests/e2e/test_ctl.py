@@ -199,6 +199,17 @@ def test_who_mistypes_is_told_what_was_meant(env):
     assert balancer.ctl_json("status")["generation"] == 1
 
 
+def test_what_is_no_socket_is_said_to_be_none(env):
+    for path, said in [(env.write("a.yaml", "x"), "is no socket"), (env.dir, "is no socket"), (env.path("nothing"), "no balancer listens at")]:
+        done = subprocess.run([env.program("meridianctl"), "-s", path, "status"], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 3 and path in done.stderr and said in done.stderr, done
+
+
+def test_geo_without_a_database_says_so(env):
+    balancer, _ = trio(env)
+    assert "no database is set: geo.databases names them" in balancer.ctl("geo", "192.0.2.1")
+
+
 def test_explain(env):
     balancer, _ = trio(env, route={"match": {"host": "shop.example.com", "path": "/v1/"}})
     told = balancer.ctl("explain", "--client", "5.1.2.3", "http://shop.example.com/v1/x")
