@@ -22,6 +22,7 @@ static int refuse(struct h2_session *s, int32_t id)
         h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_H2_FLOOD);
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
+    h2_guard_over(&s->guard, true);
     h2_wire_reset(s, id, NGHTTP2_REFUSED_STREAM);
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
@@ -203,6 +204,14 @@ static void received_ping(struct h2_session *s, bool ack)
     }
 }
 
+/* Padding is nothing. */
+static bool worth_its_frame(struct h2_session *s, size_t content)
+{
+    int64_t now_ms = loop_now_ms(s->loop);
+    return content > 0 ? h2_guard_content(&s->guard, content, now_ms)
+                       : h2_guard_hollow(&s->guard, now_ms);
+}
+
 static void received_data(struct h2_session *s, struct h2_stream *st, const nghttp2_frame *frame,
                           bool end)
 {
@@ -212,8 +221,7 @@ static void received_data(struct h2_session *s, struct h2_stream *st, const nght
     } else if (st != NULL && end) {
         h2_stream_received_end(st);
     }
-    if (n > 0 && n == frame->data.padlen && !end &&
-        !h2_guard_hollow(&s->guard, loop_now_ms(s->loop))) {
+    if (!end && n > 0 && !worth_its_frame(s, n - frame->data.padlen)) {
         h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_H2_FLOOD);
     }
 }
@@ -292,6 +300,7 @@ static int on_stream_close(nghttp2_session *wire, int32_t id, uint32_t code, voi
         if (st->peer_done || st->peer_reset) {
             h2_past_done(&s->past, id);
         }
+        h2_guard_over(&s->guard, !st->peer_done && !st->peer_reset);
         h2_stream_closed(st, code, !st->peer_reset);
     }
     return 0;

@@ -170,10 +170,26 @@ static uint32_t check_past(struct h2_session *s, struct h2_frame f)
     return counts ? h2_past_frame(&s->past, headers, f.stream) : NGHTTP2_NO_ERROR;
 }
 
+/* Of a stream that is over, or that we have reset: the library ignores it without a word. Resets of
+ * clients are counted as such (L23). */
+static bool is_stray(struct h2_session *s, struct h2_frame f)
+{
+    bool headers = f.type == NGHTTP2_HEADERS;
+    bool reset = f.type == NGHTTP2_RST_STREAM && !s->server;
+    bool begins = s->server && headers && f.stream > s->past.last;
+    if (f.stream <= 0 || begins || (!headers && f.type != NGHTTP2_DATA && !reset)) {
+        return false;
+    }
+    const struct h2_stream *st = h2_stream_of(s, f.stream);
+    return st == NULL || st->reset;
+}
+
 /* A frame is coming: judged before the library sees it. */
 static void admit(struct h2_session *s, struct h2_frame f)
 {
-    if (!h2_guard_received(&s->guard, f, loop_now_ms(s->loop))) {
+    int64_t now_ms = loop_now_ms(s->loop);
+    if (!h2_guard_received(&s->guard, f, now_ms) ||
+        (is_stray(s, f) && !h2_guard_stray(&s->guard, now_ms))) {
         h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_H2_FLOOD);
         return;
     }
