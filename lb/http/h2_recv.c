@@ -3,6 +3,63 @@
 /* Frames that come. Whatever a callback finds, the session goes on: streams are reset, or the
  * connection is condemned, which stops the reading. */
 
+/* The library forgets closed streams, for its memory's sake. */
+static uint32_t check_past(struct h2_session *s, struct h2_frame f)
+{
+    bool headers = f.type == NGHTTP2_HEADERS;
+    bool counts = s->server && (headers || f.type == NGHTTP2_DATA);
+    return counts ? h2_past_frame(&s->past, headers, f.stream) : NGHTTP2_NO_ERROR;
+}
+
+static bool begins(const struct h2_session *s, struct h2_frame f)
+{
+    return s->server && f.type == NGHTTP2_HEADERS && f.stream > s->past.last;
+}
+
+/* Of a stream that is over, or that we have reset: the library ignores it without a word. Resets of
+ * clients are counted as such (L23). */
+static bool is_stray(struct h2_session *s, struct h2_frame f)
+{
+    bool reset = f.type == NGHTTP2_RST_STREAM && !s->server;
+    if (f.stream <= 0 || (f.type != NGHTTP2_HEADERS && f.type != NGHTTP2_DATA && !reset)) {
+        return false;
+    }
+    const struct h2_stream *st = h2_stream_of(s, f.stream);
+    return st == NULL || st->reset;
+}
+
+/* New streams after our last GOAWAY, which the library ignores as well: their clients could not
+ * know. */
+static bool comes_late(struct h2_session *s, int64_t now_ms)
+{
+    h2_guard_over(&s->guard, true);
+    return h2_guard_refused(&s->guard, now_ms);
+}
+
+static bool fits(struct h2_session *s, struct h2_frame f)
+{
+    int64_t now_ms = loop_now_ms(s->loop);
+    if (!h2_guard_received(&s->guard, f, now_ms)) {
+        return false;
+    }
+    if (begins(s, f)) {
+        return !s->drain_said || comes_late(s, now_ms);
+    }
+    return !is_stray(s, f) || h2_guard_stray(&s->guard, now_ms);
+}
+
+void h2_admit(struct h2_session *s, struct h2_frame f)
+{
+    if (!fits(s, f)) {
+        h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_H2_FLOOD);
+        return;
+    }
+    uint32_t code = check_past(s, f);
+    if (code != NGHTTP2_NO_ERROR) {
+        h2_condemn(s, code, ERR_H2_PROTOCOL);
+    }
+}
+
 static int on_begin_frame(nghttp2_session *wire, const nghttp2_frame_hd *hd, void *user)
 {
     struct h2_session *s = user;

@@ -8,7 +8,9 @@ import time
 import hpack
 from client import Client, get
 from env import busy, seconds, until
-from h2 import (CANCEL, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PROTOCOL_ERROR, RST_STREAM, frame)
+from h2 import (CANCEL, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PROTOCOL_ERROR, RST_STREAM,
+                frame)
+from origin import text
 from test_h2_back import Frames, pool
 from test_h2_floods import POST, Siege, ask, number
 
@@ -33,6 +35,34 @@ def test_l26_clients(env):
     for name, (setup, piece) in ways.items():
         siege.cut(name, lambda turn, piece=piece: 1000 * piece, setup=setup, requests=1, codes=range(1, 14))
     siege.quiet()
+
+
+@busy
+def test_l26_new_streams_after_goaway(env):
+    """L11: a client that was told to open no further stream, and has one that runs. A few late ones are its right."""
+    come, go_on = threading.Event(), threading.Event()
+
+    def reply(_):
+        come.set()
+        go_on.wait(30)
+        return text(b"late")
+    balancer = env.simple(env.origin(reply=reply), listener={"protocols": ["h2"]}, limits={"requests_per_connection": 1})
+    for many in (100, 50_000):
+        client = env.h2_client(balancer.port).ready()
+        stream = client.request("GET", "/")
+        client.wait(lambda client=client: len(client.goaways) == 2, what="both steps of the drain")
+        assert come.wait(10)
+        try:
+            client.raw(b"".join(ask(2 * turn + 3) for turn in range(many)))
+        except (ConnectionError, TimeoutError):
+            pass
+        if many > 100:
+            client.wait(lambda client=client: client.ended_at, what="the end")
+            assert client.code in (None, ENHANCE_YOUR_CALM), client
+        else:
+            go_on.set()
+            assert client.answer(stream).body == b"late", client
+        go_on.clear()
 
 
 def test_trailers_that_do_not_end_a_request(env):
