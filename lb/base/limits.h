@@ -84,7 +84,15 @@
 #define LIMIT_H2_UPDATES_DATA         10      /* L25, more for each DATA frame sent */
 #define LIMIT_H2_EMPTY                100     /* L26, burst */
 #define LIMIT_H2_EMPTY_RATE           10      /* L26 */
-#define LIMIT_H2_STALLED_MS           30000   /* L27 */
+#define LIMIT_H2_FRAMING              KIB(256) /* L26, bytes of DATA frame headers beyond the content's own */
+#define LIMIT_H2_FRAMING_RATE         KIB(128) /* L26, per second */
+#define LIMIT_H2_FRAMING_EACH         64       /* L26, more for each stream */
+#define LIMIT_H2_STRAY                1000     /* L26, frames of streams that are over, burst */
+#define LIMIT_H2_STRAY_RATE           100      /* L26 */
+#define LIMIT_H2_STRAY_EACH           100 /* L26, more for each stream that ended before its peer knew */
+#define LIMIT_H2_STRAY_MOST           10000  /* L26, of those, together */
+#define LIMIT_H2_GOAWAYS              10     /* L26 */
+#define LIMIT_H2_STALLED_MS           30000  /* L27 */
 #define LIMIT_H2_SHUT_STREAMS         8      /* L27, of one connection, whose windows stay closed */
 #define LIMIT_H2_SHUT_BYTES           KIB(1) /* L27, let through less than this */
 #define LIMIT_H2_SHUT_MS              500    /* L27, in this time, and two round trips */

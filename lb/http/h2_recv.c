@@ -3,6 +3,63 @@
 /* Frames that come. Whatever a callback finds, the session goes on: streams are reset, or the
  * connection is condemned, which stops the reading. */
 
+/* The library forgets closed streams, for its memory's sake. */
+static uint32_t check_past(struct h2_session *s, struct h2_frame f)
+{
+    bool headers = f.type == NGHTTP2_HEADERS;
+    bool counts = s->server && (headers || f.type == NGHTTP2_DATA);
+    return counts ? h2_past_frame(&s->past, headers, f.stream) : NGHTTP2_NO_ERROR;
+}
+
+static bool begins(const struct h2_session *s, struct h2_frame f)
+{
+    return s->server && f.type == NGHTTP2_HEADERS && f.stream > s->past.last;
+}
+
+/* Of a stream that is over, or that we have reset: the library ignores it without a word. Resets of
+ * clients are counted as such (L23). */
+static bool is_stray(struct h2_session *s, struct h2_frame f)
+{
+    bool reset = f.type == NGHTTP2_RST_STREAM && !s->server;
+    if (f.stream <= 0 || (f.type != NGHTTP2_HEADERS && f.type != NGHTTP2_DATA && !reset)) {
+        return false;
+    }
+    const struct h2_stream *st = h2_stream_of(s, f.stream);
+    return st == NULL || st->reset;
+}
+
+/* New streams after our last GOAWAY, which the library ignores as well: their clients could not
+ * know. */
+static bool comes_late(struct h2_session *s, int64_t now_ms)
+{
+    h2_guard_over(&s->guard, true);
+    return h2_guard_refused(&s->guard, now_ms);
+}
+
+static bool fits(struct h2_session *s, struct h2_frame f)
+{
+    int64_t now_ms = loop_now_ms(s->loop);
+    if (!h2_guard_received(&s->guard, f, now_ms)) {
+        return false;
+    }
+    if (begins(s, f)) {
+        return !s->drain_said || comes_late(s, now_ms);
+    }
+    return !is_stray(s, f) || h2_guard_stray(&s->guard, now_ms);
+}
+
+void h2_admit(struct h2_session *s, struct h2_frame f)
+{
+    if (!fits(s, f)) {
+        h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_H2_FLOOD);
+        return;
+    }
+    uint32_t code = check_past(s, f);
+    if (code != NGHTTP2_NO_ERROR) {
+        h2_condemn(s, code, ERR_H2_PROTOCOL);
+    }
+}
+
 static int on_begin_frame(nghttp2_session *wire, const nghttp2_frame_hd *hd, void *user)
 {
     struct h2_session *s = user;
@@ -22,6 +79,7 @@ static int refuse(struct h2_session *s, int32_t id)
         h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_H2_FLOOD);
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
+    h2_guard_over(&s->guard, true);
     h2_wire_reset(s, id, NGHTTP2_REFUSED_STREAM);
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
@@ -203,6 +261,14 @@ static void received_ping(struct h2_session *s, bool ack)
     }
 }
 
+/* Padding is nothing. */
+static bool worth_its_frame(struct h2_session *s, size_t content)
+{
+    int64_t now_ms = loop_now_ms(s->loop);
+    return content > 0 ? h2_guard_content(&s->guard, content, now_ms)
+                       : h2_guard_hollow(&s->guard, now_ms);
+}
+
 static void received_data(struct h2_session *s, struct h2_stream *st, const nghttp2_frame *frame,
                           bool end)
 {
@@ -212,8 +278,7 @@ static void received_data(struct h2_session *s, struct h2_stream *st, const nght
     } else if (st != NULL && end) {
         h2_stream_received_end(st);
     }
-    if (n > 0 && n == frame->data.padlen && !end &&
-        !h2_guard_hollow(&s->guard, loop_now_ms(s->loop))) {
+    if (!end && n > 0 && !worth_its_frame(s, n - frame->data.padlen)) {
         h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_H2_FLOOD);
     }
 }
@@ -292,6 +357,7 @@ static int on_stream_close(nghttp2_session *wire, int32_t id, uint32_t code, voi
         if (st->peer_done || st->peer_reset) {
             h2_past_done(&s->past, id);
         }
+        h2_guard_over(&s->guard, !st->peer_done && !st->peer_reset);
         h2_stream_closed(st, code, !st->peer_reset);
     }
     return 0;

@@ -162,27 +162,6 @@ static void on_time(struct timer *t)
     h2_later(s);
 }
 
-/* The library forgets closed streams, for its memory's sake. */
-static uint32_t check_past(struct h2_session *s, struct h2_frame f)
-{
-    bool headers = f.type == NGHTTP2_HEADERS;
-    bool counts = s->server && (headers || f.type == NGHTTP2_DATA);
-    return counts ? h2_past_frame(&s->past, headers, f.stream) : NGHTTP2_NO_ERROR;
-}
-
-/* A frame is coming: judged before the library sees it. */
-static void admit(struct h2_session *s, struct h2_frame f)
-{
-    if (!h2_guard_received(&s->guard, f, loop_now_ms(s->loop))) {
-        h2_condemn(s, NGHTTP2_ENHANCE_YOUR_CALM, ERR_H2_FLOOD);
-        return;
-    }
-    uint32_t code = check_past(s, f);
-    if (code != NGHTTP2_NO_ERROR) {
-        h2_condemn(s, code, ERR_H2_PROTOCOL);
-    }
-}
-
 /* A header block lasts from its first frame to the end of its last one, for the library ignores
  * some and tells nothing of them. */
 static void block_begins(struct h2_session *s, struct h2_frame f)
@@ -222,7 +201,7 @@ static size_t on_bytes(void *user, struct conn *c, struct span bytes)
         bool begun;
         size_t n = h2_scan_next(&s->scan, bytes, &f, &begun);
         if (begun) {
-            admit(s, f);
+            h2_admit(s, f);
             block_begins(s, f);
         }
         ssize_t r =

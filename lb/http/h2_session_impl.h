@@ -101,6 +101,8 @@ static inline void h2_wire_reset(struct h2_session *s, int32_t id, uint32_t code
 bool h2_wire_new(struct h2_session *s);
 
 /* h2_recv.c */
+/* A frame is coming: judged before the library sees it. */
+void h2_admit(struct h2_session *s, struct h2_frame f);
 void h2_recv_callbacks(nghttp2_session_callbacks *to);
 
 static inline bool h2_stream_hears(const struct h2_stream *st)

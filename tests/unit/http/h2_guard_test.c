@@ -140,3 +140,71 @@ TEST(h2_guard, refused_streams_are_no_offence_until_they_are_many)
     }
     CHECK_INT(n, LIMIT_H2_CONTROL);
 }
+
+static unsigned contents(struct h2_guard *g, size_t n, unsigned most, int64_t now_ms)
+{
+    unsigned count = 0;
+    while (count < most && h2_guard_content(g, n, now_ms)) {
+        count++;
+    }
+    return count;
+}
+
+TEST(h2_guard, l26_content_in_pieces_smaller_than_their_frame_headers)
+{
+    struct h2_guard g = {0};
+    CHECK_INT(contents(&g, 1, 100000, 1000), LIMIT_H2_FRAMING / 8);
+    struct h2_guard later = g;
+    CHECK_INT(contents(&later, 1, 100000, 2000), LIMIT_H2_FRAMING_RATE / 8 - 1);
+    CHECK(!h2_guard_content(&g, 1, 1000) && h2_guard_content(&g, 16384, 1000), "content pays");
+    CHECK_INT(contents(&g, 9, 1000000, 1000), 1000000);
+}
+
+/* Messages of gRPC have 5 bytes at least: 100 streams with 300 of them a second each. */
+TEST(h2_guard, l26_small_messages_have_their_rate)
+{
+    struct h2_guard g = {0};
+    for (int64_t ms = 0; ms < 600000; ms++) {
+        CHECK_INT(contents(&g, 5, 30, ms), 30);
+    }
+}
+
+/* Short answers that do not end with their content, however fast they come. */
+TEST(h2_guard, l26_each_stream_has_something_for_itself)
+{
+    struct h2_guard g = {0};
+    for (int i = 0; i < 1000000; i++) {
+        CHECK(contents(&g, 2, 8, 0) == 8, "the stream %d", i);
+        h2_guard_over(&g, false);
+    }
+}
+
+static unsigned strays(struct h2_guard *g, int64_t now_ms)
+{
+    unsigned n = 0;
+    while (h2_guard_stray(g, now_ms)) {
+        n++;
+    }
+    return n;
+}
+
+TEST(h2_guard, l26_frames_of_streams_that_are_over)
+{
+    struct h2_guard g = {0};
+    CHECK_INT(strays(&g, 1000), LIMIT_H2_STRAY);
+    CHECK_INT(strays(&g, 2000), LIMIT_H2_STRAY_RATE - 1);
+    h2_guard_over(&g, true);
+    CHECK_INT(strays(&g, 2000), LIMIT_H2_STRAY_EACH);
+    h2_guard_over(&g, false);
+    CHECK_INT(strays(&g, 2000), 1);
+    for (int i = 0; i < LIMIT_H2_STRAY_MOST; i++) {
+        h2_guard_over(&g, true);
+    }
+    CHECK_INT(strays(&g, 2000), LIMIT_H2_STRAY_MOST);
+}
+
+TEST(h2_guard, l26_goaway_is_said_a_few_times)
+{
+    struct h2_guard g = {0};
+    CHECK_INT(frames(&g, (struct h2_frame){.type = GOAWAY, .length = 8}, 100, 0), LIMIT_H2_GOAWAYS);
+}
