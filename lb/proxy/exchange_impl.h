@@ -252,8 +252,13 @@ void exchange_on_room(struct timer *t);
 /* One who waits here and is less important gives up its place, if there is one. */
 void exchange_shed(struct pool_slot *slot, enum rank rank);
 
-/* exchange_mirror.c: sends a copy where the route says so, once the content is in hand. */
+/* exchange_mirror.c */
+/* Sends a copy where the route says so, once the content is in hand. */
 void exchange_mirror(struct exchange *x);
+/* When a copy has had its time; others have all that there is. */
+int64_t exchange_mirror_due(const struct exchange *x);
+/* A copy's answer has begun, and enough of it was seen: it is over, and well. */
+void exchange_mirror_enough(struct exchange *x);
 
 /* exchange_reply.c */
 /* How much of the answer may be read at a time; 0: none now. */

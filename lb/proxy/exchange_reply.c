@@ -303,6 +303,8 @@ void exchange_on_reply_body(void *user, struct span bytes)
         put_content(x, bytes);
     if (e != ERR_OK)
         exchange_fail(x, e);
+    else if (x->errand && x->content_out > LIMIT_MIRROR_ANSWER)
+        exchange_mirror_enough(x);
     else
         watch_front(x);
 }
