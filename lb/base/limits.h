@@ -149,6 +149,8 @@
 #define LIMIT_ADMIN_BODY              MIB(1)   /* L40 */
 #define LIMIT_DRAIN_REQUESTS_MS       30000    /* L41 */
 #define LIMIT_DRAIN_TUNNELS_MS        300000   /* L41 */
+#define LIMIT_MIRROR_ANSWER           MIB(1)   /* of an answer to a mirror's copy */
+#define LIMIT_MIRROR_MS               30000    /* a copy's, beside its time for the first byte */
 #define LIMIT_LINGER_BYTES            KIB(64) /* H20 */
 #define LIMIT_LINGER_MS               1000    /* H20; of HTTP/2 servers' streams to their end */
 #define LIMIT_LINGER_CUT_MS           500  /* F11, of one that is cut off: all that is left to it */

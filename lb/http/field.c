@@ -110,3 +110,15 @@ bool field_may_trail(enum field_id id)
     }
     return !field_is_hop(id) && !field_is_kept(id);
 }
+
+bool field_is_digest(struct span name)
+{
+    static const struct span all[] = {SPAN("content-digest"), SPAN("repr-digest"), SPAN("digest"),
+                                      SPAN("content-md5")};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (span_eq_nocase(name, all[i])) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -121,6 +121,9 @@ bool field_is_framing(enum field_id id);
 /* Whether it may stand in trailers (RFC 9110 section 6.5.1): nothing that frames, routes,
  * authenticates or describes the content. */
 bool field_may_trail(enum field_id id);
+/* Whether it tells a digest of the content as it is (RFC 9530, RFC 3230, RFC 1864), which fits
+ * nothing else; in any case. */
+bool field_is_digest(struct span name);
 /* Whether a Connection field that names it has no effect on it (H15). */
 bool field_is_kept(enum field_id id);
 /* Whether servers that see one character in place of all but letters and digits (CGI: RFC 3875

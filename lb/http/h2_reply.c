@@ -67,6 +67,7 @@ enum err h2_reply_read(struct h2_block *b, struct asked asked, bool end, struct 
         return ERR_BACKEND_PROTOCOL;
     }
     read_content(asked, end, out);
+    out->digest_follows = fields_promise_digest(&b->fields);
     fields_strip(&b->fields);
     out->fields = b->fields;
     return ERR_OK;

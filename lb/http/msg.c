@@ -89,6 +89,33 @@ void fields_keep_trailers(struct fields *f)
     f->n = kept;
 }
 
+bool fields_have_digest(const struct fields *f)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        if (f->v[i].id == FIELD_OTHER && field_is_digest(f->v[i].name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool fields_promise_digest(const struct fields *f)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        struct span rest = f->v[i].value, name;
+        if (f->v[i].id != FIELD_TRAILER) {
+            continue;
+        }
+        while (rest.n > 0) {
+            rest = span_cut(rest, ',', &name);
+            if (field_is_digest(span_trim(name))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 enum method method_parse(struct span name)
 {
     static const struct span names[METHOD_OTHER] = {

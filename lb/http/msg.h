@@ -95,8 +95,9 @@ struct reply {
     uint16_t status;
     enum version version; /* of the back */
     enum content content; /* what follows on this connection: CONTENT_NONE for HEAD, 204, 304 */
-    bool has_length; /* a Content-Length was given, also where no content follows (HEAD, 304) */
-    bool upgraded;   /* 101, or 2xx to an extended CONNECT: a tunnel follows */
+    bool has_length;     /* a Content-Length was given, also where no content follows (HEAD, 304) */
+    bool upgraded;       /* 101, or 2xx to an extended CONNECT: a tunnel follows */
+    bool digest_follows; /* its trailers are to tell a digest of its content (Trailer) */
     uint64_t length;
     struct fields fields;
     size_t head_bytes;
@@ -128,6 +129,10 @@ void fields_remove(struct fields *f, enum field_id id);
 void fields_strip(struct fields *f);
 /* Keeps what may stand in trailers. */
 void fields_keep_trailers(struct fields *f);
+/* Whether one of them is a digest of the content (field_is_digest). */
+bool fields_have_digest(const struct fields *f);
+/* Whether Trailer says that one comes behind the content; before fields_strip. */
+bool fields_promise_digest(const struct fields *f);
 
 enum method method_parse(struct span name);
 /* RFC 9110's reason phrase for HTTP/1.1, "" where there is none. */

@@ -8,6 +8,8 @@ struct compress_stream {
     struct allowance *purse;      /* of the client, while it serves; NULL: it has none */
     size_t booked;                /* there */
     struct compress_stream *next; /* in the store */
+    size_t gathered;
+    char gather[COMPRESS_GATHER];
 };
 
 static bool has_token(const struct fields *f, enum field_id id, struct span token)
@@ -21,16 +23,6 @@ static bool has_token(const struct fields *f, enum field_id id, struct span toke
             if (span_eq_nocase(span_trim(item), token))
                 return true;
         }
-    }
-    return false;
-}
-
-static bool has_digest(const struct fields *f)
-{
-    static const char *const names[] = {"content-md5", "digest", "content-digest", "repr-digest"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (fields_find(f, span_str(names[i])) != NULL)
-            return true;
     }
     return false;
 }
@@ -57,8 +49,8 @@ enum compress_verdict compress_judge(const struct compress_rule *rule, const str
     bool small = !same && r->has_length && r->length < rule->minimum;
     if (bare || small || r->upgraded || !has_type(rule, r))
         return COMPRESS_NO;
-    if (fields_get(f, FIELD_CONTENT_ENCODING) != NULL || has_digest(f) ||
-        has_token(f, FIELD_CACHE_CONTROL, SPAN("no-transform")))
+    if (fields_get(f, FIELD_CONTENT_ENCODING) != NULL || fields_have_digest(f) ||
+        r->digest_follows || has_token(f, FIELD_CACHE_CONTROL, SPAN("no-transform")))
         return COMPRESS_NO;
     bool can = (same || r->content != CONTENT_NONE) && in->version != VERSION_1_0;
     *coding = can ? coding_accepted(&in->fields) : CODING_COUNT;
@@ -124,14 +116,16 @@ static void book(struct compress_stream *s)
 {
     const struct coding_ops *ops = coding_ops(s->coding);
     size_t has = ops->bytes(s->stream);
-    allowance_book_coding(s->purse, &s->booked, has > ops->takes ? has : ops->takes);
+    allowance_book_coding(s->purse, &s->booked,
+                          sizeof s->gather + (has > ops->takes ? has : ops->takes));
 }
 
 struct compress_stream *compress_begin(struct compress_store *store, enum coding coding,
                                        struct allowance *purse)
 {
     struct compress_stream *s = store->spare[coding];
-    if (store->used >= COMPRESS_MOST || !allowance_may_code(purse, coding_ops(coding)->takes))
+    if (store->used >= COMPRESS_MOST ||
+        !allowance_may_code(purse, COMPRESS_GATHER + coding_ops(coding)->takes))
         return NULL;
     if (s != NULL) {
         store->spare[coding] = s->next;
@@ -143,17 +137,60 @@ struct compress_stream *compress_begin(struct compress_store *store, enum coding
         return NULL;
     store->used++;
     s->purse = purse;
+    s->gathered = 0;
     book(s);
     return s;
 }
 
-enum err compress_put(struct compress_stream *s, struct span bytes, bool last,
-                      void (*put)(void *user, struct span bytes), void *user)
+static enum err encode(struct compress_stream *s, struct span bytes, bool last,
+                       void (*put)(void *user, struct span bytes), void *user)
 {
     struct coding_out out = {put, user};
     bool done = coding_ops(s->coding)->put(s->stream, bytes, last, &out);
     book(s);
     return done ? ERR_OK : ERR_INTERNAL;
+}
+
+enum err compress_put(struct compress_stream *s, struct span bytes,
+                      void (*put)(void *user, struct span bytes), void *user)
+{
+    enum err e = ERR_OK;
+    if (bytes.n > sizeof s->gather - s->gathered)
+        e = compress_flush(s, false, put, user);
+    if (e != ERR_OK || bytes.n == 0)
+        return e;
+    if (bytes.n >= sizeof s->gather)
+        return encode(s, bytes, false, put, user);
+    memcpy(s->gather + s->gathered, bytes.p, bytes.n);
+    s->gathered += bytes.n;
+    return ERR_OK;
+}
+
+bool compress_waits(const struct compress_stream *s)
+{
+    return s->gathered > 0;
+}
+
+enum err compress_flush(struct compress_stream *s, bool last,
+                        void (*put)(void *user, struct span bytes), void *user)
+{
+    struct span waiting = span_of(s->gather, s->gathered);
+    if (waiting.n == 0 && !last)
+        return ERR_OK;
+    s->gathered = 0;
+    return encode(s, waiting, last, put, user);
+}
+
+enum err compress_trailers(const struct fields *trailers, struct arena *arena, struct fields *out)
+{
+    enum err e = ERR_OK;
+    *out = (struct fields){0};
+    for (size_t i = 0; i < trailers->n && e == ERR_OK; i++) {
+        const struct field *one = &trailers->v[i];
+        if (!field_is_digest(one->name))
+            e = fields_add(out, arena, one->id, one->name, one->value);
+    }
+    return e;
 }
 
 static void free_stream(struct compress_stream *s)

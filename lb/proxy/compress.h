@@ -1,16 +1,20 @@
 /* compress: answers on their way to the client in a coding that it likes: whether an answer is to
  * be compressed, what that changes in its head, and the stream. Knows no exchange and no
- * configuration file. A worker has at most COMPRESS_MOST streams at once, of 56 to 96 KiB each,
+ * configuration file. A worker has at most COMPRESS_MOST streams at once, of 60 to 100 KiB each,
  * which count as what their client's connection makes us hold (L18); where all are in use, where
  * that has no room and where memory is short, an answer goes as it is. Owner thread only. */
 #ifndef MERIDIAN_PROXY_COMPRESS_H
 #define MERIDIAN_PROXY_COMPRESS_H
 
+#include "base/limits.h"
 #include "http/allowance.h"
 #include "proxy/coding.h"
 
 #define COMPRESS_MOST 256
 #define COMPRESS_KEPT 16 /* streams kept for reuse */
+/* Bytes of small pieces that are compressed together: to make one readable at the other end costs
+ * as much as a thousand bytes do. */
+#define COMPRESS_GATHER KIB(4)
 
 /* Immutable, part of a policy. */
 struct compress_rule {
@@ -27,8 +31,8 @@ enum compress_verdict {
 };
 
 /* Pure; *coding where it says yes, or the same. Never where the answer is compressed already, is a
- * part of something (206), carries a digest of its bytes, or forbids it (Cache-Control:
- * no-transform). */
+ * part of something (206), carries a digest of its bytes or announces one, or forbids it
+ * (Cache-Control: no-transform). */
 enum compress_verdict compress_judge(const struct compress_rule *rule, const struct request *in,
                                      const struct reply *r, enum coding *coding);
 struct compress_stream;
@@ -49,11 +53,22 @@ struct compress_store {
 /* NULL: no more now. purse: what the stream takes is booked there until its end; may be NULL. */
 struct compress_stream *compress_begin(struct compress_store *store, enum coding coding,
                                        struct allowance *purse);
-/* Hands the compressed form of bytes to `put`, in pieces, complete up to here: what has come in can
- * be read at the other end. last: and the end of the stream. ERR_INTERNAL. */
+/* Takes bytes, and hands compressed ones to `put`, in pieces; small pieces wait for others.
+ * ERR_INTERNAL. */
 MUST_CHECK
-enum err compress_put(struct compress_stream *s, struct span bytes, bool last,
+enum err compress_put(struct compress_stream *s, struct span bytes,
                       void (*put)(void *user, struct span bytes), void *user);
+/* Whether something waits for compress_flush. */
+bool compress_waits(const struct compress_stream *s);
+/* The same for all that waits: what has come in can be read at the other end. last: and the end of
+ * the stream. ERR_INTERNAL. */
+MUST_CHECK
+enum err compress_flush(struct compress_stream *s, bool last,
+                        void (*put)(void *user, struct span bytes), void *user);
+/* What trailers are left behind content that was compressed: all but digests of what it was.
+ * ERR_NO_MEMORY. */
+MUST_CHECK
+enum err compress_trailers(const struct fields *trailers, struct arena *arena, struct fields *out);
 void compress_end(struct compress_store *store, struct compress_stream **s);
 /* Frees what is kept; all streams must have ended. */
 void compress_store_fini(struct compress_store *store);

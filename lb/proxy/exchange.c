@@ -85,6 +85,7 @@ static struct exchange *exchange_new(struct proxy *p)
     list_init(&x->wait.link);
     list_init(&x->stalled);
     task_init(&x->grave, bury);
+    task_init(&x->flush, exchange_on_turn_end);
     list_append(&p->exchanges, &x->link);
     counter_add(&p->stats->exchanges_open, 1);
     return x;
@@ -227,6 +228,7 @@ void exchange_end(struct exchange *x, enum err why)
     exchange_hedge_drop(x);
     exchange_drop_back(x);
     compress_end(&p->compress, &x->compress);
+    task_cancel(&x->flush);
     exchange_forget_content(x);
     exchange_note(x, PICK_ABORTED);
     exchange_account(x);

@@ -3,8 +3,9 @@
  * exchange_route.c finds the route and keeps its gate; exchange_admit.c decides who serves,
  * exchange_sticky.c where the client was before; exchange_send.c carries the request,
  * exchange_hedge.c a second attempt beside the first, exchange_mirror.c its copy;
- * exchange_redirect.c sends clients elsewhere; exchange_reply.c is the response; exchange_time.c
- * watches the time; challenge.c answers authorities; account.c counts and logs what has ended. */
+ * exchange_redirect.c sends clients elsewhere; exchange_reply.c is the response,
+ * exchange_compress.c its content in another coding; exchange_time.c watches the time; challenge.c
+ * answers authorities; account.c counts and logs what has ended. */
 #ifndef MERIDIAN_PROXY_EXCHANGE_IMPL_H
 #define MERIDIAN_PROXY_EXCHANGE_IMPL_H
 
@@ -105,6 +106,7 @@ struct exchange {
     bool local; /* the answer is Meridian's own */
     bool bare;  /* and without what its route adds: with that it could not be made */
     struct compress_stream *compress; /* NULL: the content goes as it is */
+    struct task flush;                /* small pieces of it wait for others of this turn */
     unsigned retry_after_s;           /* of an answer to a request that came too early */
     /* state and time */
     enum exchange_state state;
@@ -252,8 +254,27 @@ void exchange_on_room(struct timer *t);
 /* One who waits here and is less important gives up its place, if there is one. */
 void exchange_shed(struct pool_slot *slot, enum rank rank);
 
-/* exchange_mirror.c: sends a copy where the route says so, once the content is in hand. */
+/* exchange_mirror.c */
+/* Sends a copy where the route says so, once the content is in hand. */
 void exchange_mirror(struct exchange *x);
+/* When a copy has had its time; others have all that there is. */
+int64_t exchange_mirror_due(const struct exchange *x);
+/* A copy's answer has begun, and enough of it was seen: it is over, and well. */
+void exchange_mirror_enough(struct exchange *x);
+
+/* exchange_compress.c */
+/* Decides whether the content is compressed on its way. */
+MUST_CHECK
+enum err exchange_compress(struct exchange *x, struct reply *r);
+/* Content for the client; ERR_INTERNAL. What waits for more of it leaves at the end of the turn. */
+MUST_CHECK
+enum err exchange_put_content(struct exchange *x, struct span bytes);
+void exchange_on_turn_end(struct task *t);
+/* And its end. *trailers: those that still hold, which may be put into kept. ERR_INTERNAL,
+ * ERR_NO_MEMORY. */
+MUST_CHECK
+enum err exchange_end_content(struct exchange *x, const struct fields **trailers,
+                              struct fields *kept);
 
 /* exchange_reply.c */
 /* How much of the answer may be read at a time; 0: none now. */
@@ -262,6 +283,8 @@ void exchange_on_interim(void *user, struct reply *r);
 void exchange_on_reply(void *user, struct reply *r, bool end);
 void exchange_on_reply_body(void *user, struct span bytes);
 void exchange_on_reply_end(void *user, const struct fields *trailers);
+/* Content has been put: goes on as the client takes. */
+void exchange_content_put(struct exchange *x);
 void exchange_on_fail(void *user, enum err why, enum seen seen);
 /* Ends the response whose client has taken hardly anything for the longest time, if that is long
  * enough: others wait for its server (L34). Whether there was one. */

@@ -81,6 +81,19 @@ static void send_copy(struct exchange *x, const struct policy_mirror *m)
         copy_free(c);
 }
 
+/* A server may be silent as long as any; that it does not end is no reason to read it for ever. */
+int64_t exchange_mirror_due(const struct exchange *x)
+{
+    int64_t whole_ms = x->timeouts.first_byte_ms + LIMIT_MIRROR_MS;
+    return x->errand ? x->begun_ns + whole_ms * NS_PER_MS : PACE_NEVER;
+}
+
+void exchange_mirror_enough(struct exchange *x)
+{
+    x->front->ops->abort(x->front, ERR_FULL);
+    exchange_end(x, ERR_OK);
+}
+
 void exchange_mirror(struct exchange *x)
 {
     const struct policy_mirror *m = x->route != NULL && !x->local ? x->route->mirror : NULL;

@@ -192,22 +192,6 @@ static void begin_relay(struct exchange *x, bool end)
     exchange_aim(x);
 }
 
-/* Decides whether the content is compressed on its way. */
-static enum err compress_reply(struct exchange *x, struct reply *r)
-{
-    const struct compress_rule *rule = x->route->compress;
-    enum coding coding;
-    enum compress_verdict verdict =
-        rule != NULL ? compress_judge(rule, x->request, r, &coding) : COMPRESS_NO;
-    if (verdict == COMPRESS_NO)
-        return ERR_OK;
-    if (verdict == COMPRESS_SAME)
-        return compress_same_head(r, x->front->arena);
-    if (verdict == COMPRESS_YES)
-        x->compress = compress_begin(&x->proxy->compress, coding, x->front->allowance);
-    return compress_head(r, x->compress, x->front->arena);
-}
-
 /* L18: the head is copied to wait for a client of HTTP/2, as long as that likes. */
 static bool head_fits(const struct exchange *x, const struct reply *r)
 {
@@ -227,7 +211,7 @@ static enum err make_reply(struct exchange *x, struct reply *r)
         return e;
     e = exchange_keep_stick(x, r);
     if (e == ERR_OK)
-        e = compress_reply(x, r);
+        e = exchange_compress(x, r);
     return e == ERR_OK ? apply_rules(x, r) : e;
 }
 
@@ -283,11 +267,13 @@ void exchange_on_reply(void *user, struct reply *r, bool end)
         begin_relay(x, end);
 }
 
-static void put_content(void *user, struct span bytes)
+/* Behind content, however it went on. */
+void exchange_content_put(struct exchange *x)
 {
-    struct exchange *x = user;
-    x->content_out += bytes.n;
-    x->front->ops->reply_body(x->front, bytes);
+    if (x->errand && x->content_out > LIMIT_MIRROR_ANSWER)
+        exchange_mirror_enough(x);
+    else
+        watch_front(x);
 }
 
 void exchange_on_reply_body(void *user, struct span bytes)
@@ -295,16 +281,12 @@ void exchange_on_reply_body(void *user, struct span bytes)
     struct exchange *x = user;
     if (x->state == EXCHANGE_DONE)
         return;
-    enum err e = ERR_OK;
     exchange_look_at_front(x);
-    if (x->compress != NULL)
-        e = compress_put(x->compress, bytes, false, put_content, x);
-    else
-        put_content(x, bytes);
+    enum err e = exchange_put_content(x, bytes);
     if (e != ERR_OK)
         exchange_fail(x, e);
     else
-        watch_front(x);
+        exchange_content_put(x);
 }
 
 void exchange_on_front_room(void *user)
@@ -321,9 +303,10 @@ void exchange_on_reply_end(void *user, const struct fields *trailers)
     struct exchange *x = user;
     if (x->state == EXCHANGE_DONE)
         return;
-    if (x->compress != NULL &&
-        compress_put(x->compress, SPAN(""), true, put_content, x) != ERR_OK) {
-        exchange_fail(x, ERR_INTERNAL);
+    struct fields kept;
+    enum err e = exchange_end_content(x, &trailers, &kept);
+    if (e != ERR_OK) {
+        exchange_fail(x, e);
         return;
     }
     x->reply_ended = true;

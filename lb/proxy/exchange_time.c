@@ -96,17 +96,17 @@ static int64_t due(const struct exchange *x)
     return PACE_NEVER;
 }
 
-/* A11: the client has said how long it will wait at all. */
-static bool bounded(const struct exchange *x)
+/* A11: the client has said how long it will wait at all; for a copy's answer nobody waits. */
+static int64_t whole_due(const struct exchange *x)
 {
-    return x->deadline_ns != 0 && !x->local && x->state != EXCHANGE_FAILING;
+    if (x->local || x->state == EXCHANGE_FAILING)
+        return PACE_NEVER;
+    return sooner(x->deadline_ns != 0 ? x->deadline_ns : PACE_NEVER, exchange_mirror_due(x));
 }
 
 void exchange_aim(struct exchange *x)
 {
-    int64_t at = due(x);
-    if (bounded(x))
-        at = sooner(at, x->deadline_ns);
+    int64_t at = sooner(due(x), whole_due(x));
     if (at == PACE_NEVER)
         timer_rest(&x->timer);
     else
@@ -188,6 +188,14 @@ static void on_silence_time(struct exchange *x, int64_t now)
         exchange_aim(x);
 }
 
+static void on_whole_time(struct exchange *x)
+{
+    if (x->errand && x->reply_begun)
+        exchange_mirror_enough(x);
+    else
+        exchange_fail(x, ERR_DEADLINE);
+}
+
 static void on_wait_time(struct exchange *x, int64_t now)
 {
     if (now >= x->phase_ns + ms(x->pool->queue_ms)) {
@@ -203,8 +211,8 @@ void exchange_on_time(struct timer *t)
     struct exchange *x = container_of(t, struct exchange, timer);
     int64_t now = loop_now_ns(t->loop);
     enum err slow;
-    if (bounded(x) && now >= x->deadline_ns && x->state != EXCHANGE_DONE) {
-        exchange_fail(x, ERR_DEADLINE);
+    if (now >= whole_due(x) && x->state != EXCHANGE_DONE) {
+        on_whole_time(x);
     } else if (x->state == EXCHANGE_WAIT) {
         on_wait_time(x, now);
     } else if (x->state == EXCHANGE_ADMIT) {

@@ -59,6 +59,26 @@ def test_mirror_is_bounded(env):
     assert balancer.metric("meridian_mirror_dropped_total", route="all") == 7
 
 
+def endless(connection, _request):
+    """Says the head, and goes on as long as anybody listens."""
+    connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        connection.send(b"z" * 65536)
+
+
+def test_mirror_whose_answers_never_end(env):
+    """Nobody reads them for ever: a copy is done after 1 MiB, so that others can be made, and its server is as good as before."""
+    shadow = env.origin(script=[endless])
+    balancer = mirrored(env, shadow, {"inflight": 2})
+    for n in range(1, 9):
+        assert get(balancer.port).body == b"main"
+        until(lambda: balancer.metric("meridian_mirrored_total", route="all") == n, what="a copy")
+        until(lambda: balancer.metric("meridian_backend_requests_running", pool="shadow") == 0, what="its end")
+    assert balancer.metric("meridian_mirror_dropped_total", route="all") == 0
+    until(lambda: shadow.open_count() == 0, what="the end of its connections")
+    assert balancer.metric("meridian_requests_ended_total", reason="ok") == 16
+
+
 def test_mirror_of_large_content(env):
     shadow = env.origin()
     balancer = mirrored(env, shadow, {"content": "1KiB"})

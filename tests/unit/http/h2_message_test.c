@@ -362,7 +362,10 @@ TEST(h2_message, replies_are_read)
     CHECK_INT(reply(&g, ":status: 200\ncontent-length: 3\nx_a: 1\n", get, false), ERR_OK);
     CHECK_INT(g.reply.content, CONTENT_LENGTH);
     CHECK_INT(g.reply.fields.n, 1);
+    CHECK_INT(reply(&g, ":status: 200\ntrailer: x-a, repr-digest\n", get, false), ERR_OK);
+    CHECK(g.reply.digest_follows && g.reply.fields.n == 0, "a digest");
     CHECK_INT(reply(&g, ":status: 200\n", get, false), ERR_OK);
+    CHECK(!g.reply.digest_follows, "none");
     CHECK_INT(g.reply.content, CONTENT_STREAM);
     CHECK_INT(reply(&g, ":status: 200\ncontent-length: 3\n", head, true), ERR_OK);
     CHECK(g.reply.content == CONTENT_NONE && g.reply.has_length && g.reply.length == 3, "HEAD");

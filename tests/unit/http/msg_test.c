@@ -24,6 +24,26 @@ TEST(msg, fields_keep_their_order)
     arena_reset(&a);
 }
 
+TEST(msg, trailers_that_tell_a_digest)
+{
+    static const struct {
+        const char *trailer;
+        bool promised;
+    } rows[] = {{"Content-Digest", true}, {"x-a,REPR-DIGEST , x-b", true},      {"digest", true},
+                {", ,content-md5", true}, {"content-digests, x-digest", false}, {"", false}};
+    struct arena a;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct fields f = {0};
+        arena_init(&a, NULL, 4096, 0);
+        CHECK_INT(fields_put(&f, &a, FIELD_VIA, SPAN("content-digest")), ERR_OK);
+        CHECK_INT(fields_put(&f, &a, FIELD_TRAILER, SPAN("x-c")), ERR_OK);
+        CHECK_INT(fields_put(&f, &a, FIELD_TRAILER, span_str(rows[i].trailer)), ERR_OK);
+        CHECK_INT(fields_promise_digest(&f), rows[i].promised);
+        CHECK(!fields_have_digest(&f), "it is named only");
+        arena_reset(&a);
+    }
+}
+
 TEST(msg, no_memory)
 {
     struct arena a;

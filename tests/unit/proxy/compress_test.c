@@ -71,6 +71,7 @@ TEST(compress, who_gets_it)
         {"text/html", "gzip", "content-encoding", "br", .want = COMPRESS_NO},
         {"text/html", "gzip", "cache-control", "max-age=1, No-Transform", .want = COMPRESS_NO},
         {"text/html", "gzip", "repr-digest", "sha-256=:x:", .want = COMPRESS_NO},
+        {"text/html", "gzip", "content-md5", "x", .want = COMPRESS_NO},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         arena_init(&arena, NULL, 4096, 0);
@@ -99,6 +100,9 @@ TEST(compress, what_cannot_have_it)
     r.has_length = false;
     r.length = 0;
     CHECK_INT(compress_judge(&rule, &in, &r, &coding), COMPRESS_YES);
+    r.digest_follows = true;
+    CHECK_INT(compress_judge(&rule, &in, &r, &coding), COMPRESS_NO);
+    r.digest_follows = false;
     r.upgraded = true;
     CHECK_INT(compress_judge(&rule, &in, &r, &coding), COMPRESS_NO);
     arena_reset(&arena);
@@ -202,11 +206,13 @@ TEST(compress, pieces_arrive)
         CHECK(s != NULL && store.used == 1 && store.kept == 0, "no stream");
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             struct span piece = span_of(text + at, sizes[i]);
-            CHECK_INT(compress_put(s, piece, false, inflate_piece, r), ERR_OK);
+            CHECK_INT(compress_put(s, piece, inflate_piece, r), ERR_OK);
+            CHECK_INT(compress_flush(s, false, inflate_piece, r), ERR_OK);
+            CHECK(!compress_waits(s), "a piece waits");
             at += sizes[i];
             CHECK_INT(r->z.total_out, at);
         }
-        CHECK_INT(compress_put(s, SPAN(""), true, inflate_piece, r), ERR_OK);
+        CHECK_INT(compress_flush(s, true, inflate_piece, r), ERR_OK);
         CHECK_INT(r->result, Z_STREAM_END);
         CHECK(memcmp(r->out, text, at) == 0, "another text");
         compress_end(&store, &s);
@@ -238,16 +244,79 @@ TEST(compress, every_coding_gives_pieces_at_once)
             for (int i = 0; i < 4; i++) {
                 size_t before = all;
                 struct span piece = span_of(text, i == 2 ? 1 : sizeof text);
-                CHECK_INT(compress_put(s, piece, false, count_piece, &all), ERR_OK);
+                CHECK_INT(compress_put(s, piece, count_piece, &all), ERR_OK);
+                CHECK_INT(compress_flush(s, false, count_piece, &all), ERR_OK);
                 CHECK(all > before, "%s keeps a piece", coding_ops((enum coding)c)->name);
             }
-            CHECK_INT(compress_put(s, SPAN(""), true, count_piece, &all), ERR_OK);
+            CHECK_INT(compress_flush(s, true, count_piece, &all), ERR_OK);
             CHECK(all < sizeof text / 10, "%s: %zu bytes", coding_ops((enum coding)c)->name, all);
             compress_end(&store, &s);
         }
     }
     CHECK_INT(store.used, 0);
     compress_store_fini(&store);
+}
+
+/* To make each of a thousand bytes readable by itself takes far more than they are. */
+TEST(compress, small_pieces_leave_together)
+{
+    static char text[2 * COMPRESS_GATHER];
+    struct compress_store store = {0};
+    memset(text, 'a', sizeof text);
+    for (int c = 0; c < CODING_COUNT; c++) {
+        if (coding_ops((enum coding)c)->library == NULL)
+            continue;
+        struct compress_stream *s = compress_begin(&store, (enum coding)c, NULL);
+        size_t all = 0;
+        CHECK(s != NULL && !compress_waits(s), "%s", coding_ops((enum coding)c)->name);
+        for (size_t i = 0; i < sizeof text; i++)
+            CHECK_INT(compress_put(s, span_of(text + i, 1), count_piece, &all), ERR_OK);
+        CHECK(compress_waits(s), "nothing waits");
+        CHECK_INT(compress_flush(s, true, count_piece, &all), ERR_OK);
+        CHECK(all < 200, "%s: %zu bytes", coding_ops((enum coding)c)->name, all);
+        compress_end(&store, &s);
+    }
+    compress_store_fini(&store);
+}
+
+/* What waits in its order, before a piece that is large and goes as it comes. */
+TEST(compress, pieces_keep_their_order)
+{
+    static char text[KIB(48)];
+    static const size_t sizes[] = {10, KIB(16), 3000, 1096, 1, 4095, 1, KIB(5), 200};
+    struct compress_store store = {0};
+    struct rng rng;
+    rng_seed(&rng, 2);
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)rng_below(&rng, 256);
+    struct reader *r = reader_new();
+    struct compress_stream *s = compress_begin(&store, CODING_GZIP, NULL);
+    size_t at = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; at += sizes[i++])
+        CHECK_INT(compress_put(s, span_of(text + at, sizes[i]), inflate_piece, r), ERR_OK);
+    CHECK_INT(compress_flush(s, true, inflate_piece, r), ERR_OK);
+    CHECK_INT(r->result, Z_STREAM_END);
+    CHECK(r->z.total_out == at && memcmp(r->out, text, at) == 0, "another text");
+    compress_end(&store, &s);
+    reader_free(r);
+    compress_store_fini(&store);
+}
+
+TEST(compress, trailers_lose_digests_of_what_was)
+{
+    struct fields trailers = {0}, kept;
+    arena_init(&arena, NULL, 4096, 0);
+    add(&trailers, "x-a", "1");
+    CHECK(!fields_have_digest(&trailers), "none");
+    add(&trailers, "content-digest", "sha-256=:x:");
+    add(&trailers, "content-md5", "x");
+    add(&trailers, "etag", "\"a\"");
+    CHECK(fields_have_digest(&trailers), "some");
+    CHECK_INT(compress_trailers(&trailers, &arena, &kept), ERR_OK);
+    CHECK_INT(kept.n, 2);
+    CHECK_SPAN(kept.v[0].name, "x-a");
+    CHECK_SPAN(kept.v[1].name, "etag");
+    arena_reset(&arena);
 }
 
 /* What a client likes best; "-": as it is. */
@@ -322,13 +391,14 @@ TEST(compress, what_a_stream_takes_is_booked_G11)
         allowance_init(&purse, 0, fell, NULL);
         for (int round = 0; ops->library != NULL && round < 2; round++) {
             struct compress_stream *s = compress_begin(&store, (enum coding)c, &purse);
-            CHECK(s != NULL && purse.all.used == ops->takes, "%s: %zu", ops->name, purse.all.used);
+            const size_t takes = ops->takes + COMPRESS_GATHER;
+            CHECK(s != NULL && purse.all.used == takes, "%s: %zu", ops->name, purse.all.used);
             for (size_t n = 1; n <= sizeof text; n = 2 * n + 1000)
-                CHECK_INT(compress_put(s, span_of(text, n), false, drop_piece, NULL), ERR_OK);
-            CHECK(purse.all.used == ops->takes, "%s has %zu", ops->name, purse.all.used);
+                CHECK_INT(compress_put(s, span_of(text, n), drop_piece, NULL), ERR_OK);
+            CHECK(purse.all.used == takes, "%s has %zu", ops->name, purse.all.used);
             purse.all.used = LIMIT_H2_HOLDS;
             CHECK(compress_begin(&store, (enum coding)c, &purse) == NULL, "no room");
-            purse.all.used = ops->takes;
+            purse.all.used = takes;
             compress_end(&store, &s);
             CHECK_INT(purse.all.used, 0);
         }
