@@ -108,7 +108,7 @@ static enum err read_reply(const struct h1_scan *s, char *copy, struct asked ask
     head->keep_alive = !facts.close && (r->version == VERSION_1_1 || facts.keep_alive) &&
                        head->coding != H1_CLOSE && !r->upgraded;
     head->keep_ms = keep_ms(facts.keep);
-    r->digest_follows = fields_promise_digest(&r->fields);
+    r->digest_follows = facts.codings > 0 && fields_promise_digest(&r->fields);
     fields_strip(&r->fields);
     return ERR_OK;
 }

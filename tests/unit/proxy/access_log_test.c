@@ -220,7 +220,7 @@ TEST(access_log, query_secrets_are_hidden)
         {"t%6fken=abc", "t%6fken=***"},
         {"%74%4F%4b%65%6E=abc", "%74%4F%4b%65%6E=***"},
         {"client_secret=a&secre=b&ssecret=c", "client_secret=***&secre=b&ssecret=***"},
-        {"passwd=a&passw=b&oauth=c&aut=d", "passwd=***&passw=b&oauth=***&aut=d"},
+        {"passwd=a&pass=b&oauth=c&aut=d", "passwd=***&pass=b&oauth=***&aut=d"},
         {"k=a&ke=b&key=c&tok=d&se=e", "k=a&ke=b&key=***&tok=d&se=e"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
