@@ -55,6 +55,16 @@ def hostile(output, short):
     return ", ".join(f"{count} of {front} to {back}" for count, front, back in cases) + f"; {figure}", fine and len(cases) == 4
 
 
+def beside(output, _short):
+    """The rows of bench/corpus.py."""
+    rows = re.findall(r"^(HTTP/\S+) +(\w+) +(\d+) of +(\d+) +(\d+) of +(\d+) +(\d+) +(\d+)$", output, re.M)
+    figures = [f"{front}, {who}: {through} of {refused} to be refused came through, {served} of {good} others served, "
+               f"{hidden} hidden, {unread} unreadable" for front, who, through, refused, served, good, hidden, unread in rows]
+    own = [row for row in rows if row[1] == "meridian"]
+    fine = len(own) == 2 and all((row[2], row[6], row[7]) == ("0", "0", "0") and row[4] == row[5] for row in own)
+    return "<br>".join(figures) or "no result", fine
+
+
 def listed(output, _short):
     names = [line for line in output.splitlines() if line.startswith("test_")]
     return f"{len(names)} tests of the test command", bool(names)
@@ -198,6 +208,9 @@ GOALS = [Goal(*row) for row in (
      covered),
     ("G2 corpus", "600 hostile cases of HTTP/1, 250 of HTTP/2, over every pair of versions",
      e2e("test_hostile", options=("--long", "-v")), SUITE, hostile),
+    ("G2 peers", "of what is to be refused a server gets nothing whole, nothing hidden, nothing unreadable; HAProxy and nginx",
+     ["python3", "bench/corpus.py", "--build", "{release}"],
+     ["python3", "bench/corpus.py", "--build", "{release}", "--only", "meridian", "--share", "20"], beside),
     ("G2 streams", "1,000,000 generated streams, four other parsers, no disagreement",
      ["env", "MERIDIAN_CASES=100", *e2e("test_differential", options=("-v",))], SUITE, passed),
     ("G3", "100 reloads at 2,000 requests/s: none failed, lost or doubled; p99 ≤ 2 × quiet", change("reloads"), SUITE,

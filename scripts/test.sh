@@ -123,6 +123,7 @@ if step "build fuzz (clang)" build fuzz --target fuzz_targets; then
     step "fuzz corpora, once" replay
     [ -n "$long" ] && step "fuzz, ${FUZZ_SECONDS:-60} s each" scripts/fuzz.sh --seconds "${FUZZ_SECONDS:-60}"
 fi
+step "simulation, ${SIM_SEEDS:-2000} seeds" scripts/simulate.py --seeds "${SIM_SEEDS:-2000}"
 if step "build release (hardened, lto)" build_release; then
     step "hardening of the programs" scripts/check-binary.py build/release-check
     step "instructions of fixed inputs" python3 bench/cost.py --build build/release-check

@@ -72,11 +72,12 @@ def frames(case):
     return out
 
 
-def ask_h2(case, port, address):
+def ask_h2(case, port, address, tls=None):
     outcome = Outcome(case, address)
-    head = hpack.encode([(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"localhost"),
+    scheme = b"https" if tls else b"http"
+    head = hpack.encode([(b":method", b"GET"), (b":scheme", scheme), (b":authority", b"localhost"),
                          (b":path", BEHIND.encode())])
-    with H2Client(port, source=address) as client:
+    with H2Client(port, tls=tls, source=address) as client:
         first, behind = client.stream(1), client.stream(3)
         try:
             client.raw(frames(case) + frame(HEADERS, END_HEADERS | END_STREAM, 3, head))
