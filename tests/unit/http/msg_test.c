@@ -40,6 +40,10 @@ TEST(msg, trailers_that_tell_a_digest)
         CHECK_INT(fields_put(&f, &a, FIELD_TRAILER, span_str(rows[i].trailer)), ERR_OK);
         CHECK_INT(fields_promise_digest(&f), rows[i].promised);
         CHECK(!fields_have_digest(&f), "it is named only");
+        CHECK_INT(fields_add(&f, &a, FIELD_OTHER, SPAN("x-digest"), SPAN("1")), ERR_OK);
+        CHECK(!fields_have_digest(&f), "it sounds like one only");
+        CHECK_INT(fields_add(&f, &a, FIELD_OTHER, SPAN("digest"), SPAN("1")), ERR_OK);
+        CHECK(fields_have_digest(&f), "one");
         arena_reset(&a);
     }
 }

@@ -66,6 +66,7 @@ static const struct {
     OK(L "Content-Length: 0\r\n\r\n", GET_, 200, H1_NONE, true),
     OK(L "Content-Length: 5\r\n\r\n", HEAD_, 200, H1_NONE, true),
     OK(L "Transfer-Encoding: chunked\r\n\r\n", GET_, 200, H1_CHUNKED, true),
+    OK(L "Transfer-Encoding: chunked\r\nTrailer: Digest\r\n\r\n", GET_, 200, H1_CHUNKED, true),
     OK(L "Transfer-Encoding: CHUNKED\r\n\r\n", HEAD_, 200, H1_NONE, true),
     OK(L "\r\n", GET_, 200, H1_CLOSE, false),
     OK(L "\r\n", HEAD_, 200, H1_NONE, true),
