@@ -79,6 +79,10 @@ static void no_backend(const struct admin *a, struct span pool, struct span rest
     struct sought_backend s = {
         .pool = pool, .backend = sought(backend), .address = sought(address)};
     a->ops->backends(a->ctx, pool, compare_backend, &s);
+    if (rest.n == 0) {
+        put_name(message, "nobody is in pool ", pool);
+        return;
+    }
     if (s.backend.found) {
         put_name(message, "no address ", address);
         put_name(message, " of backend ", backend);
